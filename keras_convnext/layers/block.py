@@ -1,0 +1,136 @@
+"""The ConvNeXt block, V1 and V2 (arXiv:2201.03545, Figure 4; arXiv:2301.00808, Figure 5)."""
+
+import keras
+
+from keras_convnext.layers.depthwise_conv import DepthwiseConv2D
+from keras_convnext.layers.grn import GlobalResponseNormalization
+from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.layers.layer_scale import LayerScale
+from keras_convnext.layers.stochastic_depth import StochasticDepth
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class ConvNeXtBlock(keras.layers.Layer):
+    """Depthwise convolution, LayerNorm and a two-layer MLP over the channels, on a residual branch.
+
+        y = x + drop_path(layer_scale(W2 grn(gelu(W1 norm(depthwise_conv(x))))))
+
+    V1 has the layer scale and no GRN; V2 has GRN and no layer scale.
+
+    Args:
+        kernel_size: int, odd side of the depthwise kernel. Defaults to 7.
+        mlp_ratio: int, hidden channels over channels. Defaults to 4.
+        layer_scale_init_value: float, initial layer scale; None leaves it out. Defaults to 1e-6.
+        use_grn: bool, whether Global Response Normalization follows the activation. Defaults to False.
+        drop_path_rate: float in [0, 1), stochastic depth's probability to drop the branch for a sample. Defaults to 0.
+        norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
+        dilation_rate: int, dilation of the depthwise convolution. Defaults to 1.
+        remat: bool. In training, keep only the block's input and compute the branch anew in the backward pass: less
+            memory, more time, equal gradients. Defaults to False.
+
+    Shapes: `(batch, height, width, channels)` in and out.
+
+    Example:
+
+    >>> x = keras.Input((14, 14, 64))
+    >>> ConvNeXtBlock(drop_path_rate=0.1)(x).shape
+    (None, 14, 14, 64)
+    """
+
+    def __init__(
+        self,
+        kernel_size=7,
+        mlp_ratio=4,
+        layer_scale_init_value=1e-6,
+        use_grn=False,
+        drop_path_rate=0.0,
+        norm_eps=1e-6,
+        dilation_rate=1,
+        remat=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.kernel_size = kernel_size
+        self.mlp_ratio = mlp_ratio
+        self.layer_scale_init_value = layer_scale_init_value
+        self.use_grn = use_grn
+        self.drop_path_rate = drop_path_rate
+        self.norm_eps = norm_eps
+        self.dilation_rate = dilation_rate
+        self.remat = remat
+        policy = self.dtype_policy
+        self.depthwise_conv = DepthwiseConv2D(kernel_size, dilation_rate, dtype=policy, name="depthwise_conv")
+        self.norm = keras.layers.LayerNormalization(epsilon=norm_eps, dtype=policy, name="norm")
+        self.grn = GlobalResponseNormalization(dtype=policy, name="grn") if use_grn else None
+        self.layer_scale = None
+        if layer_scale_init_value is not None:
+            self.layer_scale = LayerScale(layer_scale_init_value, dtype=policy, name="layer_scale")
+        self.drop_path = StochasticDepth(drop_path_rate, dtype=policy, name="drop_path")
+
+    def build(self, input_shape):
+        dim = input_shape[-1]
+        hidden_shape = (*input_shape[:-1], self.mlp_ratio * dim)
+        self.pointwise_conv_1 = self._pointwise("pointwise_conv_1", hidden_shape[-1], activation="gelu")
+        self.pointwise_conv_2 = self._pointwise("pointwise_conv_2", dim)
+        for layer, shape in (
+            (self.depthwise_conv, input_shape),
+            (self.norm, input_shape),
+            (self.pointwise_conv_1, input_shape),
+            (self.grn, hidden_shape),
+            (self.pointwise_conv_2, hidden_shape),
+            (self.layer_scale, input_shape),
+        ):
+            if layer is not None:
+                layer.build(shape)
+
+    def _pointwise(self, name, units, activation=None):
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=weight_initializer(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def call(self, inputs, training=None):
+        branch = self._recomputed_branch(inputs) if self.remat and training else self._branch(inputs)
+        return inputs + self.drop_path(branch, training=training)
+
+    def _branch(self, x):
+        x = self.depthwise_conv(x)
+        x = self.norm(x)
+        x = self.pointwise_conv_1(x)
+        if self.grn is not None:
+            x = self.grn(x)
+        x = self.pointwise_conv_2(x)
+        return x if self.layer_scale is None else self.layer_scale(x)
+
+    def _recomputed_branch(self, x):
+        """The branch under `keras.remat`, as a pure function of its input and weights.
+
+        TensorFlow's recomputation does not see variables that a function closes over. Random masks stay outside: they
+        would be drawn again in the recomputation.
+        """
+        weights = self.weights
+
+        def branch(x, *values):
+            with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
+                return self._branch(x)
+
+        return keras.remat(branch)(x, *[weight.value for weight in weights])
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "mlp_ratio": self.mlp_ratio,
+            "layer_scale_init_value": self.layer_scale_init_value,
+            "use_grn": self.use_grn,
+            "drop_path_rate": self.drop_path_rate,
+            "norm_eps": self.norm_eps,
+            "dilation_rate": self.dilation_rate,
+            "remat": self.remat,
+        }

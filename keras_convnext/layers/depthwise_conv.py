@@ -1,0 +1,84 @@
+"""Depthwise convolution: each channel has a kernel of its own (arXiv:2201.03545, sections 2.3 and 2.5)."""
+
+import keras
+from keras import ops
+
+from keras_convnext.layers.initialization import weight_initializer
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class DepthwiseConv2D(keras.layers.Layer):
+    """Convolves each channel with its own kernel, at stride 1, the size kept.
+
+    On TensorFlow without a GPU the layer turns XLA off for every model that it stands in and that is compiled with
+    Keras's default `jit_compile="auto"`: there XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's.
+
+    Args:
+        kernel_size: int, an odd side of the kernel. Defaults to 7.
+        dilation_rate: int, the distance of the kernel's taps. Defaults to 1.
+        use_bias: bool. Defaults to True.
+
+    Weights: `kernel` of shape `(kernel_size, kernel_size, channels, 1)`, `bias` of shape `(channels,)`.
+
+    Shapes: `(batch, height, width, channels)` in and out.
+
+    Raises:
+        ValueError: `kernel_size` is even.
+
+    Example:
+
+    >>> import numpy as np
+    >>> tuple(DepthwiseConv2D()(np.zeros((1, 14, 14, 8))).shape)
+    (1, 14, 14, 8)
+    """
+
+    def __init__(self, kernel_size=7, dilation_rate=1, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        self.kernel_size = kernel_size
+        self.dilation_rate = dilation_rate
+        self.use_bias = use_bias
+        self.input_spec = keras.InputSpec(ndim=4)
+        if _runs_on_tensorflow_cpu():
+            self.supports_jit = False
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, self.kernel_size, channels, 1),
+            initializer=weight_initializer(),
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
+
+    def call(self, inputs):
+        outputs = ops.depthwise_conv(
+            inputs,
+            self.kernel,
+            strides=1,
+            padding="same",
+            data_format="channels_last",
+            dilation_rate=self.dilation_rate,
+        )
+        return outputs + self.bias if self.use_bias else outputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "dilation_rate": self.dilation_rate,
+            "use_bias": self.use_bias,
+        }
+
+
+def _runs_on_tensorflow_cpu():
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")

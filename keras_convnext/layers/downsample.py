@@ -1,0 +1,63 @@
+"""The layer between two stages: LayerNorm, then a 2x2 convolution of stride 2 (arXiv:2201.03545, section 2.6)."""
+
+import keras
+
+from keras_convnext.layers.initialization import weight_initializer
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class Downsample(keras.layers.Layer):
+    """Normalizes, then halves height and width with a 2x2 convolution.
+
+    Args:
+        dim: int, output channels.
+        strides: int, 2; or 1, which keeps the size ("same" padding), for networks with a smaller output stride.
+        dilation_rate: int, dilation of the convolution; goes with `strides=1`. Defaults to 1.
+        norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
+
+    Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
+
+    Example:
+
+    >>> import numpy as np
+    >>> tuple(Downsample(16)(np.zeros((1, 8, 8, 4))).shape)
+    (1, 4, 4, 16)
+    """
+
+    def __init__(self, dim, strides=2, dilation_rate=1, norm_eps=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+        self.strides = strides
+        self.dilation_rate = dilation_rate
+        self.norm_eps = norm_eps
+        self.norm = keras.layers.LayerNormalization(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
+        self.conv = keras.layers.Conv2D(
+            dim,
+            kernel_size=2,
+            strides=strides,
+            padding="valid" if strides > 1 else "same",
+            dilation_rate=dilation_rate,
+            data_format="channels_last",
+            kernel_initializer=weight_initializer(),
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+
+    def build(self, input_shape):
+        self.norm.build(input_shape)
+        self.conv.build(input_shape)
+
+    def call(self, inputs):
+        return self.conv(self.norm(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "strides": self.strides,
+            "dilation_rate": self.dilation_rate,
+            "norm_eps": self.norm_eps,
+        }

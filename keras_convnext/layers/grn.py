@@ -1,0 +1,56 @@
+"""Global Response Normalization (arXiv:2301.00808, section 4)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class GlobalResponseNormalization(keras.layers.Layer):
+    """Lets the channels of a feature map compete by their norms over space.
+
+        G = ||x|| over height and width        (batch, 1, 1, channels)
+        N = G / (mean of G over channels + epsilon)
+        y = x * N * gamma + beta + x
+
+    The norms are summed in float32 whatever the type of the input, since squares leave float16's range at 256; and the
+    gradient at a channel that is all zeros is zero, where that of a plain square root is not a number.
+
+    Args:
+        epsilon: float, keeps the division finite. Defaults to 1e-6.
+
+    Weights: `gamma` and `beta`, of shape `(channels,)`, zeros at first: the layer starts as the identity.
+
+    Shapes: `(batch, height, width, channels)` in and out.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype("float32")
+    >>> y = GlobalResponseNormalization()(x)
+    >>> bool(np.allclose(keras.ops.convert_to_numpy(y), x))
+    True
+    """
+
+    def __init__(self, epsilon=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.input_spec = keras.InputSpec(ndim=4)
+
+    def build(self, input_shape):
+        channels = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=channels, initializer="zeros", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros", autocast=False)
+
+    def call(self, inputs):
+        square_sum = ops.sum(ops.square(ops.cast(inputs, "float32")), axis=(1, 2), keepdims=True)
+        positive = square_sum > 0
+        norm = ops.where(positive, ops.sqrt(ops.where(positive, square_sum, 1.0)), 0.0)
+        response = norm / (ops.mean(norm, axis=-1, keepdims=True) + self.epsilon)
+        factor = ops.cast(1.0 + response * ops.cast(self.gamma, "float32"), self.compute_dtype)
+        return inputs * factor + ops.cast(self.beta, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}

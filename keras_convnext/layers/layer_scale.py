@@ -1,0 +1,47 @@
+"""LayerScale: one learned factor a channel (arXiv:2201.03545, Table 5; from arXiv:2103.17239)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class LayerScale(keras.layers.Layer):
+    """Multiplies each channel by a learned factor: `y = gamma * x`.
+
+    The product is taken in the weight's own type (float32 under mixed precision): 1e-6 is below the normal range of
+    float16, and would keep four of its bits there.
+
+    Args:
+        init_value: float, the initial value of every factor. Defaults to 1e-6.
+
+    Shapes: `(..., channels)` in and out.
+
+    Example:
+
+    >>> import numpy as np
+    >>> layer = LayerScale(init_value=0.5)
+    >>> print(keras.ops.convert_to_numpy(layer(np.array([[2.0, 4.0]]))))
+    [[1. 2.]]
+    """
+
+    def __init__(self, init_value=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.init_value = init_value
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(
+            name="gamma",
+            shape=(input_shape[-1],),
+            initializer=keras.initializers.Constant(self.init_value),
+            autocast=False,
+        )
+
+    def call(self, inputs):
+        scaled = ops.cast(inputs, self.variable_dtype) * self.gamma
+        return ops.cast(scaled, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "init_value": self.init_value}

@@ -1,0 +1,52 @@
+"""Stochastic depth: drops a residual branch for single samples (arXiv:1603.09382)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class StochasticDepth(keras.layers.Layer):
+    """In training, zeroes whole samples with probability `rate` and scales the kept ones by `1 / (1 - rate)`.
+
+    Each sample of the batch is drawn by itself, from a seed generator of this layer's own. Outside training, and at
+    rate 0, the input passes unchanged.
+
+    Args:
+        rate: float in [0, 1), the probability that a sample is dropped.
+        seed: int, the seed of the layer's generator. Defaults to one drawn from Keras's global seed.
+
+    Shapes: `(batch, ...)` in and out.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1).
+
+    Example:
+
+    >>> import numpy as np
+    >>> layer = StochasticDepth(rate=0.5, seed=0)
+    >>> out = keras.ops.convert_to_numpy(layer(np.ones((8, 2, 2, 3)), training=True))
+    >>> set(out.ravel().tolist()) <= {0.0, 2.0}
+    True
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"`rate` must be at least 0 and below 1. Received: rate={rate}")
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if rate else None
+        self.built = True
+
+    def call(self, inputs, training=None):
+        if not training or not self.rate:
+            return inputs
+        shape = (ops.shape(inputs)[0],) + (1,) * (len(inputs.shape) - 1)
+        kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= self.rate
+        return inputs * (ops.cast(kept, inputs.dtype) / (1 - self.rate))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -1,0 +1,6 @@
+"""The models: the backbone, and the classifier that stands on it."""
+
+from keras_convnext.models.backbone import ConvNeXtBackbone
+from keras_convnext.models.classifier import ConvNeXtClassifier
+
+__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier"]

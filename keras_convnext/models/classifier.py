@@ -1,0 +1,130 @@
+"""ConvNeXt with its classification head: pooling, LayerNorm, linear layer (arXiv:2201.03545, section 2.6)."""
+
+import keras
+
+from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.models.backbone import ConvNeXtBackbone
+from keras_convnext.variants import get_variant
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class ConvNeXtClassifier(keras.Model):
+    """A backbone, global average pooling, LayerNorm and a linear layer. Returns logits.
+
+    Under a mixed precision policy pooling and logits are float32.
+
+    Args:
+        backbone: a `ConvNeXtBackbone`.
+        num_classes: int; 0 leaves the linear layer out and returns the pooled, normalized features (timm's
+            convention; where the head has a hidden layer, its activations). Defaults to 1000.
+        head_init_scale: float, what the linear layer's initial weights are multiplied by: 0.001 in the paper's
+            fine-tuning. Defaults to 1.
+        activation: of the output, `"softmax"` for instance. Defaults to None: logits.
+        head_norm_first: bool, normalize the feature map before it is pooled. Defaults to False.
+        head_hidden_size: int, width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
+
+    Shapes: images as the backbone takes them in, `(batch, num_classes)` out.
+
+    Example:
+
+    >>> model = ConvNeXtClassifier.from_preset("convnextv2_atto", num_classes=10)
+    >>> model.output.shape
+    (None, 10)
+    """
+
+    def __init__(
+        self,
+        backbone,
+        num_classes=1000,
+        head_init_scale=1.0,
+        activation=None,
+        head_norm_first=False,
+        head_hidden_size=None,
+        **kwargs,
+    ):
+        if num_classes < 0:
+            raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
+        dtype = backbone.get_layer("stem").dtype_policy
+        data_format = backbone.data_format
+        pool = keras.layers.GlobalAveragePooling2D(data_format, dtype=dtype.variable_dtype, name="head_pool")
+        norm = keras.layers.LayerNormalization(
+            axis=1 if head_norm_first and data_format == "channels_first" else -1,
+            epsilon=backbone.norm_eps,
+            dtype=dtype,
+            name="head_norm",
+        )
+
+        # === The graph
+        x = backbone(backbone.input)
+        x = pool(norm(x)) if head_norm_first else norm(pool(x))
+        if head_hidden_size is not None:
+            x = keras.layers.Dense(
+                head_hidden_size,
+                activation="gelu",
+                kernel_initializer=weight_initializer(),
+                dtype=dtype,
+                name="head_hidden",
+            )(x)
+        if num_classes:
+            x = keras.layers.Dense(
+                num_classes,
+                activation=activation,
+                kernel_initializer=weight_initializer(head_init_scale),
+                dtype=dtype.variable_dtype,
+                name="head",
+            )(x)
+        super().__init__(inputs=backbone.input, outputs=x, **kwargs)
+
+        # === Every argument, for `get_config`
+        self.backbone = backbone
+        self.num_classes = num_classes
+        self.head_init_scale = head_init_scale
+        self.activation = activation
+        self.head_norm_first = head_norm_first
+        self.head_hidden_size = head_hidden_size
+
+    @classmethod
+    def from_preset(cls, preset, num_classes=1000, head_init_scale=1.0, activation=None, name=None, **changes):
+        """A classifier of a variant of `VARIANTS`, with new weights.
+
+        Args:
+            preset: str, a name that `list_presets()` has.
+            num_classes, head_init_scale, activation, name: of the classifier.
+            **changes: arguments of the head or of `ConvNeXtBackbone`, in place of the variant's.
+
+        Raises:
+            ValueError: an unknown name; the message has the nearest ones.
+
+        Example:
+
+        >>> model = ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3, drop_path_rate=0.1)
+        >>> model.backbone.drop_path_rate
+        0.1
+        """
+        variant = get_variant(preset)
+        head = {key: changes.pop(key, value) for key, value in variant.head_arguments().items()}
+        return cls(
+            backbone=ConvNeXtBackbone.from_preset(preset, **changes),
+            num_classes=num_classes,
+            head_init_scale=head_init_scale,
+            activation=activation,
+            name=name or f"{preset}_classifier",
+            **head,
+        )
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "num_classes": self.num_classes,
+            "head_init_scale": self.head_init_scale,
+            "activation": keras.activations.serialize(keras.activations.get(self.activation)),
+            "head_norm_first": self.head_norm_first,
+            "head_hidden_size": self.head_hidden_size,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
+        return cls(**{**config, "backbone": backbone})

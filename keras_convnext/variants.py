@@ -1,0 +1,168 @@
+"""Every ConvNeXt architecture as one row of data.
+
+`VARIANTS` is the canonical list of architecture arguments. V1: "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 1, 2
+and 9; facebookresearch/ConvNeXt). V2: "ConvNeXt V2" (arXiv:2301.00808, Appendix A.1; facebookresearch/ConvNeXt-V2).
+The smaller, overlapping-stem, head-norm-first and MLP-head rows come from huggingface/pytorch-image-models (timm).
+One row, `convnext_mini`, is this package's own.
+"""
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True)
+class ConvNeXtConfig:
+    """The architecture arguments of one variant.
+
+    Attributes:
+        depths: blocks in each stage.
+        dims: channels of each stage.
+        stem: `"patchify"` (one convolution of `stem_patch_size`, with that stride), `"overlap"` (two 3x3 convolutions
+            of stride 2) or `"overlap_tiered"` (the same, the first at half the channels).
+        stem_patch_size: stride of the stem, a power of two.
+        stem_norm: whether a LayerNorm follows the stem.
+        kernel_size: side of the depthwise kernel.
+        mlp_ratio: hidden channels of a block over its channels.
+        conv_mlp: whether published checkpoints store the pointwise layers as 1x1 convolutions. The function computed
+            is the same.
+        layer_scale_init_value: initial value of the layer scale; None leaves it out.
+        use_grn: whether Global Response Normalization follows the activation (V2).
+        norm_eps: epsilon of every LayerNorm.
+        head_norm_first: whether the head normalizes before it pools.
+        head_hidden_size: width of a hidden layer in the head; None for a linear head.
+        image_size: side of the images, in pixels, that the published figures are for.
+        source: where the row comes from.
+    """
+
+    depths: tuple[int, ...]
+    dims: tuple[int, ...]
+    stem: str = "patchify"
+    stem_patch_size: int = 4
+    stem_norm: bool = True
+    kernel_size: int = 7
+    mlp_ratio: int = 4
+    conv_mlp: bool = False
+    layer_scale_init_value: float | None = 1e-6
+    use_grn: bool = False
+    norm_eps: float = 1e-6
+    head_norm_first: bool = False
+    head_hidden_size: int | None = None
+    image_size: int = 224
+    source: str = ""
+
+    def backbone_arguments(self):
+        """The arguments of `ConvNeXtBackbone` that this row fixes, as a dict."""
+        return {name: getattr(self, name) for name in _BACKBONE_ARGUMENTS}
+
+    def head_arguments(self):
+        """The arguments of `ConvNeXtClassifier` that this row fixes, as a dict."""
+        return {name: getattr(self, name) for name in _HEAD_ARGUMENTS}
+
+
+_HEAD_ARGUMENTS = ("head_norm_first", "head_hidden_size")
+_CATALOG_ONLY = ("conv_mlp", "image_size", "source")
+_BACKBONE_ARGUMENTS = tuple(
+    field.name for field in fields(ConvNeXtConfig) if field.name not in _HEAD_ARGUMENTS + _CATALOG_ONLY
+)
+
+_V1 = {"source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 9"}
+_ISOTROPIC = {
+    "stem_patch_size": 16,
+    "stem_norm": False,
+    "source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 2, A.1",
+}
+_V2 = {
+    "use_grn": True,
+    "layer_scale_init_value": None,
+    "source": "facebookresearch/ConvNeXt-V2; arXiv:2301.00808 A.1",
+}
+_TIMM = {"source": "huggingface/pytorch-image-models, timm/models/convnext.py"}
+_TIMM_CONV = {"conv_mlp": True, **_TIMM}
+
+_ATTO = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320)}
+_FEMTO = {"depths": (2, 2, 6, 2), "dims": (48, 96, 192, 384)}
+_PICO = {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512)}
+_NANO = {"depths": (2, 2, 8, 2), "dims": (80, 160, 320, 640)}
+_TINY = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
+_SMALL = {"depths": (3, 3, 27, 3), "dims": (96, 192, 384, 768)}
+_BASE = {"depths": (3, 3, 27, 3), "dims": (128, 256, 512, 1024)}
+_LARGE = {"depths": (3, 3, 27, 3), "dims": (192, 384, 768, 1536)}
+_XLARGE = {"depths": (3, 3, 27, 3), "dims": (256, 512, 1024, 2048)}
+_HUGE = {"depths": (3, 3, 27, 3), "dims": (352, 704, 1408, 2816)}
+
+VARIANTS = {
+    # ConvNeXt
+    "convnext_tiny": ConvNeXtConfig(**_TINY, **_V1),
+    "convnext_small": ConvNeXtConfig(**_SMALL, **_V1),
+    "convnext_base": ConvNeXtConfig(**_BASE, **_V1),
+    "convnext_large": ConvNeXtConfig(**_LARGE, **_V1),
+    "convnext_xlarge": ConvNeXtConfig(**_XLARGE, **_V1),
+    # Isotropic ConvNeXt: one stage. Layer scale is off in S and B (A.1).
+    "convnext_isotropic_small": ConvNeXtConfig(depths=(18,), dims=(384,), layer_scale_init_value=None, **_ISOTROPIC),
+    "convnext_isotropic_base": ConvNeXtConfig(depths=(18,), dims=(768,), layer_scale_init_value=None, **_ISOTROPIC),
+    "convnext_isotropic_large": ConvNeXtConfig(depths=(36,), dims=(1024,), **_ISOTROPIC),
+    # ConvNeXt V2
+    "convnextv2_atto": ConvNeXtConfig(**_ATTO, **_V2),
+    "convnextv2_femto": ConvNeXtConfig(**_FEMTO, **_V2),
+    "convnextv2_pico": ConvNeXtConfig(**_PICO, **_V2),
+    "convnextv2_nano": ConvNeXtConfig(**_NANO, **_V2),
+    "convnextv2_tiny": ConvNeXtConfig(**_TINY, **_V2),
+    "convnextv2_small": ConvNeXtConfig(**_SMALL, **{**_V2, **_TIMM}),
+    "convnextv2_base": ConvNeXtConfig(**_BASE, **_V2),
+    "convnextv2_large": ConvNeXtConfig(**_LARGE, **_V2),
+    "convnextv2_huge": ConvNeXtConfig(**_HUGE, **_V2),
+    # timm's
+    "convnext_atto": ConvNeXtConfig(**_ATTO, **_TIMM_CONV),
+    "convnext_atto_ols": ConvNeXtConfig(**_ATTO, stem="overlap_tiered", **_TIMM_CONV),
+    "convnext_femto": ConvNeXtConfig(**_FEMTO, **_TIMM_CONV),
+    "convnext_femto_ols": ConvNeXtConfig(**_FEMTO, stem="overlap_tiered", **_TIMM_CONV),
+    "convnext_pico": ConvNeXtConfig(**_PICO, **_TIMM_CONV),
+    "convnext_pico_ols": ConvNeXtConfig(**_PICO, stem="overlap_tiered", **_TIMM_CONV),
+    "convnext_nano": ConvNeXtConfig(**_NANO, **_TIMM_CONV),
+    "convnext_nano_ols": ConvNeXtConfig(**_NANO, stem="overlap", **_TIMM_CONV),
+    "convnext_tiny_hnf": ConvNeXtConfig(**_TINY, head_norm_first=True, **_TIMM_CONV),
+    "convnext_large_mlp": ConvNeXtConfig(**_LARGE, head_hidden_size=1536, image_size=256, **_TIMM),
+    "convnext_xxlarge": ConvNeXtConfig(
+        depths=(3, 4, 30, 3), dims=(384, 768, 1536, 3072), norm_eps=1e-5, image_size=256, **_TIMM
+    ),
+    # Our own: for images of 8 to 16 pixels, such as the bundled digits.
+    "convnext_mini": ConvNeXtConfig(
+        depths=(2, 2, 2), dims=(32, 64, 128), stem_patch_size=1, image_size=8, source="keras_convnext"
+    ),
+}
+
+
+def list_presets(pattern="*"):
+    """Names of the presets that match a shell-style pattern, in the order of the tables.
+
+    Args:
+        pattern: str, as in `fnmatch`: `*` any characters, `?` one.
+
+    Returns:
+        A list of names, each accepted by `from_preset`.
+
+    Example:
+
+    >>> list_presets("convnextv2_?a*")
+    ['convnextv2_nano', 'convnextv2_base', 'convnextv2_large']
+    """
+    return [name for name in VARIANTS if fnmatchcase(name, pattern)]
+
+
+def get_variant(name):
+    """The row of `VARIANTS` called `name`.
+
+    Raises:
+        ValueError: no such row; the message names the nearest ones.
+
+    Example:
+
+    >>> get_variant("convnext_tiny").dims
+    (96, 192, 384, 768)
+    """
+    if name in VARIANTS:
+        return VARIANTS[name]
+    nearest = get_close_matches(str(name), VARIANTS, n=3, cutoff=0.4)
+    hint = f"the nearest names are {', '.join(nearest)}" if nearest else "list_presets() has the names"
+    raise ValueError(f"Unknown variant {name!r}: {hint}.")
