@@ -12,6 +12,7 @@ class DepthwiseConv2D(keras.layers.Layer):
 
     On TensorFlow without a GPU the layer turns XLA off for every model that it stands in and that is compiled with
     Keras's default `jit_compile="auto"`: there XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's.
+    On JAX without a GPU it is a sum of shifted products (`depthwise_shifts`).
 
     Args:
         kernel_size: int, an odd side of the kernel. Defaults to 7.
@@ -40,7 +41,8 @@ class DepthwiseConv2D(keras.layers.Layer):
         self.dilation_rate = dilation_rate
         self.use_bias = use_bias
         self.input_spec = keras.InputSpec(ndim=4)
-        if _runs_on_tensorflow_cpu():
+        self._on_jax_cpu = _on_jax_cpu()
+        if _on_tensorflow_cpu():
             self.supports_jit = False
 
     def build(self, input_shape):
@@ -54,14 +56,19 @@ class DepthwiseConv2D(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
 
     def call(self, inputs):
-        outputs = ops.depthwise_conv(
-            inputs,
-            self.kernel,
-            strides=1,
-            padding="same",
-            data_format="channels_last",
-            dilation_rate=self.dilation_rate,
-        )
+        if self._on_jax_cpu:
+            from keras_convnext.layers.depthwise_shifts import depthwise_conv
+
+            outputs = depthwise_conv(inputs, ops.squeeze(self.kernel, -1), self.dilation_rate)
+        else:
+            outputs = ops.depthwise_conv(
+                inputs,
+                self.kernel,
+                strides=1,
+                padding="same",
+                data_format="channels_last",
+                dilation_rate=self.dilation_rate,
+            )
         return outputs + self.bias if self.use_bias else outputs
 
     def compute_output_shape(self, input_shape):
@@ -76,9 +83,17 @@ class DepthwiseConv2D(keras.layers.Layer):
         }
 
 
-def _runs_on_tensorflow_cpu():
+def _on_tensorflow_cpu():
     if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
     return not tf.config.list_physical_devices("GPU")
+
+
+def _on_jax_cpu():
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return jax.default_backend() == "cpu"

@@ -1,0 +1,21 @@
+"""Images with labels: the bundled digits, `.npz` files and folders, and batches of them."""
+
+from keras_convnext.data.batches import Batches
+from keras_convnext.data.digits import load_digits
+from keras_convnext.data.folder import load_folder
+from keras_convnext.data.images import ImageData, Images, read_image
+from keras_convnext.data.load import load_data
+from keras_convnext.data.npz import load_npz
+from keras_convnext.data.split import split_validation
+
+__all__ = [
+    "Batches",
+    "ImageData",
+    "Images",
+    "load_data",
+    "load_digits",
+    "load_folder",
+    "load_npz",
+    "read_image",
+    "split_validation",
+]

@@ -1,0 +1,62 @@
+"""Batches of images for `fit`, `evaluate` and `predict`, on every backend."""
+
+import keras
+import numpy as np
+
+from keras_convnext.data.images import read_image
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of `Images` with one-hot labels.
+
+    Where the order is drawn, it is drawn from `(seed, epoch)`: the same in every run, and another one each epoch.
+
+    Args:
+        images: `Images`, not empty.
+        batch_size: int; no more than there are images is taken.
+        transform: called on each image, an array of shape `(height, width, channels)`; all results must have one
+            shape. Image files are RGB. Defaults to None: images stay as they are.
+        shuffle: bool, draw the order anew each epoch and leave out the last, smaller batch. Defaults to False.
+        seed: int. Defaults to 0.
+        epoch: int, the first epoch to draw for. Defaults to 0.
+        workers: int, threads that read ahead. Defaults to 1.
+
+    Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
+    """
+
+    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, epoch=0, workers=1):
+        super().__init__(workers=workers)
+        self.images = images
+        self.batch_size = min(batch_size, len(images))
+        self.transform = transform
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = epoch
+
+    @property
+    def epoch(self):
+        """The epoch whose order is in use, from 0."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch):
+        self._epoch = epoch
+        count = len(self.images)
+        self._order = np.random.default_rng((self.seed, epoch)).permutation(count) if self.shuffle else np.arange(count)
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+    def __len__(self):
+        full, rest = divmod(len(self.images), self.batch_size)
+        return full + (rest > 0 and not self.shuffle)
+
+    def __getitem__(self, index):
+        chosen = self.images.take(self._order[index * self.batch_size : (index + 1) * self.batch_size])
+        pixels = chosen.pixels
+        if chosen.are_files:
+            pixels = (read_image(path) for path in pixels)
+        if self.transform is not None:
+            pixels = (self.transform(image) for image in pixels)
+        labels = np.eye(len(chosen.class_names), dtype="float32")[chosen.labels]
+        return np.asarray(pixels if isinstance(pixels, np.ndarray) else list(pixels), "float32"), labels

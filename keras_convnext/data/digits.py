@@ -1,0 +1,23 @@
+"""The bundled data: 1,797 handwritten digits of 8x8 pixels.
+
+Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
+doi:10.24432/C50P49, licence CC BY 4.0: the test part of that set, its grey levels 0..16 scaled to 0..255. A stratified
+fifth, 359 images, drawn once, is the test part here.
+"""
+
+from importlib.resources import as_file, files
+
+from keras_convnext.data.npz import load_npz
+
+
+def load_digits():
+    """The digits as `ImageData`: 1,438 images to train on and 359 to test with, `(8, 8, 1)` each, ten classes.
+
+    Example:
+
+    >>> data = load_digits()
+    >>> data.train.pixels.shape, data.test.pixels.shape
+    ((1438, 8, 8, 1), (359, 8, 8, 1))
+    """
+    with as_file(files("keras_convnext.data") / "digits.npz") as path:
+        return load_npz(path)

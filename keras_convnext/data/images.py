@@ -1,0 +1,83 @@
+"""What a data set is here: pictures with labels, as arrays or as files, in up to three parts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_convnext.extras import require
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Labelled images.
+
+    Attributes:
+        pixels: an array of shape `(count, height, width, channels)` in 0..255, or a list of paths of image files.
+        labels: int array of shape `(count,)`, each an index into `class_names`.
+        class_names: tuple of str.
+    """
+
+    pixels: np.ndarray | list[Path]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def are_files(self):
+        """Whether `pixels` are paths, to be read when they are used."""
+        return isinstance(self.pixels, list)
+
+    def take(self, indices):
+        """The images at `indices`, as `Images`."""
+        pixels = [self.pixels[i] for i in indices] if self.are_files else self.pixels[indices]
+        return Images(pixels, self.labels[indices], self.class_names)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """The parts of a data set. `validation` and `test` are None where the source has none.
+
+    Attributes:
+        train, validation, test: `Images` of the same classes.
+        skipped: paths of image files that could not be read and were left out.
+    """
+
+    train: Images
+    validation: Images | None = None
+    test: Images | None = None
+    skipped: tuple[Path, ...] = ()
+
+    @property
+    def class_names(self):
+        """The names of the classes, in the order of the labels."""
+        return self.train.class_names
+
+
+def read_image(path, channels=3):
+    """Reads an image file with Pillow.
+
+    Args:
+        path: of a file in any format that Pillow reads.
+        channels: int, 1 (grey) or 3 (RGB), what it is converted to.
+
+    Returns:
+        A uint8 array of shape `(height, width, channels)`.
+
+    Raises:
+        ValueError: no such file, or not a whole image; the message names it.
+    """
+    image_module = require("PIL.Image", extra="cli")
+    modes = {1: "L", 3: "RGB"}
+    if channels not in modes:
+        raise ValueError(f"Image files give 1 or 3 channels. This model takes {channels}.")
+    try:
+        with image_module.open(path) as image:
+            pixels = np.asarray(image.convert(modes[channels]))
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not a readable image ({error})") from error
+    return pixels.reshape(*pixels.shape[:2], channels)

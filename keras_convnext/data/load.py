@@ -1,0 +1,31 @@
+"""One way in: the name or path of a data set."""
+
+from pathlib import Path
+
+from keras_convnext.data.digits import load_digits
+from keras_convnext.data.folder import load_folder
+from keras_convnext.data.npz import load_npz
+
+
+def load_data(source="digits", skip_unreadable=False, verbose=True):
+    """Loads a data set, checked.
+
+    Args:
+        source: `"digits"` (bundled), the path of an `.npz` file (see `load_npz`), or of a folder (see `load_folder`).
+        skip_unreadable: bool, leave out image files that cannot be read. Defaults to False.
+        verbose: bool, show a progress bar where files are checked. Defaults to True.
+
+    Returns:
+        `ImageData`.
+
+    Raises:
+        ValueError: nothing there, or what is there is not such a data set.
+    """
+    if str(source) == "digits":
+        return load_digits()
+    path = Path(source)
+    if path.is_dir():
+        return load_folder(path, skip_unreadable, verbose)
+    if path.suffix == ".npz" and path.is_file():
+        return load_npz(path)
+    raise ValueError(f"{source}: expected `digits`, an .npz file or a folder of images, and found none of these there.")

@@ -1,0 +1,94 @@
+"""Images from a NumPy archive with the four arrays of Keras's own data sets."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_convnext.data.images import ImageData, Images
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def load_npz(path):
+    """Reads `x_train, y_train, x_test, y_test` from an `.npz` file, checked.
+
+    Images are of shape `(count, height, width)` or `(count, height, width, channels)`, in 0..255. Labels are whole
+    numbers from 0, of shape `(count,)` or `(count, 1)`. An optional array `class_names` names the classes.
+
+    Returns:
+        `ImageData` with `train` and `test`.
+
+    Raises:
+        ValueError: not such a file, an array is missing, shapes do not fit, a label or a pixel is out of range.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in ARRAYS if name not in archive]
+            if missing:
+                raise ValueError(
+                    f"{path}: expected the arrays {', '.join(ARRAYS)}; {', '.join(missing)} not there. "
+                    f"It holds: {', '.join(archive.files) or 'none'}"
+                )
+            arrays = {name: archive[name] for name in (*ARRAYS, "class_names") if name in archive}
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a readable .npz file ({error})") from error
+    labels = {part: _labels(arrays[f"y_{part}"], f"{path}: y_{part}") for part in ("train", "test")}
+    class_names = _class_names(arrays.get("class_names"), labels["train"], path)
+    parts = {}
+    for part in ("train", "test"):
+        pixels = _pixels(arrays[f"x_{part}"], f"{path}: x_{part}")
+        if len(pixels) != len(labels[part]):
+            raise ValueError(f"{path}: {len(pixels)} images in x_{part}, but {len(labels[part])} labels in y_{part}.")
+        if labels[part].max() >= len(class_names):
+            raise ValueError(
+                f"{path}: y_{part} has the label {labels[part].max()}; with {len(class_names)} classes, labels go from "
+                f"0 to {len(class_names) - 1}."
+            )
+        parts[part] = Images(pixels, labels[part], class_names)
+    if parts["train"].pixels.shape[1:] != parts["test"].pixels.shape[1:]:
+        raise ValueError(
+            f"{path}: images of x_train and x_test differ in shape: {parts['train'].pixels.shape[1:]} and "
+            f"{parts['test'].pixels.shape[1:]}."
+        )
+    return ImageData(**parts)
+
+
+def _labels(array, where):
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{where}: expected whole numbers of shape (count,), got {array.dtype} of shape {array.shape}.")
+    if not len(array):
+        raise ValueError(f"{where}: no labels.")
+    if array.min() < 0:
+        raise ValueError(f"{where}: labels go from 0 up, got {array.min()}.")
+    return array.astype("int64")
+
+
+def _class_names(names, train_labels, path):
+    """Names as given, or the numbers; every class must have a training image."""
+    names = tuple(str(name) for name in (range(int(train_labels.max()) + 1) if names is None else names))
+    present = np.unique(train_labels)
+    if len(names) < 2:
+        raise ValueError(f"{path}: expected two classes or more, y_train has only {len(names)}.")
+    empty = sorted(set(range(len(names))) - set(present.tolist()))
+    if empty:
+        raise ValueError(f"{path}: labels out of range or classes without a training image: {empty[:10]}.")
+    return names
+
+
+def _pixels(array, where):
+    array = array[..., None] if array.ndim == 3 else array
+    if array.ndim != 4:
+        raise ValueError(
+            f"{where}: expected images of shape (count, height, width) or (count, height, width, channels), got "
+            f"{array.shape}."
+        )
+    if array.dtype == np.uint8:
+        return array
+    array = array.astype("float32")
+    low, high = float(array.min()), float(array.max())
+    if not (0 <= low and 1 < high <= 255):
+        raise ValueError(f"{where}: expected pixels in 0..255, got {low:g}..{high:g}. Scale them first.")
+    return array

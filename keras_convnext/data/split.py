@@ -1,0 +1,36 @@
+"""Validation images out of the training images."""
+
+import numpy as np
+
+
+def split_validation(images, fraction=0.1, seed=0):
+    """Draws a part of each class, at least one image where the class has two.
+
+    Args:
+        images: `Images`.
+        fraction: float in (0, 1), of each class. Defaults to 0.1.
+        seed: int; the same seed draws the same images. Defaults to 0.
+
+    Returns:
+        `(train, validation)`, both `Images`.
+
+    Raises:
+        ValueError: no class has two images.
+
+    Example:
+
+    >>> from keras_convnext.data import load_digits
+    >>> train, validation = split_validation(load_digits().train)
+    >>> len(train), len(validation)
+    (1295, 143)
+    """
+    random = np.random.default_rng(seed)
+    drawn = []
+    for label in range(len(images.class_names)):
+        of_class = random.permutation(np.flatnonzero(images.labels == label))
+        count = max(1, round(fraction * len(of_class))) if len(of_class) > 1 else 0
+        drawn.extend(of_class[:count])
+    if not drawn:
+        raise ValueError("No class has two images: one to train on and one to validate with.")
+    in_validation = np.isin(np.arange(len(images)), drawn)
+    return images.take(np.flatnonzero(~in_validation)), images.take(np.flatnonzero(in_validation))

@@ -1,0 +1,78 @@
+"""AdamW as the authors' code has it: torch's formula, and no decay of biases, norms and scales."""
+
+import re
+
+import keras
+from keras import ops
+
+WEIGHT_DECAY_RULES = (
+    (r"kernel$", True),
+    (r"(^|/)(bias|gamma|beta)$", False),
+)
+"""Which weights decay, by the end of their path (arXiv:2201.03545 Table 5; GRN's pair: facebookresearch/ConvNeXt-V2)."""
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class AdamW(keras.optimizers.AdamW):
+    """Adam with decoupled weight decay (arXiv:1711.05101), by torch's formula.
+
+    It differs from `keras.optimizers.AdamW` in two things. `epsilon` is added after the bias correction, and is 1e-8:
+    gradients under a layer scale of 1e-6 are small enough for it to show. And which weights decay is told by rules on
+    their paths, kept in the configuration, so that a loaded model decays the same weights.
+
+    Args:
+        learning_rate: float or schedule.
+        weight_decay: float; multiplied by the current rate at each step. Defaults to 0.05.
+        epsilon: float. Defaults to 1e-8.
+        weight_decay_rules: sequence of `(regex, decays)`; each weight's path must match exactly one by `re.search`.
+            Defaults to `WEIGHT_DECAY_RULES`: kernels decay; biases, norms, layer scales and GRN's weights do not.
+        **kwargs: as `keras.optimizers.AdamW`; `amsgrad` is refused.
+
+    Raises:
+        ValueError: at `build`, where weights match no rule or several; the message names them.
+
+    Example:
+
+    >>> optimizer = AdamW(learning_rate=1e-3)
+    >>> optimizer.build(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).trainable_variables)
+    """
+
+    def __init__(
+        self, learning_rate=0.001, weight_decay=0.05, epsilon=1e-8, weight_decay_rules=WEIGHT_DECAY_RULES, **kwargs
+    ):
+        super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=epsilon, **kwargs)
+        if self.amsgrad:
+            raise ValueError("`amsgrad` is not part of this optimizer: keras.optimizers.AdamW has it.")
+        self.weight_decay_rules = tuple((regex, bool(decays)) for regex, decays in weight_decay_rules)
+
+    def build(self, variables):
+        if self.built:
+            return
+        variables = list(variables)
+        self.exclude_from_weight_decay(var_list=[variable for variable in variables if not self._decays(variable)])
+        super().build(variables)
+
+    def _decays(self, variable):
+        matches = [decays for regex, decays in self.weight_decay_rules if re.search(regex, variable.path)]
+        if len(matches) != 1:
+            raise ValueError(
+                f"Each weight must match exactly one of `weight_decay_rules`. {variable.path!r} of shape "
+                f"{tuple(variable.shape)} matches {len(matches)} of {[regex for regex, _ in self.weight_decay_rules]}."
+            )
+        return matches[0]
+
+    def update_step(self, gradient, variable, learning_rate):
+        learning_rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        index = self._get_variable_index(variable)
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
+        self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
+        momentum_scale = 1 - ops.power(ops.cast(self.beta_1, variable.dtype), step)
+        velocity_scale = 1 - ops.power(ops.cast(self.beta_2, variable.dtype), step)
+        denominator = ops.sqrt(velocity / velocity_scale) + self.epsilon
+        self.assign_sub(variable, learning_rate * (momentum / momentum_scale) / denominator)
+
+    def get_config(self):
+        return {**super().get_config(), "weight_decay_rules": [list(rule) for rule in self.weight_decay_rules]}

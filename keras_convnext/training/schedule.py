@@ -1,0 +1,60 @@
+"""The learning rate: linear warmup, then a half cosine (arXiv:2201.03545, Table 5)."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly from 0 to `peak`, then falls along a half cosine to `minimum`, step by step as the authors' code.
+
+        warmup, steps 0..W-1:      peak * step / (W - 1)
+        cosine, steps W..total-1:  minimum + (peak - minimum) / 2 * (1 + cos(pi * (step - W) / (total - W)))
+
+    The last warmup step has the peak already, and so has the first of the cosine. Past the end the rate is `minimum`.
+
+    Args:
+        peak: float, the largest rate.
+        total_steps: int, of the whole training.
+        warmup_steps: int W, 0 for none. Defaults to 0.
+        minimum: float, the rate at the end. Defaults to 1e-6.
+
+    Raises:
+        ValueError: `warmup_steps` is negative or more than `total_steps`.
+
+    Example:
+
+    >>> schedule = WarmupCosine(peak=1.0, total_steps=12, warmup_steps=3, minimum=0.0)
+    >>> [round(float(schedule(step)), 2) for step in (0, 1, 2, 3, 12)]
+    [0.0, 0.5, 1.0, 1.0, 0.0]
+    """
+
+    def __init__(self, peak, total_steps, warmup_steps=0, minimum=1e-6):
+        super().__init__()
+        if not 0 <= warmup_steps <= total_steps:
+            raise ValueError(
+                "`warmup_steps` must be from 0 to `total_steps`. "
+                f"Received: warmup_steps={warmup_steps}, total_steps={total_steps}"
+            )
+        self.peak = peak
+        self.total_steps = total_steps
+        self.warmup_steps = warmup_steps
+        self.minimum = minimum
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        warmup = self.peak * step / max(1.0, self.warmup_steps - 1.0)
+        progress = (step - self.warmup_steps) / max(1.0, self.total_steps - self.warmup_steps)
+        cosine = ops.cos(math.pi * ops.clip(progress, 0.0, 1.0))
+        decayed = self.minimum + (self.peak - self.minimum) * 0.5 * (1.0 + cosine)
+        return ops.where(step < self.warmup_steps, warmup, decayed)
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "total_steps": self.total_steps,
+            "warmup_steps": self.warmup_steps,
+            "minimum": self.minimum,
+        }
