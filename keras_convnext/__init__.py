@@ -1,17 +1,25 @@
 """ConvNeXt and ConvNeXt V2 as Keras 3 layers and models, for TensorFlow, JAX and PyTorch."""
 
-from keras_convnext import layers, models
+from keras_convnext import data, layers, models, preprocessing, profiling, training
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.training import RECIPES, Recipe, fit
 from keras_convnext.variants import VARIANTS, ConvNeXtConfig, list_presets
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "RECIPES",
     "VARIANTS",
     "ConvNeXtBackbone",
     "ConvNeXtClassifier",
     "ConvNeXtConfig",
+    "Recipe",
+    "data",
+    "fit",
     "layers",
     "list_presets",
     "models",
+    "preprocessing",
+    "profiling",
+    "training",
 ]

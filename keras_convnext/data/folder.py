@@ -67,7 +67,9 @@ def _find(folder, class_names):
         if not child.is_dir() or child.name.startswith("."):
             continue
         if child.name not in class_names:
-            raise ValueError(f"{child}: the training images have no class {child.name!r}, only {', '.join(class_names)}.")
+            raise ValueError(
+                f"{child}: the training images have no class {child.name!r}, only {', '.join(class_names)}."
+            )
         images = sorted(file for file in child.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
         files += images
         labels += [class_names.index(child.name)] * len(images)

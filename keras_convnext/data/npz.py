@@ -58,7 +58,9 @@ def load_npz(path):
 def _labels(array, where):
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{where}: expected whole numbers of shape (count,), got {array.dtype} of shape {array.shape}.")
+        raise ValueError(
+            f"{where}: expected whole numbers of shape (count,), got {array.dtype} of shape {array.shape}."
+        )
     if not len(array):
         raise ValueError(f"{where}: no labels.")
     if array.min() < 0:
@@ -89,6 +91,6 @@ def _pixels(array, where):
         return array
     array = array.astype("float32")
     low, high = float(array.min()), float(array.max())
-    if not (0 <= low and 1 < high <= 255):
+    if not (low >= 0 and 1 < high <= 255):
         raise ValueError(f"{where}: expected pixels in 0..255, got {low:g}..{high:g}. Scale them first.")
     return array

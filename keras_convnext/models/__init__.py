@@ -2,5 +2,6 @@
 
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
+from keras_convnext.models.load import load_classifier
 
-__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier"]
+__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier", "load_classifier"]

@@ -9,7 +9,7 @@ from keras_convnext.extras import require
 
 @dataclass(frozen=True)
 class ResizeAndCrop:
-    """Resizes the shorter side to the target's and crops the centre. Images that have the size already stay as they are.
+    """Resizes the shorter side to the target's and crops the centre. Images that have the size stay as they are.
 
     Attributes:
         height: int, pixels.

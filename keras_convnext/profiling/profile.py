@@ -97,7 +97,7 @@ def _recorded(layer, call, rows):
             output_shape = tuple(outputs.shape)
             rows.append(
                 ProfileRow(
-                    path=layer.path,
+                    path=layer.path or layer.name,
                     layer=type(layer).__name__,
                     output_shape=output_shape[1:],
                     params=sum(math.prod(weight.shape) for weight in layer.trainable_weights),

@@ -9,7 +9,7 @@ WEIGHT_DECAY_RULES = (
     (r"kernel$", True),
     (r"(^|/)(bias|gamma|beta)$", False),
 )
-"""Which weights decay, by the end of their path (arXiv:2201.03545 Table 5; GRN's pair: facebookresearch/ConvNeXt-V2)."""
+"""Which weights decay, by the end of their path (facebookresearch/ConvNeXt; for GRN's pair, ConvNeXt-V2)."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")

@@ -1,6 +1,6 @@
 """How a model is trained, as data: a `Recipe` gives plain Keras its parts, so that compile and fit stay in sight."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 
@@ -33,6 +33,7 @@ class Recipe:
 
     >>> from keras_convnext import ConvNeXtClassifier
     >>> from keras_convnext.data import load_digits
+    >>> from dataclasses import replace
     >>> recipe = replace(RECIPES["digits"], epochs=1, batch_size=256)
     >>> train = recipe.dataset(load_digits().train)
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))

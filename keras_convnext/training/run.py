@@ -1,0 +1,178 @@
+"""The run folder: where a training leaves its models and figures, and finds them again.
+
+    RUN/model.keras    the model of the best epoch on the validation images
+        config.json    variant, recipe, data, class names, image size, versions
+        history.csv    a row an epoch
+        metrics.json   what the test images gave, once, at the end
+        curves.png     loss and accuracy by epoch
+        state/epoch-N/ the last complete epoch: model with optimizer, random states, history; a resumed run starts there
+
+Every file, and the state as a folder, is written beside its place, flushed to disk and then renamed, so that what is
+there is always whole.
+"""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import keras
+
+from keras_convnext.models import load_classifier
+
+
+class Run:
+    """A run folder.
+
+    Args:
+        path: of the folder.
+
+    Example:
+
+    >>> import tempfile
+    >>> run = Run.create(Path(tempfile.mkdtemp()) / "first", {"variant": "convnext_mini"})
+    >>> run.config["variant"]
+    'convnext_mini'
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, path, config):
+        """Makes a new folder with its `config.json`.
+
+        Raises:
+            ValueError: there is something at `path` already.
+        """
+        path = Path(path)
+        refuse_existing(path)
+        path.mkdir(parents=True)
+        run = cls(path)
+        run.write_json("config.json", config)
+        return run
+
+    @classmethod
+    def open(cls, path):
+        """An existing run folder.
+
+        Raises:
+            ValueError: no run folder there.
+        """
+        run = cls(path)
+        if not (run.path / "config.json").is_file():
+            raise ValueError(f"{path}: not a run folder: it has no config.json.")
+        return run
+
+    @property
+    def config(self):
+        """What `config.json` holds, as a dict."""
+        return self.read_json("config.json")
+
+    @property
+    def model_path(self):
+        """The file of the best epoch's model."""
+        return self.path / "model.keras"
+
+    @property
+    def last_state(self):
+        """The folder of the last complete epoch's state, or None."""
+        return max((self.path / "state").glob("epoch-*"), default=None, key=lambda path: int(path.name[6:]))
+
+    def load_model(self):
+        """The best epoch's model.
+
+        Raises:
+            ValueError: there is none, or its file is damaged.
+        """
+        return load_classifier(self.model_path)
+
+    def read_json(self, name):
+        """What a JSON file of the folder holds.
+
+        Raises:
+            ValueError: no such file, or not JSON.
+        """
+        return read_json(self.path / name)
+
+    def write_json(self, name, value):
+        """Writes a JSON file into the folder."""
+        self.write(name, lambda path: write_json(path, value))
+
+    def write_csv(self, name, rows):
+        """Writes dicts of the same keys as a CSV file into the folder."""
+
+        def write(path):
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+
+        self.write(name, write)
+
+    def write(self, name, write_to):
+        """Has `write_to(path)` write a file beside its place, flushes it to disk and renames it."""
+        place = self.path / name
+        beside = place.with_name(f".partial-{place.name}")
+        write_to(beside)
+        _flush(beside)
+        beside.replace(place)
+
+    def write_state(self, epoch, write_to):
+        """Has `write_to(folder)` write the files of `state/epoch-N`; then the earlier epochs' go."""
+        place = self.path / "state" / f"epoch-{epoch}"
+        beside = place.with_name(f".partial-{place.name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        write_to(beside)
+        for file in beside.iterdir():
+            _flush(file)
+        beside.rename(place)
+        for other in place.parent.iterdir():
+            if other != place:
+                shutil.rmtree(other)
+        return place
+
+
+def _flush(path):
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def write_json(path, value):
+    """Writes a value as an indented JSON file."""
+    Path(path).write_text(json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path):
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: no such file, or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: not readable ({error}).") from error
+
+
+def refuse_existing(path):
+    """Raises ValueError where there is something at `path`: a run never writes over another."""
+    if Path(path).exists():
+        raise ValueError(f"{path}: exists already; a run never writes over another. Choose another --output.")
+
+
+def new_run_path(name, root="runs"):
+    """The first free one of `root/name-1`, `root/name-2` ..."""
+    number = 1
+    while Path(root, f"{name}-{number}").exists():
+        number += 1
+    return Path(root, f"{name}-{number}")
+
+
+def versions():
+    """The versions of this package and Keras, and the backend, for `config.json`."""
+    from keras_convnext import __version__
+
+    return {"keras_convnext": __version__, "keras": keras.__version__, "backend": keras.backend.backend()}
