@@ -42,10 +42,7 @@ def _predict(model, class_names, pixels, skipped, args):
     logits = model.predict(np.stack(list(pixels.values())).astype("float32"), verbose=0)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     facts = [
-        {
-            "image": path,
-            "classes": [{"name": class_names[i], "probability": float(row[i])} for i in _top(row, args.top)],
-        }
+        {"image": path, "classes": _top(row, class_names, args.top)}
         for path, row in zip(pixels, probabilities, strict=True)
     ]
     if args.json:
@@ -58,5 +55,6 @@ def _predict(model, class_names, pixels, skipped, args):
         print(f"{len(skipped)} unreadable skipped: {', '.join(skipped)}")
 
 
-def _top(row, count):
-    return np.argsort(-row, kind="stable")[:count].tolist()
+def _top(probabilities, class_names, count):
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [{"name": class_names[i], "probability": float(probabilities[i])} for i in order]

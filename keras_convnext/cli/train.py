@@ -109,7 +109,7 @@ def _image_shape(images, size):
 def _train(model, data, recipe, run, history=()):
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
     print(
-        f"{model.name}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
+        f"{run.config['variant']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
         f"{len(data.train)} training images{skipped}, {keras.backend.backend()} backend; run folder {run.path}"
     )
     try:
@@ -117,11 +117,12 @@ def _train(model, data, recipe, run, history=()):
     except KeyboardInterrupt:
         print(f"\n{_what_is_left(run)}", file=sys.stderr)
         return INTERRUPTED
-    test = metrics["test_accuracy"]
+    test = "no test images"
+    if metrics["test_accuracy"] is not None:
+        test = f"test accuracy {metrics['test_accuracy']:.4f}"
     print(
-        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: validation accuracy {metrics['val_accuracy']:.4f}, "
-        + ("no test images" if test is None else f"test accuracy {test:.4f}")
-        + f"; {metrics['seconds']:.0f} s; {run.model_path}"
+        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: "
+        f"validation accuracy {metrics['val_accuracy']:.4f}, {test}; {metrics['seconds']:.0f} s; {run.model_path}"
     )
     return 0
 
