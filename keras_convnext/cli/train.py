@@ -20,7 +20,7 @@ from keras_convnext.variants import get_variant
 
 BY_IMAGE_SIZE = (
     (16, "convnext_mini", 1),
-    (48, "convnext_atto", 1),
+    (48, "convnext_atto", 2),
     (80, "convnext_atto", 2),
     (float("inf"), "convnext_atto", 4),
 )

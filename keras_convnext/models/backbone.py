@@ -143,6 +143,8 @@ class ConvNeXtBackbone(keras.Model):
             if channels_first:
                 y = keras.layers.Permute((3, 1, 2), name=f"stage_{stage}_to_channels_first")(y)
             pyramid[level] = y
+        if len(pyramid) > 1 and (level_norm or channels_first):
+            y = DeepestLevel(name="deepest_level")(list(pyramid.values()))
         sources = keras.utils.get_source_inputs(image)
         super().__init__(inputs=sources[0] if len(sources) == 1 else sources, outputs=y, **kwargs)
 
@@ -276,6 +278,17 @@ class ConvNeXtBackbone(keras.Model):
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"], custom_objects=custom_objects)
         return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class DeepestLevel(keras.layers.Layer):
+    """Returns the last of its inputs. All of them, and the layers that gave them, are thereby part of the model."""
+
+    def call(self, inputs):
+        return inputs[-1]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[-1]
 
 
 class _StagePlan(NamedTuple):

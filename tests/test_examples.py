@@ -1,0 +1,28 @@
+"""Every example runs in its quick mode, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PRINTS = {
+    "train_on_folder.py": "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+    "backbone_features.py": "P0: (4, 8, 8, 32)",
+    "block_in_own_model.py": "dB after",
+    "keras_cv_retinanet.py": "levels P2, P3, P4, P5",
+}
+
+
+def test_every_example_is_run():
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(PRINTS)
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_example_runs(name, tmp_path):
+    process = subprocess.run(
+        [sys.executable, EXAMPLES / name, "--smoke"], cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert PRINTS[name] in process.stdout

@@ -1,0 +1,24 @@
+"""Every notebook runs, with its parameters set to a quick mode."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+QUICK = {"01_train_and_save.ipynb": "epochs = 2"}
+
+
+def test_every_notebook_has_a_quick_mode():
+    assert sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")) == sorted(QUICK)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_notebook_runs(name, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
+    parameters.source = QUICK[name]
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute(env=dict(os.environ))

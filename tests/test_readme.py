@@ -1,0 +1,17 @@
+"""The README's Python runs as it stands there, from top to bottom."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_python_blocks_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert len(blocks) == 3
+    namespace = {}
+    for block in blocks:
+        exec(block, namespace)
+    assert namespace["model"].optimizer.iterations == len(namespace["batches"])
+    assert namespace["features"].output.shape == (None, 320)
