@@ -35,7 +35,7 @@ def main():
     keras.utils.set_random_seed(0)
     data = load_data(args.folder)
     train, validation = split_validation(data.train) if data.validation is None else (data.train, data.validation)
-    recipe = replace(RECIPES["from_scratch"], epochs=args.epochs, image_size=(args.size, args.size))
+    recipe = replace(RECIPES["from_scratch"].lasting(args.epochs), image_size=(args.size, args.size))
     batches = recipe.dataset(train)
 
     model = ConvNeXtClassifier.from_preset(

@@ -21,4 +21,6 @@ def test_notebook_runs(name, monkeypatch):
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
     parameters.source = QUICK[name]
-    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute(env=dict(os.environ))
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute(
+        env=dict(os.environ)
+    )

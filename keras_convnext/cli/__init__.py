@@ -1,8 +1,7 @@
 """The command line: `keras-convnext COMMAND`, one file a command.
 
 A command's file has `add_arguments(parser)` and `prepare(args)`. `prepare` checks everything that was given and returns
-the work, a function without arguments; what it refuses with a ValueError becomes one line and exit code 2, before any
-work is done.
+the work, a function without arguments; what it refuses becomes one line and exit code 2, before any work is done.
 """
 
 import argparse
@@ -36,7 +35,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         work = COMMANDS[args.command].prepare(args)
-    except (ValueError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"keras-convnext {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

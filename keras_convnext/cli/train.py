@@ -61,8 +61,12 @@ def _prepare_new(args):
     variant = args.variant or default_variant
     stem = args.stem or (get_variant(variant).stem_patch_size if args.variant else default_stem)
     recipe = RECIPES[args.recipe or ("digits" if args.data == "digits" else "from_scratch")]
-    changes = {"epochs": args.epochs, "batch_size": args.batch, "seed": args.seed, "image_size": shape[:2]}
-    recipe = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+    recipe = replace(
+        recipe.lasting(args.epochs or recipe.epochs),
+        batch_size=args.batch or recipe.batch_size,
+        seed=args.seed,
+        image_size=shape[:2],
+    )
     keras.utils.set_random_seed(args.seed)
     model = ConvNeXtClassifier.from_preset(
         variant,
@@ -81,8 +85,8 @@ def _prepare_new(args):
         "recipe": asdict(recipe),
         "versions": versions(),
     }
-    path = args.output or new_run_path(f"{Path(args.data).stem}-{variant}")
-    return lambda: _train(model, data, recipe, Run.create(path, config))
+    run = Run.create(args.output or new_run_path(f"{Path(args.data).stem}-{variant}"), config)
+    return lambda: _train(model, data, recipe, run)
 
 
 def _prepare_resumed(args):

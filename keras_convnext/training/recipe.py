@@ -1,6 +1,6 @@
 """How a model is trained, as data: a `Recipe` gives plain Keras its parts, so that compile and fit stay in sight."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -33,8 +33,7 @@ class Recipe:
 
     >>> from keras_convnext import ConvNeXtClassifier
     >>> from keras_convnext.data import load_digits
-    >>> from dataclasses import replace
-    >>> recipe = replace(RECIPES["digits"], epochs=1, batch_size=256)
+    >>> recipe = RECIPES["digits"].lasting(epochs=1)
     >>> train = recipe.dataset(load_digits().train)
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
     >>> recipe.compile(model, steps_per_epoch=len(train))
@@ -53,6 +52,10 @@ class Recipe:
     image_size: tuple[int, int] | None = None
     workers: int = 1
     seed: int = 0
+
+    def lasting(self, epochs):
+        """The same recipe over another number of epochs; the warmup keeps its share of them."""
+        return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * epochs / self.epochs)
 
     def dataset(self, images, training=True):
         """Batches of `images`: in training shuffled anew each epoch and whole batches only, else all in their order.
