@@ -112,6 +112,14 @@ class ConvNeXtClassifier(keras.Model):
             **head,
         )
 
+    def compile_from_config(self, config):
+        """Compiles a loaded model, with `jit_compile="auto"`.
+
+        Keras saves what "auto" came to on the backend that saved. Loaded on another, True from JAX would start
+        `torch.compile`, and False from torch would leave JAX to run operation by operation.
+        """
+        super().compile_from_config({**config, "jit_compile": "auto"})
+
     def get_config(self):
         return {
             "name": self.name,
