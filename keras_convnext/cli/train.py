@@ -9,13 +9,14 @@ from pathlib import Path
 
 import keras
 
+from keras_convnext import __version__
 from keras_convnext.cli.arguments import INTERRUPTED, positive
 from keras_convnext.data import load_data
 from keras_convnext.extras import require
 from keras_convnext.models import ConvNeXtClassifier
 from keras_convnext.training import RECIPES, Recipe, Run, fit
 from keras_convnext.training.record import restore_state
-from keras_convnext.training.run import new_run_path, refuse_existing, versions
+from keras_convnext.training.run import new_run_path, refuse_existing
 from keras_convnext.variants import get_variant
 
 BY_IMAGE_SIZE = (
@@ -83,7 +84,11 @@ def _prepare_new(args):
         "image_shape": shape,
         "class_names": data.class_names,
         "recipe": asdict(recipe),
-        "versions": versions(),
+        "versions": {
+            "keras_convnext": __version__,
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+        },
     }
     run = Run.create(args.output or new_run_path(f"{Path(args.data).stem}-{variant}"), config)
     return lambda: _train(model, data, recipe, run)

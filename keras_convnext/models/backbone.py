@@ -48,6 +48,9 @@ class ConvNeXtBackbone(keras.Model):
             `image_data_format`. Inside, the layout is always channels last.
         remat: bool, compute each block's branch anew in the backward pass: less memory, more time. Defaults to False.
         frozen_stages: int, the stem and this many stages do not train; None freezes nothing. See `freeze_stages`.
+        dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
+        trainable: bool. Defaults to True.
+        name: str.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // stride, width // stride, dims[-1])` out.
 
@@ -86,7 +89,8 @@ class ConvNeXtBackbone(keras.Model):
         remat=False,
         frozen_stages=None,
         dtype=None,
-        **kwargs,
+        trainable=True,
+        name=None,
     ):
         depths, dims = tuple(depths), tuple(dims)
         data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -105,7 +109,7 @@ class ConvNeXtBackbone(keras.Model):
         std = _per_channel("std", std, IMAGENET_STD, channels)
 
         # === The graph
-        x = keras.layers.Permute((2, 3, 1), name="to_channels_last")(image) if channels_first else image
+        x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="to_channels_last")(image) if channels_first else image
         if include_preprocessing:
             x = keras.layers.Normalization(
                 mean=[255 * m for m in mean], variance=[(255 * s) ** 2 for s in std], dtype=dtype, name="normalization"
@@ -141,12 +145,14 @@ class ConvNeXtBackbone(keras.Model):
             if level_norm:
                 y = keras.layers.LayerNormalization(epsilon=norm_eps, dtype=dtype, name=f"stage_{stage}_norm")(y)
             if channels_first:
-                y = keras.layers.Permute((3, 1, 2), name=f"stage_{stage}_to_channels_first")(y)
+                y = keras.layers.Permute((3, 1, 2), dtype=dtype, name=f"stage_{stage}_to_channels_first")(y)
             pyramid[level] = y
         if len(pyramid) > 1 and (level_norm or channels_first):
-            y = DeepestLevel(name="deepest_level")(list(pyramid.values()))
+            y = DeepestLevel(dtype=dtype, name="deepest_level")(list(pyramid.values()))
         sources = keras.utils.get_source_inputs(image)
-        super().__init__(inputs=sources[0] if len(sources) == 1 else sources, outputs=y, **kwargs)
+        super().__init__(inputs=sources[0] if len(sources) == 1 else sources, outputs=y, name=name)
+        if dtype is not None:
+            self.dtype_policy = keras.dtype_policies.get(dtype)
 
         # === Every argument, for `get_config`
         self.depths = depths
@@ -172,6 +178,8 @@ class ConvNeXtBackbone(keras.Model):
         self._pyramid = tuple(pyramid.items())
         if frozen_stages is not None:
             self.freeze_stages(frozen_stages)
+        if not trainable:
+            self.trainable = False
 
     @classmethod
     def from_preset(cls, preset, **changes):
@@ -269,15 +277,8 @@ class ConvNeXtBackbone(keras.Model):
             "data_format": self.data_format,
             "remat": self.remat,
             "frozen_stages": self.frozen_stages,
-            "dtype": keras.saving.serialize_keras_object(self.get_layer("stem").dtype_policy),
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"], custom_objects=custom_objects)
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")

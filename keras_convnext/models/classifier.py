@@ -22,6 +22,8 @@ class ConvNeXtClassifier(keras.Model):
         activation: of the output, `"softmax"` for instance. Defaults to None: logits.
         head_norm_first: bool, normalize the feature map before it is pooled. Defaults to False.
         head_hidden_size: int, width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
+        trainable: bool. Defaults to True.
+        name: str.
 
     Shapes: images as the backbone takes them in, `(batch, num_classes)` out.
 
@@ -40,22 +42,19 @@ class ConvNeXtClassifier(keras.Model):
         activation=None,
         head_norm_first=False,
         head_hidden_size=None,
-        **kwargs,
+        trainable=True,
+        name=None,
     ):
         if num_classes < 0:
             raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
-        dtype = backbone.get_layer("stem").dtype_policy
-        data_format = backbone.data_format
-        pool = keras.layers.GlobalAveragePooling2D(data_format, dtype=dtype.variable_dtype, name="head_pool")
-        norm = keras.layers.LayerNormalization(
-            axis=1 if head_norm_first and data_format == "channels_first" else -1,
-            epsilon=backbone.norm_eps,
-            dtype=dtype,
-            name="head_norm",
-        )
+        dtype = backbone.dtype_policy
+        pool = keras.layers.GlobalAveragePooling2D("channels_last", dtype=dtype.variable_dtype, name="head_pool")
+        norm = keras.layers.LayerNormalization(epsilon=backbone.norm_eps, dtype=dtype, name="head_norm")
 
         # === The graph
         x = backbone(backbone.input)
+        if backbone.data_format == "channels_first":
+            x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="head_to_channels_last")(x)
         x = pool(norm(x)) if head_norm_first else norm(pool(x))
         if head_hidden_size is not None:
             x = keras.layers.Dense(
@@ -73,7 +72,8 @@ class ConvNeXtClassifier(keras.Model):
                 dtype=dtype.variable_dtype,
                 name="head",
             )(x)
-        super().__init__(inputs=backbone.input, outputs=x, **kwargs)
+        super().__init__(inputs=backbone.input, outputs=x, name=name)
+        self.dtype_policy = dtype
 
         # === Every argument, for `get_config`
         self.backbone = backbone
@@ -82,6 +82,8 @@ class ConvNeXtClassifier(keras.Model):
         self.activation = activation
         self.head_norm_first = head_norm_first
         self.head_hidden_size = head_hidden_size
+        if not trainable:
+            self.trainable = False
 
     @classmethod
     def from_preset(cls, preset, num_classes=1000, head_init_scale=1.0, activation=None, name=None, **changes):

@@ -73,6 +73,9 @@ def profile(model, input_shape=None):
     return Profile(rows=tuple(rows), params=params, macs=sum(row.macs for row in rows))
 
 
+_TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+
+
 class _Trace(keras.layers.Layer):
     """Calls a model on symbolic tensors. Having no `compute_output_shape`, it makes Keras trace the call itself."""
 
@@ -112,12 +115,10 @@ def _recorded(layer, call, rows):
 def _macs(layer, input_shape, output_shape):
     """MACs of one call: every weight of a kernel is used once for each position of the map that it slides over."""
     if isinstance(layer, keras.layers.EinsumDense):
-        labels = dict(zip(layer.equation.split("->")[0].split(",")[1], layer.kernel.shape, strict=True))
-        output_labels = layer.equation.split("->")[1]
-        shared = [size for label, size in zip(output_labels, output_shape, strict=True) if label not in labels]
-        return math.prod(shared[1:]) * math.prod(layer.kernel.shape)
+        operands, output_labels = layer.equation.split("->")
+        kernel_labels = zip(operands.split(",")[1], layer.kernel.shape, strict=True)
+        return math.prod(output_shape) * math.prod(size for label, size in kernel_labels if label not in output_labels)
     kernels = [getattr(layer, name, None) for name in ("kernel", "depthwise_kernel", "pointwise_kernel")]
-    transposed = isinstance(layer, (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose))
-    shape = input_shape if transposed else output_shape
+    shape = input_shape if isinstance(layer, _TRANSPOSED) else output_shape
     sides = shape[2:] if getattr(layer, "data_format", None) == "channels_first" else shape[1:-1]
     return math.prod(sides) * sum(math.prod(kernel.shape) for kernel in kernels if kernel is not None)

@@ -17,8 +17,6 @@ import os
 import shutil
 from pathlib import Path
 
-import keras
-
 from keras_convnext.models import load_classifier
 
 
@@ -169,10 +167,3 @@ def new_run_path(name, root="runs"):
     while Path(root, f"{name}-{number}").exists():
         number += 1
     return Path(root, f"{name}-{number}")
-
-
-def versions():
-    """The versions of this package and Keras, and the backend, for `config.json`."""
-    from keras_convnext import __version__
-
-    return {"keras_convnext": __version__, "keras": keras.__version__, "backend": keras.backend.backend()}

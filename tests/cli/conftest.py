@@ -1,0 +1,132 @@
+"""Commands called in this process, small data for them, and runs that they left."""
+
+import contextlib
+import io
+import sys
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_convnext.cli import main
+from keras_convnext.data import load_digits
+from keras_convnext.variants import VARIANTS, ConvNeXtConfig
+
+TINY = ConvNeXtConfig(depths=(1, 1), dims=(8, 16), stem_patch_size=1, image_size=8, source="tests")
+"""A variant that trains in seconds on every backend; called `tiny` where a test asks for it."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory):
+    """On JAX, keeps what is compiled, here and in processes that tests start: most of it comes again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        if keras.backend.backend() == "jax":
+            import jax
+
+            settings = {
+                "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp() / "compiled"),
+                "jax_persistent_cache_min_compile_time_secs": 0.0,
+                "jax_persistent_cache_min_entry_size_bytes": -1,
+            }
+            for name, value in settings.items():
+                jax.config.update(name, value)
+                patch.setenv(name.upper(), str(value))
+        yield
+
+
+@pytest.fixture
+def cli(capsys):
+    """A function: runs a command and returns its exit `.code` and what it printed, `.out` and `.err`."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except KeyboardInterrupt:  # would end pytest itself
+            pytest.fail("The interrupt came through.")
+        printed = capsys.readouterr()
+        return SimpleNamespace(code=code, out=printed.out, err=printed.err)
+
+    return call
+
+
+@pytest.fixture
+def refusal(cli):
+    """A function: runs a command that must be refused, with exit code 2 and one line, and returns the line."""
+
+    def call(*arguments):
+        result = cli(*arguments)
+        assert result.code == 2
+        assert result.err.count("\n") == 1, result.err
+        assert result.err.startswith(f"keras-convnext {arguments[0]}: ")
+        return result.err
+
+    return call
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """A function: makes a package look as if it were not installed."""
+
+    def block(package):
+        for module in [name for name in sys.modules if name.partition(".")[0] == package]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setattr(sys, "meta_path", [Missing(package), *sys.meta_path])
+
+    return block
+
+
+class Missing:
+    """An importer that finds no such package."""
+
+    def __init__(self, package):
+        self.package = package
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == self.package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The name of a variant that trains in seconds."""
+    monkeypatch.setitem(VARIANTS, "tiny", TINY)
+    return "tiny"
+
+
+@pytest.fixture(scope="session")
+def digits_npz(tmp_path_factory):
+    """An `.npz` file of some digits: 80 to train on, 30 to test with."""
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    digits = load_digits()
+    train, test = digits.train.take(np.arange(80)), digits.test.take(np.arange(30))
+    np.savez(path, x_train=train.pixels, y_train=train.labels, x_test=test.pixels, y_test=test.labels)
+    return path
+
+
+@pytest.fixture
+def write_digits():
+    """A function: writes digits of three classes as PNG files into `folder/CLASS/`, and returns the folder."""
+
+    def write(folder, count=4, start=0):
+        digits = load_digits().train
+        for label, name in enumerate(("zero", "one", "two")):
+            (folder / name).mkdir(parents=True)
+            for number in np.flatnonzero(digits.labels == label)[start : start + count]:
+                Image.fromarray(digits.pixels[number, ..., 0]).resize((12, 10)).save(folder / name / f"{number}.png")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, digits_npz):
+    """A finished run of two epochs: `.path` of its folder, and `.out`, what was printed meanwhile."""
+    path = tmp_path_factory.mktemp("trained") / "run"
+    command = f"train --data {digits_npz} --variant tiny --epochs 2 --batch 24 --seed 3 --output {path}"
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
+        patch.setitem(VARIANTS, "tiny", TINY)
+        assert main(command.split()) == 0
+    return SimpleNamespace(path=path, out=out.getvalue())

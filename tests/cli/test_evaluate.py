@@ -1,0 +1,158 @@
+"""`evaluate`: the scores of a run's model."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext.data import load_npz
+
+
+@pytest.fixture
+def metrics(trained):
+    return json.loads((trained.path / "metrics.json").read_text())
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A copy of the run, to be spoilt."""
+    return shutil.copytree(trained.path, tmp_path / "copy")
+
+
+@pytest.fixture
+def write_npz(tmp_path, rng):
+    """A function: writes an `.npz` file of random images."""
+
+    def write(classes=10, side=8, channels=1, **more):
+        images, labels = rng.integers(0, 256, (20, side, side, channels), dtype="uint8"), np.arange(20) % classes
+        np.savez(tmp_path / "other.npz", x_train=images, y_train=labels, x_test=images, y_test=labels, **more)
+        return tmp_path / "other.npz"
+
+    return write
+
+
+def test_agrees_with_the_metrics_of_the_run(cli, trained, metrics):
+    result = cli("evaluate", trained.path, "--json")
+    assert result.code == 0
+    facts = json.loads(result.out)
+    assert facts == {
+        "part": "test",
+        "images": 30,
+        "accuracy": metrics["test_accuracy"],
+        "loss": pytest.approx(metrics["test_loss"], rel=1e-6),
+    }
+
+
+def test_prints_the_scores(cli, trained, metrics):
+    result = cli("evaluate", trained.path)
+    assert result.code == 0
+    accuracy, loss = metrics["test_accuracy"], metrics["test_loss"]
+    assert result.out.splitlines()[-1] == f"30 test images: accuracy {accuracy:.4f}, loss {loss:.4f}"
+
+
+@pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))
+def test_another_backend_gives_the_same_scores(trained, metrics, other):
+    if importlib.util.find_spec(other) is None:
+        pytest.skip(f"{other} is not installed")
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_convnext", "evaluate", str(trained.path), "--json"],
+        env={**os.environ, "KERAS_BACKEND": other},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    facts = json.loads(result.stdout)
+    assert facts["accuracy"] == pytest.approx(metrics["test_accuracy"], rel=1e-6)
+    assert facts["loss"] == pytest.approx(metrics["test_loss"], rel=1e-5)
+
+
+def test_other_data_of_the_same_classes(cli, trained, write_npz):
+    path = write_npz(side=11)
+    facts = json.loads(cli("evaluate", trained.path, "--data", path, "--json").out)
+    assert (facts["part"], facts["images"]) == ("test", 20)
+
+
+def test_the_bundled_digits(cli, trained):
+    facts = json.loads(cli("evaluate", trained.path, "--data", "digits", "--json").out)
+    assert facts["images"] == 359
+
+
+@pytest.fixture
+def grey_run_of_pictures(copy):
+    """The run as if it had been trained on pictures of three classes."""
+    config = json.loads((copy / "config.json").read_text())
+    config["class_names"] = ["one", "two", "zero"]
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"classes": 3}, "are not the run's"),
+        ({"class_names": np.array(list("abcdefghij"))}, "are not the run's"),
+        ({"channels": 3}, "images of 3 channels; the run's model takes 1"),
+    ],
+)
+def test_refuses_data_that_does_not_fit(refusal, trained, write_npz, changes, message):
+    path = write_npz(**changes)
+    line = refusal("evaluate", trained.path, "--data", path)
+    assert str(path) in line
+    assert message in line
+
+
+def test_refuses_colour_pictures_for_a_grey_model(refusal, grey_run_of_pictures, write_digits, tmp_path):
+    folder = write_digits(tmp_path / "pictures")
+    assert "3 channels" in refusal("evaluate", grey_run_of_pictures, "--data", folder, "--json")
+
+
+def test_refuses_missing_data(refusal, trained):
+    assert "nowhere: expected" in refusal("evaluate", trained.path, "--data", "nowhere")
+
+
+def test_refuses_what_is_no_run(refusal, tmp_path):
+    assert "not a run folder" in refusal("evaluate", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_type": "convnext"}'])
+def test_refuses_a_config_of_others(refusal, copy, content):
+    (copy / "config.json").write_text(content)
+    assert "config.json" in refusal("evaluate", copy)
+
+
+def test_refuses_a_run_without_a_model(refusal, copy):
+    (copy / "model.keras").unlink()
+    assert "model.keras: no such file" in refusal("evaluate", copy)
+
+
+def test_refuses_a_model_cut_off(refusal, copy):
+    model = copy / "model.keras"
+    model.write_bytes(model.read_bytes()[:-50])
+    assert f"{model}: not a .keras file, or one that is cut off" in refusal("evaluate", copy)
+
+
+def test_refuses_when_the_data_of_the_run_is_gone(refusal, copy):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "data": str(copy / "gone.npz")}))
+    assert "gone.npz" in refusal("evaluate", copy)
+
+
+def test_names_the_extra_where_images_are_to_be_resized(refusal, trained, write_npz, without):
+    without("PIL")
+    assert "keras-convnext[cli]" in refusal("evaluate", trained.path, "--data", write_npz(side=11))
+
+
+def test_the_accuracy_is_that_of_the_predictions(cli, trained, digits_npz):
+    from keras_convnext.models import load_classifier
+
+    test = load_npz(digits_npz).test
+    outputs = load_classifier(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
+    facts = json.loads(cli("evaluate", trained.path, "--json").out)
+    assert facts["accuracy"] == pytest.approx((outputs.argmax(-1) == test.labels).mean(), rel=1e-6)

@@ -1,0 +1,89 @@
+"""The command line as a whole: exit codes, help, and `python -m keras_convnext`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from keras_convnext.cli import COMMANDS, main
+from keras_convnext.models import ConvNeXtClassifier
+
+
+def run_module(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "keras_convnext", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(["--help"])
+    assert exited.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f"\n    {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_describes_its_options(command, capsys):
+    with pytest.raises(SystemExit) as exited:
+        main([command, "--help"])
+    assert exited.value.code == 0
+    out = capsys.readouterr().out
+    assert f"usage: keras-convnext {command}" in out
+    assert "None" not in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["list", "a", "b"],
+        ["train", "--epochs", "0"],
+        ["train", "--epochs", "-1"],
+        ["train", "--batch", "1.5"],
+        ["train", "--size", "big"],
+        ["train", "--seed", "x"],
+        ["train", "--recipe", "nothing"],
+        ["evaluate"],
+        ["predict", "run"],
+        ["predict", "run", "a.png", "--top", "0"],
+        ["summary"],
+    ],
+)
+def test_wrong_arguments_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(arguments)
+    assert exited.value.code == 2
+    assert "usage: keras-convnext" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_data_is_read_exits_with_130(cli, trained, monkeypatch):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_convnext.training.run.load_classifier", interrupted)
+    assert cli("evaluate", trained.path).code == 130
+
+
+def test_an_interrupt_while_work_is_done_exits_with_130(cli, trained, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ConvNeXtClassifier, "evaluate", interrupted)
+    assert cli("evaluate", trained.path).code == 130
+
+
+def test_module_lists(tmp_path):
+    result = run_module("list", "convnext_t*", cwd=tmp_path)
+    assert result.returncode == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["convnext_tiny", "convnext_tiny_hnf"]
+
+
+def test_module_refuses_with_2_and_one_line(tmp_path):
+    result = run_module("train", "--variant", "convnext_tini", cwd=tmp_path)
+    assert result.returncode == 2
+    (line,) = [line for line in result.stderr.splitlines() if "convnext" in line]
+    assert line.startswith("keras-convnext train: Unknown variant 'convnext_tini': the nearest names are convnext_tiny")
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []

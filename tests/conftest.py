@@ -1,0 +1,153 @@
+"""What every test has: the backend in its name, a seed, and a few helpers that stand on no code of ours but the constructors."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32)}
+VERSIONS = {"v1": {}, "v2": {"use_grn": True, "layer_scale_init_value": None}}
+
+
+@pytest.fixture(autouse=True, params=[keras.backend.backend()])
+def backend(request):
+    """The backend's name. As a parameter it stands in the name of every test."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Makes each test draw the same numbers, whichever tests ran before it."""
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def rng():
+    """A seeded NumPy generator."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request):
+    """`"v1"` and `"v2"`, in turn."""
+    return request.param
+
+
+@pytest.fixture
+def small_backbone():
+    """A factory: `small_backbone("v1", **changes)`, a backbone of four stages for images from 32 pixels."""
+    from keras_convnext import ConvNeXtBackbone
+
+    def make(version="v1", **changes):
+        return ConvNeXtBackbone(**{**SMALL, **VERSIONS[version], **changes})
+
+    return make
+
+
+@pytest.fixture
+def small_classifier(small_backbone):
+    """A factory: `small_classifier("v1", num_classes=5, **changes of the backbone)`."""
+    from keras_convnext import ConvNeXtClassifier
+
+    def make(version="v1", num_classes=5, **changes):
+        return ConvNeXtClassifier(small_backbone(version, **changes), num_classes)
+
+    return make
+
+
+@pytest.fixture
+def randomize(rng):
+    """A function that gives every weight of a model new random values, so that none is 0, 1 or 1e-6, and returns it."""
+
+    def set_weights(model, deviation=0.3):
+        for weight in model.weights:
+            start = 1.0 if weight.path.endswith("gamma") else 0.0
+            weight.assign((start + deviation * rng.normal(size=weight.shape)).astype("float32"))
+        return model
+
+    return set_weights
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Starts drawn weights at zero, where a test sets its own or needs none: on JAX each shape drawn is compiled first."""
+    monkeypatch.setattr(
+        keras.initializers.RandomNormal, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype)
+    )
+
+
+@pytest.fixture
+def images(rng):
+    """A function: random images in 0..255, `images(batch, height, width, channels)`."""
+    return lambda *shape: rng.uniform(0, 255, size=shape).astype("float32")
+
+
+@pytest.fixture
+def numpy_of(backend):
+    """A function: the outputs of a layer, or of any function, as NumPy arrays, in the structure that they have.
+
+    On JAX a layer is compiled as a whole, as `predict` does it; operation by operation takes ten times longer.
+    """
+
+    def call(layer, *args, **kwargs):
+        if backend == "jax" and isinstance(layer, keras.Layer) and not kwargs:
+            layer = _compiled(layer, *args)
+        return keras.tree.map_structure(keras.ops.convert_to_numpy, layer(*args, **kwargs))
+
+    return call
+
+
+def _compiled(layer, *args):
+    import jax
+
+    if not layer.built:
+        layer.build(args[0].shape)
+    variables = [[v.value for v in group] for group in (layer.trainable_variables, layer.non_trainable_variables)]
+    call = jax.jit(lambda variables, *args: layer.stateless_call(*variables, *args)[0])
+    return lambda *args: call(variables, *args)
+
+
+@pytest.fixture
+def gradients(backend):
+    """A function: the gradients of `sum(layer(x) * cotangent)`, by the backend's own means.
+
+    `gradients(layer, x, cotangent, training=True)` returns those in `x` and, as a list, in the layer's trainable variables.
+    """
+    return {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients, "torch": _torch_gradients}[backend]
+
+
+def _tensorflow_gradients(layer, x, cotangent, training=True):
+    import tensorflow as tf
+
+    x = tf.convert_to_tensor(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(tf.cast(layer(x, training=training), "float32") * cotangent)
+    in_x, in_weights = tape.gradient(loss, (x, [variable.value for variable in layer.trainable_variables]))
+    return in_x.numpy(), [gradient.numpy() for gradient in in_weights]
+
+
+def _jax_gradients(layer, x, cotangent, training=True):
+    import jax
+
+    states = [variable.value for variable in layer.non_trainable_variables]
+    mode = {"training": training} if "training" in inspect.signature(layer.call).parameters else {}
+
+    def loss(x, weights):
+        outputs, _ = layer.stateless_call(weights, states, x, **mode)
+        return (outputs.astype("float32") * cotangent).sum()
+
+    weights = [variable.value for variable in layer.trainable_variables]
+    in_x, in_weights = jax.jit(jax.grad(loss, argnums=(0, 1)))(jax.numpy.asarray(x), weights)
+    return np.asarray(in_x), [np.asarray(gradient) for gradient in in_weights]
+
+
+def _torch_gradients(layer, x, cotangent, training=True):
+    import torch
+
+    x = torch.tensor(x, requires_grad=True)
+    weights = [variable.value for variable in layer.trainable_variables]
+    loss = (layer(x, training=training).float() * torch.tensor(cotangent)).sum()
+    in_x, *in_weights = torch.autograd.grad(loss, [x, *weights])
+    return in_x.numpy(), [gradient.numpy() for gradient in in_weights]

@@ -1,0 +1,63 @@
+"""Validation images out of the training images."""
+
+import numpy as np
+import pytest
+
+from keras_convnext.data import Images, load_digits, split_validation
+
+
+def numbered(labels, classes):
+    """Images that carry their own number as their pixel."""
+    return Images(np.arange(len(labels)).reshape(-1, 1, 1, 1), np.array(labels), tuple(map(str, range(classes))))
+
+
+def numbers(images):
+    return images.pixels[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_is_stratified(fraction):
+    images = load_digits().train
+    train, validation = split_validation(images, fraction)
+    expected = fraction * np.bincount(images.labels)
+    np.testing.assert_allclose(np.bincount(validation.labels), expected, atol=0.5)
+    np.testing.assert_array_equal(
+        np.bincount(train.labels) + np.bincount(validation.labels), np.bincount(images.labels)
+    )
+
+
+def test_is_disjoint_and_covers_all():
+    images = numbered([0, 1, 2] * 20, classes=3)
+    train, validation = split_validation(images)
+    assert sorted(numbers(train) + numbers(validation)) == list(range(60))
+
+
+def test_keeps_each_image_with_its_label():
+    images = numbered([0, 1, 2] * 20, classes=3)
+    for part in split_validation(images, 0.3):
+        np.testing.assert_array_equal(part.labels, np.array(numbers(part)) % 3)
+        assert part.class_names == images.class_names
+
+
+def test_follows_the_seed():
+    images = numbered([0, 1] * 50, classes=2)
+    drawn = [numbers(split_validation(images, seed=seed)[1]) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_class_of_two_gives_one_and_a_class_of_one_gives_none():
+    train, validation = split_validation(numbered([0, 1, 1], classes=2))
+    assert sorted(train.labels) == [0, 1]
+    assert validation.labels.tolist() == [1]
+
+
+def test_splits_files_too():
+    images = Images([f"{number}.png" for number in range(20)], np.arange(20) % 2, ("a", "b"))
+    train, validation = split_validation(images)
+    assert len(validation) == 2
+    assert sorted(train.pixels + validation.pixels) == sorted(images.pixels)
+
+
+def test_refuses_single_images():
+    with pytest.raises(ValueError, match="No class has two images"):
+        split_validation(numbered([0, 1, 2], classes=3))

@@ -1,0 +1,95 @@
+"""ConvNeXtBlock against its equation in NumPy, and where it recomputes (tests/models/test_remat.py: the gradients)."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext.layers import ConvNeXtBlock
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+VERSIONS = {
+    "v1": {},
+    "v2": {"use_grn": True, "layer_scale_init_value": None},
+    "plain": {"layer_scale_init_value": None},
+    "both": {"use_grn": True},
+    "small kernel": {"kernel_size": 3, "mlp_ratio": 2, "norm_eps": 1e-2},
+    "dilated": {"dilation_rate": 2},
+}
+
+
+@pytest.fixture
+def random_block(randomize):
+    def make(channels, **arguments):
+        block = ConvNeXtBlock(**arguments)
+        block.build((None, None, None, channels))
+        return randomize(block)
+
+    return make
+
+
+def equation(block, x, formulas):
+    """`x + layer_scale(W2 grn(gelu(W1 norm(depthwise_conv(x)))))`, in float64."""
+    w = {weight.path.partition("/")[2]: keras.ops.convert_to_numpy(weight.value) for weight in block.weights}
+    y = formulas.depthwise(x, w["depthwise_conv/kernel"], w["depthwise_conv/bias"], block.dilation_rate)
+    y = formulas.layer_norm(y, w["norm/gamma"], w["norm/beta"], block.norm_eps)
+    y = formulas.gelu(y @ w["pointwise_conv_1/kernel"] + w["pointwise_conv_1/bias"])
+    if "grn/gamma" in w:
+        y = formulas.grn(y, w["grn/gamma"], w["grn/beta"])
+    y = y @ w["pointwise_conv_2/kernel"] + w["pointwise_conv_2/bias"]
+    return x + y * w.get("layer_scale/gamma", 1.0)
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_equals_its_equation(random_block, formulas, numpy_of, rng, name):
+    block = random_block(8, name="block", **VERSIONS[name])
+    x = rng.normal(size=(2, 6, 9, 8)).astype("float32")
+    np.testing.assert_allclose(numpy_of(block, x), equation(block, x, formulas), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_dropped_samples_pass_unchanged_and_the_others_scaled(random_block, formulas, numpy_of, rng, name):
+    block = random_block(8, name="block", drop_path_rate=0.5, **VERSIONS[name])
+    x = rng.normal(size=(32, 4, 4, 8)).astype("float32")
+    y = numpy_of(block, x, training=True)
+    dropped = (y == x).all(axis=(1, 2, 3))
+    assert 0 < dropped.sum() < 32
+    expected = x + 2 * (equation(block, x, formulas) - x)
+    np.testing.assert_allclose(y[~dropped], expected[~dropped], rtol=1e-4, atol=2e-4)
+
+
+def test_has_layer_scale_in_v1_and_grn_in_v2():
+    def names(**arguments):
+        block = ConvNeXtBlock(name="block", **arguments)
+        block.build((None, 8, 8, 4))
+        return {weight.path.split("/")[1] for weight in block.weights}
+
+    shared = {"depthwise_conv", "norm", "pointwise_conv_1", "pointwise_conv_2"}
+    assert names(**VERSIONS["v1"]) == shared | {"layer_scale"}
+    assert names(**VERSIONS["v2"]) == shared | {"grn"}
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_recomputation_is_made_where_it_is_asked_for(random_block, gradients, backend, monkeypatch, rng, remat):
+    x = rng.normal(size=(1, 4, 4, 8)).astype("float32")
+    block = random_block(8, remat=remat)
+    if backend == "jax":  # which calls the function once, and repeats its operations
+        import jax
+
+        states = ([v.value for v in block.trainable_variables], [v.value for v in block.non_trainable_variables])
+        traced = jax.make_jaxpr(lambda x: block.stateless_call(*states, x, training=True)[0])(x)
+        assert any(equation.primitive.name in ("checkpoint", "remat", "remat2") for equation in traced.eqns) is remat
+        return
+    calls = []
+    branch = ConvNeXtBlock._branch
+    monkeypatch.setattr(ConvNeXtBlock, "_branch", lambda self, x: calls.append(1) or branch(self, x))
+    gradients(block, x, np.ones_like(x))
+    assert len(calls) == (2 if remat else 1)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_all_parts_follow_the_policy(dtype):
+    block = ConvNeXtBlock(use_grn=True, dtype=dtype)
+    block.build((None, 4, 4, 8))
+    assert {layer.dtype_policy.name for layer in block._flatten_layers()} == {dtype}
+    assert {weight.dtype for weight in block.trainable_weights} == {"float32"}

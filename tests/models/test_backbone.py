@@ -1,0 +1,407 @@
+"""ConvNeXtBackbone: what it computes at which stride, what it takes in, and what it refuses."""
+
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.layers import StochasticDepth
+
+TWO_STAGES = {"depths": (1, 1), "dims": (8, 16)}
+undrawn = pytest.mark.usefixtures("undrawn")
+
+
+# === Initial weights
+
+
+def test_initial_weights(version, small_backbone):
+    """Bounds of five standard errors of a normal distribution of deviation 0.02."""
+    model = ConvNeXtClassifier(small_backbone(version, **TWO_STAGES), 64, head_init_scale=0.001)
+    constants = {"bias": 0.0, "beta": 0.0, "norm/gamma": 1.0, "layer_scale/gamma": 1e-6, "grn/gamma": 0.0}
+    for weight in model.weights:
+        values = keras.ops.convert_to_numpy(weight.value)
+        if weight.name == "kernel":
+            deviation = 0.02 * (0.001 if weight.path == "head/kernel" else 1)
+            assert abs(values.mean()) < 5 * deviation / np.sqrt(values.size), weight.path
+            assert abs(values.std() - deviation) < 5 * deviation / np.sqrt(2 * values.size), weight.path
+        else:
+            (constant,) = (value for end, value in constants.items() if weight.path.endswith(end))
+            np.testing.assert_array_equal(values, np.float32(constant), err_msg=weight.path)
+
+
+def test_weights_of_one_shape_are_drawn_apart(small_backbone):
+    backbone = small_backbone(depths=(2,), dims=(8,), output_stride=4)
+    for name in ("depthwise_conv", "pointwise_conv_1", "pointwise_conv_2"):
+        first, second = (
+            getattr(backbone.get_layer(f"stage_0_block_{block}"), name).get_weights()[0] for block in (0, 1)
+        )
+        assert (first != second).mean() > 0.9, name
+
+
+@undrawn
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("depths", [(3, 3, 9, 3), (1, 1, 2, 1), (2, 1), (1,)])
+def test_drop_path_rates_grow_linearly(depths, rate):
+    backbone = ConvNeXtBackbone(depths, (4,) * len(depths), drop_path_rate=rate)
+    rates = [layer.rate for layer in backbone._flatten_layers() if isinstance(layer, StochasticDepth)]
+    np.testing.assert_allclose(rates, np.linspace(0, rate, sum(depths)))
+
+
+# === Images
+
+
+@undrawn
+def test_free_sizes_run_at_any_size(small_backbone, randomize, images, numpy_of):
+    free = randomize(small_backbone())
+    for height, width in ((32, 32), (70, 45)):
+        fixed = small_backbone(input_shape=(height, width, 3))
+        fixed.set_weights(free.get_weights())
+        x = images(2, height, width, 3)
+        y = numpy_of(free, x)
+        assert y.shape == (2, height // 32, width // 32, 32) == (2, *fixed.output.shape[1:])
+        np.testing.assert_allclose(y, numpy_of(fixed, x), rtol=1e-4, atol=1e-4)
+
+
+@undrawn
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_any_number_of_channels(small_backbone, randomize, images, numpy_of, channels):
+    backbone = randomize(small_backbone(**TWO_STAGES, input_shape=(None, None, channels)))
+    assert backbone.get_layer("stem").weights[0].shape == (4, 4, channels, 8)
+    assert np.isfinite(numpy_of(backbone, images(1, 16, 16, channels))).all()
+
+
+IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+@undrawn
+@pytest.mark.parametrize(
+    ("channels", "given", "mean", "std"),
+    [
+        (3, {}, IMAGENET_MEAN, IMAGENET_STD),
+        (1, {}, IMAGENET_MEAN.mean(), IMAGENET_STD.mean()),
+        (5, {}, IMAGENET_MEAN.mean(), IMAGENET_STD.mean()),
+        (3, {"mean": 0.5, "std": 0.25}, 0.5, 0.25),
+        (2, {"mean": (0.1, 0.2), "std": [0.3, 0.4]}, np.array([0.1, 0.2]), np.array([0.3, 0.4])),
+    ],
+)
+def test_preprocessing_is_the_formula(small_backbone, randomize, images, numpy_of, channels, given, mean, std):
+    shape = {**TWO_STAGES, "input_shape": (16, 16, channels)}
+    whole = randomize(small_backbone(**shape, **given))
+    bare = small_backbone(**shape, include_preprocessing=False)
+    bare.set_weights(whole.get_weights())
+    x = images(2, 16, 16, channels)
+    expected = numpy_of(bare, ((x / 255 - mean) / std).astype("float32"))
+    np.testing.assert_allclose(numpy_of(whole, x), expected, rtol=1e-4, atol=1e-4)
+
+
+@undrawn
+def test_bytes_are_images_too(small_backbone, randomize, images):
+    backbone = randomize(small_backbone(**TWO_STAGES, input_shape=(16, 16, 3)))
+    x = images(2, 16, 16, 3).astype("uint8")
+    y, expected = (backbone.predict(images, verbose=0) for images in (x, x.astype("float32")))
+    np.testing.assert_array_equal(y, expected)
+
+
+# === Input tensors
+
+
+@undrawn
+def test_input_tensor_may_be_an_input(small_backbone):
+    image = keras.Input((32, 48, 3), name="picture")
+    backbone = small_backbone(input_tensor=image)
+    assert backbone.input is image
+    again = ConvNeXtBackbone.from_config(backbone.get_config())
+    assert again.input_shape == (None, 32, 48, 3)
+
+
+@undrawn
+def test_input_tensor_may_come_from_other_layers(small_backbone, randomize, images, numpy_of, tmp_path):
+    first = keras.layers.Conv2D(3, 3, padding="same", data_format="channels_last", name="first")
+    image = keras.Input((16, 16, 1))
+    backbone = randomize(small_backbone(**TWO_STAGES, input_tensor=first(image)))
+    alone = small_backbone(**TWO_STAGES, input_shape=(16, 16, 3))
+    alone.set_weights(backbone.get_weights()[len(first.weights) :])
+    x = images(2, 16, 16, 1)
+    expected = numpy_of(alone, numpy_of(first, x))
+    np.testing.assert_allclose(numpy_of(backbone, x), expected, rtol=1e-4, atol=1e-4)
+
+    connected = keras.Model(image, backbone.output)
+    np.testing.assert_allclose(numpy_of(connected, x), expected, rtol=1e-4, atol=1e-4)
+    connected.save(tmp_path / "connected.keras")
+    loaded = keras.saving.load_model(tmp_path / "connected.keras")
+    np.testing.assert_allclose(numpy_of(loaded, x), expected, rtol=1e-4, atol=1e-4)
+
+
+@undrawn
+def test_a_backbone_on_other_layers_refuses_to_be_saved_alone(small_backbone, tmp_path):
+    image = keras.Input((16, 16, 3))
+    backbone = small_backbone(**TWO_STAGES, input_tensor=keras.layers.Rescaling(2.0)(image))
+    message = r"built on the output of other layers.*keras.Model\(backbone.inputs, backbone.outputs\)"
+    with pytest.raises(ValueError, match=message):
+        backbone.get_config()
+    with pytest.raises(ValueError, match=message):
+        backbone.save(tmp_path / "backbone.keras")
+
+
+@undrawn
+def test_input_tensor_may_come_from_two_inputs(small_backbone, randomize, images, numpy_of):
+    color, depth = keras.Input((16, 16, 3)), keras.Input((16, 16, 1))
+    joined = keras.layers.Concatenate()([color, depth])
+    backbone = randomize(small_backbone(**TWO_STAGES, input_tensor=joined))
+    alone = small_backbone(**TWO_STAGES, input_shape=(16, 16, 4))
+    alone.set_weights(backbone.get_weights())
+    x = images(2, 16, 16, 4)
+    y = numpy_of(lambda: backbone([x[..., :3], x[..., 3:]]))
+    np.testing.assert_allclose(y, numpy_of(alone, x), rtol=1e-4, atol=1e-4)
+
+
+# === Pyramids and strides
+
+
+@undrawn
+@pytest.mark.parametrize(
+    ("arguments", "levels"),
+    [
+        ({}, {"P2": 8, "P3": 16, "P4": 24, "P5": 32}),
+        ({"stem": "overlap"}, {"P2": 8, "P3": 16, "P4": 24, "P5": 32}),
+        ({"stem_patch_size": 2}, {"P1": 8, "P2": 16, "P3": 24, "P4": 32}),
+        ({"stem_patch_size": 1}, {"P0": 8, "P1": 16, "P2": 24, "P3": 32}),
+        ({"depths": (2,), "dims": (8,), "stem_patch_size": 16, "stem_norm": False}, {"P4": 8}),
+        ({"output_stride": 16}, {"P2": 8, "P3": 16, "P4": 32}),
+        ({"output_stride": 8}, {"P2": 8, "P3": 32}),
+        (
+            {"depths": (1,) * 5, "dims": (8, 8, 8, 8, 16), "output_stride": 64},
+            {f"P{n}": 8 for n in range(2, 6)} | {"P6": 16},
+        ),
+    ],
+)
+@pytest.mark.parametrize("level_norm", [False, True])
+def test_pyramid(small_backbone, arguments, levels, level_norm):
+    backbone = small_backbone(**arguments, level_norm=level_norm, input_shape=(64, 128, 3))
+    strides = {level: 2 ** int(level[1:]) for level in levels}
+    assert {level: tuple(tensor.shape) for level, tensor in backbone.pyramid_outputs.items()} == {
+        level: (None, 64 // strides[level], 128 // strides[level], channels) for level, channels in levels.items()
+    }
+    assert list(backbone.pyramid_level_inputs) == list(levels)
+    for level, name in backbone.pyramid_level_inputs.items():
+        assert backbone.get_layer(name).output is backbone.pyramid_outputs[level]
+        assert name.endswith("_norm") is level_norm
+    assert backbone.output.shape == list(backbone.pyramid_outputs.values())[-1].shape
+    assert backbone.stride == max(strides.values())
+
+
+@undrawn
+def test_pyramid_level_inputs_are_the_last_blocks(small_backbone):
+    assert small_backbone().pyramid_level_inputs == {
+        "P2": "stage_0_block_0",
+        "P3": "stage_1_block_0",
+        "P4": "stage_2_block_1",
+        "P5": "stage_3_block_0",
+    }
+
+
+@undrawn
+def test_level_norm_normalizes_each_level_and_leaves_the_stages_alone(small_backbone, randomize, images, numpy_of):
+    normed = randomize(small_backbone(**TWO_STAGES, level_norm=True))
+    plain = small_backbone(**TWO_STAGES)
+    own = [weight for weight in normed.weights if not weight.path.startswith(("stage_0_norm", "stage_1_norm"))]
+    plain.set_weights([keras.ops.convert_to_numpy(weight.value) for weight in own])
+    x = images(2, 16, 16, 3)
+    levels, expected = (numpy_of(keras.Model(one.input, one.pyramid_outputs), x) for one in (normed, plain))
+    for stage, (level, y) in enumerate(expected.items()):
+        gamma, beta = normed.get_layer(f"stage_{stage}_norm").get_weights()
+        mean, variance = y.mean(-1, keepdims=True), y.var(-1, keepdims=True)
+        y = (y - mean) / np.sqrt(variance + 1e-6) * gamma + beta
+        np.testing.assert_allclose(levels[level], y, rtol=1e-3, atol=1e-3, err_msg=level)
+    np.testing.assert_allclose(numpy_of(normed, x), levels["P3"], rtol=1e-5, atol=1e-5)
+
+
+@undrawn
+@pytest.mark.parametrize(("output_stride", "rows"), [(16, np.s_[::2]), (8, np.s_[1::4])])
+def test_a_dilated_network_holds_the_undilated_one(small_backbone, randomize, images, numpy_of, output_stride, rows):
+    """Without GRN, which looks at the whole map, the finer map has the coarser one at every second (fourth) position."""
+    coarse = randomize(small_backbone(input_shape=(64, 96, 3)))
+    fine = small_backbone(input_shape=(64, 96, 3), output_stride=output_stride)
+    assert [(w.path, w.shape) for w in fine.weights] == [(w.path, w.shape) for w in coarse.weights]
+    fine.set_weights(coarse.get_weights())
+    x = images(1, 64, 96, 3)
+    y, expected = numpy_of(fine, x), numpy_of(coarse, x)
+    assert y.shape == (1, 64 // output_stride, 96 // output_stride, 32)
+    np.testing.assert_allclose(y[:, rows, rows], expected, rtol=1e-3, atol=1e-3)
+
+
+@undrawn
+@pytest.mark.parametrize(("stem_patch_size", "size"), [(1, 8), (2, 16), (16, 128)])
+def test_other_stems_run_at_their_smallest_size(small_backbone, numpy_of, images, stem_patch_size, size):
+    backbone = small_backbone(stem_patch_size=stem_patch_size, output_stride=256)
+    assert backbone.stride == size
+    assert numpy_of(backbone, images(1, size, size, 3)).shape == (1, 1, 1, 32)
+
+
+# === Freezing
+
+
+@undrawn
+@pytest.mark.parametrize(
+    ("count", "trainable"),
+    [
+        (None, {"stem", "stage_0", "stage_1", "stage_2", "stage_3"}),
+        (0, {"stage_0", "stage_1", "stage_2", "stage_3"}),
+        (1, {"stage_1", "stage_2", "stage_3"}),
+        (3, {"stage_3"}),
+        (4, set()),
+    ],
+)
+@pytest.mark.parametrize("way", ["argument", "method", "configuration"])
+def test_freeze_stages(small_backbone, count, trainable, way):
+    backbone = small_backbone(frozen_stages=count if way != "method" else 2, level_norm=True)
+    if way == "method":
+        backbone.freeze_stages(count)
+    if way == "configuration":
+        backbone = ConvNeXtBackbone.from_config(backbone.get_config())
+    parts = {weight.path.split("/")[0][: len("stage_0")] for weight in backbone.trainable_weights}
+    assert {part.rstrip("/") for part in parts} == trainable
+    assert backbone.frozen_stages == count
+
+
+@undrawn
+@pytest.mark.parametrize("count", [-1, 5])
+def test_freeze_stages_refuses_a_count_that_is_none(small_backbone, count):
+    with pytest.raises(ValueError, match=f"from 0 to 4. Received: {count}"):
+        small_backbone().freeze_stages(count)
+    with pytest.raises(ValueError, match=f"from 0 to 4. Received: {count}"):
+        small_backbone(frozen_stages=count)
+
+
+@undrawn
+def test_freeze_stages_reads_whole_numbers(small_backbone):
+    """Stage 1 is not stage 10."""
+    backbone = small_backbone(depths=(1,) * 11, dims=(4,) * 11, output_stride=4, frozen_stages=2)
+    assert {weight.path.split("_")[1] for weight in backbone.trainable_weights} == {str(n) for n in range(2, 11)}
+
+
+@undrawn
+@pytest.mark.parametrize("frozen_stages", [None, 1])
+def test_an_untrainable_backbone_stays_so_through_its_configuration(small_backbone, frozen_stages):
+    backbone = small_backbone(frozen_stages=frozen_stages)
+    backbone.trainable = False
+    assert ConvNeXtBackbone.from_config(backbone.get_config()).trainable_weights == []
+
+
+@undrawn
+def test_frozen_weights_do_not_move_in_training(small_backbone, randomize, images):
+    backbone = small_backbone(**TWO_STAGES, frozen_stages=1, input_shape=(16, 16, 3))
+    model = randomize(ConvNeXtClassifier(backbone, 2))
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.fit(images(4, 16, 16, 3), np.eye(2, dtype="float32")[[0, 1, 0, 1]], verbose=0)
+    for weight, old, new in zip(model.weights, before, model.get_weights(), strict=True):
+        assert (old == new).all() == weight.path.startswith(("stem", "stage_0")), weight.path
+
+
+# === Configuration
+
+CHANGED = {
+    "depths": (1, 2),
+    "dims": (4, 8),
+    "stem": "overlap",
+    "stem_patch_size": 4,
+    "stem_norm": False,
+    "kernel_size": 3,
+    "mlp_ratio": 2,
+    "layer_scale_init_value": 0.5,
+    "use_grn": True,
+    "norm_eps": 1e-3,
+    "drop_path_rate": 0.25,
+    "output_stride": 4,
+    "level_norm": True,
+    "input_shape": (2, 16, None),
+    "include_preprocessing": False,
+    "mean": (0.25, 0.5),
+    "std": (0.5, 0.25),
+    "data_format": "channels_first",
+    "remat": True,
+    "frozen_stages": 1,
+    "dtype": "mixed_bfloat16",
+}
+
+
+def test_the_configuration_has_every_argument():
+    arguments = set(inspect.signature(ConvNeXtBackbone.__init__).parameters) - {"self", "input_tensor", "trainable", "name"}
+    assert set(CHANGED) == arguments
+
+
+@undrawn
+def test_the_configuration_round_trips_through_json(randomize, images, numpy_of):
+    backbone = randomize(ConvNeXtBackbone(**CHANGED, name="changed"))
+    config = backbone.get_config()
+    assert {key: config[key] for key in CHANGED if key != "dtype"} == {k: v for k, v in CHANGED.items() if k != "dtype"}
+    again = ConvNeXtBackbone.from_config(json.loads(json.dumps(config)))
+    assert json.dumps(again.get_config()) == json.dumps(config)
+    assert [layer.get_config() for layer in again.layers[1:]] == [layer.get_config() for layer in backbone.layers[1:]]
+    again.set_weights(backbone.get_weights())
+    x = images(1, 2, 16, 16) / 255
+    y, expected = (numpy_of(lambda one=one: keras.ops.cast(one(x), "float32")) for one in (again, backbone))
+    np.testing.assert_array_equal(y, expected)
+
+
+@undrawn
+def test_from_preset_takes_changes():
+    backbone = ConvNeXtBackbone.from_preset("convnextv2_atto", drop_path_rate=0.3, stem_patch_size=2, name="mine")
+    assert (backbone.name, backbone.depths, backbone.dims) == ("mine", (2, 2, 6, 2), (40, 80, 160, 320))
+    assert (backbone.use_grn, backbone.layer_scale_init_value) == (True, None)
+    assert (backbone.drop_path_rate, backbone.stem_patch_size) == (0.3, 2)
+    assert ConvNeXtBackbone.from_preset("convnext_atto").name == "convnext_atto"
+
+
+# === Refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"depths": (1, 1), "dims": (8, 16, 32)}, r"same length.*depths=\(1, 1\) \(2\), dims=\(8, 16, 32\) \(3\)"),
+        ({"depths": (), "dims": ()}, "same length"),
+        ({"depths": (1, 0), "dims": (8, 16)}, "must be positive"),
+        ({"dims": (8, -16)}, "must be positive"),
+        ({"drop_path_rate": 1.0}, "`drop_path_rate` must be at least 0 and below 1. Received: 1.0"),
+        ({"drop_path_rate": -0.1}, "`drop_path_rate` must be at least 0 and below 1. Received: -0.1"),
+        ({"output_stride": 12}, "`output_stride` must be a power of two. Received: output_stride=12"),
+        ({"output_stride": 0}, "`output_stride` must be a power of two"),
+        ({"output_stride": 2}, "must not be smaller than the stem's stride.*output_stride=2, stem_patch_size=4"),
+        ({"stem_patch_size": 3}, "`stem_patch_size` must be a power of two"),
+        ({"stem": "conv"}, "`kind` must be one of patchify, overlap, overlap_tiered"),
+        ({"kernel_size": 4}, "`kernel_size` must be odd"),
+        ({"mean": (0.5, 0.5)}, r"`mean` must have one number for each of 3 channels. Received: mean=\(0.5, 0.5\)"),
+        ({"std": (0.5,) * 4}, "`std` must have one number for each of 3 channels"),
+        ({"input_shape": (None, None, None)}, "number of channels must be known"),
+        ({"input_shape": (7, 64, 3)}, "7x64 pixels are smaller than this network's stride of 8"),
+        ({"input_shape": (3, 64, 7), "data_format": "channels_first"}, "64x7 pixels are smaller"),
+    ],
+)
+def test_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ConvNeXtBackbone(**{**TWO_STAGES, **arguments})
+
+
+@undrawn
+@pytest.mark.parametrize("shape", [(1, 16, 31, 3), (1, 31, 64, 3)])
+def test_refuses_images_that_are_too_small_when_called(small_classifier, shape):
+    model = small_classifier()
+    for called in (model, model.backbone):
+        with pytest.raises(
+            ValueError, match="smaller than this network's stride of 32. Give larger images, or a smaller"
+        ):
+            called(np.zeros(shape, "float32"))
+    with pytest.raises(ValueError, match="smaller than this network's stride of 32"):
+        model.predict(np.zeros(shape, "float32"), verbose=0)
+
+
+@undrawn
+def test_refuses_small_images_by_their_sides_in_channels_first(small_backbone):
+    backbone = small_backbone(data_format="channels_first")
+    with pytest.raises(ValueError, match="16x64 pixels are smaller"):
+        backbone(np.zeros((1, 3, 16, 64), "float32"))

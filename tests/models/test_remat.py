@@ -1,0 +1,55 @@
+"""Recomputation in the backward pass: gradients and training as without it, with stochastic depth on."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext import ConvNeXtClassifier
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+# Rates of 0, 0.25 and 0.5.
+THREE_BLOCKS = {"depths": (1, 2), "dims": (8, 16), "drop_path_rate": 0.5, "input_shape": (16, 16, 3)}
+
+
+@pytest.fixture
+def pair(small_backbone, randomize, set_masks, version):
+    """Two classifiers of the same weights that draw the same masks, without and with recomputation."""
+    kept, recomputed = (
+        ConvNeXtClassifier(small_backbone(version, **THREE_BLOCKS, remat=remat), 5) for remat in (False, True)
+    )
+    recomputed.set_weights(randomize(kept, deviation=0.1).get_weights())
+    for model in (kept, recomputed):
+        set_masks(model)
+    return kept, recomputed
+
+
+def test_gradients_are_equal(pair, gradients, images, rng):
+    x, cotangent = images(8, 16, 16, 3), rng.normal(size=(8, 5)).astype("float32")
+    (in_x, in_weights), (again_in_x, again_in_weights) = (gradients(model, x, cotangent) for model in pair)
+    np.testing.assert_allclose(again_in_x, in_x, rtol=1e-4, atol=1e-5 * np.abs(in_x).max())
+    for weight, again, gradient in zip(pair[0].trainable_variables, again_in_weights, in_weights, strict=True):
+        largest = np.abs(gradient).max()
+        assert largest > 1e-4, weight.path
+        np.testing.assert_allclose(again, gradient, rtol=1e-4, atol=1e-5 * largest, err_msg=weight.path)
+
+
+def test_masks_show_in_the_gradients(pair, gradients, images, rng):
+    """Else the test above would not see masks that are drawn anew."""
+    x, cotangent = images(8, 16, 16, 3), rng.normal(size=(8, 5)).astype("float32")
+    (_, with_masks), (_, without) = (gradients(pair[0], x, cotangent, training=mode) for mode in (True, False))
+    for weight, masked, plain in zip(pair[0].trainable_variables, with_masks, without, strict=True):
+        if weight.path.startswith("stage_1_block"):
+            assert np.abs(masked - plain).max() > 0.01 * np.abs(plain).max(), weight.path
+
+
+def test_an_epoch_gives_equal_weights(pair, images, rng):
+    x, y = images(8, 16, 16, 3), rng.normal(size=(8, 5)).astype("float32")
+    before = pair[0].get_weights()
+    for model in pair:
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        model.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
+    kept, recomputed = pair
+    for weight, old, new, again in zip(kept.weights, before, kept.get_weights(), recomputed.get_weights(), strict=True):
+        assert np.abs(new - old).max() > 1e-5, weight.path
+        np.testing.assert_allclose(again, new, rtol=0, atol=1e-5, err_msg=weight.path)

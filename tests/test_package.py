@@ -1,0 +1,143 @@
+"""The package as a whole: who imports whom, what `import keras_convnext` needs, and what it brings."""
+
+import ast
+import graphlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "keras_convnext"
+
+# room -> the rooms that its files may import, itself aside. A new room needs a row.
+MAY_IMPORT = {
+    "variants": set(),
+    "extras": set(),
+    "layers": set(),
+    "profiling": set(),
+    "checkpoints": {"variants", "extras"},
+    "models": {"layers", "variants", "checkpoints"},
+    "preprocessing": {"checkpoints", "extras"},
+    "data": {"preprocessing", "extras"},
+    "training": {"preprocessing", "data", "variants", "models", "extras"},
+    "detection": {"models", "layers", "variants", "extras"},
+    "segmentation": {"models", "layers", "variants", "extras"},
+}
+BELOW_CLI = set(MAY_IMPORT)
+MAY_IMPORT |= {"__init__": BELOW_CLI, "cli": BELOW_CLI | {"__init__"}, "__main__": {"cli"}}
+FILES = sorted(PACKAGE.rglob("*.py"))
+OPTIONAL = ("PIL", "matplotlib", "keras_cv", "keras_hub", "scipy", "sklearn")
+
+
+def room_of(parts):
+    """`("layers", "block")` -> "layers"; `()` and `("__version__",)`, names of the package itself -> "__init__"."""
+    if not parts or not ((PACKAGE / parts[0]).is_dir() or (PACKAGE / f"{parts[0]}.py").is_file()):
+        return "__init__"
+    return parts[0]
+
+
+def rooms_imported(file):
+    """The rooms of ours that a file imports, anywhere in it."""
+    rooms = set()
+    here = file.relative_to(ROOT).with_suffix("").parts
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = [*here[: len(here) - node.level]] if node.level else []
+            base += node.module.split(".") if node.module else []
+            names = [[*base, alias.name] for alias in node.names]
+        else:
+            continue
+        rooms |= {room_of(tuple(name[1:])) for name in names if name[0] == PACKAGE.name}
+    return rooms
+
+
+def room_of_file(file):
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_go_down(file):
+    room = room_of_file(file)
+    assert room in MAY_IMPORT, f"{room} needs a row in MAY_IMPORT"
+    assert rooms_imported(file) - {room} <= MAY_IMPORT[room]
+
+
+def test_the_table_has_no_circle_and_nothing_imports_cli():
+    tuple(graphlib.TopologicalSorter(MAY_IMPORT).static_order())
+    assert [room for room, to in MAY_IMPORT.items() if "cli" in to] == ["__main__"]
+
+
+def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
+    """A check of the check: of plain, from, relative and late imports."""
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    package = tmp_path / "keras_convnext"
+    monkeypatch.setitem(globals(), "PACKAGE", package)
+    for room in ("cli", "data", "layers", "models", "training"):
+        (package / room).mkdir(parents=True)
+    file = package / "models" / "some.py"
+    file.write_text(
+        "import keras_convnext.data.digits\nfrom keras_convnext import cli, __version__\nfrom keras_convnext.layers import a\n"
+        "from .backbone import b\ndef late():\n    from ..training import fit\n"
+    )
+    assert rooms_imported(file) == {"data", "cli", "__init__", "layers", "models", "training"}
+
+
+def run_python(program, backend):
+    """Runs a program in a new interpreter, in the project's folder. Returns what it prints."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+WITHOUT = """
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, *args, **kwargs):
+        return None if name.partition(".")[0] in {names} else self.finder.find_spec(name, *args, **kwargs)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+import keras_convnext
+backbone = keras_convnext.ConvNeXtBackbone(depths=(1,), dims=(4,))
+assert not {names} & set(sys.modules)
+print(backbone.count_params())
+"""
+PARAMETERS = 48 * 4 + 4 + 8 + (49 * 4 + 4) + 8 + (4 * 16 + 16) + (16 * 4 + 4) + 4
+
+
+@pytest.mark.parametrize(
+    ("names", "other_backend"),
+    [
+        ({"tensorflow"}, "jax"),
+        ({"torch"}, "jax"),
+        ({"jax", "jaxlib"}, "torch"),
+        ({*OPTIONAL}, "torch"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)),
+)
+def test_works_without(names, other_backend):
+    assert int(run_python(WITHOUT.format(names=names), other_backend)) == PARAMETERS
+
+
+def test_brings_no_module_but_its_own(backend):
+    program = (
+        "import sys, keras\nbefore = set(sys.modules)\nimport keras_convnext\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    new = set(run_python(program, backend).split())
+    assert new - set(sys.stdlib_module_names) - {"keras", "numpy", "h5py"} == {"keras_convnext"}

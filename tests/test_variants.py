@@ -1,0 +1,118 @@
+"""Every variant against the exact figures of reference/variants.json; names and patterns."""
+
+import gc
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import keras
+import pytest
+
+from keras_convnext import VARIANTS, ConvNeXtBackbone, ConvNeXtClassifier, list_presets
+from keras_convnext.profiling import profile
+from keras_convnext.variants import get_variant
+
+REFERENCE = json.loads(Path(__file__).with_name("reference").joinpath("variants.json").read_text())
+ROWS = {row["name"]: row for row in REFERENCE["variants"]}
+COMPUTED = {name: row["computed"] for name, row in ROWS.items() if "computed" in row}
+
+
+@pytest.fixture
+def free_memory():
+    """Lets a variant go before the next one comes: the largest takes 3.4 GB."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+
+
+@pytest.mark.usefixtures("undrawn", "free_memory")
+@pytest.mark.parametrize("name", COMPUTED)
+def test_parameters_and_macs_are_exact(name):
+    expected = dict(COMPUTED[name])
+    side = expected.pop("resolution")
+    assert VARIANTS[name].image_size == side
+    model = ConvNeXtClassifier.from_preset(name, num_classes=expected.pop("num_classes"))
+    result = profile(model, (side, side, 3))
+    found = {"params": result.params, "macs_conv_linear": result.macs}
+    for key in expected:
+        if key.startswith("macs_conv_linear_"):
+            side = int(key.rpartition("_")[2])
+            found[key] = profile(model, (side, side, 3)).macs
+        elif key == "params_21841_classes":
+            found[key] = ConvNeXtClassifier(model.backbone, 21841, **VARIANTS[name].head_arguments()).count_params()
+        elif key == "params_backbone_no_final_norm_no_head":
+            found[key] = model.backbone.count_params()
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_every_computed_row_is_a_variant(name):
+    assert name in VARIANTS
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_the_row_equals_the_reference(name):
+    """What parameters and MACs do not show as well: epsilon, initial values, the order of the stages."""
+    variant, row = VARIANTS[name], ROWS[name]
+    stem = row["stem"]
+    assert {
+        "depths": list(variant.depths),
+        "dims": list(variant.dims),
+        "stem": (variant.stem, variant.stem_norm, variant.stem_patch_size),
+        "kernel_size": variant.kernel_size,
+        "mlp_ratio": variant.mlp_ratio,
+        "norm_eps": variant.norm_eps,
+        "grn": variant.use_grn,
+        "layer_scale_init": variant.layer_scale_init_value,
+    } == {
+        key: row[key] for key in ("depths", "dims", "kernel_size", "mlp_ratio", "norm_eps", "grn", "layer_scale_init")
+    } | {"stem": (stem["type"], stem["norm_after"], stem.get("kernel", 4))}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_row_names_its_source(name):
+    assert VARIANTS[name].source
+
+
+def test_rows_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        VARIANTS["convnext_tiny"].depths = (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("convnext_tinny", "convnext_tiny"),
+        ("ConvNeXtV2_Atto", "convnextv2_atto"),
+        ("convnextv2-huge", "convnextv2_huge"),
+        ("convnext_iso_small", "convnext_isotropic_small"),
+    ],
+)
+@pytest.mark.parametrize("get", [get_variant, ConvNeXtBackbone.from_preset, ConvNeXtClassifier.from_preset])
+def test_an_unknown_name_is_answered_with_the_nearest(get, name, nearest):
+    with pytest.raises(ValueError, match=f"Unknown variant '{name}'.*nearest names are.*{nearest}"):
+        get(name)
+
+
+@pytest.mark.parametrize("name", ["", "resnet", 5, None])
+def test_a_name_that_is_near_to_none(name):
+    with pytest.raises(ValueError, match=r"Unknown variant.*list_presets\(\)|Unknown variant.*nearest"):
+        get_variant(name)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("convnextv2_?a*", ["convnextv2_nano", "convnextv2_base", "convnextv2_large"]),
+        ("*_ols", ["convnext_atto_ols", "convnext_femto_ols", "convnext_pico_ols", "convnext_nano_ols"]),
+        ("convnext_tiny", ["convnext_tiny"]),
+        ("*ISOTROPIC*", []),
+        ("", []),
+    ],
+)
+def test_list_presets_by_pattern(pattern, names):
+    assert list_presets(pattern) == names
+
+
+def test_list_presets_has_all_variants_in_order():
+    assert [name for name in list_presets() if name in VARIANTS] == list(VARIANTS)

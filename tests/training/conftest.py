@@ -1,0 +1,61 @@
+"""A model, a recipe and data small enough to train many times."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, Recipe
+from keras_convnext.data import ImageData, load_digits
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory):
+    """On JAX, keeps what is compiled, here and in processes that tests start: most of it comes again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        if keras.backend.backend() == "jax":
+            import jax
+
+            settings = {
+                "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp() / "compiled"),
+                "jax_persistent_cache_min_compile_time_secs": 0.0,
+                "jax_persistent_cache_min_entry_size_bytes": -1,
+            }
+            for name, value in settings.items():
+                jax.config.update(name, value)
+                patch.setenv(name.upper(), str(value))
+        yield
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """A factory: a classifier of the digits, of two blocks, the same at each call.
+
+    Its layer scale starts at 1: what drop path does to the branches shows.
+    """
+
+    def make(drop_path_rate=0.0, **options):
+        keras.utils.set_random_seed(1)
+        backbone = ConvNeXtBackbone(
+            depths=(1, 1),
+            dims=(8, 16),
+            stem_patch_size=1,
+            input_shape=(8, 8, 1),
+            layer_scale_init_value=1.0,
+            drop_path_rate=drop_path_rate,
+        )
+        return ConvNeXtClassifier(backbone, num_classes=10, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def few_digits():
+    """Some digits of each class: 72 to train on, 40 to test with."""
+    digits = load_digits()
+    return ImageData(digits.train.take(np.arange(72)), test=digits.test.take(np.arange(40)))
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """Four epochs; of `few_digits`, without validation images, three steps each."""
+    return Recipe(source="test", epochs=4, batch_size=16, learning_rate=0.02, warmup_epochs=1, drop_path_rate=0.3)

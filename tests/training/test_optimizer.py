@@ -1,0 +1,216 @@
+"""AdamW, against `torch.optim.AdamW` with a group of weights that decay and one of weights that do not."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+from keras_convnext.training import WEIGHT_DECAY_RULES, AdamW, WarmupCosine
+
+SHAPES = {"kernel": (4, 3), "bias": (3,), "gamma": (5,), "beta": (5,)}
+DECAYS = {"kernel": True, "bias": False, "gamma": False, "beta": False}
+
+
+@pytest.fixture
+def start(rng):
+    """The weights to start from, small ones, so that float32 holds them to 1e-8."""
+    return {name: (0.3 * rng.normal(size=shape)).astype("float32") for name, shape in SHAPES.items()}
+
+
+@pytest.fixture
+def draw(rng):
+    """A function: the gradients of `steps` steps, each a dict, of a given size."""
+
+    def gradients(steps, size=1.0):
+        return [
+            {name: (size * rng.normal(size=shape)).astype("float32") for name, shape in SHAPES.items()}
+            for _ in range(steps)
+        ]
+
+    return gradients
+
+
+def variables_of(start):
+    return [keras.Variable(value, name=name) for name, value in start.items()]
+
+
+def values(variables):
+    return {variable.name: keras.ops.convert_to_numpy(variable.value) for variable in variables}
+
+
+def ours(start, steps, learning_rate=0.01, **options):
+    """The weights after `AdamW` took the steps."""
+    variables = variables_of(start)
+    optimizer = AdamW(learning_rate, **options)
+    optimizer.build(variables)
+    for gradients in steps:
+        optimizer.apply([keras.ops.convert_to_tensor(gradients[name]) for name in start], variables)
+    optimizer.finalize_variable_values(variables)
+    return values(variables)
+
+
+def torchs(start, steps, learning_rate=lambda step: 0.01, clipnorm=None, weight_decay=0.05, **options):
+    """The weights after `torch.optim.AdamW` took the steps."""
+    weights = {name: torch.tensor(value, requires_grad=True) for name, value in start.items()}
+    groups = [
+        {"params": [weights[name] for name in start if DECAYS[name]], "weight_decay": weight_decay},
+        {"params": [weights[name] for name in start if not DECAYS[name]], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, **options)
+    for step, gradients in enumerate(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step)
+        for name, weight in weights.items():
+            weight.grad = torch.tensor(gradients[name])
+        if clipnorm is not None:
+            torch.nn.utils.clip_grad_norm_(weights.values(), clipnorm)
+        optimizer.step()
+    return {name: weight.detach().numpy() for name, weight in weights.items()}
+
+
+def assert_equal(result, expected, start):
+    """What the steps changed must be equal, not only what is left of the start."""
+    for name in start:
+        assert not np.allclose(result[name], start[name], atol=1e-4), name
+        np.testing.assert_allclose(result[name], expected[name], rtol=0, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-8, 1e-3, 1.0, 100.0])
+def test_twenty_steps_equal_torch(start, draw, size):
+    steps = draw(20, size)
+    assert_equal(ours(start, steps), torchs(start, steps), start)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0])
+def test_twenty_steps_under_the_schedule_equal_torch(start, draw, size):
+    steps = draw(20, size)
+    rates = np.concatenate([np.linspace(0, 0.02, 5), 1e-3 + 0.5 * 0.019 * (1 + np.cos(np.pi * np.arange(15) / 15))])
+    result = ours(start, steps, WarmupCosine(0.02, 20, 5, 1e-3))
+    assert_equal(result, torchs(start, steps, rates.__getitem__), start)
+
+
+@pytest.mark.parametrize(
+    "our_options, torch_options",
+    [
+        ({"beta_1": 0.8, "beta_2": 0.95}, {"betas": (0.8, 0.95)}),
+        ({"beta_1": 0.0}, {"betas": (0.0, 0.999)}),
+        ({"epsilon": 1e-3}, {"eps": 1e-3}),
+        ({"weight_decay": 0.3}, {"weight_decay": 0.3}),
+        ({"global_clipnorm": 0.5}, {"clipnorm": 0.5}),
+    ],
+)
+def test_options_equal_torchs(start, draw, our_options, torch_options):
+    steps = draw(20)
+    assert_equal(ours(start, steps, **our_options), torchs(start, steps, **torch_options), start)
+
+
+def test_gradient_accumulation_equals_torch_on_the_mean_gradients(start, draw):
+    steps = draw(12)
+    means = [{name: np.mean([step[name] for step in steps[i : i + 3]], axis=0) for name in start} for i in (0, 3, 6, 9)]
+    assert_equal(ours(start, steps, gradient_accumulation_steps=3), torchs(start, means), start)
+
+
+def test_moving_average_is_that_of_torchs_weights(start, draw):
+    """The average starts with the weights after the first step; at the end it takes their place."""
+    steps = draw(10)
+    average = torchs(start, steps[:1])
+    for count in range(2, 11):
+        weights = torchs(start, steps[:count])
+        average = {name: 0.9 * average[name] + 0.1 * weights[name] for name in start}
+    assert_equal(ours(start, steps, use_ema=True, ema_momentum=0.9), average, start)
+
+
+def test_without_gradients_only_kernels_shrink(start):
+    result = ours(start, [{name: np.zeros(shape, "float32") for name, shape in SHAPES.items()}], 0.1, weight_decay=0.5)
+    for name, value in result.items():
+        np.testing.assert_allclose(value, start[name] * (0.95 if name == "kernel" else 1), rtol=1e-6, err_msg=name)
+
+
+@pytest.fixture
+def trained(rng):
+    """A small model with random weights that has trained two steps, and data for the next."""
+    layers = [keras.Input((4,)), keras.layers.Dense(5), keras.layers.LayerNormalization(), keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    for weight in model.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    model.compile(AdamW(WarmupCosine(0.05, 10), weight_decay=0.5), "mse")
+    x, y = rng.normal(size=(8, 4)).astype("float32"), rng.normal(size=(8, 2)).astype("float32")
+    model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    return model, x, y
+
+
+def test_a_loaded_model_takes_the_same_next_step(trained, tmp_path):
+    model, x, y = trained
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is AdamW
+    for each in (model, loaded):
+        each.fit(x, y, batch_size=8, verbose=0)
+    for weight, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=0, atol=1e-7)
+
+
+def test_a_loaded_model_decays_the_same_weights(trained, tmp_path):
+    model, _, _ = trained
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.compile(loaded.optimizer.from_config({**loaded.optimizer.get_config(), "learning_rate": 0.1}))
+    before = {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in loaded.trainable_weights}
+    zeros = [keras.ops.zeros(weight.shape) for weight in loaded.trainable_weights]
+    loaded.optimizer.apply(zeros, loaded.trainable_weights)
+    for weight in loaded.trainable_weights:
+        factor = 0.95 if weight.path.endswith("kernel") else 1
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(weight.value), factor * before[weight.path], rtol=1e-6)
+
+
+def test_config_holds_the_rules():
+    rules = ((r"kernel$", False), (r"bias$", True))
+    optimizer = AdamW(1e-3, weight_decay=0.1, epsilon=1e-6, weight_decay_rules=rules)
+    copy = AdamW.from_config(optimizer.get_config())
+    assert copy.weight_decay_rules == optimizer.weight_decay_rules == rules
+    assert (copy.weight_decay, copy.epsilon) == (0.1, 1e-6)
+    assert copy.get_config() == optimizer.get_config()
+
+
+def test_rules_of_ones_own_tell_which_weights_decay(start):
+    zeros = {name: np.zeros(shape, "float32") for name, shape in SHAPES.items()}
+    rules = (("^(bias|beta)$", True), ("^(kernel|gamma)$", False))
+    result = ours(start, [zeros], 0.1, weight_decay=0.5, weight_decay_rules=rules)
+    for name, value in result.items():
+        np.testing.assert_allclose(value, start[name] * (0.95 if name in ("bias", "beta") else 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name, count, rules",
+    [
+        ("embeddings", 0, WEIGHT_DECAY_RULES),
+        ("pseudo_bias", 0, WEIGHT_DECAY_RULES),
+        ("kernel", 2, (*WEIGHT_DECAY_RULES, ("kern", False))),
+        ("bias", 2, (("bias", False), ("^b", False))),
+    ],
+)
+def test_refuses_a_weight_that_no_rule_or_two_match(name, count, rules):
+    with keras.name_scope("head"):
+        variable = keras.Variable(np.zeros((2, 3)), name=name)
+    if count == 2 and name == "bias":
+        variable = keras.Variable(np.zeros((2, 3)), name=name)
+    with pytest.raises(ValueError, match=rf"{re.escape(variable.path)}' of shape \(2, 3\) matches {count}"):
+        AdamW(weight_decay_rules=rules).build([variable])
+
+
+def test_the_rules_cover_every_weight_of_every_kind_of_model(make_model):
+    from keras_convnext import ConvNeXtBackbone
+
+    v2 = ConvNeXtBackbone((1, 1), (8, 16), "overlap", use_grn=True, layer_scale_init_value=None, level_norm=True)
+    for model in (make_model(head_hidden_size=4), v2):
+        optimizer = AdamW()
+        optimizer.build(model.trainable_variables)
+        for weight in model.trainable_variables:
+            assert optimizer._use_weight_decay(weight) == weight.path.endswith("kernel"), weight.path
+
+
+def test_refuses_amsgrad():
+    with pytest.raises(ValueError, match="amsgrad"):
+        AdamW(amsgrad=True)

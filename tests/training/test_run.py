@@ -1,0 +1,160 @@
+"""The run folder: nothing written over, and whole at any moment."""
+
+import csv
+import json
+
+import pytest
+
+from keras_convnext import __version__
+from keras_convnext.training import Run
+from keras_convnext.training.run import new_run_path, read_json, refuse_existing, versions
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.create(tmp_path / "run", {"variant": "convnext_mini"})
+
+
+def write_text(text):
+    """What writes `text` to a path."""
+    return lambda path: path.write_text(text)
+
+
+def broken_off(path):
+    """Writes the beginning of a file, or of a folder of files, and raises."""
+    (path / "model.keras" if path.is_dir() else path).write_text("half of")
+    raise RuntimeError("power failure")
+
+
+def entries(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_create_makes_the_folder_and_its_config(tmp_path):
+    run = Run.create(tmp_path / "runs" / "deep" / "first", {"seed": 3})
+    assert run.path == tmp_path / "runs" / "deep" / "first"
+    assert run.config == {"seed": 3}
+    assert entries(run.path) == ["config.json"]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("notes")])
+def test_create_refuses_what_exists(tmp_path, make):
+    make(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"run: exists already.*--output"):
+        Run.create(tmp_path / "run", {})
+    with pytest.raises(ValueError, match="exists already"):
+        refuse_existing(tmp_path / "run")
+
+
+def test_open_gives_an_existing_run(run):
+    assert Run.open(str(run.path)).config == {"variant": "convnext_mini"}
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_text("notes")])
+def test_open_refuses_what_is_no_run(tmp_path, make):
+    make(tmp_path / "run")
+    with pytest.raises(ValueError, match="run: not a run folder"):
+        Run.open(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"variant": ', b"\xff\xfe\x00"])
+def test_a_damaged_config_is_named(run, content):
+    (run.path / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.json"):
+        Run.open(run.path).config  # noqa: B018
+
+
+def test_read_json_names_a_missing_file(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing\.json: not readable"):
+        read_json(tmp_path / "nothing.json")
+
+
+def test_write_json(run):
+    run.write_json("metrics.json", {"test_accuracy": 0.5, "test_loss": None})
+    assert json.loads((run.path / "metrics.json").read_text()) == {"test_accuracy": 0.5, "test_loss": None}
+    assert run.read_json("metrics.json") == {"test_accuracy": 0.5, "test_loss": None}
+
+
+def test_write_csv(run):
+    run.write_csv("history.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    with (run.path / "history.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"epoch": "1", "loss": "0.5"}, {"epoch": "2", "loss": "0.25"}]
+
+
+def test_write_replaces_the_previous_file_and_leaves_nothing_beside_it(run):
+    run.write("notes.txt", write_text("first"))
+    run.write("notes.txt", write_text("second"))
+    assert (run.path / "notes.txt").read_text() == "second"
+    assert entries(run.path) == ["config.json", "notes.txt"]
+
+
+def test_a_write_that_breaks_off_leaves_the_previous_file_whole(run):
+    run.write("notes.txt", write_text("first"))
+    with pytest.raises(RuntimeError, match="power failure"):
+        run.write("notes.txt", broken_off)
+    assert (run.path / "notes.txt").read_text() == "first"
+    run.write("notes.txt", write_text("second"))
+    assert (run.path / "notes.txt").read_text() == "second"
+
+
+def test_a_first_write_that_breaks_off_leaves_no_such_file(run):
+    with pytest.raises(RuntimeError, match="power failure"):
+        run.write("notes.txt", broken_off)
+    assert not (run.path / "notes.txt").exists()
+
+
+def test_a_new_run_has_no_state(run):
+    assert run.last_state is None
+
+
+def test_write_state_keeps_the_last_epoch_alone(run):
+    for epoch in (1, 2, 9, 10):
+        place = run.write_state(
+            epoch, lambda folder, epoch=epoch: (folder / "model.keras").write_text(f"epoch {epoch}")
+        )
+        assert run.last_state == place == run.path / "state" / f"epoch-{epoch}"
+        assert entries(run.path / "state") == [f"epoch-{epoch}/model.keras"]
+    assert (run.last_state / "model.keras").read_text() == "epoch 10"
+
+
+def test_a_state_that_breaks_off_leaves_the_previous_one(run):
+    run.write_state(9, lambda folder: (folder / "model.keras").write_text("epoch 9"))
+    with pytest.raises(RuntimeError, match="power failure"):
+        run.write_state(10, broken_off)
+    assert run.last_state == run.path / "state" / "epoch-9"
+    assert (run.last_state / "model.keras").read_text() == "epoch 9"
+    run.write_state(10, lambda folder: (folder / "model.keras").write_text("epoch 10"))
+    assert entries(run.path / "state") == ["epoch-10/model.keras"]
+
+
+def test_a_first_state_that_breaks_off_is_none(run):
+    with pytest.raises(RuntimeError, match="power failure"):
+        run.write_state(1, broken_off)
+    assert run.last_state is None
+
+
+def test_files_of_others_in_the_state_folder_do_no_harm(run):
+    run.write_state(1, lambda folder: (folder / "model.keras").write_text("epoch 1"))
+    (run.path / "state" / ".DS_Store").write_text("left by a file manager")
+    run.write_state(2, lambda folder: (folder / "model.keras").write_text("epoch 2"))
+    assert run.last_state.name == "epoch-2"
+
+
+def test_load_model_of_a_run_without_one(run):
+    with pytest.raises(ValueError, match=r"model\.keras: no such file"):
+        run.load_model()
+
+
+def test_new_run_path_is_the_first_free_one(tmp_path):
+    root = tmp_path / "runs"
+    assert new_run_path("digits", root) == root / "digits-1"
+    for number in (1, 2, 4):
+        (root / f"digits-{number}").mkdir(parents=True)
+    assert new_run_path("digits", root) == root / "digits-3"
+    assert new_run_path("other", root) == root / "other-1"
+
+
+def test_versions(backend):
+    import keras
+
+    assert versions() == {"keras_convnext": __version__, "keras": keras.__version__, "backend": backend}
