@@ -2,7 +2,7 @@
 
     python examples/train_on_folder.py FOLDER
 
-The command `keras-convnext train --data FOLDER` does the same and keeps a run folder. `--smoke` writes a few of the
+`keras-convnext train --data FOLDER --size 64` does the same and keeps a run folder. `--smoke` writes a few of the
 bundled digits as PNG files and trains on those for two epochs.
 """
 
@@ -15,7 +15,8 @@ import keras
 from PIL import Image
 
 from keras_convnext import RECIPES, ConvNeXtClassifier
-from keras_convnext.data import load_data, load_digits, split_validation
+from keras_convnext.data import load_data, load_digits, with_validation
+from keras_convnext.variants import variant_for
 
 
 def main():
@@ -33,20 +34,22 @@ def main():
         parser.error("give a FOLDER, or --smoke")
 
     keras.utils.set_random_seed(0)
-    data = load_data(args.folder)
-    train, validation = split_validation(data.train) if data.validation is None else (data.train, data.validation)
+    data = with_validation(load_data(args.folder))
     recipe = replace(RECIPES["from_scratch"].lasting(args.epochs), image_size=(args.size, args.size))
-    batches = recipe.dataset(train)
+    batches = recipe.dataset(data.train)
 
+    variant, stem_patch_size = variant_for(args.size)
     model = ConvNeXtClassifier.from_preset(
-        "convnext_atto",
+        variant,
         num_classes=len(data.class_names),
         input_shape=(args.size, args.size, 3),
-        stem_patch_size=1 if args.size <= 48 else 2 if args.size <= 96 else 4,
+        stem_patch_size=stem_patch_size,
         drop_path_rate=recipe.drop_path_rate,
     )
     recipe.compile(model, steps_per_epoch=len(batches))
-    model.fit(batches, validation_data=recipe.dataset(validation, training=False), epochs=recipe.epochs)
+    model.fit(
+        batches, validation_data=recipe.dataset(data.validation, training=False), epochs=recipe.epochs, shuffle=False
+    )
     model.save(args.output)
     print(f"saved {args.output}; classes: {', '.join(data.class_names)}")
 

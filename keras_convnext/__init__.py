@@ -1,5 +1,10 @@
 """ConvNeXt and ConvNeXt V2 as Keras 3 layers and models, for TensorFlow, JAX and PyTorch."""
 
+from keras_convnext.extras import import_keras
+
+import_keras()  # before all that needs it, for the sake of its message
+
+# ruff: noqa: E402
 from keras_convnext import data, layers, models, preprocessing, profiling, training
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.training import RECIPES, Recipe, fit

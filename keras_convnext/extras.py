@@ -21,3 +21,21 @@ def require(module, extra):
         raise ModuleNotFoundError(
             f'This needs {error.name}, which is not installed: pip install "keras-convnext[{extra}]"', name=error.name
         ) from error
+
+
+def import_keras():
+    """Imports Keras, or says how to bring the backend that it looks for: TensorFlow, unless it is told another.
+
+    Raises:
+        ModuleNotFoundError: Keras or its backend is not installed.
+    """
+    try:
+        return importlib.import_module("keras")
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "jax", "torch"):
+            raise
+        raise ModuleNotFoundError(
+            f"Keras looks for the backend {error.name}, which is not installed: pip install "
+            f'"keras-convnext[{error.name}]", or set KERAS_BACKEND to tensorflow, jax or torch, whichever is there.',
+            name=error.name,
+        ) from error

@@ -133,6 +133,31 @@ VARIANTS = {
 }
 
 
+BY_IMAGE_SIZE = (
+    (16, "convnext_mini", 1),
+    (80, "convnext_atto", 2),
+    (float("inf"), "convnext_atto", 4),
+)
+"""Which variant and `stem_patch_size` to start with, by the longer side of the images in pixels, at most."""
+
+
+def variant_for(image_size):
+    """The variant and the `stem_patch_size` to start with on images of a size.
+
+    Args:
+        image_size: int, the longer side in pixels.
+
+    Returns:
+        `(name, stem_patch_size)`.
+
+    Example:
+
+    >>> variant_for(32)
+    ('convnext_atto', 2)
+    """
+    return next(row[1:] for row in BY_IMAGE_SIZE if image_size <= row[0])
+
+
 def list_presets(pattern="*"):
     """Names of the presets that match a shell-style pattern, in the order of the tables.
 

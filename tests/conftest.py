@@ -1,4 +1,4 @@
-"""What every test has: the backend in its name, a seed, and a few helpers that stand on no code of ours but the constructors."""
+"""What every test has: the backend in its name, a seed, and a few helpers that use nothing of ours but constructors."""
 
 import inspect
 
@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32)}
+# Kernels of 3x3: those of 7x7 have their tests in layers/ and take JAX longer to compile.
+SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32), "kernel_size": 3}
 VERSIONS = {"v1": {}, "v2": {"use_grn": True, "layer_scale_init_value": None}}
 
 
@@ -71,7 +72,7 @@ def randomize(rng):
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Starts drawn weights at zero, where a test sets its own or needs none: on JAX each shape drawn is compiled first."""
+    """Starts drawn weights at zero, where a test needs no others: on JAX each shape that is drawn is compiled first."""
     monkeypatch.setattr(
         keras.initializers.RandomNormal, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype)
     )
@@ -112,7 +113,7 @@ def _compiled(layer, *args):
 def gradients(backend):
     """A function: the gradients of `sum(layer(x) * cotangent)`, by the backend's own means.
 
-    `gradients(layer, x, cotangent, training=True)` returns those in `x` and, as a list, in the layer's trainable variables.
+    `gradients(layer, x, cotangent, training=True)` returns those in `x`, and a list of those in the layer's weights.
     """
     return {"tensorflow": _tensorflow_gradients, "jax": _jax_gradients, "torch": _torch_gradients}[backend]
 

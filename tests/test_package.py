@@ -82,8 +82,8 @@ def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
         (package / room).mkdir(parents=True)
     file = package / "models" / "some.py"
     file.write_text(
-        "import keras_convnext.data.digits\nfrom keras_convnext import cli, __version__\nfrom keras_convnext.layers import a\n"
-        "from .backbone import b\ndef late():\n    from ..training import fit\n"
+        "import keras_convnext.data.digits\nfrom keras_convnext import cli, __version__\n"
+        "from keras_convnext.layers import a\nfrom .backbone import b\ndef late():\n    from ..training import fit\n"
     )
     assert rooms_imported(file) == {"data", "cli", "__init__", "layers", "models", "training"}
 

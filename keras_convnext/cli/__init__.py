@@ -34,10 +34,15 @@ def main(argv=None):
         command.add_arguments(subparser)
     args = parser.parse_args(argv)
     try:
+        return _run(args)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(args):
+    try:
         work = COMMANDS[args.command].prepare(args)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"keras-convnext {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
     return work() or 0

@@ -1,8 +1,12 @@
-"""Scores a run's model on the test images of its own data, or of other data of the same classes."""
+"""Scores a run's model on the test images of its own data, or of other data of the same classes.
+
+Where there are no test images, the validation images are scored; of other data without any parts, all images.
+"""
 
 import json
 
-from keras_convnext.data import load_data
+from keras_convnext.cli.run_data import load_run_data
+from keras_convnext.data import with_validation
 from keras_convnext.training import Recipe, Run
 
 
@@ -15,26 +19,24 @@ def add_arguments(parser):
 
 def prepare(args):
     run = Run.open(args.run)
-    config = run.config
-    source = args.data or config["data"]
-    data = load_data(source, args.skip_unreadable or config["skip_unreadable"], verbose=not args.json)
-    if list(data.class_names) != config["class_names"]:
-        raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
-    part = next(part for part in ("test", "validation", "train") if getattr(data, part) is not None)
-    images = getattr(data, part)
-    channels = 3 if images.are_files else images.pixels.shape[-1]
-    if channels != config["image_shape"][-1]:
-        raise ValueError(f"{source}: images of {channels} channels; the run's model takes {config['image_shape'][-1]}.")
-    recipe = Recipe(**{**config["recipe"], "image_size": tuple(config["image_shape"][:2])})
-    batches = recipe.dataset(images, training=False)
+    recipe = Recipe.from_config(run.config["recipe"])
+    data = load_run_data(run.config, args.data, args.skip_unreadable, verbose=not args.json)
+    if not args.data:
+        data = with_validation(data, recipe.seed)
+    parts = {"test": data.test, "validation": data.validation, "all": data.train}
+    part, images = next((part, images) for part, images in parts.items() if images is not None)
     model = run.load_model()
-    return lambda: _evaluate(model, batches, part, args.json)
+    batches = recipe.dataset(images, training=False)
+    return lambda: _evaluate(model, batches, part, data.skipped, args.json)
 
 
-def _evaluate(model, batches, part, as_json):
+def _evaluate(model, batches, part, skipped, as_json):
     scores = model.evaluate(batches, verbose=0 if as_json else "auto", return_dict=True)
-    facts = {"part": part, "images": len(batches.images), **scores}
+    facts = {"part": part, "images": len(batches.images), **scores, "skipped": [str(path) for path in skipped]}
     if as_json:
         print(json.dumps(facts, indent=2))
-    else:
-        print(f"{facts['images']} {part} images: accuracy {facts['accuracy']:.4f}, loss {facts['loss']:.4f}")
+        return
+    print(
+        f"{facts['images']} images ({part}): accuracy {facts['accuracy']:.4f}, loss {facts['loss']:.4f}"
+        + (f"; {len(skipped)} unreadable skipped" if skipped else "")
+    )

@@ -4,46 +4,37 @@ Leaves a run folder with model.keras (best on validation images), config.json, h
 """
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 
 from keras_convnext import __version__
 from keras_convnext.cli.arguments import INTERRUPTED, positive
-from keras_convnext.data import load_data
+from keras_convnext.cli.run_data import load_run_data
+from keras_convnext.data import load_data, with_validation
 from keras_convnext.extras import require
 from keras_convnext.models import ConvNeXtClassifier
-from keras_convnext.training import RECIPES, Recipe, Run, fit
+from keras_convnext.training import RECIPES, Recipe, Run, create_run, fit
 from keras_convnext.training.record import restore_state
 from keras_convnext.training.run import new_run_path, refuse_existing
-from keras_convnext.variants import get_variant
-
-BY_IMAGE_SIZE = (
-    (16, "convnext_mini", 1),
-    (48, "convnext_atto", 2),
-    (80, "convnext_atto", 2),
-    (float("inf"), "convnext_atto", 4),
-)
-"""The default variant and stem stride by the longer side of the images, up to and including."""
+from keras_convnext.variants import get_variant, variant_for
 
 FILES_SIZE = 224
 
 
 def add_arguments(parser):
-    parser.add_argument("--data", default="digits", help="`digits`, FILE.npz, or FOLDER (default: digits)")
+    parser.add_argument("--data", help="`digits`, FILE.npz, or FOLDER (default: digits)")
     parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: by the images' size)")
     parser.add_argument("--stem", type=positive, help="stride of the stem: 1, 2 or 4 (default: by the images' size)")
-    parser.add_argument(
-        "--size", type=positive, help=f"side that images are resized to (default: {FILES_SIZE} for files)"
-    )
+    parser.add_argument("--size", type=positive, help=f"side to resize images to (default: for files {FILES_SIZE})")
     parser.add_argument("--recipe", choices=RECIPES, help="(default: digits for the digits, else from_scratch)")
     parser.add_argument("--epochs", type=positive, help="(default: the recipe's)")
     parser.add_argument("--batch", type=positive, help="images a step (default: the recipe's)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and validation images (default: 0)")
+    parser.add_argument("--seed", type=int, help="of weights, order and validation images (default: 0)")
     parser.add_argument("--output", help="the run folder, new (default: a new one under runs/)")
-    parser.add_argument("--resume", metavar="RUN", help="go on with a run after its last complete epoch")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run after its last whole epoch")
 
 
 def prepare(args):
@@ -56,54 +47,57 @@ def _prepare_new(args):
         get_variant(args.variant)
     if args.output:
         refuse_existing(args.output)
-    data = load_data(args.data, args.skip_unreadable)
+    source, seed = args.data or "digits", args.seed or 0
+    recipe = RECIPES[args.recipe or ("digits" if source == "digits" else "from_scratch")]
+    data = with_validation(load_data(source, args.skip_unreadable), seed)
     shape = _image_shape(data.train, args.size)
-    default_variant, default_stem = next(row[1:] for row in BY_IMAGE_SIZE if max(shape[:2]) <= row[0])
-    variant = args.variant or default_variant
-    stem = args.stem or (get_variant(variant).stem_patch_size if args.variant else default_stem)
-    recipe = RECIPES[args.recipe or ("digits" if args.data == "digits" else "from_scratch")]
+    variant, stem = variant_for(max(shape[:2]))
+    if args.variant:
+        variant, stem = args.variant, get_variant(args.variant).stem_patch_size
     recipe = replace(
         recipe.lasting(args.epochs or recipe.epochs),
         batch_size=args.batch or recipe.batch_size,
-        seed=args.seed,
+        seed=seed,
         image_size=shape[:2],
     )
-    keras.utils.set_random_seed(args.seed)
+    keras.utils.set_random_seed(seed)
     model = ConvNeXtClassifier.from_preset(
         variant,
         num_classes=len(data.class_names),
         input_shape=shape,
-        stem_patch_size=stem,
+        stem_patch_size=args.stem or stem,
         drop_path_rate=recipe.drop_path_rate,
     )
-    config = {
-        "variant": variant,
-        "stem_patch_size": stem,
-        "data": args.data if args.data == "digits" else str(Path(args.data).resolve()),
-        "skip_unreadable": args.skip_unreadable,
-        "image_shape": shape,
-        "class_names": data.class_names,
-        "recipe": asdict(recipe),
-        "versions": {
-            "keras_convnext": __version__,
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-        },
-    }
-    run = Run.create(args.output or new_run_path(f"{Path(args.data).stem}-{variant}"), config)
+    run = create_run(
+        args.output or new_run_path(f"{Path(source).resolve().stem}-{variant}"),
+        model,
+        data,
+        recipe,
+        variant=variant,
+        data=source if source == "digits" else str(Path(source).resolve()),
+        skip_unreadable=args.skip_unreadable,
+        keras_convnext=__version__,
+    )
     return lambda: _train(model, data, recipe, run)
 
 
 def _prepare_resumed(args):
+    ignored = [name for name, value in vars(args).items() if value and name not in ("resume", "command")]
+    if ignored:
+        raise ValueError(f"--resume goes on with a run as it was started; leave out {', '.join(ignored)}.")
     run = Run.open(args.resume)
-    config = run.config
-    recipe = Recipe(**{**config["recipe"], "image_size": tuple(config["recipe"]["image_size"])})
+    if (run.path / "metrics.json").is_file():
+        raise ValueError(f"{run.path}: this run is complete.")
     if run.last_state is None:
         raise ValueError(f"{run.path}: no epoch was completed; start anew with another --output.")
+    config = run.config
+    recipe = Recipe.from_config(config["recipe"])
+    data = with_validation(load_run_data(config), recipe.seed)
+    if len(data.train) != config["training_images"]:
+        raise ValueError(
+            f"{config['data']}: {len(data.train)} training images; the run began with {config['training_images']}."
+        )
     model, history = restore_state(run.last_state)
-    if len(history) >= recipe.epochs:
-        raise ValueError(f"{run.path}: all of its {recipe.epochs} epochs are done.")
-    data = load_data(config["data"], config["skip_unreadable"])
     return lambda: _train(model, data, recipe, run, history)
 
 

@@ -1,15 +1,16 @@
 """Images with labels: the bundled digits, `.npz` files and folders, and batches of them."""
 
-from keras_convnext.data.batches import Batches
+from keras_convnext.data.batches import Batches, EpochOrder
 from keras_convnext.data.digits import load_digits
 from keras_convnext.data.folder import load_folder
 from keras_convnext.data.images import ImageData, Images, read_image
 from keras_convnext.data.load import load_data
 from keras_convnext.data.npz import load_npz
-from keras_convnext.data.split import split_validation
+from keras_convnext.data.split import split_validation, with_validation
 
 __all__ = [
     "Batches",
+    "EpochOrder",
     "ImageData",
     "Images",
     "load_data",
@@ -18,4 +19,5 @@ __all__ = [
     "load_npz",
     "read_image",
     "split_validation",
+    "with_validation",
 ]

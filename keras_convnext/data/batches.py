@@ -9,7 +9,8 @@ from keras_convnext.data.images import read_image
 class Batches(keras.utils.PyDataset):
     """Batches of `Images` with one-hot labels.
 
-    Where the order is drawn, it is drawn from `(seed, epoch)`: the same in every run, and another one each epoch.
+    Where the order is drawn, it is drawn from `(seed, epoch)`: the same in every run, and another one each epoch. Give
+    `fit` `shuffle=False`, or Keras draws the order of the batches once more, by itself; `EpochOrder` sets the epoch.
 
     Args:
         images: `Images`, not empty.
@@ -18,20 +19,19 @@ class Batches(keras.utils.PyDataset):
             shape. Image files are RGB. Defaults to None: images stay as they are.
         shuffle: bool, draw the order anew each epoch and leave out the last, smaller batch. Defaults to False.
         seed: int. Defaults to 0.
-        epoch: int, the first epoch to draw for. Defaults to 0.
-        workers: int, threads that read ahead. Defaults to 1.
+        workers: int, threads that read ahead, from 2 up; 1 reads in line. Defaults to 1.
 
     Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
     """
 
-    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, epoch=0, workers=1):
+    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, workers=1):
         super().__init__(workers=workers)
         self.images = images
         self.batch_size = min(batch_size, len(images))
         self.transform = transform
         self.shuffle = shuffle
         self.seed = seed
-        self.epoch = epoch
+        self.epoch = 0
 
     @property
     def epoch(self):
@@ -45,7 +45,7 @@ class Batches(keras.utils.PyDataset):
         self._order = np.random.default_rng((self.seed, epoch)).permutation(count) if self.shuffle else np.arange(count)
 
     def on_epoch_end(self):
-        self.epoch += 1
+        self.epoch += 1  # a plain loop over epochs; Keras calls it before the first one too
 
     def __len__(self):
         full, rest = divmod(len(self.images), self.batch_size)
@@ -58,5 +58,20 @@ class Batches(keras.utils.PyDataset):
             pixels = (read_image(path) for path in pixels)
         if self.transform is not None:
             pixels = (self.transform(image) for image in pixels)
-        labels = np.eye(len(chosen.class_names), dtype="float32")[chosen.labels]
+        labels = keras.utils.to_categorical(chosen.labels, len(chosen.class_names))
         return np.asarray(pixels if isinstance(pixels, np.ndarray) else list(pixels), "float32"), labels
+
+
+class EpochOrder(keras.callbacks.Callback):
+    """Has `Batches` draw the order of the epoch that `fit` is in, from its number: in a resumed training too.
+
+    Args:
+        batches: the `Batches` that `fit` trains on.
+    """
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch

@@ -32,9 +32,14 @@ def load_folder(path, skip_unreadable=False, verbose=True):
     path = Path(path)
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder.")
-    folders = {PARTS[child.name]: child for child in path.iterdir() if child.is_dir() and child.name in PARTS}
+    children = {child.name: child for child in path.iterdir() if child.is_dir()}
+    folders = {PARTS[name]: child for name, child in children.items() if name in PARTS}
     if "train" not in folders:
+        if children and children.keys() <= PARTS.keys():
+            raise ValueError(f"{path}: {', '.join(sorted(children))} there, but no train.")
         folders = {"train": path}
+    elif {"val", "validation"} <= children.keys():
+        raise ValueError(f"{path}: both val and validation there; keep one.")
     class_names = _class_names(folders["train"])
     found = {part: _find(folder, class_names) for part, folder in folders.items()}
     skipped = _unreadable([file for files, _ in found.values() for file in files], skip_unreadable, verbose)

@@ -1,6 +1,7 @@
 """Images from a NumPy archive with the four arrays of Keras's own data sets."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,7 @@ def load_npz(path):
         ValueError: not such a file, an array is missing, shapes do not fit, a label or a pixel is out of range.
     """
     path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in ARRAYS if name not in archive]
-            if missing:
-                raise ValueError(
-                    f"{path}: expected the arrays {', '.join(ARRAYS)}; {', '.join(missing)} not there. "
-                    f"It holds: {', '.join(archive.files) or 'none'}"
-                )
-            arrays = {name: archive[name] for name in (*ARRAYS, "class_names") if name in archive}
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a readable .npz file ({error})") from error
+    arrays = _read(path)
     labels = {part: _labels(arrays[f"y_{part}"], f"{path}: y_{part}") for part in ("train", "test")}
     class_names = _class_names(arrays.get("class_names"), labels["train"], path)
     parts = {}
@@ -55,6 +46,26 @@ def load_npz(path):
     return ImageData(**parts)
 
 
+def _read(path):
+    """The arrays of an archive; nothing pickled."""
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with archive:
+            arrays = {name: archive[name] for name in (*ARRAYS, "class_names") if name in archive}
+            names = archive.files
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a readable .npz file ({error}).") from error
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise ValueError(
+            f"{path}: expected the arrays {', '.join(ARRAYS)}; {', '.join(missing)} not there. "
+            f"It holds: {', '.join(names) or 'none'}"
+        )
+    return arrays
+
+
 def _labels(array, where):
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
@@ -70,14 +81,18 @@ def _labels(array, where):
 
 def _class_names(names, train_labels, path):
     """Names as given, or the numbers; every class must have a training image."""
-    names = tuple(str(name) for name in (range(int(train_labels.max()) + 1) if names is None else names))
     present = np.unique(train_labels)
-    if len(names) < 2:
-        raise ValueError(f"{path}: expected two classes or more, y_train has only {len(names)}.")
-    empty = sorted(set(range(len(names))) - set(present.tolist()))
-    if empty:
-        raise ValueError(f"{path}: labels out of range or classes without a training image: {empty[:10]}.")
-    return names
+    count = int(present[-1]) + 1 if names is None else len(names)
+    if count < 2:
+        raise ValueError(f"{path}: expected two classes or more, y_train has only {count}.")
+    if present[-1] >= count or len(present) < count:
+        gaps = np.flatnonzero(present != np.arange(len(present)))
+        first = int(gaps[0]) if len(gaps) else len(present)
+        raise ValueError(
+            f"{path}: labels out of range: y_train goes up to {present[-1]} for {count} classes, has {len(present)} "
+            f"different ones, and no image with the label {first}."
+        )
+    return tuple(str(name) for name in (range(count) if names is None else names))
 
 
 def _pixels(array, where):

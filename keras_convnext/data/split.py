@@ -1,5 +1,7 @@
 """Validation images out of the training images."""
 
+from dataclasses import replace
+
 import numpy as np
 
 
@@ -34,3 +36,11 @@ def split_validation(images, fraction=0.1, seed=0):
         raise ValueError("No class has two images: one to train on and one to validate with.")
     in_validation = np.isin(np.arange(len(images)), drawn)
     return images.take(np.flatnonzero(~in_validation)), images.take(np.flatnonzero(in_validation))
+
+
+def with_validation(data, seed=0):
+    """`ImageData` that has validation images: its own, or a tenth of its training images by `split_validation`."""
+    if data.validation is not None:
+        return data
+    train, validation = split_validation(data.train, seed=seed)
+    return replace(data, train=train, validation=validation)

@@ -1,5 +1,6 @@
 """ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
 
+from numbers import Real
 from typing import NamedTuple
 
 import keras
@@ -47,7 +48,7 @@ class ConvNeXtBackbone(keras.Model):
         data_format: `"channels_last"` or `"channels_first"`, of the images and of all outputs. Defaults to Keras's
             `image_data_format`. Inside, the layout is always channels last.
         remat: bool, compute each block's branch anew in the backward pass: less memory, more time. Defaults to False.
-        frozen_stages: int, the stem and this many stages do not train; None freezes nothing. See `freeze_stages`.
+        frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Defaults to none.
         dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
         trainable: bool. Defaults to True.
         name: str.
@@ -87,13 +88,17 @@ class ConvNeXtBackbone(keras.Model):
         std=None,
         data_format=None,
         remat=False,
-        frozen_stages=None,
+        frozen_layers=(),
         dtype=None,
         trainable=True,
         name=None,
     ):
         depths, dims = tuple(depths), tuple(dims)
         data_format = keras.config.image_data_format() if data_format is None else data_format
+        if data_format not in ("channels_last", "channels_first"):
+            raise ValueError(f"`data_format` must be channels_last or channels_first. Received: {data_format!r}")
+        if input_shape is not None and input_tensor is not None:
+            raise ValueError("Give `input_shape` or `input_tensor`, not both.")
         channels_first = data_format == "channels_first"
         plan = _plan(depths, dims, stem_patch_size, output_stride)
         if not 0 <= drop_path_rate < 1:
@@ -107,6 +112,8 @@ class ConvNeXtBackbone(keras.Model):
         channels = image.shape[1 if channels_first else -1]
         mean = _per_channel("mean", mean, IMAGENET_MEAN, channels)
         std = _per_channel("std", std, IMAGENET_STD, channels)
+        if min(std) <= 0:
+            raise ValueError(f"`std` must be positive. Received: std={std}")
 
         # === The graph
         x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="to_channels_last")(image) if channels_first else image
@@ -173,13 +180,12 @@ class ConvNeXtBackbone(keras.Model):
         self.std = std
         self.data_format = data_format
         self.remat = remat
-        self.frozen_stages = None
         self._image = image
         self._pyramid = tuple(pyramid.items())
-        if frozen_stages is not None:
-            self.freeze_stages(frozen_stages)
         if not trainable:
             self.trainable = False
+        for layer_name in frozen_layers:
+            self.get_layer(layer_name).trainable = False
 
     @classmethod
     def from_preset(cls, preset, **changes):
@@ -215,7 +221,7 @@ class ConvNeXtBackbone(keras.Model):
     def freeze_stages(self, count):
         """Makes the stem and the first `count` stages untrainable, and the rest trainable.
 
-        Call it before `compile`. The number is kept in the configuration, and so in a `.keras` file.
+        Call it before `compile`. Which layers train is kept in the configuration, and so in a `.keras` file.
 
         Args:
             count: int from 0 (the stem alone) to the number of stages; None makes everything trainable.
@@ -235,7 +241,6 @@ class ConvNeXtBackbone(keras.Model):
             for layer in self.layers:
                 if layer.name.startswith(tuple(f"stage_{stage}_" for stage in range(count))):
                     layer.trainable = False
-        self.frozen_stages = count
 
     def call(self, inputs, training=None, mask=None):
         if self._image is self.inputs[0]:
@@ -276,7 +281,7 @@ class ConvNeXtBackbone(keras.Model):
             "std": self.std,
             "data_format": self.data_format,
             "remat": self.remat,
-            "frozen_stages": self.frozen_stages,
+            "frozen_layers": [layer.name for layer in self.layers if layer.weights and not layer.trainable],
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
@@ -309,7 +314,7 @@ def _plan(depths, dims, stem_patch_size, output_stride):
     if min(*depths, *dims) < 1:
         raise ValueError(f"`depths` and `dims` must be positive. Received: depths={depths}, dims={dims}")
     for name, value in (("stem_patch_size", stem_patch_size), ("output_stride", output_stride)):
-        if value < 1 or value & (value - 1):
+        if not isinstance(value, int) or value < 1 or value & (value - 1):
             raise ValueError(f"`{name}` must be a power of two. Received: {name}={value}")
     if output_stride < stem_patch_size:
         raise ValueError(
@@ -328,6 +333,8 @@ def _plan(depths, dims, stem_patch_size, output_stride):
 
 def _check_image(shape, channels_first, stride):
     """Refuses a known side that is smaller than the network's stride, and an unknown number of channels."""
+    if len(shape) != 4:
+        raise ValueError(f"Images have a height, a width and channels. Received: image shape {tuple(shape[1:])}")
     channels, height, width = shape[1:] if channels_first else (shape[-1], *shape[1:-1])
     if channels is None:
         raise ValueError(f"The number of channels must be known. Received: image shape {tuple(shape[1:])}")
@@ -342,7 +349,7 @@ def _per_channel(name, value, imagenet, channels):
     """One number a channel: those given, or ImageNet's; its average where there are not three channels."""
     if value is None:
         return imagenet if channels == 3 else (sum(imagenet) / 3,) * channels
-    if isinstance(value, (int, float)):
+    if isinstance(value, Real):
         return (float(value),) * channels
     if len(value) != channels:
         raise ValueError(f"`{name}` must have one number for each of {channels} channels. Received: {name}={value}")

@@ -79,7 +79,7 @@ class ConvNeXtClassifier(keras.Model):
         self.backbone = backbone
         self.num_classes = num_classes
         self.head_init_scale = head_init_scale
-        self.activation = activation
+        self.activation = None if activation == "linear" else activation
         self.head_norm_first = head_norm_first
         self.head_hidden_size = head_hidden_size
         if not trainable:
@@ -129,7 +129,7 @@ class ConvNeXtClassifier(keras.Model):
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_classes": self.num_classes,
             "head_init_scale": self.head_init_scale,
-            "activation": keras.activations.serialize(keras.activations.get(self.activation)),
+            "activation": self.activation and keras.activations.serialize(keras.activations.get(self.activation)),
             "head_norm_first": self.head_norm_first,
             "head_hidden_size": self.head_hidden_size,
         }

@@ -1,13 +1,13 @@
 """Loading a classifier from a `.keras` file, with errors that say what is wrong with the file."""
 
+import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
 
 from keras_convnext.models.classifier import ConvNeXtClassifier
-
-_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 
 
 def load_classifier(path):
@@ -33,17 +33,18 @@ def load_classifier(path):
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: not a .keras file, or one that is cut off.")
-    with zipfile.ZipFile(path) as archive:
-        if not set(archive.namelist()) >= _MEMBERS:
-            raise ValueError(
-                f"{path}: not a .keras file: {', '.join(sorted(_MEMBERS - set(archive.namelist())))} missing."
-            )
-        damaged = archive.testzip()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            config = json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a .keras file, or one that is cut off or damaged ({error}).") from error
     if damaged:
         raise ValueError(f"{path}: {damaged} in it is damaged.")
-    model = keras.saving.load_model(path)
-    if not isinstance(model, ConvNeXtClassifier):
-        raise ValueError(f"{path}: expected a ConvNeXtClassifier, got a {type(model).__name__}.")
-    return model
+    kind = config.get("registered_name") or config.get("class_name")
+    if kind != keras.saving.get_registered_name(ConvNeXtClassifier):
+        raise ValueError(f"{path}: expected a ConvNeXtClassifier, got {kind}.")
+    try:
+        return keras.saving.load_model(path)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise ValueError(f"{path}: not the weights or the configuration of its model ({error}).") from error

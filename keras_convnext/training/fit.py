@@ -1,12 +1,42 @@
 """A whole training in a run folder: thin sugar over `Recipe`, `compile` and `fit`."""
 
 import time
+from dataclasses import asdict
 
-from keras_convnext.data import split_validation
+import keras
+
+from keras_convnext.data import EpochOrder, with_validation
+from keras_convnext.extras import require
 from keras_convnext.training.curves import draw_curves
-from keras_convnext.training.record import RunRecord, best_row
+from keras_convnext.training.record import best_row
+from keras_convnext.training.run import Run
 
-VALIDATION_FRACTION = 0.1
+
+def create_run(path, model, data, recipe, **notes):
+    """Makes a new run folder whose `config.json` has all that `evaluate`, `predict` and `--resume` need.
+
+    Args:
+        path: of the folder.
+        model: the classifier that is to be trained.
+        data: `data.ImageData`.
+        recipe: a `Recipe`.
+        **notes: more for `config.json`.
+
+    Returns:
+        A `Run`.
+
+    Raises:
+        ValueError: there is something at `path` already.
+    """
+    config = {
+        "class_names": data.class_names,
+        "image_shape": model.input_shape[1:],
+        "training_images": len(data.train),
+        "recipe": asdict(recipe),
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+    }
+    return Run.create(path, {**notes, **config})
 
 
 def fit(model, data, recipe, run, history=(), verbose="auto"):
@@ -26,22 +56,39 @@ def fit(model, data, recipe, run, history=(), verbose="auto"):
     Returns:
         What `metrics.json` holds: `test_accuracy` and `test_loss` (None where there are no test images), those of the
         best epoch on the validation images, and the time.
+
+    Raises:
+        ValueError: the run has epochs already and `history` is not given, or there are too few images to validate with.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.training import RECIPES
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+    >>> recipe, data = RECIPES["digits"].lasting(epochs=1), load_digits()
+    >>> run = create_run(tempfile.mkdtemp() + "/first", model, data, recipe)
+    >>> metrics = fit(model, data, recipe, run, verbose=0)
+    >>> sorted(path.name for path in run.path.iterdir())
+    ['config.json', 'curves.png', 'history.csv', 'metrics.json', 'model.keras', 'state']
     """
+    require("matplotlib", extra="cli")  # for curves.png, which is drawn last
+    if run.last_state is not None and not history:
+        raise ValueError(f"{run.path}: has trained already; a run never writes over another.")
     started = time.perf_counter()
-    train, validation = data.train, data.validation
-    if validation is None:
-        train, validation = split_validation(train, VALIDATION_FRACTION, recipe.seed)
-    train = recipe.dataset(train)
-    train.epoch = len(history)
+    data = with_validation(data, recipe.seed)
+    train = recipe.dataset(data.train)
     if not history:
         recipe.compile(model, steps_per_epoch=len(train))
-    record = RunRecord(run, history)
+    record, *others = recipe.callbacks(run, history)
     model.fit(
         train,
-        validation_data=recipe.dataset(validation, training=False),
+        validation_data=recipe.dataset(data.validation, training=False),
         epochs=recipe.epochs,
         initial_epoch=len(history),
-        callbacks=[record],
+        shuffle=False,  # the order is the dataset's
+        callbacks=[EpochOrder(train), record, *others],
         verbose=verbose,
     )
     best = best_row(record.history)

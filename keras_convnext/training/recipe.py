@@ -26,7 +26,7 @@ class Recipe:
         label_smoothing: float in [0, 1).
         drop_path_rate: float in [0, 1), for the model that is to be trained.
         image_size: tuple `(height, width)` in pixels that images are resized and cropped to; None keeps their size.
-        workers: int, threads that read images ahead.
+        workers: int, threads that read images ahead, from 2 up; 1 reads in line.
         seed: int, of the order of the images.
 
     Example:
@@ -37,7 +37,7 @@ class Recipe:
     >>> train = recipe.dataset(load_digits().train)
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
     >>> recipe.compile(model, steps_per_epoch=len(train))
-    >>> history = model.fit(train, epochs=recipe.epochs, verbose=0)
+    >>> history = model.fit(train, epochs=recipe.epochs, shuffle=False, verbose=0)
     """
 
     source: str
@@ -58,7 +58,7 @@ class Recipe:
         return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * epochs / self.epochs)
 
     def dataset(self, images, training=True):
-        """Batches of `images`: in training shuffled anew each epoch and whole batches only, else all in their order.
+        """Batches of `images`: in training drawn anew each epoch and whole batches only, else all in their order.
 
         Args:
             images: `data.Images`.
@@ -91,13 +91,20 @@ class Recipe:
             metrics=["accuracy"],
         )
 
-    def callbacks(self, run):
+    def callbacks(self, run, history=()):
         """The callbacks that keep a training in a run folder: models, history, and all that a resumed run needs.
 
         Args:
             run: a `Run`.
+            history: rows of the epochs that the run has already.
         """
-        return [RunRecord(run)]
+        return [RunRecord(run, history)]
+
+    @classmethod
+    def from_config(cls, config):
+        """The recipe of which `dataclasses.asdict` and JSON made `config`."""
+        size = config["image_size"]
+        return cls(**{**config, "image_size": None if size is None else tuple(size)})
 
 
 RECIPES = {

@@ -34,13 +34,14 @@ class RunRecord(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **(logs or {}), "learning_rate": rate, "seconds": seconds}
         is_best = not self.history or _rank(row) > _rank(best_row(self.history))
         self.history.append(row)
-        state = self.run.write_state(epoch + 1, self._write_state)
-        if is_best:
-            self.run.write("model.keras", lambda path: shutil.copyfile(state / "model.keras", path))
+        self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, is_best))
         self.run.write_csv("history.csv", self.history)
 
-    def _write_state(self, folder):
+    def _write_state(self, folder, is_best):
+        """Writes the files of a state; model.keras too, before the state counts, so that it is never behind it."""
         self.model.save(folder / "model.keras")
+        if is_best:
+            self.run.write("model.keras", lambda path: shutil.copyfile(folder / "model.keras", path))
         np.savez(folder / "seeds.npz", *[variable.numpy() for variable in _seed_variables(self.model)])
         write_json(folder / "history.json", self.history)
 

@@ -1,7 +1,7 @@
 """The run folder: where a training leaves its models and figures, and finds them again.
 
     RUN/model.keras    the model of the best epoch on the validation images
-        config.json    variant, recipe, data, class names, image size, versions
+        config.json    recipe, class names, image shape, data, variant, versions
         history.csv    a row an epoch
         metrics.json   what the test images gave, once, at the end
         curves.png     loss and accuracy by epoch
@@ -19,6 +19,9 @@ from pathlib import Path
 
 from keras_convnext.models import load_classifier
 
+CONFIG_KEYS = {"class_names", "image_shape", "recipe"}
+"""What every run's `config.json` must have: enough to prepare images for the model and to name its classes."""
+
 
 class Run:
     """A run folder.
@@ -29,9 +32,9 @@ class Run:
     Example:
 
     >>> import tempfile
-    >>> run = Run.create(Path(tempfile.mkdtemp()) / "first", {"variant": "convnext_mini"})
-    >>> run.config["variant"]
-    'convnext_mini'
+    >>> run = Run.create(Path(tempfile.mkdtemp()) / "first", {"class_names": ["cat", "dog"]})
+    >>> run.config["class_names"]
+    ['cat', 'dog']
     """
 
     def __init__(self, path):
@@ -61,6 +64,9 @@ class Run:
         run = cls(path)
         if not (run.path / "config.json").is_file():
             raise ValueError(f"{path}: not a run folder: it has no config.json.")
+        missing = CONFIG_KEYS - set(run.config)
+        if missing:
+            raise ValueError(f"{path}: not a run folder: its config.json has no {', '.join(sorted(missing))}.")
         return run
 
     @property

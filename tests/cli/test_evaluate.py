@@ -46,6 +46,7 @@ def test_agrees_with_the_metrics_of_the_run(cli, trained, metrics):
         "images": 30,
         "accuracy": metrics["test_accuracy"],
         "loss": pytest.approx(metrics["test_loss"], rel=1e-6),
+        "skipped": [],
     }
 
 
@@ -53,7 +54,7 @@ def test_prints_the_scores(cli, trained, metrics):
     result = cli("evaluate", trained.path)
     assert result.code == 0
     accuracy, loss = metrics["test_accuracy"], metrics["test_loss"]
-    assert result.out.splitlines()[-1] == f"30 test images: accuracy {accuracy:.4f}, loss {loss:.4f}"
+    assert result.out.splitlines()[-1] == f"30 images (test): accuracy {accuracy:.4f}, loss {loss:.4f}"
 
 
 @pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))
@@ -121,7 +122,7 @@ def test_refuses_what_is_no_run(refusal, tmp_path):
     assert "not a run folder" in refusal("evaluate", tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_type": "convnext"}'])
+@pytest.mark.parametrize("content", ["", "[]", "3", "{}", '{"model_type": "convnext"}'])
 def test_refuses_a_config_of_others(refusal, copy, content):
     (copy / "config.json").write_text(content)
     assert "config.json" in refusal("evaluate", copy)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_convnext import __version__
-from keras_convnext.data import Batches, load_folder, load_npz
+from keras_convnext.data import Batches, load_folder, load_npz, split_validation
 from keras_convnext.models import load_classifier
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training import RunRecord
@@ -64,14 +64,15 @@ def test_run_folder_has_all_files(trained):
 def test_config_says_what_was_trained(trained, digits_npz, backend):
     config = json.loads((trained.path / "config.json").read_text())
     assert config["variant"] == "tiny"
-    assert config["stem_patch_size"] == 1
+    assert config["training_images"] == 70
     assert config["data"] == str(digits_npz)
     assert config["image_shape"] == [8, 8, 1]
     assert config["class_names"] == list("0123456789")
     assert config["recipe"]["epochs"] == 2
     assert config["recipe"]["batch_size"] == 24
     assert config["recipe"]["seed"] == 3
-    assert config["versions"] == {"keras_convnext": __version__, "keras": keras.__version__, "backend": backend}
+    versions = (config["keras_convnext"], config["keras"], config["backend"])
+    assert versions == (__version__, keras.__version__, backend)
 
 
 def test_model_is_that_of_the_metrics(trained, digits_npz):
@@ -89,7 +90,7 @@ def test_prints_what_is_trained_and_what_came_of_it(trained, backend):
     metrics = json.loads((trained.path / "metrics.json").read_text())
     first, *_, last = trained.out.splitlines()
     assert first == (
-        f"tiny: 4,730 parameters, 10 classes, 80 training images, {backend} backend; run folder {trained.path}"
+        f"tiny: 4,730 parameters, 10 classes, 70 training images, {backend} backend; run folder {trained.path}"
     )
     assert last.startswith(
         f"best epoch {metrics['best_epoch']} of 2: validation accuracy {metrics['val_accuracy']:.4f}"
@@ -137,7 +138,7 @@ def test_trains_on_the_digits_by_default(cli, fitted, empty_directory):
     assert result.code == 0
     (call,) = fitted
     assert call.run.path.resolve() == empty_directory / "runs" / "digits-convnext_mini-1"
-    assert len(call.data.train) == 1438
+    assert (len(call.data.train), len(call.data.validation), len(call.data.test)) == (1295, 143, 359)
     assert call.model.input_shape == (None, 8, 8, 1)
     assert call.recipe.source == "keras_convnext"
     assert call.recipe.seed == 0
@@ -308,7 +309,7 @@ def test_interrupted_and_resumed(cli, tiny, digits_npz, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(RunRecord, "on_train_batch_end", interrupt)
-        options = ["--data", digits_npz, "--variant", tiny, "--epochs", "2", "--batch", "32"]
+        options = ["--data", digits_npz, "--variant", tiny, "--epochs", "2", "--batch", "24", "--seed", "3"]
         result = cli("train", *options, "--output", run)
     assert result.code == 130
     assert f"keras-convnext train --resume {run}" in result.err
@@ -340,7 +341,8 @@ def test_resumed_goes_on_with_the_last_epochs_state(cli, fitted, unfinished, dig
     assert [row["epoch"] for row in call.history] == [1, 2]
     assert int(call.model.optimizer.iterations) == 2 * 2
     assert call.recipe.batch_size == 24
-    np.testing.assert_array_equal(call.data.train.pixels, load_npz(digits_npz).train.pixels)
+    train, _ = split_validation(load_npz(digits_npz).train, seed=3)
+    np.testing.assert_array_equal(call.data.train.pixels, train.pixels)
 
 
 def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tmp_path):
@@ -353,7 +355,7 @@ def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tm
 
 
 def test_refuses_to_resume_a_finished_run(refusal, trained, fitted):
-    assert "all of its 2 epochs are done" in refusal("train", "--resume", trained.path)
+    assert "this run is complete" in refusal("train", "--resume", trained.path)
     assert fitted == []
 
 
@@ -398,7 +400,18 @@ def test_refuses_to_resume_on_other_classes(refusal, unfinished, fitted, tmp_pat
     assert fitted == []
 
 
+def test_refuses_to_resume_on_other_images(refusal, unfinished, fitted, tmp_path, digits_npz):
+    """An image fewer, and the tenth for validation would be drawn anew."""
+    with np.load(digits_npz) as arrays:
+        fewer = {name: array[1:] if name.endswith("train") else array for name, array in arrays.items()}
+    np.savez(tmp_path / "fewer.npz", **fewer)
+    config = json.loads((unfinished / "config.json").read_text())
+    (unfinished / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "fewer.npz")}))
+    assert "training images" in refusal("train", "--resume", unfinished)
+    assert fitted == []
+
+
 @pytest.mark.parametrize("option", [["--epochs", "9"], ["--data", "digits"], ["--variant", "convnext_mini"]])
 def test_refuses_options_that_a_resumed_run_would_not_follow(refusal, unfinished, fitted, option):
-    assert option[0] in refusal("train", "--resume", unfinished, *option)
+    assert option[0].strip("-") in refusal("train", "--resume", unfinished, *option)
     assert fitted == []

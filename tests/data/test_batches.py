@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_convnext.data import Batches, Images
+from keras_convnext.data import Batches, EpochOrder, Images
 
 
 def numbered(count=22, classes=3):
@@ -18,6 +18,13 @@ def numbered(count=22, classes=3):
 
 def numbers(pixels):
     return keras.ops.convert_to_numpy(pixels)[:, 0, 0, 0].astype(int).tolist()
+
+
+def shuffled(epoch=0, seed=0, workers=1):
+    """Batches of four of `numbered()` in the order of an epoch."""
+    batches = Batches(numbered(), 4, shuffle=True, seed=seed, workers=workers)
+    batches.epoch = epoch
+    return batches
 
 
 def order(batches):
@@ -86,13 +93,9 @@ def test_over_epochs_every_image_comes():
 
 
 def test_the_order_follows_from_seed_and_epoch():
-    orders = {
-        (seed, epoch): flat(Batches(numbered(), 4, shuffle=True, seed=seed, epoch=epoch))
-        for seed in range(4)
-        for epoch in range(4)
-    }
+    orders = {(seed, epoch): flat(shuffled(epoch, seed)) for seed in range(4) for epoch in range(4)}
     assert len(set(orders.values())) == 16
-    batches = Batches(numbered(), 4, shuffle=True, seed=2)
+    batches = shuffled(seed=2)
     for epoch in (3, 0, 1):
         batches.epoch = epoch
         assert flat(batches) == orders[2, epoch]
@@ -153,29 +156,44 @@ def test_files_are_shuffled_with_their_labels_and_transformed(files):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_fit_sees_the_order_of_each_epoch(workers):
-    batches = Batches(numbered(), 4, shuffle=True, seed=5, workers=workers)
-    seen = Witness().see(batches, epochs=3, shuffle=False)
-    assert seen == [order(Batches(numbered(), 4, shuffle=True, seed=5, epoch=epoch)) for epoch in range(3)]
-
-
-def test_fit_that_shuffles_by_itself_sees_the_same_batches():
-    """Keras's `shuffle=True`, its default, puts the batches in another order, but leaves them whole."""
-    seen = Witness().see(Batches(numbered(), 4, shuffle=True), epochs=2)
-    for epoch, batches in enumerate(seen):
-        assert sorted(batches) == sorted(order(Batches(numbered(), 4, shuffle=True, epoch=epoch)))
+    batches = shuffled(seed=5, workers=workers)
+    seen = Witness().see(batches, epochs=3, shuffle=False, callbacks=[EpochOrder(batches)])
+    assert seen == [order(shuffled(epoch, seed=5)) for epoch in range(3)]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_fit_resumed_sees_the_order_of_an_uninterrupted_one(workers):
-    uninterrupted = Witness().see(Batches(numbered(), 4, shuffle=True, workers=workers), epochs=4, shuffle=False)
-    resumed = Batches(numbered(), 4, shuffle=True, epoch=2, workers=workers)
-    assert Witness().see(resumed, epochs=4, initial_epoch=2, shuffle=False) == uninterrupted[2:]
+    batches = shuffled(workers=workers)
+    options = {"epochs": 4, "initial_epoch": 2, "shuffle": False, "callbacks": [EpochOrder(batches)]}
+    assert Witness().see(batches, **options) == [order(shuffled(epoch)) for epoch in (2, 3)]
+
+
+def test_a_second_fit_on_the_same_batches_goes_on_with_their_order():
+    batches, model = shuffled(), Witness()
+    options = {"shuffle": False, "callbacks": [EpochOrder(batches)]}
+    model.see(batches, epochs=1, **options)
+    assert model.see(batches, epochs=2, initial_epoch=1, **options) == [order(shuffled(1))]
+
+
+def test_fit_that_shuffles_by_itself_sees_the_same_batches():
+    """Keras's `shuffle=True`, its default, puts the batches in another order, but leaves them whole."""
+    batches = shuffled()
+    for epoch, seen in enumerate(Witness().see(batches, epochs=2, callbacks=[EpochOrder(batches)])):
+        assert sorted(seen) == sorted(order(shuffled(epoch)))
+
+
+def test_without_the_callback_each_epoch_has_another_order_and_every_image_once():
+    batches = Batches(numbered(20), 4, shuffle=True)
+    epochs = Witness().see(batches, epochs=3, shuffle=False)
+    assert [sorted(chain.from_iterable(epoch)) for epoch in epochs] == [list(range(20))] * 3
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
 def test_validation_leaves_the_training_order_alone():
-    batches = Batches(numbered(), 4, shuffle=True)
-    seen = Witness().see(batches, epochs=2, shuffle=False, validation_data=Batches(numbered(7), 4))
-    assert seen == [order(Batches(numbered(), 4, shuffle=True, epoch=epoch)) for epoch in range(2)]
+    batches = shuffled()
+    options = {"epochs": 2, "shuffle": False, "callbacks": [EpochOrder(batches)]}
+    seen = Witness().see(batches, validation_data=Batches(numbered(7), 4), **options)
+    assert seen == [order(shuffled(epoch)) for epoch in range(2)]
 
 
 @pytest.mark.parametrize("workers", [1, 3])

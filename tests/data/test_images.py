@@ -44,12 +44,13 @@ def test_reads_a_jpeg_of_print_colours(tmp_path, write_image):
     assert read_image(write_image(tmp_path / "picture.jpg", "CMYK")).shape == (5, 6, 3)
 
 
-def test_grey_of_16_bits_keeps_its_levels(tmp_path):
+@pytest.mark.parametrize("dtype, suffix", [("uint16", "png"), ("uint16", "tif"), ("int32", "tif"), ("float32", "tif")])
+def test_refuses_grey_of_more_than_8_bits(tmp_path, dtype, suffix):
     """Pillow's own conversion cuts all above 255 off, and so makes such a picture white."""
-    grey = np.arange(0, 256, 4, dtype="uint8").reshape(8, 8)
-    Image.fromarray(grey.astype("uint16") * 257).save(tmp_path / "picture.png")
-    np.testing.assert_array_equal(read_image(tmp_path / "picture.png", 1)[..., 0], grey)
-    np.testing.assert_array_equal(read_image(tmp_path / "picture.png", 3), np.repeat(grey[..., None], 3, -1))
+    path = tmp_path / f"picture.{suffix}"
+    Image.fromarray((np.arange(64).reshape(8, 8) * 1000).astype(dtype)).save(path)
+    with pytest.raises(ValueError, match=rf"picture\.{suffix}: .*8 bits"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("suffix, kept", [("jpg", 0.7), ("png", 0.5), ("gif", 0.5), ("bmp", 0.5), ("jpg", 0.0)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_convnext.data import Images, load_digits, split_validation
+from keras_convnext.data import ImageData, Images, load_digits, split_validation, with_validation
 
 
 def numbered(labels, classes):
@@ -61,3 +61,22 @@ def test_splits_files_too():
 def test_refuses_single_images():
     with pytest.raises(ValueError, match="No class has two images"):
         split_validation(numbered([0, 1, 2], classes=3))
+
+
+def test_with_validation_splits_a_tenth_off_the_training_images():
+    data = load_digits()
+    result = with_validation(data, seed=4)
+    train, validation = split_validation(data.train, 0.1, seed=4)
+    np.testing.assert_array_equal(result.train.pixels, train.pixels)
+    np.testing.assert_array_equal(result.validation.pixels, validation.pixels)
+    assert result.test is data.test
+
+
+def test_with_validation_leaves_given_images_alone():
+    data = ImageData(numbered([0, 1], 2), validation=numbered([1], 2), skipped=("a.png",))
+    assert with_validation(data) is data
+
+
+def test_with_validation_keeps_what_was_skipped():
+    data = ImageData(numbered([0, 1] * 5, 2), skipped=("a.png",))
+    assert with_validation(data).skipped == ("a.png",)

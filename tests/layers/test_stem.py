@@ -65,11 +65,11 @@ def test_first_convolution_of_the_overlapping_stem():
 
 
 def test_refuses_an_unknown_kind():
-    with pytest.raises(ValueError, match="patchify, overlap, overlap_tiered.*kind='conv'"):
+    with pytest.raises(ValueError, match=r"patchify, overlap, overlap_tiered.*kind='conv'"):
         Stem(8, kind="conv")
 
 
 @pytest.mark.parametrize("kind", ["overlap", "overlap_tiered"])
 def test_overlapping_stems_refuse_another_stride(kind):
-    with pytest.raises(ValueError, match="patch_size 4 alone.*patch_size=2"):
+    with pytest.raises(ValueError, match=r"patch_size 4 alone.*patch_size=2"):
         Stem(8, kind=kind, patch_size=2)

@@ -1,6 +1,6 @@
 """Run by test_saving.py in a new process: loads every `.keras` file of a folder, and writes what it finds beside it.
 
-`python load_saved.py FOLDER`, with KERAS_BACKEND set. FOLDER has images.npy; for each NAME.keras comes NAME_BACKEND.npz.
+`python load_saved.py FOLDER`, with KERAS_BACKEND set. FOLDER has images.npy; NAME.keras gives NAME_BACKEND.npz.
 """
 
 import sys

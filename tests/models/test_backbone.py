@@ -19,7 +19,7 @@ undrawn = pytest.mark.usefixtures("undrawn")
 
 def test_initial_weights(version, small_backbone):
     """Bounds of five standard errors of a normal distribution of deviation 0.02."""
-    model = ConvNeXtClassifier(small_backbone(version, **TWO_STAGES), 64, head_init_scale=0.001)
+    model = ConvNeXtClassifier(small_backbone(version, **TWO_STAGES, kernel_size=7), 64, head_init_scale=0.001)
     constants = {"bias": 0.0, "beta": 0.0, "norm/gamma": 1.0, "layer_scale/gamma": 1e-6, "grn/gamma": 0.0}
     for weight in model.weights:
         values = keras.ops.convert_to_numpy(weight.value)
@@ -222,7 +222,7 @@ def test_level_norm_normalizes_each_level_and_leaves_the_stages_alone(small_back
 @undrawn
 @pytest.mark.parametrize(("output_stride", "rows"), [(16, np.s_[::2]), (8, np.s_[1::4])])
 def test_a_dilated_network_holds_the_undilated_one(small_backbone, randomize, images, numpy_of, output_stride, rows):
-    """Without GRN, which looks at the whole map, the finer map has the coarser one at every second (fourth) position."""
+    """Without GRN, which looks at the whole map, the finer map has the coarser at every second (fourth) position."""
     coarse = randomize(small_backbone(input_shape=(64, 96, 3)))
     fine = small_backbone(input_shape=(64, 96, 3), output_stride=output_stride)
     assert [(w.path, w.shape) for w in fine.weights] == [(w.path, w.shape) for w in coarse.weights]
@@ -330,7 +330,12 @@ CHANGED = {
 
 
 def test_the_configuration_has_every_argument():
-    arguments = set(inspect.signature(ConvNeXtBackbone.__init__).parameters) - {"self", "input_tensor", "trainable", "name"}
+    arguments = set(inspect.signature(ConvNeXtBackbone.__init__).parameters) - {
+        "self",
+        "input_tensor",
+        "trainable",
+        "name",
+    }
     assert set(CHANGED) == arguments
 
 
@@ -393,7 +398,7 @@ def test_refuses_images_that_are_too_small_when_called(small_classifier, shape):
     model = small_classifier()
     for called in (model, model.backbone):
         with pytest.raises(
-            ValueError, match="smaller than this network's stride of 32. Give larger images, or a smaller"
+            ValueError, match=r"smaller than this network's stride of 32\. Give larger images, or a smaller"
         ):
             called(np.zeros(shape, "float32"))
     with pytest.raises(ValueError, match="smaller than this network's stride of 32"):

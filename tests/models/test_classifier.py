@@ -71,7 +71,7 @@ def test_no_classes_means_no_linear_layer(small_classifier):
 
 @undrawn
 def test_refuses_a_negative_number_of_classes(small_classifier):
-    with pytest.raises(ValueError, match="must not be negative. Received: num_classes=-1"):
+    with pytest.raises(ValueError, match=r"must not be negative\. Received: num_classes=-1"):
         small_classifier(num_classes=-1)
 
 

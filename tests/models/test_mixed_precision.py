@@ -8,8 +8,8 @@ from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 
 POLICIES = ["mixed_float16", "mixed_bfloat16"]
 NETWORKS = {
-    "v1": {"depths": (1, 1), "dims": (8, 16)},
-    "v2": {"depths": (1, 1), "dims": (8, 16), "use_grn": True, "layer_scale_init_value": None},
+    "v1": {"depths": (1, 1), "dims": (8, 16), "kernel_size": 3},
+    "v2": {"depths": (1, 1), "dims": (8, 16), "kernel_size": 3, "use_grn": True, "layer_scale_init_value": None},
     "isotropic": {
         "depths": (2,),
         "dims": (16,),

@@ -11,7 +11,7 @@ PARTS |= {name: name for name in ("pointwise_conv_1", "pointwise_conv_2")}
 
 
 def name_in_keras_applications(owner):
-    """The layer there that has the weights of our layer `owner`: `stage_2_downsample/conv` -> `..._downsampling_conv_1`."""
+    """The layer there with the weights of our `owner`: `stage_2_downsample/conv` -> `..._downsampling_conv_1`."""
     first, _, part = owner.partition("/")
     if first == "stem":
         name = {"conv": "stem_conv", "norm": "stem_layernorm"}[part]

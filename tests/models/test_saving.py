@@ -21,7 +21,9 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 def trained_classifier(version, rng):
     """A small model with a state that is worth keeping: two steps of AdamW with stochastic depth, random weights."""
-    backbone = ConvNeXtBackbone((1, 1), (8, 8), input_shape=(16, 16, 3), drop_path_rate=0.2, **VERSIONS[version])
+    backbone = ConvNeXtBackbone(
+        (1, 1), (8, 8), kernel_size=3, input_shape=(16, 16, 3), drop_path_rate=0.2, **VERSIONS[version]
+    )
     model = ConvNeXtClassifier(backbone, 5, head_init_scale=10.0)
     for weight in model.weights:
         if weight.path.endswith(("layer_scale/gamma", "grn/gamma", "grn/beta", "bias")):
@@ -104,9 +106,7 @@ def test_copies(saved, numpy_of, version, copy):
     np.testing.assert_allclose(numpy_of(clone, np.load(folder / "images.npy")), outputs[version], rtol=0, atol=1e-5)
 
 
-def test_a_saved_backbone_keeps_its_pyramid_and_its_frozen_stages(
-    small_backbone, randomize, images, numpy_of, tmp_path
-):
+def test_a_saved_backbone_keeps_pyramid_and_frozen_stages(small_backbone, randomize, images, numpy_of, tmp_path):
     arguments = {"depths": (1, 1), "dims": (8, 16), "input_shape": (16, 16, 1), "mean": 0.5, "std": (0.25,)}
     backbone = randomize(small_backbone("v2", **arguments, level_norm=True, frozen_stages=1, name="mine"))
     backbone.save(tmp_path / "backbone.keras")

@@ -4,7 +4,6 @@ import csv
 import json
 import random
 import shutil
-from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -14,7 +13,7 @@ from PIL import Image
 
 from keras_convnext import fit
 from keras_convnext.data import ImageData, split_validation
-from keras_convnext.training import Run, RunRecord
+from keras_convnext.training import Recipe, Run, RunRecord, create_run
 from keras_convnext.training.record import restore_state
 
 
@@ -22,7 +21,7 @@ from keras_convnext.training.record import restore_state
 def uninterrupted(tmp_path_factory, make_model, recipe, few_digits):
     """A finished training of four epochs with drop path: `.run`, `.model` as it was at the end, `.metrics`."""
     run = Run.create(tmp_path_factory.mktemp("fit") / "run", {})
-    model = make_model(recipe.drop_path_rate)
+    model = make_model()
     random.seed(1)
     return SimpleNamespace(run=run, model=model, metrics=fit(model, few_digits, recipe, run, verbose=0))
 
@@ -115,7 +114,7 @@ def test_resumed_ends_as_if_uninterrupted(uninterrupted, tmp_path, make_model, r
         patch.setattr(RunRecord, "on_train_batch_end", interrupt_at_step_8)
         random.seed(2)
         with pytest.raises(KeyboardInterrupt):
-            fit(make_model(recipe.drop_path_rate), few_digits, recipe, run, verbose=0)
+            fit(make_model(), few_digits, recipe, run, verbose=0)
     assert run.last_state.name == "epoch-2"
     assert not (run.path / "metrics.json").exists()
     random.seed(3)
@@ -144,11 +143,28 @@ def test_broken_off_after_the_last_epoch_is_scored_when_resumed(uninterrupted, t
 
 
 def test_given_validation_images_are_used_and_no_test_images_give_no_score(tmp_path, make_model, recipe, few_digits):
-    given = ImageData(few_digits.train, validation=few_digits.test)
+    train, _ = split_validation(few_digits.train)
     run = Run.create(tmp_path / "run", {})
-    recipe = replace(recipe, epochs=1, batch_size=64)
-    metrics = fit(make_model(), given, recipe, run, verbose=0)
+    metrics = fit(make_model(), ImageData(train, validation=few_digits.test), recipe, run, verbose=0)
     assert metrics["test_accuracy"] is metrics["test_loss"] is None
     accuracy, loss = scores_of(run.load_model(), recipe, few_digits.test)
     np.testing.assert_allclose(metrics["val_accuracy"], accuracy, rtol=1e-6)
     np.testing.assert_allclose(metrics["val_loss"], loss, rtol=1e-5)
+
+
+def test_refuses_a_run_that_has_trained_already(uninterrupted, make_model, recipe, few_digits):
+    with pytest.raises(ValueError, match="has trained already"):
+        fit(make_model(), few_digits, recipe, uninterrupted.run, verbose=0)
+    assert uninterrupted.run.last_state.name == "epoch-4"
+
+
+def test_create_run_writes_down_what_predictions_need(tmp_path, make_model, recipe, few_digits, backend):
+    run = create_run(tmp_path / "run", make_model(), few_digits, recipe, note="first")
+    config = Run.open(run.path).config
+    assert config["class_names"] == list("0123456789")
+    assert config["image_shape"] == [8, 8, 1]
+    assert config["training_images"] == 72
+    assert Recipe.from_config(config["recipe"]) == recipe
+    assert (config["keras"], config["backend"], config["note"]) == (keras.__version__, backend, "first")
+    with pytest.raises(ValueError, match="exists already"):
+        create_run(run.path, make_model(), few_digits, recipe)

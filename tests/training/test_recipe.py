@@ -1,13 +1,14 @@
 """Recipes: what they give to plain `compile` and `fit`."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
 import pytest
 
 from keras_convnext import RECIPES, Recipe
-from keras_convnext.data import Batches
+from keras_convnext.data import Batches, split_validation
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training import AdamW, Run, RunRecord, WarmupCosine
 
@@ -75,7 +76,8 @@ def test_loss_and_accuracy_are_those_of_the_outputs(
     if is_loaded:
         model.save(tmp_path / "model.keras")
         model = keras.saving.load_model(tmp_path / "model.keras")
-    replace(recipe, label_smoothing=0.2).compile(model, steps_per_epoch=1)
+    recipe = replace(recipe, label_smoothing=0.2, batch_size=32)
+    recipe.compile(model, steps_per_epoch=1)
     batches = recipe.dataset(few_digits.test, training=False)
     scores = model.evaluate(batches, verbose=0, return_dict=True)
     outputs, labels = model.predict(batches, verbose=0), few_digits.test.labels
@@ -86,21 +88,21 @@ def test_loss_and_accuracy_are_those_of_the_outputs(
 
 def test_plain_compile_and_fit(recipe, make_model, few_digits, tmp_path):
     run = Run.create(tmp_path / "run", {})
-    recipe = replace(recipe, epochs=2, warmup_epochs=0)
-    train = recipe.dataset(few_digits.train)
+    images, _ = split_validation(few_digits.train)
+    train = recipe.dataset(images)
     model = make_model()
     recipe.compile(model, steps_per_epoch=len(train))
     history = model.fit(
         train,
-        epochs=2,
+        epochs=recipe.epochs,
         validation_data=recipe.dataset(few_digits.test, training=False),
         callbacks=recipe.callbacks(run),
         verbose=0,
     ).history
-    assert history["loss"][1] < history["loss"][0]
+    assert history["loss"][-1] < history["loss"][0]
     assert all(np.isfinite(values).all() for values in history.values())
-    assert int(model.optimizer.iterations) == 2 * len(train)
-    assert run.last_state.name == "epoch-2"
+    assert int(model.optimizer.iterations) == recipe.epochs * len(train)
+    assert run.last_state.name == "epoch-4"
     assert run.load_model().num_classes == 10
 
 
@@ -121,6 +123,17 @@ def test_frozen_weights_stay(recipe, make_model, few_digits):
     for weight in model.weights:
         is_same = np.array_equal(keras.ops.convert_to_numpy(weight.value), before[weight.path])
         assert is_same == (not weight.path.startswith("head")), weight.path
+
+
+@pytest.mark.parametrize("epochs, warmup_epochs", [(4, 1), (8, 2), (1, 0.25)])
+def test_lasting_keeps_the_share_of_the_warmup(recipe, epochs, warmup_epochs):
+    assert recipe.lasting(epochs) == replace(recipe, epochs=epochs, warmup_epochs=warmup_epochs)
+
+
+@pytest.mark.parametrize("image_size", [None, (12, 10)])
+def test_survives_json(recipe, image_size):
+    recipe = replace(recipe, image_size=image_size)
+    assert Recipe.from_config(json.loads(json.dumps(asdict(recipe)))) == recipe
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
