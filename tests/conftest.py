@@ -73,9 +73,8 @@ def randomize(rng):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Starts drawn weights at zero, where a test needs no others: on JAX each shape that is drawn is compiled first."""
-    monkeypatch.setattr(
-        keras.initializers.RandomNormal, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype)
-    )
+    for initializer in (keras.initializers.RandomNormal, keras.initializers.VarianceScaling):
+        monkeypatch.setattr(initializer, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype))
 
 
 @pytest.fixture

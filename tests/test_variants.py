@@ -10,7 +10,7 @@ import pytest
 
 from keras_convnext import VARIANTS, ConvNeXtBackbone, ConvNeXtClassifier, list_presets
 from keras_convnext.profiling import profile
-from keras_convnext.variants import get_variant
+from keras_convnext.variants import get_variant, variant_for
 
 REFERENCE = json.loads(Path(__file__).with_name("reference").joinpath("variants.json").read_text())
 ROWS = {row["name"]: row for row in REFERENCE["variants"]}
@@ -116,3 +116,20 @@ def test_list_presets_by_pattern(pattern, names):
 
 def test_list_presets_has_all_variants_in_order():
     assert [name for name in list_presets() if name in VARIANTS] == list(VARIANTS)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "name", "stem_patch_size"),
+    [
+        (8, "convnext_mini", 1),
+        (16, "convnext_mini", 1),
+        (17, "convnext_atto", 2),
+        (80, "convnext_atto", 2),
+        (81, "convnext_atto", 4),
+        (5000, "convnext_atto", 4),
+    ],
+)
+def test_the_variant_to_start_with(image_size, name, stem_patch_size):
+    assert variant_for(image_size) == (name, stem_patch_size)
+    variant = VARIANTS[name]
+    assert stem_patch_size * 2 ** (len(variant.depths) - 1) <= image_size

@@ -1,5 +1,7 @@
 """Batches of images for `fit`, `evaluate` and `predict`, on every backend."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 
@@ -19,18 +21,20 @@ class Batches(keras.utils.PyDataset):
             shape. Image files are RGB. Defaults to None: images stay as they are.
         shuffle: bool, draw the order anew each epoch and leave out the last, smaller batch. Defaults to False.
         seed: int. Defaults to 0.
-        workers: int, threads that read ahead, from 2 up; 1 reads in line. Defaults to 1.
+        threads: int, how many images of a batch are read and transformed at a time. Defaults to 2. (Keras's own
+            `workers` do not keep the order of the batches.)
 
     Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
     """
 
-    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, workers=1):
-        super().__init__(workers=workers)
+    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, threads=2):
+        super().__init__()
         self.images = images
         self.batch_size = min(batch_size, len(images))
         self.transform = transform
         self.shuffle = shuffle
         self.seed = seed
+        self.threads = threads
         self.epoch = 0
 
     @property
@@ -54,12 +58,15 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         chosen = self.images.take(self._order[index * self.batch_size : (index + 1) * self.batch_size])
         pixels = chosen.pixels
-        if chosen.are_files:
-            pixels = (read_image(path) for path in pixels)
-        if self.transform is not None:
-            pixels = (self.transform(image) for image in pixels)
+        if chosen.are_files or self.transform is not None:
+            with ThreadPoolExecutor(self.threads) as pool:
+                pixels = list(pool.map(self._prepared, pixels))
         labels = keras.utils.to_categorical(chosen.labels, len(chosen.class_names))
-        return np.asarray(pixels if isinstance(pixels, np.ndarray) else list(pixels), "float32"), labels
+        return np.asarray(pixels, "float32"), labels.astype("float32")
+
+    def _prepared(self, image):
+        image = read_image(image) if self.images.are_files else image
+        return image if self.transform is None else self.transform(image)
 
 
 class EpochOrder(keras.callbacks.Callback):

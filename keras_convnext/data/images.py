@@ -79,6 +79,8 @@ def read_image(path, channels=3):
         with image_module.open(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"more than 8 bits a channel, Pillow's mode {image.mode}; convert it to 8 bits")
+            if "transparency" in image.info:
+                image = image.convert("RGBA")
             pixels = np.asarray(image.convert(modes[channels]))
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable image ({error})") from error

@@ -55,7 +55,7 @@ def _read(path):
         with archive:
             arrays = {name: archive[name] for name in (*ARRAYS, "class_names") if name in archive}
             names = archive.files
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a readable .npz file ({error}).") from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
@@ -102,6 +102,8 @@ def _pixels(array, where):
             f"{where}: expected images of shape (count, height, width) or (count, height, width, channels), got "
             f"{array.shape}."
         )
+    if not array.size or not np.issubdtype(array.dtype, np.number):
+        raise ValueError(f"{where}: expected pixels in 0..255, got {array.dtype} of shape {array.shape}.")
     if array.dtype == np.uint8:
         return array
     array = array.astype("float32")

@@ -26,7 +26,7 @@ class Recipe:
         label_smoothing: float in [0, 1).
         drop_path_rate: float in [0, 1), for the model that is to be trained.
         image_size: tuple `(height, width)` in pixels that images are resized and cropped to; None keeps their size.
-        workers: int, threads that read images ahead, from 2 up; 1 reads in line.
+        threads: int, how many images of a batch are read and transformed at a time.
         seed: int, of the order of the images.
 
     Example:
@@ -34,7 +34,7 @@ class Recipe:
     >>> from keras_convnext import ConvNeXtClassifier
     >>> from keras_convnext.data import load_digits
     >>> recipe = RECIPES["digits"].lasting(epochs=1)
-    >>> train = recipe.dataset(load_digits().train)
+    >>> train = recipe.dataset(load_digits().train.take(range(128)))
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
     >>> recipe.compile(model, steps_per_epoch=len(train))
     >>> history = model.fit(train, epochs=recipe.epochs, shuffle=False, verbose=0)
@@ -50,7 +50,7 @@ class Recipe:
     label_smoothing: float = 0.1
     drop_path_rate: float = 0.0
     image_size: tuple[int, int] | None = None
-    workers: int = 1
+    threads: int = 2
     seed: int = 0
 
     def lasting(self, epochs):
@@ -68,7 +68,7 @@ class Recipe:
             `data.Batches`, for `fit`, `evaluate` or `predict`.
         """
         transform = None if self.image_size is None else ResizeAndCrop(*self.image_size)
-        return Batches(images, self.batch_size, transform, shuffle=training, seed=self.seed, workers=self.workers)
+        return Batches(images, self.batch_size, transform, shuffle=training, seed=self.seed, threads=self.threads)
 
     def compile(self, model, steps_per_epoch):
         """Compiles a classifier: AdamW under the schedule, smoothed cross-entropy, accuracy.

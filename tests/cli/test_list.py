@@ -43,7 +43,7 @@ def test_json_has_the_arguments_of_the_backbone(cli):
     (fact,) = json.loads(cli("list", "convnextv2_atto", "--json").out)
     models = (ConvNeXtBackbone, ConvNeXtClassifier)
     arguments = {name for model in models for name in inspect.signature(model.__init__).parameters}
-    assert fact.keys() - arguments == {"name", "source"}
+    assert fact.keys() - arguments == {"source"}
     assert (fact["name"], fact["depths"], fact["dims"]) == ("convnextv2_atto", [2, 2, 6, 2], [40, 80, 160, 320])
     assert fact["use_grn"] is True
     assert fact["layer_scale_init_value"] is None

@@ -13,7 +13,7 @@ import keras_convnext  # noqa: F401 - all that loading needs
 
 
 def main(folder):
-    """Loads each model and stores its outputs and the variables of its optimizer, in their order."""
+    """Loads each model and stores its outputs, the variables of its optimizer in their order, and how it is compiled."""
     images = np.load(folder / "images.npy")
     for path in sorted(folder.glob("*.keras")):
         model = keras.saving.load_model(path)
@@ -22,7 +22,8 @@ def main(folder):
             for number, variable in enumerate(model.optimizer.variables)
         }
         outputs = model.predict(images, verbose=0)
-        np.savez(folder / f"{path.stem}_{keras.backend.backend()}.npz", outputs=outputs, **variables)
+        found = {"outputs": outputs, "jit_compile": model.jit_compile, **variables}
+        np.savez(folder / f"{path.stem}_{keras.backend.backend()}.npz", **found)
 
 
 if __name__ == "__main__":

@@ -255,45 +255,57 @@ def test_other_stems_run_at_their_smallest_size(small_backbone, numpy_of, images
         (4, set()),
     ],
 )
-@pytest.mark.parametrize("way", ["argument", "method", "configuration"])
-def test_freeze_stages(small_backbone, count, trainable, way):
-    backbone = small_backbone(frozen_stages=count if way != "method" else 2, level_norm=True)
-    if way == "method":
-        backbone.freeze_stages(count)
-    if way == "configuration":
-        backbone = ConvNeXtBackbone.from_config(backbone.get_config())
-    parts = {weight.path.split("/")[0][: len("stage_0")] for weight in backbone.trainable_weights}
-    assert {part.rstrip("/") for part in parts} == trainable
-    assert backbone.frozen_stages == count
+@pytest.mark.parametrize("before", [None, 2, "everything"])
+def test_freeze_stages(small_backbone, count, trainable, before):
+    """Whatever was frozen before."""
+    backbone = small_backbone(level_norm=True)
+    if before == "everything":
+        backbone.trainable = False
+    elif before:
+        backbone.freeze_stages(before)
+    backbone.freeze_stages(count)
+    for one in (backbone, ConvNeXtBackbone.from_config(backbone.get_config())):
+        parts = {weight.path.split("/")[0][: len("stage_0")] for weight in one.trainable_weights}
+        assert parts == trainable
 
 
 @undrawn
 @pytest.mark.parametrize("count", [-1, 5])
 def test_freeze_stages_refuses_a_count_that_is_none(small_backbone, count):
-    with pytest.raises(ValueError, match=f"from 0 to 4. Received: {count}"):
+    with pytest.raises(ValueError, match=rf"from 0 to 4\. Received: {count}"):
         small_backbone().freeze_stages(count)
-    with pytest.raises(ValueError, match=f"from 0 to 4. Received: {count}"):
-        small_backbone(frozen_stages=count)
 
 
 @undrawn
 def test_freeze_stages_reads_whole_numbers(small_backbone):
     """Stage 1 is not stage 10."""
-    backbone = small_backbone(depths=(1,) * 11, dims=(4,) * 11, output_stride=4, frozen_stages=2)
+    backbone = small_backbone(depths=(1,) * 11, dims=(4,) * 11, output_stride=4)
+    backbone.freeze_stages(2)
     assert {weight.path.split("_")[1] for weight in backbone.trainable_weights} == {str(n) for n in range(2, 11)}
 
 
 @undrawn
-@pytest.mark.parametrize("frozen_stages", [None, 1])
-def test_an_untrainable_backbone_stays_so_through_its_configuration(small_backbone, frozen_stages):
-    backbone = small_backbone(frozen_stages=frozen_stages)
+@pytest.mark.parametrize("count", [None, 1])
+def test_an_untrainable_backbone_stays_so_through_its_configuration(small_backbone, count):
+    backbone = small_backbone()
+    backbone.freeze_stages(count)
     backbone.trainable = False
     assert ConvNeXtBackbone.from_config(backbone.get_config()).trainable_weights == []
 
 
 @undrawn
+def test_a_single_frozen_layer_stays_so_through_its_configuration(small_backbone):
+    backbone = small_backbone(frozen_layers=["stage_2_block_1"])
+    backbone.get_layer("stage_1_downsample").trainable = False
+    again = ConvNeXtBackbone.from_config(backbone.get_config())
+    frozen = {weight.path.split("/")[0] for weight in again.non_trainable_weights}
+    assert frozen == {"stage_1_downsample", "stage_2_block_1"}
+
+
+@undrawn
 def test_frozen_weights_do_not_move_in_training(small_backbone, randomize, images):
-    backbone = small_backbone(**TWO_STAGES, frozen_stages=1, input_shape=(16, 16, 3))
+    backbone = small_backbone(**TWO_STAGES, input_shape=(16, 16, 3))
+    backbone.freeze_stages(1)
     model = randomize(ConvNeXtClassifier(backbone, 2))
     before = model.get_weights()
     model.compile(keras.optimizers.SGD(0.1), "mse")
@@ -324,8 +336,10 @@ CHANGED = {
     "std": (0.5, 0.25),
     "data_format": "channels_first",
     "remat": True,
-    "frozen_stages": 1,
+    "frozen_layers": ["stem"],
     "dtype": "mixed_bfloat16",
+    "trainable": True,
+    "name": "changed",
 }
 
 
@@ -341,7 +355,7 @@ def test_the_configuration_has_every_argument():
 
 @undrawn
 def test_the_configuration_round_trips_through_json(randomize, images, numpy_of):
-    backbone = randomize(ConvNeXtBackbone(**CHANGED, name="changed"))
+    backbone = randomize(ConvNeXtBackbone(**CHANGED))
     config = backbone.get_config()
     assert {key: config[key] for key in CHANGED if key != "dtype"} == {k: v for k, v in CHANGED.items() if k != "dtype"}
     again = ConvNeXtBackbone.from_config(json.loads(json.dumps(config)))
@@ -383,6 +397,10 @@ def test_from_preset_takes_changes():
         ({"mean": (0.5, 0.5)}, r"`mean` must have one number for each of 3 channels. Received: mean=\(0.5, 0.5\)"),
         ({"std": (0.5,) * 4}, "`std` must have one number for each of 3 channels"),
         ({"input_shape": (None, None, None)}, "number of channels must be known"),
+        ({"std": (0.5, 0.0, 0.5)}, "`std` must be positive"),
+        ({"stem_patch_size": 2.0}, "`stem_patch_size` must be a power of two"),
+        ({"data_format": "NCHW"}, "`data_format` must be channels_last or channels_first. Received: 'NCHW'"),
+        ({"input_shape": (64, 64)}, "a height, a width and channels"),
         ({"input_shape": (7, 64, 3)}, "7x64 pixels are smaller than this network's stride of 8"),
         ({"input_shape": (3, 64, 7), "data_format": "channels_first"}, "64x7 pixels are smaller"),
     ],
@@ -390,6 +408,18 @@ def test_from_preset_takes_changes():
 def test_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
         ConvNeXtBackbone(**{**TWO_STAGES, **arguments})
+
+
+def test_refuses_an_input_shape_beside_an_input_tensor():
+    with pytest.raises(ValueError, match="`input_shape` or `input_tensor`, not both"):
+        ConvNeXtBackbone(**TWO_STAGES, input_shape=(32, 32, 3), input_tensor=keras.Input((32, 32, 3)))
+
+
+@pytest.mark.parametrize("make", [ConvNeXtBackbone, ConvNeXtBackbone.from_config])
+def test_refuses_an_argument_that_it_does_not_know(make):
+    arguments = {**TWO_STAGES, "drop_path_rat": 0.1}
+    with pytest.raises(TypeError, match="drop_path_rat"):
+        make(arguments) if make is not ConvNeXtBackbone else make(**arguments)
 
 
 @undrawn

@@ -13,6 +13,7 @@ NETWORKS = {
     "isotropic": {
         "depths": (2,),
         "dims": (16,),
+        "kernel_size": 3,
         "stem_patch_size": 16,
         "stem_norm": False,
         "layer_scale_init_value": None,

@@ -8,7 +8,6 @@ import pytest
 from keras_convnext.training import Run
 from keras_convnext.training.run import new_run_path, read_json, refuse_existing
 
-
 CONFIG = {"class_names": ["cat", "dog"], "image_shape": [8, 8, 1], "recipe": {}}
 
 
