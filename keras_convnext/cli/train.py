@@ -73,10 +73,12 @@ def _prepare_new(args):
         model,
         data,
         recipe,
-        variant=variant,
-        data=source if source == "digits" else str(Path(source).resolve()),
-        skip_unreadable=args.skip_unreadable,
-        keras_convnext=__version__,
+        notes={
+            "variant": variant,
+            "data": source if source == "digits" else str(Path(source).resolve()),
+            "skip_unreadable": args.skip_unreadable,
+            "keras_convnext": __version__,
+        },
     )
     return lambda: _train(model, data, recipe, run)
 

@@ -12,7 +12,7 @@ from keras_convnext.training.record import best_row
 from keras_convnext.training.run import Run
 
 
-def create_run(path, model, data, recipe, **notes):
+def create_run(path, model, data, recipe, notes=None):
     """Makes a new run folder whose `config.json` has all that `evaluate`, `predict` and `--resume` need.
 
     Args:
@@ -20,7 +20,7 @@ def create_run(path, model, data, recipe, **notes):
         model: the classifier that is to be trained.
         data: `data.ImageData`.
         recipe: a `Recipe`.
-        **notes: more for `config.json`.
+        notes: dict, more for `config.json`. Defaults to none.
 
     Returns:
         A `Run`.
@@ -36,7 +36,7 @@ def create_run(path, model, data, recipe, **notes):
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }
-    return Run.create(path, {**notes, **config})
+    return Run.create(path, {**(notes or {}), **config})
 
 
 def fit(model, data, recipe, run, history=(), verbose="auto"):

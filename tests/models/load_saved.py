@@ -13,7 +13,7 @@ import keras_convnext  # noqa: F401 - all that loading needs
 
 
 def main(folder):
-    """Loads each model and stores its outputs, the variables of its optimizer in their order, and how it is compiled."""
+    """Loads each model; stores its outputs, the variables of its optimizer in their order, and how it is compiled."""
     images = np.load(folder / "images.npy")
     for path in sorted(folder.glob("*.keras")):
         model = keras.saving.load_model(path)
