@@ -8,6 +8,15 @@ INTERRUPTED = 130
 
 def positive(text):
     """A whole number from 1 up."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    return _at_least(1, text)
+
+
+def not_negative(text):
+    """A whole number from 0 up."""
+    return _at_least(0, text)
+
+
+def _at_least(least, text):
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, got {text!r}")
     return int(text)

@@ -24,26 +24,26 @@ def prepare(args):
     config = run.config
     height, width, channels = config["image_shape"]
     resize = ResizeAndCrop(height, width)
-    pixels, skipped = {}, []
+    images, skipped = [], []
     for path in args.images:
         try:
-            pixels[path] = resize(read_image(path, channels))
+            images.append((path, resize(read_image(path, channels))))
         except ValueError:
             if not args.skip_unreadable:
                 raise
             skipped.append(path)
-    if not pixels:
+    if not images:
         raise ValueError(f"none of {len(args.images)} images is readable.")
     model = run.load_model()
-    return lambda: _predict(model, config["class_names"], pixels, skipped, args)
+    return lambda: _predict(model, config["class_names"], images, skipped, args)
 
 
-def _predict(model, class_names, pixels, skipped, args):
-    logits = model.predict(np.stack(list(pixels.values())).astype("float32"), verbose=0)
+def _predict(model, class_names, images, skipped, args):
+    logits = model.predict(np.stack([pixels for _, pixels in images]).astype("float32"), verbose=0)
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     facts = [
         {"image": path, "classes": _top(row, class_names, args.top)}
-        for path, row in zip(pixels, probabilities, strict=True)
+        for (path, _), row in zip(images, probabilities, strict=True)
     ]
     if args.json:
         print(json.dumps({"images": facts, "skipped": skipped}, indent=2))

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from keras_convnext import __version__
-from keras_convnext.cli.arguments import INTERRUPTED, positive
+from keras_convnext.cli.arguments import INTERRUPTED, not_negative, positive
 from keras_convnext.cli.run_data import load_run_data
 from keras_convnext.data import load_data, with_validation
 from keras_convnext.extras import require
@@ -31,7 +31,7 @@ def add_arguments(parser):
     parser.add_argument("--recipe", choices=RECIPES, help="(default: digits for the digits, else from_scratch)")
     parser.add_argument("--epochs", type=positive, help="(default: the recipe's)")
     parser.add_argument("--batch", type=positive, help="images a step (default: the recipe's)")
-    parser.add_argument("--seed", type=int, help="of weights, order and validation images (default: 0)")
+    parser.add_argument("--seed", type=not_negative, help="of weights, order and validation images (default: 0)")
     parser.add_argument("--output", help="the run folder, new (default: a new one under runs/)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run after its last whole epoch")
@@ -60,6 +60,7 @@ def _prepare_new(args):
         seed=seed,
         image_size=shape[:2],
     )
+    recipe.dataset(data.train)  # asks for Pillow where images are to be resized
     keras.utils.set_random_seed(seed)
     model = ConvNeXtClassifier.from_preset(
         variant,

@@ -26,6 +26,9 @@ class ResizeAndCrop:
     height: int
     width: int
 
+    def __post_init__(self):
+        require("PIL.Image", extra="cli")
+
     def __call__(self, image):
         height, width, channels = image.shape
         if (height, width) == (self.height, self.width):

@@ -67,7 +67,8 @@ class Recipe:
         Returns:
             `data.Batches`, for `fit`, `evaluate` or `predict`.
         """
-        transform = None if self.image_size is None else ResizeAndCrop(*self.image_size)
+        as_they_are = self.image_size is None or (not images.are_files and images.pixels.shape[1:3] == self.image_size)
+        transform = None if as_they_are else ResizeAndCrop(*self.image_size)
         return Batches(images, self.batch_size, transform, shuffle=training, seed=self.seed, threads=self.threads)
 
     def compile(self, model, steps_per_epoch):

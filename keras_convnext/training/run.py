@@ -64,7 +64,8 @@ class Run:
         run = cls(path)
         if not (run.path / "config.json").is_file():
             raise ValueError(f"{path}: not a run folder: it has no config.json.")
-        missing = CONFIG_KEYS - set(run.config)
+        config = run.config
+        missing = CONFIG_KEYS - set(config if isinstance(config, dict) else ())
         if missing:
             raise ValueError(f"{path}: not a run folder: its config.json has no {', '.join(sorted(missing))}.")
         return run
