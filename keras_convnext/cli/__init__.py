@@ -20,13 +20,19 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, without the usage before it."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def main(argv=None):
     """Runs one command and returns its exit code: 0, 2 for bad input, 130 when interrupted.
 
     Args:
         argv: list of str. Defaults to the process's arguments.
     """
-    parser = argparse.ArgumentParser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
+    parser = _Parser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary_line = command.__doc__.partition("\n")[0]

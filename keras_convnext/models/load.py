@@ -41,7 +41,7 @@ def load_classifier(path):
         raise ValueError(f"{path}: not a .keras file, or one that is cut off or damaged ({error}).") from error
     if damaged:
         raise ValueError(f"{path}: {damaged} in it is damaged.")
-    kind = config.get("registered_name") or config.get("class_name")
+    kind = isinstance(config, dict) and (config.get("registered_name") or config.get("class_name"))
     if kind != keras.saving.get_registered_name(ConvNeXtClassifier):
         raise ValueError(f"{path}: expected a ConvNeXtClassifier, got {kind}.")
     try:

@@ -40,6 +40,6 @@ class ResizeAndCrop:
             np.asarray(pillow.fromarray(image[..., channel]).resize(size, pillow.Resampling.BICUBIC))
             for channel in range(channels)
         ]
-        resized = np.stack(planes, axis=-1)
+        resized = np.clip(np.stack(planes, axis=-1), 0, 255)  # the filter overshoots; Pillow clips uint8 alone
         top, left = (size[1] - self.height) // 2, (size[0] - self.width) // 2
         return resized[top : top + self.height, left : left + self.width]

@@ -13,7 +13,8 @@ from keras_convnext.training.run import read_json, write_json
 class RunRecord(keras.callbacks.Callback):
     """After each epoch writes the state of the training, its history, and the model where it is the best so far.
 
-    The best epoch has the highest accuracy on the validation images; among equals, the lowest loss.
+    The best epoch has the highest accuracy on the validation images; among equals, the lowest loss. Where `fit` has no
+    validation images, those of the training are compared.
 
     Args:
         run: the `Run` to write to.
@@ -65,7 +66,7 @@ def best_row(history):
 
 
 def _rank(row):
-    return row["val_accuracy"], -row["val_loss"]
+    return row.get("val_accuracy", row["accuracy"]), -row.get("val_loss", row["loss"])
 
 
 def _seed_variables(model):

@@ -83,7 +83,7 @@ class Run:
     @property
     def last_state(self):
         """The folder of the last complete epoch's state, or None."""
-        return max((self.path / "state").glob("epoch-*"), default=None, key=lambda path: int(path.name[6:]))
+        return max((self.path / "state").glob("epoch-*[0-9]"), default=None, key=lambda path: int(path.name[6:]))
 
     def load_model(self):
         """The best epoch's model.
@@ -134,7 +134,7 @@ class Run:
         for file in beside.iterdir():
             _flush(file)
         beside.rename(place)
-        for other in place.parent.iterdir():
+        for other in [*place.parent.glob("epoch-*"), *place.parent.glob(".partial-*")]:
             if other != place:
                 shutil.rmtree(other)
         return place
@@ -158,7 +158,7 @@ def read_json(path):
     """
     try:
         return json.loads(Path(path).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not readable ({error}).") from error
 
 

@@ -49,7 +49,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         progress = (step - self.warmup_steps) / max(1.0, self.total_steps - self.warmup_steps)
         cosine = ops.cos(math.pi * ops.clip(progress, 0.0, 1.0))
         decayed = self.minimum + (self.peak - self.minimum) * 0.5 * (1.0 + cosine)
-        return ops.where(step < self.warmup_steps, warmup, decayed)
+        rate = ops.where(step < self.warmup_steps, warmup, decayed)
+        return ops.where(step < self.total_steps, rate, self.minimum)
 
     def get_config(self):
         return {

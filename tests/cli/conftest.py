@@ -98,10 +98,10 @@ def tiny(monkeypatch):
 
 @pytest.fixture(scope="session")
 def digits_npz(tmp_path_factory):
-    """An `.npz` file of some digits: 80 to train on, 30 to test with."""
+    """An `.npz` file of some digits: 80 to train on, 24 to test with."""
     path = tmp_path_factory.mktemp("data") / "digits.npz"
     digits = load_digits()
-    train, test = digits.train.take(np.arange(80)), digits.test.take(np.arange(30))
+    train, test = digits.train.take(np.arange(80)), digits.test.take(np.arange(24))
     np.savez(path, x_train=train.pixels, y_train=train.labels, x_test=test.pixels, y_test=test.labels)
     return path
 

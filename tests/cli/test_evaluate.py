@@ -43,7 +43,7 @@ def test_agrees_with_the_metrics_of_the_run(cli, trained, metrics):
     facts = json.loads(result.out)
     assert facts == {
         "part": "test",
-        "images": 30,
+        "images": 24,
         "accuracy": metrics["test_accuracy"],
         "loss": pytest.approx(metrics["test_loss"], rel=1e-6),
         "skipped": [],
@@ -54,7 +54,7 @@ def test_prints_the_scores(cli, trained, metrics):
     result = cli("evaluate", trained.path)
     assert result.code == 0
     accuracy, loss = metrics["test_accuracy"], metrics["test_loss"]
-    assert result.out.splitlines()[-1] == f"30 images (test): accuracy {accuracy:.4f}, loss {loss:.4f}"
+    assert result.out.splitlines()[-1] == f"24 images (test): accuracy {accuracy:.4f}, loss {loss:.4f}"
 
 
 @pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))

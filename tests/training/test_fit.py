@@ -159,7 +159,7 @@ def test_refuses_a_run_that_has_trained_already(uninterrupted, make_model, recip
 
 
 def test_create_run_writes_down_what_predictions_need(tmp_path, make_model, recipe, few_digits, backend):
-    run = create_run(tmp_path / "run", make_model(), few_digits, recipe, note="first")
+    run = create_run(tmp_path / "run", make_model(), few_digits, recipe, notes={"note": "first"})
     config = Run.open(run.path).config
     assert config["class_names"] == list("0123456789")
     assert config["image_shape"] == [8, 8, 1]
