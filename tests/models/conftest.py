@@ -9,7 +9,7 @@ from keras_convnext.layers import StochasticDepth
 
 @pytest.fixture(autouse=True, scope="package")
 def quick_compilation():
-    """On JAX, compiles without XLA's optimizations, which change the speed of these small models and take half the time.
+    """On JAX, compiles without XLA's optimizations, which take half the time and change the speed alone.
 
     The layers' tests, and the processes that load what was saved here, compile as users do.
     """
