@@ -235,12 +235,12 @@ class ConvNeXtBackbone(keras.Model):
         """
         if count is not None and not 0 <= count <= len(self.depths):
             raise ValueError(f"`count` must be None or from 0 to {len(self.depths)}. Received: {count}")
+        frozen = tuple(f"stage_{stage}_" for stage in range(count or 0)) + (("stem",) if count is not None else ())
         self.trainable = True
-        if count is not None:
-            self.get_layer("stem").trainable = False
-            for layer in self.layers:
-                if layer.name.startswith(tuple(f"stage_{stage}_" for stage in range(count))):
-                    layer.trainable = False
+        for (
+            layer
+        ) in self.layers:  # each by itself: on TensorFlow, a model that is trainable ignores being told so again
+            layer.trainable = not layer.name.startswith(frozen)
 
     def call(self, inputs, training=None, mask=None):
         if self._image is self.inputs[0]:

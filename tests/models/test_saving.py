@@ -130,5 +130,6 @@ def test_export_to_a_saved_model(saved, tmp_path, version):
 
     folder, models, outputs = saved
     models[version].export(tmp_path / "exported", verbose=False)
-    served = tf.saved_model.load(tmp_path / "exported").serve(tf.constant(np.load(folder / "images.npy")))
+    loaded = tf.saved_model.load(tmp_path / "exported")  # kept: its function's variables go with it
+    served = loaded.serve(tf.constant(np.load(folder / "images.npy")))
     np.testing.assert_allclose(served.numpy(), outputs[version], rtol=0, atol=1e-5)
