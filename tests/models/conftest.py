@@ -7,23 +7,6 @@ import pytest
 from keras_convnext.layers import StochasticDepth
 
 
-@pytest.fixture(autouse=True, scope="package")
-def quick_compilation():
-    """On JAX, compiles without XLA's optimizations, which take half the time and change the speed alone.
-
-    The layers' tests, and the processes that load what was saved here, compile as users do.
-    """
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.jax_disable_most_optimizations
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.fixture
 def stochastic_depths():
     """A function: the stochastic depth layers of a model that drop anything, in their order."""
