@@ -114,11 +114,11 @@ def _image_shape(images, size):
 
 def _train(model, data, recipe, run, history=()):
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
-    print(
-        f"{run.config['variant']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
-        f"{len(data.train)} training images{skipped}, {keras.backend.backend()} backend; run folder {run.path}"
-    )
     try:
+        print(
+            f"{run.config['variant']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
+            f"{len(data.train)} training images{skipped}, {keras.backend.backend()} backend; run folder {run.path}"
+        )
         metrics = fit(model, data, recipe, run, history)
     except KeyboardInterrupt:
         print(f"\n{_what_is_left(run)}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """AdamW as the authors' code has it: torch's formula, and no decay of biases, norms and scales."""
 
+import math
 import re
 
 import keras
@@ -64,13 +65,15 @@ class AdamW(keras.optimizers.AdamW):
     def update_step(self, gradient, variable, learning_rate):
         learning_rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        step = ops.cast(self.iterations + 1, "float32")
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
-        momentum_scale = 1 - ops.power(ops.cast(self.beta_1, variable.dtype), step)
-        velocity_scale = 1 - ops.power(ops.cast(self.beta_2, variable.dtype), step)
+        momentum_scale, velocity_scale = (
+            ops.cast(-ops.expm1(step * (math.log(beta) if beta else -math.inf)), variable.dtype)
+            for beta in (self.beta_1, self.beta_2)
+        )  # 1 - beta ** step, without the cancellation that float32 has there
         denominator = ops.sqrt(velocity / velocity_scale) + self.epsilon
         self.assign_sub(variable, learning_rate * (momentum / momentum_scale) / denominator)
 
