@@ -1,6 +1,7 @@
 """What every test has: the backend in its name, a seed, and a few helpers that use nothing of ours but constructors."""
 
 import inspect
+import os
 
 import keras
 import numpy as np
@@ -15,6 +16,26 @@ VERSIONS = {"v1": {}, "v2": {"use_grn": True, "layer_scale_init_value": None}}
 def backend(request):
     """The backend's name. As a parameter it stands in the name of every test."""
     return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory):
+    """On JAX, keeps what is compiled, here and in processes that tests start: most of it comes again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        if keras.backend.backend() == "jax":
+            import jax
+
+            folder = tmp_path_factory.getbasetemp()
+            folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # one for all workers
+            settings = {
+                "jax_compilation_cache_dir": str(folder / "compiled"),
+                "jax_persistent_cache_min_compile_time_secs": 0.0,
+                "jax_persistent_cache_min_entry_size_bytes": -1,
+            }
+            for name, value in settings.items():
+                jax.config.update(name, value)
+                patch.setenv(name.upper(), str(value))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -68,13 +89,6 @@ def randomize(rng):
         return model
 
     return set_weights
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Starts drawn weights at zero, where a test needs no others: on JAX each shape that is drawn is compiled first."""
-    for initializer in (keras.initializers.RandomNormal, keras.initializers.VarianceScaling):
-        monkeypatch.setattr(initializer, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype))
 
 
 @pytest.fixture

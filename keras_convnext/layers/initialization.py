@@ -1,6 +1,20 @@
 """How the authors' code draws convolution and linear weights."""
 
 import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable("keras_convnext")
+class Normal(keras.initializers.RandomNormal):
+    """A normal initializer that draws with NumPy: a seed gives the same weights on every backend.
+
+    Keras's draws with the backend: other numbers on each, and on JAX a compilation for each shape, many seconds for
+    `convnext_tiny`.
+    """
+
+    def __call__(self, shape, dtype=None):
+        drawn = np.random.default_rng(self.seed).standard_normal(shape, dtype="float32")
+        return keras.ops.convert_to_tensor(self.mean + self.stddev * drawn, dtype)
 
 
 def weight_initializer(scale=1.0):
@@ -13,4 +27,4 @@ def weight_initializer(scale=1.0):
     Args:
         scale: float, what the drawn weights are multiplied by (`head_init_scale`).
     """
-    return keras.initializers.RandomNormal(stddev=0.02 * scale)
+    return Normal(stddev=0.02 * scale)

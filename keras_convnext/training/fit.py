@@ -8,6 +8,7 @@ import keras
 from keras_convnext.data import EpochOrder, with_validation
 from keras_convnext.extras import require
 from keras_convnext.training.curves import draw_curves
+from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.record import best_row
 from keras_convnext.training.run import Run
 
@@ -82,15 +83,16 @@ def fit(model, data, recipe, run, history=(), verbose="auto"):
     if not history:
         recipe.compile(model, steps_per_epoch=len(train))
     record, *others = recipe.callbacks(run, history)
-    model.fit(
-        train,
-        validation_data=recipe.dataset(data.validation, training=False),
-        epochs=recipe.epochs,
-        initial_epoch=len(history),
-        shuffle=False,  # the order is the dataset's
-        callbacks=[EpochOrder(train), record, *others],
-        verbose=verbose,
-    )
+    with StopBetweenBatches() as stop:
+        model.fit(
+            train,
+            validation_data=recipe.dataset(data.validation, training=False),
+            epochs=recipe.epochs,
+            initial_epoch=len(history),
+            shuffle=False,  # the order is the dataset's
+            callbacks=[EpochOrder(train), record, *others, stop],
+            verbose=verbose,
+        )
     best = best_row(record.history)
     metrics = {
         "test_accuracy": None,

@@ -89,8 +89,10 @@ class Recipe:
         model.compile(
             optimizer=AdamW(schedule, weight_decay=self.weight_decay),
             loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=self.label_smoothing),
-            metrics=["accuracy"],
+            metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         )
+        # Where a train step makes variables, the optimizer's or a metric's, TensorFlow traces it twice.
+        model.optimizer.build(model.trainable_variables)
 
     def callbacks(self, run, history=()):
         """The callbacks that keep a training in a run folder: models, history, and all that a resumed run needs.

@@ -5,7 +5,6 @@ import io
 import sys
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,24 +15,6 @@ from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
 TINY = ConvNeXtConfig(depths=(1, 1), dims=(8, 16), stem_patch_size=1, image_size=8, source="tests")
 """A variant that trains in seconds on every backend; called `tiny` where a test asks for it."""
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_programs(tmp_path_factory):
-    """On JAX, keeps what is compiled, here and in processes that tests start: most of it comes again and again."""
-    with pytest.MonkeyPatch.context() as patch:
-        if keras.backend.backend() == "jax":
-            import jax
-
-            settings = {
-                "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp() / "compiled"),
-                "jax_persistent_cache_min_compile_time_secs": 0.0,
-                "jax_persistent_cache_min_entry_size_bytes": -1,
-            }
-            for name, value in settings.items():
-                jax.config.update(name, value)
-                patch.setenv(name.upper(), str(value))
-        yield
 
 
 @pytest.fixture

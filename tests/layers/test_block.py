@@ -6,8 +6,6 @@ import pytest
 
 from keras_convnext.layers import ConvNeXtBlock
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 VERSIONS = {
     "v1": {},
     "v2": {"use_grn": True, "layer_scale_init_value": None},

@@ -6,8 +6,6 @@ import pytest
 
 from keras_convnext.layers import DepthwiseConv2D
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 SHAPES = [(2, 14, 14, 8), (1, 9, 7, 5), (3, 5, 13, 1), (1, 2, 3, 4)]
 
 

@@ -5,8 +5,6 @@ import pytest
 
 from keras_convnext.layers import Downsample
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 7), (2, 3)])
 def test_halves_the_map(randomize, formulas, numpy_of, rng, size):

@@ -8,8 +8,6 @@ import pytest
 
 from keras_convnext import layers
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 ARGUMENTS = {
     "ConvNeXtBlock": {
         "kernel_size": 5,

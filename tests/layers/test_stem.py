@@ -5,8 +5,6 @@ import pytest
 
 from keras_convnext.layers import Stem
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 KINDS = [("patchify", 1), ("patchify", 2), ("patchify", 4), ("patchify", 16), ("overlap", 4), ("overlap_tiered", 4)]
 
 

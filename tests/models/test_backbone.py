@@ -11,8 +11,6 @@ from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.layers import StochasticDepth
 
 TWO_STAGES = {"depths": (1, 1), "dims": (8, 16)}
-undrawn = pytest.mark.usefixtures("undrawn")
-
 
 # === Initial weights
 
@@ -41,7 +39,6 @@ def test_weights_of_one_shape_are_drawn_apart(small_backbone):
         assert (first != second).mean() > 0.9, name
 
 
-@undrawn
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("depths", [(3, 3, 9, 3), (1, 1, 2, 1), (2, 1), (1,)])
 def test_drop_path_rates_grow_linearly(depths, rate):
@@ -53,7 +50,6 @@ def test_drop_path_rates_grow_linearly(depths, rate):
 # === Images
 
 
-@undrawn
 def test_free_sizes_run_at_any_size(small_backbone, randomize, images, numpy_of):
     free = randomize(small_backbone())
     for height, width in ((32, 32), (70, 45)):
@@ -65,7 +61,6 @@ def test_free_sizes_run_at_any_size(small_backbone, randomize, images, numpy_of)
         np.testing.assert_allclose(y, numpy_of(fixed, x), rtol=1e-4, atol=1e-4)
 
 
-@undrawn
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_any_number_of_channels(small_backbone, randomize, images, numpy_of, channels):
     backbone = randomize(small_backbone(**TWO_STAGES, input_shape=(None, None, channels)))
@@ -76,7 +71,6 @@ def test_any_number_of_channels(small_backbone, randomize, images, numpy_of, cha
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
-@undrawn
 @pytest.mark.parametrize(
     ("channels", "given", "mean", "std"),
     [
@@ -97,7 +91,6 @@ def test_preprocessing_is_the_formula(small_backbone, randomize, images, numpy_o
     np.testing.assert_allclose(numpy_of(whole, x), expected, rtol=1e-4, atol=1e-4)
 
 
-@undrawn
 def test_bytes_are_images_too(small_backbone, randomize, images):
     backbone = randomize(small_backbone(**TWO_STAGES, input_shape=(16, 16, 3)))
     x = images(2, 16, 16, 3).astype("uint8")
@@ -108,7 +101,6 @@ def test_bytes_are_images_too(small_backbone, randomize, images):
 # === Input tensors
 
 
-@undrawn
 def test_input_tensor_may_be_an_input(small_backbone):
     image = keras.Input((32, 48, 3), name="picture")
     backbone = small_backbone(input_tensor=image)
@@ -117,7 +109,6 @@ def test_input_tensor_may_be_an_input(small_backbone):
     assert again.input_shape == (None, 32, 48, 3)
 
 
-@undrawn
 def test_input_tensor_may_come_from_other_layers(small_backbone, randomize, images, numpy_of, tmp_path):
     first = keras.layers.Conv2D(3, 3, padding="same", data_format="channels_last", name="first")
     image = keras.Input((16, 16, 1))
@@ -135,7 +126,6 @@ def test_input_tensor_may_come_from_other_layers(small_backbone, randomize, imag
     np.testing.assert_allclose(numpy_of(loaded, x), expected, rtol=1e-4, atol=1e-4)
 
 
-@undrawn
 def test_a_backbone_on_other_layers_refuses_to_be_saved_alone(small_backbone, tmp_path):
     image = keras.Input((16, 16, 3))
     backbone = small_backbone(**TWO_STAGES, input_tensor=keras.layers.Rescaling(2.0)(image))
@@ -146,7 +136,6 @@ def test_a_backbone_on_other_layers_refuses_to_be_saved_alone(small_backbone, tm
         backbone.save(tmp_path / "backbone.keras")
 
 
-@undrawn
 def test_input_tensor_may_come_from_two_inputs(small_backbone, randomize, images, numpy_of):
     color, depth = keras.Input((16, 16, 3)), keras.Input((16, 16, 1))
     joined = keras.layers.Concatenate()([color, depth])
@@ -161,7 +150,6 @@ def test_input_tensor_may_come_from_two_inputs(small_backbone, randomize, images
 # === Pyramids and strides
 
 
-@undrawn
 @pytest.mark.parametrize(
     ("arguments", "levels"),
     [
@@ -193,7 +181,6 @@ def test_pyramid(small_backbone, arguments, levels, level_norm):
     assert backbone.stride == max(strides.values())
 
 
-@undrawn
 def test_pyramid_level_inputs_are_the_last_blocks(small_backbone):
     assert small_backbone().pyramid_level_inputs == {
         "P2": "stage_0_block_0",
@@ -203,7 +190,6 @@ def test_pyramid_level_inputs_are_the_last_blocks(small_backbone):
     }
 
 
-@undrawn
 def test_level_norm_normalizes_each_level_and_leaves_the_stages_alone(small_backbone, randomize, images, numpy_of):
     normed = randomize(small_backbone(**TWO_STAGES, level_norm=True))
     plain = small_backbone(**TWO_STAGES)
@@ -219,7 +205,6 @@ def test_level_norm_normalizes_each_level_and_leaves_the_stages_alone(small_back
     np.testing.assert_allclose(numpy_of(normed, x), levels["P3"], rtol=1e-5, atol=1e-5)
 
 
-@undrawn
 @pytest.mark.parametrize(("output_stride", "rows"), [(16, np.s_[::2]), (8, np.s_[1::4])])
 def test_a_dilated_network_holds_the_undilated_one(small_backbone, randomize, images, numpy_of, output_stride, rows):
     """Without GRN, which looks at the whole map, the finer map has the coarser at every second (fourth) position."""
@@ -233,7 +218,6 @@ def test_a_dilated_network_holds_the_undilated_one(small_backbone, randomize, im
     np.testing.assert_allclose(y[:, rows, rows], expected, rtol=1e-3, atol=1e-3)
 
 
-@undrawn
 @pytest.mark.parametrize(("stem_patch_size", "size"), [(1, 8), (2, 16), (16, 128)])
 def test_other_stems_run_at_their_smallest_size(small_backbone, numpy_of, images, stem_patch_size, size):
     backbone = small_backbone(stem_patch_size=stem_patch_size, output_stride=256)
@@ -244,7 +228,6 @@ def test_other_stems_run_at_their_smallest_size(small_backbone, numpy_of, images
 # === Freezing
 
 
-@undrawn
 @pytest.mark.parametrize(
     ("count", "trainable"),
     [
@@ -269,14 +252,12 @@ def test_freeze_stages(small_backbone, count, trainable, before):
         assert parts == trainable
 
 
-@undrawn
 @pytest.mark.parametrize("count", [-1, 5])
 def test_freeze_stages_refuses_a_count_that_is_none(small_backbone, count):
     with pytest.raises(ValueError, match=rf"from 0 to 4\. Received: {count}"):
         small_backbone().freeze_stages(count)
 
 
-@undrawn
 def test_freeze_stages_reads_whole_numbers(small_backbone):
     """Stage 1 is not stage 10."""
     backbone = small_backbone(depths=(1,) * 11, dims=(4,) * 11, output_stride=4)
@@ -284,7 +265,6 @@ def test_freeze_stages_reads_whole_numbers(small_backbone):
     assert {weight.path.split("_")[1] for weight in backbone.trainable_weights} == {str(n) for n in range(2, 11)}
 
 
-@undrawn
 @pytest.mark.parametrize("count", [None, 1])
 def test_an_untrainable_backbone_stays_so_through_its_configuration(small_backbone, count):
     backbone = small_backbone()
@@ -293,7 +273,6 @@ def test_an_untrainable_backbone_stays_so_through_its_configuration(small_backbo
     assert ConvNeXtBackbone.from_config(backbone.get_config()).trainable_weights == []
 
 
-@undrawn
 def test_a_single_frozen_layer_stays_so_through_its_configuration(small_backbone):
     backbone = small_backbone(frozen_layers=["stage_2_block_1"])
     backbone.get_layer("stage_1_downsample").trainable = False
@@ -302,7 +281,6 @@ def test_a_single_frozen_layer_stays_so_through_its_configuration(small_backbone
     assert frozen == {"stage_1_downsample", "stage_2_block_1"}
 
 
-@undrawn
 def test_frozen_weights_do_not_move_in_training(small_backbone, randomize, images):
     backbone = small_backbone(**TWO_STAGES, input_shape=(16, 16, 3))
     backbone.freeze_stages(1)
@@ -348,7 +326,6 @@ def test_the_configuration_has_every_argument():
     assert set(CHANGED) == arguments
 
 
-@undrawn
 def test_the_configuration_round_trips_through_json(randomize, images, numpy_of):
     backbone = randomize(ConvNeXtBackbone(**CHANGED))
     config = backbone.get_config()
@@ -362,7 +339,6 @@ def test_the_configuration_round_trips_through_json(randomize, images, numpy_of)
     np.testing.assert_array_equal(y, expected)
 
 
-@undrawn
 def test_from_preset_takes_changes():
     backbone = ConvNeXtBackbone.from_preset("convnextv2_atto", drop_path_rate=0.3, stem_patch_size=2, name="mine")
     assert (backbone.name, backbone.depths, backbone.dims) == ("mine", (2, 2, 6, 2), (40, 80, 160, 320))
@@ -417,7 +393,6 @@ def test_refuses_an_argument_that_it_does_not_know(make):
         make(arguments) if make is not ConvNeXtBackbone else make(**arguments)
 
 
-@undrawn
 @pytest.mark.parametrize("shape", [(1, 16, 31, 3), (1, 31, 64, 3)])
 def test_refuses_images_that_are_too_small_when_called(small_classifier, shape):
     model = small_classifier()
@@ -430,7 +405,6 @@ def test_refuses_images_that_are_too_small_when_called(small_classifier, shape):
         model.predict(np.zeros(shape, "float32"), verbose=0)
 
 
-@undrawn
 def test_refuses_small_images_by_their_sides_in_channels_first(small_backbone):
     backbone = small_backbone(data_format="channels_first")
     with pytest.raises(ValueError, match="16x64 pixels are smaller"):

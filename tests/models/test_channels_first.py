@@ -6,8 +6,6 @@ import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 TWO_STAGES = {"depths": (1, 1), "dims": (8, 16), "kernel_size": 3}
 TO_FRONT = (0, 3, 1, 2)
 

@@ -9,7 +9,6 @@ import pytest
 from keras_convnext import VARIANTS, ConvNeXtBackbone, ConvNeXtClassifier
 
 TWO_STAGES = {"depths": (1, 1), "dims": (8, 16), "input_shape": (16, 16, 3)}
-undrawn = pytest.mark.usefixtures("undrawn")
 
 
 def layer_norm(x, gamma, beta, epsilon):
@@ -26,7 +25,6 @@ def gelu(x):
     return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
 
-@undrawn
 @pytest.mark.parametrize(
     "head",
     [
@@ -64,18 +62,15 @@ def test_the_head_is_the_formula(small_backbone, randomize, images, numpy_of, he
     np.testing.assert_allclose(numpy_of(model, x), y, rtol=1e-3, atol=1e-3)
 
 
-@undrawn
 def test_no_classes_means_no_linear_layer(small_classifier):
     assert not [weight.path for weight in small_classifier(num_classes=0).weights if weight.path.startswith("head/")]
 
 
-@undrawn
 def test_refuses_a_negative_number_of_classes(small_classifier):
     with pytest.raises(ValueError, match=r"must not be negative\. Received: num_classes=-1"):
         small_classifier(num_classes=-1)
 
 
-@undrawn
 def test_from_preset_splits_its_arguments():
     model = ConvNeXtClassifier.from_preset(
         "convnextv2_atto",
@@ -98,7 +93,6 @@ def test_from_preset_splits_its_arguments():
     assert (model.input_shape, model.output_shape) == ((None, 32, 32, 1), (None, 7))
 
 
-@undrawn
 @pytest.mark.parametrize("name", ["convnext_tiny_hnf", "convnext_atto"])
 def test_from_preset_takes_the_head_of_the_variant(name):
     model = ConvNeXtClassifier.from_preset(name, num_classes=2)
@@ -107,13 +101,11 @@ def test_from_preset_takes_the_head_of_the_variant(name):
     assert model.name == f"{name}_classifier"
 
 
-@undrawn
 def test_from_preset_refuses_an_argument_that_nobody_takes():
     with pytest.raises((TypeError, ValueError), match="drop_path_rat"):
         ConvNeXtClassifier.from_preset("convnext_atto", drop_path_rat=0.2)
 
 
-@undrawn
 def test_the_configuration_has_every_argument(small_backbone):
     arguments = {
         "num_classes": 4,

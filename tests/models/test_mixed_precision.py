@@ -53,7 +53,6 @@ def test_training_is_finite_and_moves_every_kernel(with_policy, images, policy, 
         assert weight.name != "kernel" or (old != new).any(), weight.path
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_global_policy_and_the_argument_do_the_same(with_policy, policy):
     by_argument = ConvNeXtClassifier(ConvNeXtBackbone(**NETWORKS["v2"], dtype=policy), 5)
@@ -64,7 +63,6 @@ def test_the_global_policy_and_the_argument_do_the_same(with_policy, policy):
             assert one.dtype_policy == other.dtype_policy, one.path
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_the_loss_is_scaled_under_float16_given_as_an_argument():
     """Gradients under a layer scale of 1e-6 are below what float16 can hold."""
     model = ConvNeXtClassifier(ConvNeXtBackbone(**NETWORKS["v1"], dtype="mixed_float16"), 5)
@@ -72,7 +70,6 @@ def test_the_loss_is_scaled_under_float16_given_as_an_argument():
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("changes", [{"data_format": "channels_first"}, {"level_norm": True}])
 def test_the_argument_rules_the_type_of_every_output(changes, policy):
@@ -83,7 +80,6 @@ def test_the_argument_rules_the_type_of_every_output(changes, policy):
     assert dtype_of(changed.output) == dtype_of(plain.output)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_float32_given_as_an_argument_is_float32_throughout(with_policy, randomize, images, numpy_of):
     """Also where the global policy is another: no layer in between may round."""
     arguments = {**NETWORKS["v1"], "data_format": "channels_first", "input_shape": (3, 16, 16), "level_norm": True}

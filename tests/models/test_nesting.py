@@ -8,7 +8,7 @@ L = keras.layers
 
 
 @pytest.fixture
-def backbone(small_backbone, randomize, undrawn):
+def backbone(small_backbone, randomize):
     return randomize(small_backbone("v1", depths=(1, 1), dims=(8, 16), input_shape=(16, 16, 3)))
 
 
@@ -49,7 +49,7 @@ def test_a_nested_backbone_computes_the_same(backbone, images, numpy_of, nest):
 
 
 @pytest.mark.parametrize("nest", [functional, sequential, subclassed])
-def test_training_reaches_stochastic_depth(small_backbone, randomize, images, undrawn, nest):
+def test_training_reaches_stochastic_depth(small_backbone, randomize, images, nest):
     backbone = randomize(small_backbone(depths=(1, 1), dims=(8, 16), input_shape=(16, 16, 3), drop_path_rate=0.5))
     model, x = nest(backbone), images(16, 16, 16, 3)
     inference, training = (keras.ops.convert_to_numpy(model(x, training=mode)) for mode in (False, True))
@@ -65,7 +65,7 @@ def test_time_distributed_computes_each_frame(backbone, images, numpy_of):
         np.testing.assert_allclose(y[:, time], numpy_of(backbone, x[:, time]), rtol=1e-4, atol=1e-4)
 
 
-def test_time_distributed_trains_with_stochastic_depth(small_backbone, randomize, images, undrawn):
+def test_time_distributed_trains_with_stochastic_depth(small_backbone, randomize, images):
     backbone = small_backbone("v1", depths=(1, 1), dims=(8, 16), input_shape=(16, 16, 3), drop_path_rate=0.5)
     clip = keras.Input((2, 16, 16, 3))
     features = L.TimeDistributed(backbone)(clip)

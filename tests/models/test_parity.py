@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 
@@ -49,7 +48,6 @@ def give_random_weights(model, rng):
         weight.assign((start + scale * rng.normal(size=shape)).astype("float32"))
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_equals_keras_applications(rng, numpy_of):
     backbone = ConvNeXtBackbone.from_preset("convnext_tiny", include_preprocessing=False, input_shape=(64, 64, 3))
     model = ConvNeXtClassifier(backbone, 10)

@@ -6,8 +6,6 @@ import pytest
 
 from keras_convnext import ConvNeXtClassifier
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 # Of its two blocks the second has a rate of 0.5.
 DROPPING = {"depths": (1, 1), "dims": (8, 16), "drop_path_rate": 0.5, "input_shape": (16, 16, 3)}
 

@@ -12,8 +12,6 @@ import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 VERSIONS = {"v1": {}, "v2": {"use_grn": True, "layer_scale_init_value": None}}
 BACKENDS = ["tensorflow", "jax", "torch"]
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"

@@ -6,8 +6,6 @@ import pytest
 
 from keras_convnext.profiling import profile
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 L = keras.layers
 
 # layer, shape of one input, MACs by hand

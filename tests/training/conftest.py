@@ -8,24 +8,6 @@ from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, Recipe
 from keras_convnext.data import ImageData, load_digits
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compiled_programs(tmp_path_factory):
-    """On JAX, keeps what is compiled, here and in processes that tests start: most of it comes again and again."""
-    with pytest.MonkeyPatch.context() as patch:
-        if keras.backend.backend() == "jax":
-            import jax
-
-            settings = {
-                "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp() / "compiled"),
-                "jax_persistent_cache_min_compile_time_secs": 0.0,
-                "jax_persistent_cache_min_entry_size_bytes": -1,
-            }
-            for name, value in settings.items():
-                jax.config.update(name, value)
-                patch.setenv(name.upper(), str(value))
-        yield
-
-
 @pytest.fixture(scope="session")
 def make_model():
     """A factory: a classifier of the digits, of two blocks, with drop path, the same at each call.

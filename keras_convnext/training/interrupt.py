@@ -1,0 +1,52 @@
+"""Ctrl-C in a training: kept until the batch that runs is done."""
+
+import signal
+import threading
+
+import keras
+
+
+class StopBetweenBatches(keras.callbacks.Callback):
+    """Raises the `KeyboardInterrupt` of a Ctrl-C after the batch in which it came; a second Ctrl-C counts at once.
+
+    Python raises it wherever the program stands: amid the writing of a file, or within another package's callback that
+    swallows it, so that the training goes on. As a context manager around `fit` this callback keeps the signal until
+    then. It leaves alone a handler that is not Python's own, and does nothing outside the main thread.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.layers.Dense(1)])
+    >>> model.compile(loss="mse")
+    >>> with StopBetweenBatches() as stop:
+    ...     history = model.fit(np.ones((8, 2)), np.ones((8, 1)), callbacks=[stop], verbose=0)
+    """
+
+    def __enter__(self):
+        self._interrupted = False
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self._installed = in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._installed:
+            signal.signal(signal.SIGINT, self._keep)
+        return self
+
+    def __exit__(self, *exception):
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._interrupted and exception[0] is None:
+            raise KeyboardInterrupt
+
+    def _keep(self, number, frame):
+        self._interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _raise_what_was_kept(self):
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._raise_what_was_kept()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._raise_what_was_kept()
