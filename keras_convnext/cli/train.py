@@ -85,7 +85,8 @@ def _prepare_new(args):
 
 
 def _prepare_resumed(args):
-    ignored = [name for name, value in vars(args).items() if value and name not in ("resume", "command")]
+    given = {name: value for name, value in vars(args).items() if value is not None and value is not False}
+    ignored = [name for name in given if name not in ("resume", "command")]
     if ignored:
         raise ValueError(f"--resume goes on with a run as it was started; leave out {', '.join(ignored)}.")
     run = Run.open(args.resume)

@@ -26,8 +26,8 @@ def load_folder(path, skip_unreadable=False, verbose=True):
         `ImageData` of paths; the images are read again when they are used.
 
     Raises:
-        ValueError: no such folder, fewer than two classes, a class without images, a class in `val` or `test` that
-            `train` does not have, or an image that cannot be read.
+        ValueError: no such folder, a folder beside `train` that is none of these, fewer than two classes, a class
+            without images, a class in `val` or `test` that `train` does not have, or an image that cannot be read.
     """
     path = Path(path)
     if not path.is_dir():
@@ -40,6 +40,8 @@ def load_folder(path, skip_unreadable=False, verbose=True):
         folders = {"train": path}
     elif {"val", "validation"} <= children.keys():
         raise ValueError(f"{path}: both val and validation there; keep one.")
+    elif unknown := sorted(name for name in children if name not in PARTS and not name.startswith(".")):
+        raise ValueError(f"{path}: beside train expected {', '.join(list(PARTS)[1:])}, got {', '.join(unknown)}.")
     class_names = _class_names(folders["train"])
     found = {part: _find(folder, class_names) for part, folder in folders.items()}
     skipped = _unreadable([file for files, _ in found.values() for file in files], skip_unreadable, verbose)

@@ -62,6 +62,10 @@ class AdamW(keras.optimizers.AdamW):
             )
         return matches[0]
 
+    def _apply_weight_decay(self, variables):
+        if any(self._use_weight_decay(variable) for variable in variables):  # Keras on torch fails where none does
+            super()._apply_weight_decay(variables)
+
     def update_step(self, gradient, variable, learning_rate):
         learning_rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)

@@ -1,6 +1,7 @@
 """Commands called in this process, small data for them, and runs that they left."""
 
 import contextlib
+import csv
 import io
 import sys
 from types import SimpleNamespace
@@ -75,6 +76,44 @@ def tiny(monkeypatch):
     """The name of a variant that trains in seconds."""
     monkeypatch.setitem(VARIANTS, "tiny", TINY)
     return "tiny"
+
+
+@pytest.fixture
+def metrics():
+    """What a training returns where `fitted` stands in for it."""
+    return {
+        "test_accuracy": 0.5,
+        "test_loss": 1.0,
+        "val_accuracy": 0.75,
+        "val_loss": 1.0,
+        "best_epoch": 2,
+        "epochs": 3,
+        "seconds": 4.0,
+    }
+
+
+@pytest.fixture
+def fitted(monkeypatch, metrics):
+    """The trainings that `train` starts: `fit` is replaced by a function that keeps what it is given."""
+    calls = []
+
+    def fit(model, data, recipe, run, history=()):
+        calls.append(SimpleNamespace(model=model, data=data, recipe=recipe, run=run, history=history))
+        return metrics
+
+    monkeypatch.setattr(sys.modules["keras_convnext.cli.train"], "fit", fit)
+    return calls
+
+
+@pytest.fixture
+def rows_of():
+    """A function: the rows of a run's history.csv."""
+
+    def read(run):
+        with (run / "history.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """`train`: what a run leaves, what the options do, and what is refused before any work."""
 
-import csv
 import json
 import shutil
 import sys
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,33 +10,9 @@ import pytest
 
 from keras_convnext import __version__
 from keras_convnext.cli import main
-from keras_convnext.data import Batches, load_folder, load_npz, split_validation
+from keras_convnext.data import Batches, load_folder, load_npz
 from keras_convnext.models import load_classifier
 from keras_convnext.preprocessing import ResizeAndCrop
-from keras_convnext.training import RunRecord
-
-METRICS = {
-    "test_accuracy": 0.5,
-    "test_loss": 1.0,
-    "val_accuracy": 0.75,
-    "val_loss": 1.0,
-    "best_epoch": 2,
-    "epochs": 3,
-    "seconds": 4.0,
-}
-
-
-@pytest.fixture
-def fitted(monkeypatch):
-    """The trainings that `train` starts: `fit` is replaced by a function that keeps what it is given."""
-    calls = []
-
-    def fit(model, data, recipe, run, history=()):
-        calls.append(SimpleNamespace(model=model, data=data, recipe=recipe, run=run, history=history))
-        return METRICS
-
-    monkeypatch.setattr(sys.modules["keras_convnext.cli.train"], "fit", fit)
-    return calls
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +21,6 @@ def empty_directory(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
-
-
-def rows_of(run):
-    with (run / "history.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 # === A whole run on an .npz file
@@ -83,7 +52,7 @@ def test_model_is_that_of_the_metrics(trained, digits_npz):
     np.testing.assert_allclose(metrics["test_accuracy"], (outputs.argmax(-1) == test.labels).mean(), rtol=1e-6)
 
 
-def test_history_has_both_epochs(trained):
+def test_history_has_both_epochs(rows_of, trained):
     assert [row["epoch"] for row in rows_of(trained.path)] == ["1", "2"]
 
 
@@ -204,8 +173,8 @@ def test_pictures_are_224_pixels_wide_by_default(cli, fitted, write_digits, tmp_
     assert call.model.backbone.stem_patch_size == 4
 
 
-def test_a_training_without_test_images_says_so(cli, monkeypatch):
-    fit = {**METRICS, "test_accuracy": None, "test_loss": None}
+def test_a_training_without_test_images_says_so(cli, metrics, monkeypatch):
+    fit = {**metrics, "test_accuracy": None, "test_loss": None}
     monkeypatch.setattr(sys.modules["keras_convnext.cli.train"], "fit", lambda *arguments: fit)
     assert "validation accuracy 0.7500, no test images" in cli("train").out
 
@@ -303,123 +272,3 @@ def test_names_the_extra_of_a_missing_package(refused, write_digits, tmp_path, w
 def test_names_the_extra_where_arrays_are_to_be_resized(refused, without):
     without("PIL")
     assert "keras-convnext[cli]" in refused("--size", "16")
-
-
-# === Interrupted, and resumed
-
-
-def test_interrupted_and_resumed(cli, tiny, digits_npz, tmp_path, monkeypatch):
-    run = tmp_path / "run"
-
-    def interrupt(record, batch, logs=None):
-        if int(record.model.optimizer.iterations) == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunRecord, "on_train_batch_end", interrupt)
-        options = ["--data", digits_npz, "--variant", tiny, "--epochs", "2", "--batch", "24", "--seed", "3"]
-        result = cli("train", *options, "--output", run)
-    assert result.code == 130
-    assert f"keras-convnext train --resume {run}" in result.err
-    assert str(run / "state" / "epoch-1" / "model.keras") in result.err
-    assert str(run / "model.keras") in result.err
-    load_classifier(run / "model.keras")
-    result = cli("train", "--resume", run)
-    assert result.code == 0
-    assert [row["epoch"] for row in rows_of(run)] == ["1", "2"]
-    assert json.loads((run / "metrics.json").read_text())["epochs"] == 2
-    assert [path.name for path in (run / "state").iterdir()] == ["epoch-2"]
-
-
-@pytest.fixture
-def unfinished(trained, tmp_path):
-    """A copy of the finished run that is to have three epochs."""
-    path = shutil.copytree(trained.path, tmp_path / "unfinished")
-    (path / "metrics.json").unlink()
-    config = json.loads((path / "config.json").read_text())
-    config["recipe"]["epochs"] = 3
-    (path / "config.json").write_text(json.dumps(config))
-    return path
-
-
-def test_resumed_goes_on_with_the_last_epochs_state(cli, fitted, unfinished, digits_npz):
-    assert cli("train", "--resume", unfinished).code == 0
-    (call,) = fitted
-    assert call.run.path == unfinished
-    assert [row["epoch"] for row in call.history] == [1, 2]
-    assert int(call.model.optimizer.iterations) == 2 * 2
-    assert call.recipe.batch_size == 24
-    train, _ = split_validation(load_npz(digits_npz).train, seed=3)
-    np.testing.assert_array_equal(call.data.train.pixels, train.pixels)
-
-
-def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tmp_path):
-    """Broken off while the test images were scored: resuming scores them."""
-    path = shutil.copytree(trained.path, tmp_path / "unscored")
-    (path / "metrics.json").unlink()
-    assert cli("train", "--resume", path).code == 0
-    metrics, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (path, trained.path))
-    assert {**metrics, "seconds": 0} == {**expected, "seconds": 0}
-
-
-def test_refuses_to_resume_a_finished_run(refusal, trained, fitted):
-    assert "this run is complete" in refusal("train", "--resume", trained.path)
-    assert fitted == []
-
-
-def test_refuses_to_resume_a_run_without_an_epoch(refusal, unfinished, fitted):
-    shutil.rmtree(unfinished / "state")
-    assert "no epoch was completed" in refusal("train", "--resume", unfinished)
-    assert fitted == []
-
-
-def test_refuses_to_resume_what_is_no_run(refusal, tmp_path, fitted):
-    for path in (tmp_path, tmp_path / "nowhere"):
-        assert f"{path}: not a run folder" in refusal("train", "--resume", path)
-    assert fitted == []
-
-
-def test_refuses_to_resume_a_folder_with_a_config_of_others(refusal, tmp_path, fitted):
-    (tmp_path / "config.json").write_text('{"model_type": "convnext"}')
-    assert "config.json" in refusal("train", "--resume", tmp_path)
-    assert fitted == []
-
-
-def test_refuses_to_resume_with_a_damaged_state(refusal, unfinished, fitted):
-    model = unfinished / "state" / "epoch-2" / "model.keras"
-    model.write_bytes(model.read_bytes()[:-100])
-    assert "model.keras" in refusal("train", "--resume", unfinished)
-    assert fitted == []
-
-
-@pytest.mark.parametrize("name", ["seeds.npz", "history.json"])
-def test_refuses_to_resume_with_a_state_that_lacks_a_file(refusal, unfinished, fitted, name):
-    (unfinished / "state" / "epoch-2" / name).unlink()
-    assert name in refusal("train", "--resume", unfinished)
-    assert fitted == []
-
-
-def test_refuses_to_resume_on_other_classes(refusal, unfinished, fitted, tmp_path, rng):
-    images, labels = rng.integers(0, 256, (4, 8, 8), dtype="uint8"), np.array([0, 1, 0, 1])
-    np.savez(tmp_path / "other.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    config = json.loads((unfinished / "config.json").read_text())
-    (unfinished / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "other.npz")}))
-    assert "classes" in refusal("train", "--resume", unfinished)
-    assert fitted == []
-
-
-def test_refuses_to_resume_on_other_images(refusal, unfinished, fitted, tmp_path, digits_npz):
-    """An image fewer, and the tenth for validation would be drawn anew."""
-    with np.load(digits_npz) as arrays:
-        fewer = {name: array[1:] if name.endswith("train") else array for name, array in arrays.items()}
-    np.savez(tmp_path / "fewer.npz", **fewer)
-    config = json.loads((unfinished / "config.json").read_text())
-    (unfinished / "config.json").write_text(json.dumps({**config, "data": str(tmp_path / "fewer.npz")}))
-    assert "training images" in refusal("train", "--resume", unfinished)
-    assert fitted == []
-
-
-@pytest.mark.parametrize("option", [["--epochs", "9"], ["--data", "digits"], ["--variant", "convnext_mini"]])
-def test_refuses_options_that_a_resumed_run_would_not_follow(refusal, unfinished, fitted, option):
-    assert option[0].strip("-") in refusal("train", "--resume", unfinished, *option)
-    assert fitted == []

@@ -124,6 +124,12 @@ def test_refuses_two_folders_of_validation_images(write_folder):
         load_folder(folder, verbose=False)
 
 
+def test_refuses_a_part_that_it_does_not_know(write_folder):
+    folder = write_folder("train/cat/a.png", "train/dog/b.png", "valid/cat/c.png")
+    with pytest.raises(ValueError, match="beside train expected val, validation, test, got valid"):
+        load_folder(folder, verbose=False)
+
+
 @pytest.mark.parametrize("place, got", [("cat/a.png", r"got 1 \(cat\)"), ("a.png", r"got 0\.")])
 @pytest.mark.parametrize("under", ["", "train/"])
 def test_refuses_fewer_than_two_classes(write_folder, under, place, got):

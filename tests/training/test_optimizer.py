@@ -214,3 +214,13 @@ def test_the_rules_cover_every_weight_of_every_kind_of_model(make_model):
 def test_refuses_amsgrad():
     with pytest.raises(ValueError, match="amsgrad"):
         AdamW(amsgrad=True)
+
+
+def test_trains_weights_of_which_none_decays():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2, trainable=False), keras.layers.BatchNormalization()]
+    )
+    model.compile(AdamW(0.1), "mse")
+    before = model.trainable_weights[0].numpy()
+    model.fit(np.arange(4.0).reshape(2, 2), np.ones((2, 2)), verbose=0)
+    assert (model.trainable_weights[0].numpy() != before).all()
