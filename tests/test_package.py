@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "variants": set(),
     "extras": set(),
     "layers": set(),
-    "profiling": set(),
+    "profiling": {"variants", "models", "training", "extras"},
     "checkpoints": {"variants", "extras"},
     "models": {"layers", "variants", "checkpoints"},
     "preprocessing": {"checkpoints", "extras"},

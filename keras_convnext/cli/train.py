@@ -118,7 +118,8 @@ def _train(model, data, recipe, run, history=()):
     try:
         print(
             f"{run.config['variant']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
-            f"{len(data.train)} training images{skipped}, {keras.backend.backend()} backend; run folder {run.path}"
+            f"{len(data.train)} training images{skipped}, {len(recipe.dataset(data.train))} batches of {recipe.batch_size} "
+            f"an epoch, {keras.backend.backend()} backend; run folder {run.path}"
         )
         metrics = fit(model, data, recipe, run, history)
     except KeyboardInterrupt:
@@ -136,7 +137,7 @@ def _train(model, data, recipe, run, history=()):
 
 def _what_is_left(run):
     if run.last_state is None:
-        return "Interrupted before the first epoch was complete: no model was kept."
+        return f"Interrupted before the first epoch was complete: {run.path} holds no model. Start anew."
     return (
         f"Interrupted. Last complete epoch: {run.last_state / 'model.keras'}; best so far: {run.model_path}. "
         f"Go on with: keras-convnext train --resume {run.path}"

@@ -85,12 +85,14 @@ def _class_names(names, train_labels, path):
     count = int(present[-1]) + 1 if names is None else len(names)
     if count < 2:
         raise ValueError(f"{path}: expected two classes or more, y_train has only {count}.")
-    if present[-1] >= count or len(present) < count:
+    if present[-1] >= count:
+        raise ValueError(f"{path}: labels out of range: y_train goes up to {present[-1]}, but class_names has {count}.")
+    if len(present) < count:
         gaps = np.flatnonzero(present != np.arange(len(present)))
         first = int(gaps[0]) if len(gaps) else len(present)
         raise ValueError(
-            f"{path}: labels out of range: y_train goes up to {present[-1]} for {count} classes, has {len(present)} "
-            f"different ones, and no image with the label {first}."
+            f"{path}: labels out of range: of {count} classes y_train has {len(present)}, and no image with the label {first}; labels go from "
+            f"0 up without gaps."
         )
     return tuple(str(name) for name in (range(count) if names is None else names))
 

@@ -4,8 +4,9 @@ import keras
 
 from keras_convnext.layers.depthwise_conv import DepthwiseConv2D
 from keras_convnext.layers.grn import GlobalResponseNormalization
-from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.layer_scale import LayerScale
+from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.stochastic_depth import StochasticDepth
 
 
@@ -60,7 +61,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.remat = remat
         policy = self.dtype_policy
         self.depthwise_conv = DepthwiseConv2D(kernel_size, dilation_rate, dtype=policy, name="depthwise_conv")
-        self.norm = keras.layers.LayerNormalization(epsilon=norm_eps, dtype=policy, name="norm")
+        self.norm = LayerNorm(epsilon=norm_eps, dtype=policy, name="norm")
         self.grn = GlobalResponseNormalization(dtype=policy, name="grn") if use_grn else None
         self.layer_scale = None
         if layer_scale_init_value is not None:
@@ -70,8 +71,10 @@ class ConvNeXtBlock(keras.layers.Layer):
     def build(self, input_shape):
         dim = input_shape[-1]
         hidden_shape = (*input_shape[:-1], self.mlp_ratio * dim)
-        self.pointwise_conv_1 = self._pointwise("pointwise_conv_1", hidden_shape[-1], activation="gelu")
-        self.pointwise_conv_2 = self._pointwise("pointwise_conv_2", dim)
+        self.pointwise_conv_1 = PointwiseConv(
+            hidden_shape[-1], activation="gelu", dtype=self.dtype_policy, name="pointwise_conv_1"
+        )
+        self.pointwise_conv_2 = PointwiseConv(dim, dtype=self.dtype_policy, name="pointwise_conv_2")
         for layer, shape in (
             (self.depthwise_conv, input_shape),
             (self.norm, input_shape),
@@ -82,15 +85,6 @@ class ConvNeXtBlock(keras.layers.Layer):
         ):
             if layer is not None:
                 layer.build(shape)
-
-    def _pointwise(self, name, units, activation=None):
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            kernel_initializer=weight_initializer(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     def call(self, inputs, training=None):
         branch = self._recomputed_branch(inputs) if self.remat and training else self._branch(inputs)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.layers.lowering import on_jax_cpu, on_tensorflow_cpu, on_torch
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -12,7 +13,7 @@ class DepthwiseConv2D(keras.layers.Layer):
 
     On TensorFlow without a GPU the layer turns XLA off for every model that it stands in and that is compiled with
     Keras's default `jit_compile="auto"`: there XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's.
-    On JAX without a GPU it is a sum of shifted products (`depthwise_shifts`).
+    On JAX without a GPU it is a sum of shifted products (`depthwise_shifts`). On torch the convolution adds the bias.
 
     Args:
         kernel_size: int, an odd side of the kernel. Defaults to 7.
@@ -41,8 +42,7 @@ class DepthwiseConv2D(keras.layers.Layer):
         self.dilation_rate = dilation_rate
         self.use_bias = use_bias
         self.input_spec = keras.InputSpec(ndim=4)
-        self._on_jax_cpu = _on_jax_cpu()
-        if _on_tensorflow_cpu():
+        if on_tensorflow_cpu():
             self.supports_jit = False
 
     def build(self, input_shape):
@@ -56,7 +56,12 @@ class DepthwiseConv2D(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
 
     def call(self, inputs):
-        if self._on_jax_cpu:
+        if on_torch():
+            from keras_convnext.layers.torch_functions import depthwise_conv
+
+            bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
+            return depthwise_conv(inputs, ops.convert_to_tensor(self.kernel), bias, self.dilation_rate)
+        if on_jax_cpu():
             from keras_convnext.layers.depthwise_shifts import depthwise_conv
 
             outputs = depthwise_conv(inputs, ops.squeeze(self.kernel, -1), self.dilation_rate)
@@ -81,19 +86,3 @@ class DepthwiseConv2D(keras.layers.Layer):
             "dilation_rate": self.dilation_rate,
             "use_bias": self.use_bias,
         }
-
-
-def _on_tensorflow_cpu():
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
-
-
-def _on_jax_cpu():
-    if keras.backend.backend() != "jax":
-        return False
-    import jax
-
-    return jax.default_backend() == "cpu"

@@ -3,6 +3,7 @@
 import keras
 
 from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.layers.layer_norm import LayerNorm
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -30,7 +31,7 @@ class Downsample(keras.layers.Layer):
         self.strides = strides
         self.dilation_rate = dilation_rate
         self.norm_eps = norm_eps
-        self.norm = keras.layers.LayerNormalization(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
+        self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
         self.conv = keras.layers.Conv2D(
             dim,
             kernel_size=2,

@@ -3,6 +3,7 @@
 import keras
 
 from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.layers.layer_norm import LayerNorm
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered")
 
@@ -47,7 +48,7 @@ class Stem(keras.layers.Layer):
         self.convs = self._make_convs()
         self.norm = None
         if use_norm:
-            self.norm = keras.layers.LayerNormalization(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
+            self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
 
     def _make_convs(self):
         if self.kind == "patchify":

@@ -1,5 +1,6 @@
 """Ctrl-C in a training: kept until the batch that runs is done."""
 
+import os
 import signal
 import threading
 
@@ -38,6 +39,7 @@ class StopBetweenBatches(keras.callbacks.Callback):
 
     def _keep(self, number, frame):
         self._interrupted = True
+        os.write(2, b"\nStopping after this batch; Ctrl-C again stops at once.\n")  # print is not safe here
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _raise_what_was_kept(self):

@@ -6,6 +6,8 @@ import re
 import keras
 from keras import ops
 
+_ON_TORCH = keras.backend.backend() == "torch"
+
 WEIGHT_DECAY_RULES = (
     (r"kernel$", True),
     (r"(^|/)(bias|gamma|beta)$", False),
@@ -63,8 +65,31 @@ class AdamW(keras.optimizers.AdamW):
         return matches[0]
 
     def _apply_weight_decay(self, variables):
-        if any(self._use_weight_decay(variable) for variable in variables):  # Keras on torch fails where none does
+        if not _ON_TORCH:  # there it is part of the step
             super()._apply_weight_decay(variables)
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        if not _ON_TORCH:
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            return
+        from keras_convnext.training.fused_torch import fused_adamw_step
+
+        for decays in (True, False):
+            chosen = [
+                (grad, variable.value, self._momentums[index].value, self._velocities[index].value)
+                for grad, variable in zip(grads, trainable_variables, strict=True)
+                if self._use_weight_decay(variable) is decays
+                for index in [self._get_variable_index(variable)]
+            ]
+            if chosen:
+                fused_adamw_step(
+                    *map(list, zip(*chosen, strict=True)),
+                    step=ops.convert_to_tensor(self.iterations),
+                    learning_rate=learning_rate,
+                    weight_decay=self.weight_decay if decays else 0.0,
+                    betas=(self.beta_1, self.beta_2),
+                    epsilon=self.epsilon,
+                )
 
     def update_step(self, gradient, variable, learning_rate):
         learning_rate = ops.cast(learning_rate, variable.dtype)

@@ -82,7 +82,7 @@ def test_before_an_epoch_is_complete_leaves_no_model(train, refusal, tmp_path):
     wait_for_line(process, "run folder")
     code, err = interrupt(process)
     assert code == 130
-    assert "Interrupted before the first epoch was complete: no model was kept." in err
+    assert f"Interrupted before the first epoch was complete: {run.path} holds no model." in err
     assert "Traceback" not in err
     assert run.last_state is None
     assert not run.model_path.exists()

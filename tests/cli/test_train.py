@@ -60,7 +60,8 @@ def test_prints_what_is_trained_and_what_came_of_it(trained, backend):
     metrics = json.loads((trained.path / "metrics.json").read_text())
     first, *_, last = trained.out.splitlines()
     assert first == (
-        f"tiny: 4,730 parameters, 10 classes, 70 training images, {backend} backend; run folder {trained.path}"
+        "tiny: 4,730 parameters, 10 classes, 70 training images, 2 batches of 24 an epoch, "
+        f"{backend} backend; run folder {trained.path}"
     )
     assert last.startswith(
         f"best epoch {metrics['best_epoch']} of 2: validation accuracy {metrics['val_accuracy']:.4f}"

@@ -71,7 +71,7 @@ REFUSED = {
     "a test label without a class": ({"y_test": np.array([0, 1, 2, 3])}, "y_test has the label 3"),
     "a train label without a name": (
         {"class_names": np.array(["cat", "dog"])},
-        "labels out of range.* goes up to 2 for 2 classes",
+        "labels out of range.* goes up to 2, but class_names has 2",
     ),
     "labels from 1": ({"y_train": np.array([1, 2, 3] * 3)}, "no image with the label 0"),
     "one name too many": ({"class_names": np.array(list("abcd"))}, "no image with the label 3"),

@@ -1,0 +1,129 @@
+"""Times this package's models against others': in turn, each in a process of its own.
+
+The headline is our time as a multiple of theirs: the median over rounds in which each had its turn.
+"""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+
+from keras_convnext.cli.arguments import positive
+from keras_convnext.extras import require
+from keras_convnext.models import ConvNeXtClassifier
+from keras_convnext.profiling import profile
+from keras_convnext.profiling.benchmark import time_in_turn
+from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
+from keras_convnext.profiling.compare import compare
+from keras_convnext.profiling.packages import LIMITS, OURS, PACKAGES, PEERS
+from keras_convnext.profiling.sweep import draw_sweep
+from keras_convnext.variants import get_variant
+
+SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
+
+
+def add_arguments(parser):
+    parser.add_argument("--variant", default="convnext_tiny", help="(default: convnext_tiny)")
+    parser.add_argument("--task", choices=TASKS, default="forward", help="(default: forward)")
+    parser.add_argument("--batch", type=positive, default=8, help="images a step; 1 for latency (default: 8)")
+    parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="(default: float32)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="(default: cpu)")
+    parser.add_argument("--backend", default=keras.backend.backend(), help="ours, with commas (default: Keras's)")
+    parser.add_argument("--against", default=",".join(PEERS), help=f"with commas (default: {','.join(PEERS)})")
+    parser.add_argument("--rounds", type=positive, default=15, help="turns of each (default: 15)")
+    parser.add_argument("--sweep", choices=SWEEPS, help="time ours alone over sizes or batches, and draw it")
+    parser.add_argument("--output", help="the picture of a sweep, new (default: benchmark-SWEEP.png)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def prepare(args):
+    size = args.size or get_variant(args.variant).image_size
+    backends = _names(args.backend, BACKENDS, "--backend")
+    peers = _names(args.against, PEERS, "--against")
+    for backend in backends:
+        require(backend, extra=backend)
+    ours = [
+        Case(OURS, backend, "", args.task, args.variant, args.batch, size, args.dtype, args.device)
+        for backend in backends
+    ]
+    if args.sweep:
+        output = Path(args.output or f"benchmark-{args.sweep}.png")
+        if output.exists():
+            raise ValueError(f"{output}: there is something already; give another --output.")
+        require("matplotlib", extra="cli")
+        return lambda: _sweep(args, ours, output)
+    macs = profile(ConvNeXtClassifier.from_preset(args.variant, input_shape=(size, size, 3))).macs
+    missing = [name for name in peers if find_spec(PACKAGES[name].module) is None]
+    others = [
+        replace(ours[0], package=name, backend=backend, form=form)
+        for name in (*peers, *LIMITS)
+        if name not in missing
+        for backend in ([PACKAGES[name].backend] if PACKAGES[name].backend else backends)
+        for form in PACKAGES[name].forms
+    ]
+    return lambda: _compare(args, ours + others, missing, macs)
+
+
+def _names(text, known, option):
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"{option}: expected some of {', '.join(known)}, got {', '.join(unknown)}.")
+    return names
+
+
+def _compare(args, cases, missing, macs):
+    report = compare(cases, macs, args.rounds, progress=_progress)
+    for name in missing:
+        report["skipped"].append({"package": name, "why": "not installed"})
+    if args.json:
+        print(json.dumps(report, indent=2))
+        return
+    first = cases[0]
+    print(
+        f"{first.variant}, {first.task}, batch {first.batch}, {first.size} x {first.size}, {first.dtype}, "
+        f"{first.device}; medians of {report['rounds']} rounds\n"
+    )
+    print(f"{'':38} {'ms':>9} {'spread':>7} {'images/s':>9} {'of peak':>8} {'MiB':>7} {'start s':>8}")
+    for row in report["timings"]:
+        peak = "" if row["share_of_peak"] is None else f"{row['share_of_peak']:.0%}"
+        memory = "" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f}"
+        print(
+            f"{row['name']:38} {row['milliseconds']:9.1f} {row['spread']:7.1%} {row['images_per_second']:9.1f} "
+            f"{peak:>8} {memory:>7} {row['start_seconds']:8.1f}"
+        )
+    if limits := report["limits"]:
+        print(f"\nthis machine: {limits['gflops']:,.0f} GFLOP/s multiplied, {limits['copy_gbytes']:.1f} GB/s copied")
+    print("\nour time as a multiple of theirs")
+    for row in report["ratios"]:
+        print(f"{row['ours']:28} / {row['other']:36} {row['ratio']:7.3f}")
+    for row in report["skipped"]:
+        print(f"skipped {row['package']}: {row['why']}")
+
+
+def _sweep(args, ours, output):
+    timings, failures = [], {}
+    for value in SWEEPS[args.sweep]:
+        cases = [replace(case, **{args.sweep: value}) for case in ours]
+        some, failed = time_in_turn(cases, args.rounds, _progress)
+        timings += some
+        failures |= failed
+    draw_sweep(timings, args.sweep, output)
+    if args.json:
+        rows = [{**asdict(timing.case), "milliseconds": 1e3 * timing.median} for timing in timings]
+        print(json.dumps(rows, indent=2))
+        return
+    for timing in timings:
+        value = getattr(timing.case, args.sweep)
+        print(f"{timing.case!s:28} {args.sweep} {value:4} {1e3 * timing.median:9.1f} ms {timing.spread:6.1%}")
+    for case, why in failures.items():
+        print(f"skipped {case}: {why}")
+    print(output)
+
+
+def _progress(text):
+    print(text, file=sys.stderr)

@@ -1,0 +1,26 @@
+"""Where the layers run: what decides which lowering suits them."""
+
+import keras
+
+
+def on_torch():
+    """Whether the backend is torch, on any device."""
+    return keras.backend.backend() == "torch"
+
+
+def on_tensorflow_cpu():
+    """Whether the backend is TensorFlow, without a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def on_jax_cpu():
+    """Whether the backend is JAX, without an accelerator."""
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return jax.default_backend() == "cpu"

@@ -1,0 +1,39 @@
+"""What a benchmark times: one model of one package, on one backend, at one task."""
+
+from dataclasses import dataclass
+
+BACKENDS = ("tensorflow", "jax", "torch")
+TASKS = ("forward", "train")
+DTYPES = ("float32", "bfloat16")
+DEVICES = ("cpu", "gpu")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to time.
+
+    Attributes:
+        package: str, a key of `PACKAGES`.
+        backend: str, `"tensorflow"`, `"jax"` or `"torch"`.
+        form: str, how it is run, one of the package's forms; empty where there is only one.
+        task: str, `"forward"`, without gradients, or `"train"`: forward, backward and a step of AdamW.
+        variant: str, a key of `VARIANTS`.
+        batch: int, images a step.
+        size: int, side of the images in pixels.
+        dtype: str. `"bfloat16"` is the type of weights and activations in a forward pass, in training that of the
+            activations alone.
+        device: str, `"cpu"` or `"gpu"`.
+    """
+
+    package: str
+    backend: str
+    form: str
+    task: str
+    variant: str
+    batch: int
+    size: int
+    dtype: str
+    device: str
+
+    def __str__(self):
+        return " ".join(part for part in (self.package, self.backend, self.form) if part)

@@ -1,0 +1,69 @@
+"""A comparison of ours with others, as facts: what each took, the ratios, and the share of the machine's limit."""
+
+from dataclasses import asdict
+
+from keras_convnext.profiling.benchmark import ratio, time_in_turn
+from keras_convnext.profiling.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES
+
+PASSES = {"forward": 1, "train": 3}
+"""How many times the forward pass's multiply-accumulates a task takes: the backward pass has two products for each."""
+
+
+def compare(cases, macs, rounds, progress):
+    """Times cases in turn and sets ours against each of the others.
+
+    Args:
+        cases: list of `Case`: ours, others, and the machine's limits.
+        macs: int, multiply-accumulates of the forward pass for one image.
+        rounds: int.
+        progress: function of a line of text.
+
+    Returns:
+        A dict for JSON: `rounds` that were whole, `timings`, `ratios` of ours to the fastest form of each other,
+        `limits`, and what was `skipped`.
+    """
+    timings, failures = time_in_turn(cases, rounds, progress)
+    measured = {timing.case: timing for timing in timings}
+    models = [timing for timing in timings if timing.case.package not in LIMITS]
+    products = [timing.median for timing in timings if timing.case.package == "matrix product"]
+    copies = [timing.median for timing in timings if timing.case.package == "copy"]
+    peak = 2 * MATRIX_SIDE**3 / min(products) if products else None
+    return {
+        "rounds": len(timings[0].seconds) if timings else 0,
+        "timings": [_row(timing, macs, peak) for timing in models],
+        "ratios": [
+            {"ours": str(ours.case), "other": str(other.case), "ratio": ratio(ours, other)}
+            for ours in models
+            if ours.case.package == OURS
+            for other in _fastest_of_each(measured, ours.case.backend)
+        ],
+        "limits": {"gflops": peak / 1e9, "copy_gbytes": 2 * COPY_BYTES / min(copies) / 1e9} if peak and copies else {},
+        "skipped": [{"package": str(case), "why": why} for case, why in failures.items()],
+    }
+
+
+def _row(timing, macs, peak):
+    case = timing.case
+    flops = 2 * macs * case.batch * PASSES[case.task]
+    return {
+        "name": str(case),
+        **asdict(case),
+        "milliseconds": 1e3 * timing.median,
+        "spread": timing.spread,
+        "images_per_second": case.batch / timing.median,
+        "share_of_peak": peak and flops / timing.median / peak,
+        "peak_bytes": timing.peak_bytes,
+        "start_seconds": timing.start_seconds,
+        "round_milliseconds": [1e3 * seconds for seconds in timing.seconds],
+    }
+
+
+def _fastest_of_each(measured, backend):
+    """The fastest form of each other package: on `backend` where it is a Keras package, else on its own."""
+    fastest = {}
+    for case, timing in measured.items():
+        if case.package in (OURS, *LIMITS) or (case.backend != backend and PACKAGES[case.package].backend is None):
+            continue
+        if case.package not in fastest or timing.median < fastest[case.package].median:
+            fastest[case.package] = timing
+    return list(fastest.values())

@@ -1,0 +1,224 @@
+"""The packages whose ConvNeXt a benchmark can time, and how each is built."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_convnext.variants import get_variant
+
+CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Package:
+    """How to time one package.
+
+    Attributes:
+        module: str, what is imported; the package is skipped where it is not installed.
+        backend: str, the one that it runs on; None where it is Keras's.
+        forms: tuple of str, ways to run it; of several the fastest counts.
+        build: function of a `Case` that returns one step: a function without arguments that waits for its result.
+    """
+
+    module: str
+    backend: str | None
+    forms: tuple[str, ...]
+    build: Callable
+
+
+# === Keras
+
+
+def _keras_convnext(case):
+    from keras_convnext.models import ConvNeXtClassifier
+    from keras_convnext.training import AdamW
+
+    model = ConvNeXtClassifier.from_preset(
+        case.variant,
+        num_classes=CLASSES,
+        input_shape=(case.size, case.size, 3),
+        include_preprocessing=False,
+        dtype=_policy(case),
+    )
+    return _keras_step(case, model, AdamW(1e-3))
+
+
+def _keras_applications(case):
+    import keras
+
+    names = {f"convnext_{name.lower()}": f"ConvNeXt{name}" for name in ("Tiny", "Small", "Base", "Large", "XLarge")}
+    keras.config.set_dtype_policy(_policy(case))
+    model = getattr(keras.applications, _known(case, names))(
+        include_preprocessing=False,
+        weights=None,
+        input_shape=(case.size, case.size, 3),
+        classifier_activation=None,
+    )
+    return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
+
+
+def _zeromodels(case):
+    import keras
+    from zeromodels.models.convnext import ConvNeXtImageClassify
+
+    variant = get_variant(case.variant)
+    keras.config.set_dtype_policy(_policy(case))
+    model = ConvNeXtImageClassify(
+        depths=variant.depths, projection_dim=variant.dims, use_grn=variant.use_grn, image_size=case.size
+    )
+    return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
+
+
+def _policy(case):
+    return "mixed_bfloat16" if case.dtype == "bfloat16" and case.task == "train" else case.dtype
+
+
+def _keras_step(case, model, optimizer):
+    """What `predict` and `fit` do with each batch."""
+    import keras
+
+    x = keras.ops.convert_to_tensor(_images(case), case.dtype if case.task == "forward" else "float32")
+    if case.task == "forward":
+        return lambda: model.predict_on_batch(x)
+    y = keras.ops.convert_to_tensor(_labels(case))
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    optimizer.build(model.trainable_variables)
+    return lambda: model.train_on_batch(x, y)
+
+
+# === torch
+
+
+def _import_torchvision():
+    """Imports torchvision, which timm imports, without its compiled part where that does not load.
+
+    It does not beside a torch of another build, such as one without CUDA. No ConvNeXt needs it, but torchvision wants
+    two of its operators declared.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError:
+        import torch
+
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+        return importlib.import_module("torchvision")
+
+
+def _timm(case):
+    _import_torchvision()
+    import timm
+
+    return _torch_step(case, timm.create_model(case.variant, num_classes=CLASSES), lambda outputs: outputs)
+
+
+def _torchvision(case):
+    torchvision = _import_torchvision()
+
+    names = {f"convnext_{name}": f"convnext_{name}" for name in ("tiny", "small", "base", "large")}
+    return _torch_step(case, getattr(torchvision.models, _known(case, names))(), lambda outputs: outputs)
+
+
+def _transformers(case):
+    import transformers
+
+    variant = get_variant(case.variant)
+    kind = "ConvNextV2" if variant.use_grn else "ConvNext"
+    config = getattr(transformers, f"{kind}Config")(
+        depths=variant.depths, hidden_sizes=variant.dims, num_labels=CLASSES, image_size=case.size
+    )
+    model = getattr(transformers, f"{kind}ForImageClassification")(config)
+    return _torch_step(case, model, lambda outputs: outputs.logits)
+
+
+def _torch_step(case, model, logits_of):
+    """A step of plain torch, in the forms that timm's own benchmark has."""
+    import torch
+
+    device = "cuda" if case.device == "gpu" else "cpu"
+    layout = torch.channels_last if "channels_last" in case.form else torch.contiguous_format
+    x = torch.from_numpy(_images(case)).permute(0, 3, 1, 2).contiguous(memory_format=layout).to(device)
+    y = torch.from_numpy(_labels(case)).to(device)
+    model = model.to(device, memory_format=layout)
+    if "compiled" in case.form:
+        model = torch.compile(model)
+    if case.task == "forward":
+        model.to(getattr(torch, case.dtype)).eval()
+        x = x.to(getattr(torch, case.dtype))
+
+        def forward():
+            with torch.inference_mode():
+                return logits_of(model(x)).float().cpu()
+
+        return forward
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
+    model.train()
+
+    def train():
+        with torch.autocast(device, torch.bfloat16, enabled=case.dtype == "bfloat16"):
+            loss = torch.nn.functional.cross_entropy(logits_of(model(x)), y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return train
+
+
+# === What the machine can do at most
+
+MATRIX_SIDE = 2048
+COPY_BYTES = 256 * 2**20
+
+
+def _matrix_product(case):
+    import keras
+
+    a, b = (keras.random.normal((MATRIX_SIDE, MATRIX_SIDE), dtype=case.dtype, seed=seed) for seed in (0, 1))
+    return lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, b)[:1, :1])
+
+
+def _copy(case):
+    source, target = np.ones(COPY_BYTES // 8), np.empty(COPY_BYTES // 8)
+    return lambda: np.copyto(target, source)
+
+
+# === All of them
+
+
+def _images(case):
+    return np.random.default_rng(0).normal(size=(case.batch, case.size, case.size, 3)).astype("float32")
+
+
+def _labels(case):
+    return np.random.default_rng(1).integers(CLASSES, size=case.batch)
+
+
+def _known(case, names):
+    """The name that a package has for a variant."""
+    if case.variant not in names:
+        raise ValueError(f"{case.package} has no {case.variant}, only {', '.join(names)}.")
+    return names[case.variant]
+
+
+_TORCH_FORMS = ("contiguous", "channels_last", "compiled", "compiled channels_last")
+
+PACKAGES = {
+    "keras_convnext": Package("keras_convnext", None, ("",), _keras_convnext),
+    "keras.applications": Package("keras", None, ("",), _keras_applications),
+    "zeromodels": Package("zeromodels", None, ("",), _zeromodels),
+    "timm": Package("timm", "torch", _TORCH_FORMS, _timm),
+    "torchvision": Package("torchvision", "torch", _TORCH_FORMS, _torchvision),
+    "transformers": Package("transformers", "torch", _TORCH_FORMS[:1], _transformers),
+    "matrix product": Package("keras", None, ("",), _matrix_product),
+    "copy": Package("numpy", "numpy", ("",), _copy),
+}
+OURS, *PEERS = (name for name in PACKAGES if name not in ("matrix product", "copy"))
+LIMITS = ("matrix product", "copy")
+"""What the machine can do at most."""

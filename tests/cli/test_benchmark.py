@@ -1,0 +1,51 @@
+"""`benchmark`: what it prints, and what is refused before any process is started."""
+
+import json
+import sys
+
+import pytest
+
+from keras_convnext.profiling.packages import PEERS
+
+SMALL = ["--variant", "convnext_mini", "--batch", "2", "--rounds", "2"]
+
+
+def test_prints_ours_and_skips_what_is_not_there(cli, backend, monkeypatch):
+    monkeypatch.setattr(sys.modules["keras_convnext.cli.benchmark"], "find_spec", lambda name: None)
+    result = cli("benchmark", *SMALL, "--against", "timm")
+    assert result.code == 0
+    assert "convnext_mini, forward, batch 2, 8 x 8, float32, cpu; medians of 2 rounds" in result.out
+    assert f"\nkeras_convnext {backend} " in result.out
+    assert "GFLOP/s multiplied" in result.out
+    assert "skipped timm: not installed" in result.out
+    assert "round 2 of 2" in result.err
+
+
+def test_prints_json(cli, backend):
+    report = json.loads(cli("benchmark", *SMALL, "--task", "train", "--against", "", "--json").out)
+    (row,) = report["timings"]
+    assert (row["package"], row["backend"], row["task"], row["batch"]) == ("keras_convnext", backend, "train", 2)
+    assert len(row["round_milliseconds"]) == 2
+
+
+def test_sweeps_and_draws(cli, backend, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules["keras_convnext.cli.benchmark"].SWEEPS, "batch", (1, 4))
+    output = tmp_path / "sweep.png"
+    result = cli("benchmark", *SMALL, "--sweep", "batch", "--output", output)
+    assert [line.split()[:4] for line in result.out.splitlines()[:2]] == [
+        ["keras_convnext", backend, "batch", batch] for batch in ("1", "4")
+    ]
+    assert output.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--against", "timm,tim"], f"--against: expected some of {', '.join(PEERS)}, got tim."),
+        (["--backend", "numpy"], "--backend: expected some of tensorflow, jax, torch, got numpy."),
+        (["--variant", "convnext_tinny"], "nearest names are convnext_tiny"),
+        (["--sweep", "size", "--output", "."], "there is something already"),
+    ],
+)
+def test_refuses(refusal, options, message):
+    assert message in refusal("benchmark", *options)
