@@ -91,8 +91,8 @@ def _class_names(names, train_labels, path):
         gaps = np.flatnonzero(present != np.arange(len(present)))
         first = int(gaps[0]) if len(gaps) else len(present)
         raise ValueError(
-            f"{path}: labels out of range: of {count} classes y_train has {len(present)}, and no image with the label {first}; labels go from "
-            f"0 up without gaps."
+            f"{path}: labels out of range: of {count} classes y_train has {len(present)}, and no image with the label "
+            f"{first}; labels go from 0 up without gaps."
         )
     return tuple(str(name) for name in (range(count) if names is None else names))
 
