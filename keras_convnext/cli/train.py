@@ -119,7 +119,8 @@ def _train(model, data, recipe, run, history=()):
         print(
             f"{run.config['variant']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
             f"{len(data.train)} training images{skipped}, "
-            f"{len(recipe.dataset(data.train))} batches of {recipe.batch_size} an epoch, {keras.backend.backend()} backend; run folder {run.path}"
+            f"{len(recipe.dataset(data.train))} batches of {recipe.batch_size} an epoch, "
+            f"{keras.backend.backend()} backend; run folder {run.path}"
         )
         metrics = fit(model, data, recipe, run, history)
     except KeyboardInterrupt:
