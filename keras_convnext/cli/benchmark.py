@@ -112,7 +112,10 @@ def _sweep(args, ours, output):
         some, failed = time_in_turn(cases, args.rounds, _progress)
         timings += some
         failures |= failed
-    draw_sweep(timings, args.sweep, output)
+        if any(len(timing.seconds) < args.rounds for timing in some):  # Ctrl-C
+            break
+    if timings:
+        draw_sweep(timings, args.sweep, output)
     if args.json:
         rows = [{**asdict(timing.case), "milliseconds": 1e3 * timing.median} for timing in timings]
         print(json.dumps(rows, indent=2))
@@ -122,7 +125,8 @@ def _sweep(args, ours, output):
         print(f"{timing.case!s:28} {args.sweep} {value:4} {1e3 * timing.median:9.1f} ms {timing.spread:6.1%}")
     for case, why in failures.items():
         print(f"skipped {case}: {why}")
-    print(output)
+    if timings:
+        print(output)
 
 
 def _progress(text):

@@ -139,7 +139,8 @@ class _Worker:
         return self._answer("peak_bytes")
 
     def _median_of(self, steps):
-        print(steps, file=self._process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer says so
+            print(steps, file=self._process.stdin, flush=True)
         return statistics.median(self._answer("seconds"))
 
     def _answer(self, key):

@@ -101,11 +101,11 @@ def _import_torchvision():
     try:
         return importlib.import_module("torchvision")
     except RuntimeError:
-        import torch
+        from torch.library import Library
 
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
-        library = torch.library.Library("torchvision", "DEF")
+        library = Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
         return importlib.import_module("torchvision")
@@ -219,6 +219,6 @@ PACKAGES = {
     "matrix product": Package("keras", None, ("",), _matrix_product),
     "copy": Package("numpy", "numpy", ("",), _copy),
 }
-OURS, *PEERS = (name for name in PACKAGES if name not in ("matrix product", "copy"))
+OURS, *PEERS, _, _ = PACKAGES
 LIMITS = ("matrix product", "copy")
-"""What the machine can do at most."""
+"""What the machine can do at most: the last two."""
