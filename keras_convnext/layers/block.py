@@ -3,9 +3,11 @@
 import keras
 
 from keras_convnext.layers.depthwise_conv import DepthwiseConv2D
+from keras_convnext.layers.gelu import gelu
 from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.layer_scale import LayerScale
+from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.stochastic_depth import StochasticDepth
 
@@ -72,7 +74,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         dim = input_shape[-1]
         hidden_shape = (*input_shape[:-1], self.mlp_ratio * dim)
         self.pointwise_conv_1 = PointwiseConv(
-            hidden_shape[-1], activation="gelu", dtype=self.dtype_policy, name="pointwise_conv_1"
+            hidden_shape[-1], activation=gelu, dtype=self.dtype_policy, name="pointwise_conv_1"
         )
         self.pointwise_conv_2 = PointwiseConv(dim, dtype=self.dtype_policy, name="pointwise_conv_2")
         for layer, shape in (
@@ -93,6 +95,12 @@ class ConvNeXtBlock(keras.layers.Layer):
     def _branch(self, x):
         x = self.depthwise_conv(x)
         x = self.norm(x)
+        if on_torch() and self.pointwise_conv_1.quantization_mode is None:
+            from keras_convnext.layers.torch_functions import mlp, slices_pay
+
+            if slices_pay(x):
+                first, second = self.pointwise_conv_1.weights_as_used(), self.pointwise_conv_2.weights_as_used()
+                return mlp(x, first, self.grn, second, self.layer_scale)
         x = self.pointwise_conv_1(x)
         if self.grn is not None:
             x = self.grn(x)

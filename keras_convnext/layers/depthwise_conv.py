@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.lowering import on_jax_cpu, on_tensorflow_cpu, on_torch
+from keras_convnext.layers.lowering import on_jax_cpu, on_tensorflow, on_tensorflow_cpu, on_torch
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -13,7 +13,8 @@ class DepthwiseConv2D(keras.layers.Layer):
 
     On TensorFlow without a GPU the layer turns XLA off for every model that it stands in and that is compiled with
     Keras's default `jit_compile="auto"`: there XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's.
-    On JAX without a GPU it is a sum of shifted products (`depthwise_shifts`). On torch the convolution adds the bias.
+    On JAX without a GPU it is a sum of shifted products (`depthwise_shifts`). On torch and TensorFlow the
+    convolution adds the bias.
 
     Args:
         kernel_size: int, an odd side of the kernel. Defaults to 7.
@@ -58,23 +59,27 @@ class DepthwiseConv2D(keras.layers.Layer):
     def call(self, inputs):
         if on_torch():
             from keras_convnext.layers.torch_functions import depthwise_conv
+        elif on_tensorflow():
+            from keras_convnext.layers.tensorflow_functions import depthwise_conv
+        else:
+            outputs = self._convolved(inputs)
+            return outputs + self.bias if self.use_bias else outputs
+        bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
+        return depthwise_conv(inputs, ops.convert_to_tensor(self.kernel), bias, self.dilation_rate)
 
-            bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
-            return depthwise_conv(inputs, ops.convert_to_tensor(self.kernel), bias, self.dilation_rate)
+    def _convolved(self, inputs):
         if on_jax_cpu():
             from keras_convnext.layers.depthwise_shifts import depthwise_conv
 
-            outputs = depthwise_conv(inputs, ops.squeeze(self.kernel, -1), self.dilation_rate)
-        else:
-            outputs = ops.depthwise_conv(
-                inputs,
-                self.kernel,
-                strides=1,
-                padding="same",
-                data_format="channels_last",
-                dilation_rate=self.dilation_rate,
-            )
-        return outputs + self.bias if self.use_bias else outputs
+            return depthwise_conv(inputs, ops.squeeze(self.kernel, -1), self.dilation_rate)
+        return ops.depthwise_conv(
+            inputs,
+            self.kernel,
+            strides=1,
+            padding="same",
+            data_format="channels_last",
+            dilation_rate=self.dilation_rate,
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape

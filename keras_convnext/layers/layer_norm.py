@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from keras_convnext.layers.lowering import on_torch
+from keras_convnext.layers.lowering import on_tensorflow_cpu, on_torch
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class LayerNorm(keras.layers.LayerNormalization):
-    """`keras.layers.LayerNormalization` of the last axis; on torch in one pass, by torch's own function.
+    """`keras.layers.LayerNormalization` of the last axis, in one pass on torch and for inference on TensorFlow's CPU.
 
     Args:
         epsilon: float. Defaults to 1e-6.
@@ -26,10 +26,12 @@ class LayerNorm(keras.layers.LayerNormalization):
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(epsilon=epsilon, **kwargs)
 
-    def call(self, inputs):
-        if not on_torch():
-            return super().call(inputs)
-        from keras_convnext.layers.torch_functions import layer_norm
-
+    def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
+        if on_torch():
+            from keras_convnext.layers.torch_functions import layer_norm
+        elif on_tensorflow_cpu() and not training and self.compute_dtype == "float32":
+            from keras_convnext.layers.tensorflow_functions import layer_norm
+        else:
+            return super().call(inputs)
         return layer_norm(inputs, ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta), self.epsilon)

@@ -8,9 +8,19 @@ def on_torch():
     return keras.backend.backend() == "torch"
 
 
+def on_tensorflow():
+    """Whether the backend is TensorFlow, on any device."""
+    return keras.backend.backend() == "tensorflow"
+
+
+def on_jax():
+    """Whether the backend is JAX, on any device."""
+    return keras.backend.backend() == "jax"
+
+
 def on_tensorflow_cpu():
     """Whether the backend is TensorFlow, without a GPU."""
-    if keras.backend.backend() != "tensorflow":
+    if not on_tensorflow():
         return False
     import tensorflow as tf
 
@@ -19,7 +29,7 @@ def on_tensorflow_cpu():
 
 def on_jax_cpu():
     """Whether the backend is JAX, without an accelerator."""
-    if keras.backend.backend() != "jax":
+    if not on_jax():
         return False
     import jax
 

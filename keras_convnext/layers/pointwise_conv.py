@@ -4,12 +4,12 @@ import keras
 from keras import ops
 
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.lowering import on_torch
+from keras_convnext.layers.lowering import on_tensorflow, on_torch
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class PointwiseConv(keras.layers.Dense):
-    """`keras.layers.Dense` with the authors' initial weights; on torch the bias is added by the matrix product.
+    """`keras.layers.Dense` with the authors' initial weights; bias and activation go with the product where they can.
 
     Args:
         units: int, channels that come out.
@@ -29,9 +29,14 @@ class PointwiseConv(keras.layers.Dense):
         super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
 
     def call(self, inputs):
-        if not on_torch():
+        if on_torch():
+            from keras_convnext.layers.torch_functions import linear
+        elif on_tensorflow():
+            from keras_convnext.layers.tensorflow_functions import linear
+        else:
             return super().call(inputs)
-        from keras_convnext.layers.torch_functions import linear
+        return linear(inputs, *self.weights_as_used(), self.activation)
 
-        outputs = linear(inputs, ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias))
-        return outputs if self.activation is None else self.activation(outputs)
+    def weights_as_used(self):
+        """`(kernel, bias)` as tensors, in the type that the layer computes in where its caller's scope says so."""
+        return ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias)

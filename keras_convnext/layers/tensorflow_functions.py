@@ -1,0 +1,54 @@
+"""The parts of a block as TensorFlow's graph optimizer fuses them into oneDNN's kernels.
+
+It fuses a matrix product with the bias and the GELU that follow, but only where all have two axes and the bias is a
+`bias_add`; and a layer norm where it is written as a batch norm of training. Keras's own forms take several passes.
+
+This file imports TensorFlow: it is imported where the backend is TensorFlow.
+"""
+
+import tensorflow as tf
+
+
+def depthwise_conv(x, kernel, bias, dilation):
+    """Convolves at stride 1 with "same" padding.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        kernel: `(side, side, channels, 1)`, `side` odd.
+        bias: `(channels,)` or None.
+        dilation: int, the distance of the taps.
+    """
+    y = tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "SAME", dilations=(dilation, dilation))
+    return y if bias is None else tf.nn.bias_add(y, bias)
+
+
+def layer_norm(x, gamma, beta, epsilon):
+    """Normalizes the last axis: each row as if it were a channel of a batch norm.
+
+    The optimizer knows the layer norm by the scale of ones that the batch norm is given, as long as it is no constant:
+    so the number of rows is kept from it.
+    """
+    channels = gamma.shape[0]
+    rows = tf.raw_ops.PlaceholderWithDefault(input=tf.reshape(x, (-1, channels)), shape=(None, channels))
+    count = tf.shape(rows)[0]
+    normalized, _, _ = tf.compat.v1.nn.fused_batch_norm(
+        tf.reshape(rows, tf.stack((1, count, channels, 1))),
+        tf.fill((count,), 1.0),
+        tf.fill((count,), 0.0),
+        epsilon=epsilon,
+        data_format="NCHW",
+    )
+    return tf.reshape(beta + tf.reshape(normalized, (-1, channels)) * gamma, _shape(x, channels))
+
+
+def linear(x, kernel, bias, activation):
+    """`activation(x @ kernel + bias)` over the last axis; `activation` may be None."""
+    inputs, units = kernel.shape
+    y = tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, inputs)), kernel), bias)
+    return tf.reshape(y if activation is None else activation(y), _shape(x, units))
+
+
+def _shape(x, channels):
+    """The shape of x with another last axis: numbers where they are known."""
+    sizes = tf.shape(x)
+    return [sizes[axis] if size is None else size for axis, size in enumerate(x.shape[:-1])] + [channels]
