@@ -7,7 +7,7 @@ from keras_convnext.layers.gelu import gelu
 from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.layer_scale import LayerScale
-from keras_convnext.layers.lowering import on_torch
+from keras_convnext.layers.lowering import on_jax, on_torch
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.stochastic_depth import StochasticDepth
 
@@ -95,12 +95,10 @@ class ConvNeXtBlock(keras.layers.Layer):
     def _branch(self, x):
         x = self.depthwise_conv(x)
         x = self.norm(x)
-        if on_torch() and self.pointwise_conv_1.quantization_mode is None:
-            from keras_convnext.layers.torch_functions import mlp, slices_pay
-
-            if slices_pay(x):
-                first, second = self.pointwise_conv_1.weights_as_used(), self.pointwise_conv_2.weights_as_used()
-                return mlp(x, first, self.grn, second, self.layer_scale)
+        mlp = _mlp_function(x) if self.pointwise_conv_1.quantization_mode is None else None
+        if mlp is not None:
+            first, second = (layer.weights_as_used() for layer in (self.pointwise_conv_1, self.pointwise_conv_2))
+            return mlp(x, first, self.grn, second, self.layer_scale)
         x = self.pointwise_conv_1(x)
         if self.grn is not None:
             x = self.grn(x)
@@ -136,3 +134,16 @@ class ConvNeXtBlock(keras.layers.Layer):
             "dilation_rate": self.dilation_rate,
             "remat": self.remat,
         }
+
+
+def _mlp_function(x):
+    """The backend's own function for all that follows the norm; None where layer by layer is as good."""
+    if on_torch():
+        from keras_convnext.layers.torch_functions import mlp, slices_pay
+
+        return mlp if slices_pay(x) else None
+    if on_jax():
+        from keras_convnext.layers.jax_functions import mlp
+
+        return mlp
+    return None

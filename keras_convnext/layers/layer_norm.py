@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_convnext.layers.lowering import on_tensorflow_cpu, on_torch
+from keras_convnext.layers.lowering import on_jax, on_tensorflow_cpu, on_torch
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -28,7 +28,9 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        if on_torch():
+        if on_jax():
+            from keras_convnext.layers.jax_functions import layer_norm
+        elif on_torch():
             from keras_convnext.layers.torch_functions import layer_norm
         elif on_tensorflow_cpu() and not training and self.compute_dtype == "float32":
             from keras_convnext.layers.tensorflow_functions import layer_norm

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.lowering import on_tensorflow, on_torch
+from keras_convnext.layers.lowering import on_jax, on_tensorflow, on_torch
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -33,8 +33,8 @@ class PointwiseConv(keras.layers.Dense):
             from keras_convnext.layers.torch_functions import linear
         elif on_tensorflow():
             from keras_convnext.layers.tensorflow_functions import linear
-        else:
-            return super().call(inputs)
+        elif on_jax():
+            from keras_convnext.layers.jax_functions import linear
         return linear(inputs, *self.weights_as_used(), self.activation)
 
     def weights_as_used(self):

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 SLICE_BYTES, SLICE_PIXELS = 4 * 2**20, 1536
-"""Of hidden activations at a time, the larger of both: they stay in the cache, and the matrix product is at its best."""
+"""Of hidden activations at a time, the larger of both: they stay in the cache, and the matrix product is fast."""
 
 
 def depthwise_conv(x, kernel, bias, dilation):
