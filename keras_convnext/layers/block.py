@@ -9,6 +9,7 @@ from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.layer_scale import LayerScale
 from keras_convnext.layers.lowering import on_jax, on_torch
 from keras_convnext.layers.pointwise_conv import PointwiseConv
+from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
 
 
@@ -89,35 +90,20 @@ class ConvNeXtBlock(keras.layers.Layer):
                 layer.build(shape)
 
     def call(self, inputs, training=None):
-        branch = self._recomputed_branch(inputs) if self.remat and training else self._branch(inputs)
+        branch = recomputed(self._branch, [self], inputs) if self.remat and training else self._branch(inputs)
         return inputs + self.drop_path(branch, training=training)
 
     def _branch(self, x):
         x = self.depthwise_conv(x)
-        x = self.norm(x)
         mlp = _mlp_function(x) if self.pointwise_conv_1.quantization_mode is None else None
         if mlp is not None:
-            first, second = (layer.weights_as_used() for layer in (self.pointwise_conv_1, self.pointwise_conv_2))
-            return mlp(x, first, self.grn, second, self.layer_scale)
+            return mlp(x, self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale)
+        x = self.norm(x)
         x = self.pointwise_conv_1(x)
         if self.grn is not None:
             x = self.grn(x)
         x = self.pointwise_conv_2(x)
         return x if self.layer_scale is None else self.layer_scale(x)
-
-    def _recomputed_branch(self, x):
-        """The branch under `keras.remat`, as a pure function of its input and weights.
-
-        TensorFlow's recomputation does not see variables that a function closes over. Random masks stay outside: they
-        would be drawn again in the recomputation.
-        """
-        weights = self.weights
-
-        def branch(x, *values):
-            with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
-                return self._branch(x)
-
-        return keras.remat(branch)(x, *[weight.value for weight in weights])
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -137,7 +123,7 @@ class ConvNeXtBlock(keras.layers.Layer):
 
 
 def _mlp_function(x):
-    """The backend's own function for all that follows the norm; None where layer by layer is as good."""
+    """The backend's own function for all that follows the convolution; None where layer by layer is as good."""
     if on_torch():
         from keras_convnext.layers.torch_functions import mlp, slices_pay
 

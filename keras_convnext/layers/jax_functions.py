@@ -11,6 +11,8 @@ from functools import partial
 import jax
 from jax import numpy as jnp
 
+from keras_convnext.layers.recomputed import recomputed
+
 
 @jax.checkpoint
 def gelu(x):
@@ -37,23 +39,24 @@ def linear(x, kernel, bias, activation):
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], -1)
 
 
-def mlp(x, first, grn, second, layer_scale):
-    """`layer_scale(second(grn(gelu(first(x)))))`, of whose hidden activations only those before GELU are kept.
+def mlp(x, norm, first, grn, second, layer_scale):
+    """`layer_scale(second(grn(first(norm(x)))))`, of whose hidden activations only those before GELU are kept.
 
     Args:
         x: `(batch, height, width, channels)`.
-        first: `(kernel, bias)` of a linear layer, with `(channels, hidden)` and `(hidden,)`.
-        grn: function of `(batch, height, width, hidden)`, or None.
-        second: `(kernel, bias)` of a linear layer, with `(hidden, channels)` and `(channels,)`.
-        layer_scale: function of `(..., channels)`, or None.
+        norm: `LayerNorm`.
+        first: `PointwiseConv`, whose activation is GELU.
+        grn: `GlobalResponseNormalization`, or None.
+        second: `PointwiseConv`.
+        layer_scale: `LayerScale`, or None.
     """
 
-    @jax.checkpoint
-    def rest(hidden, kernel, bias):
-        hidden = gelu(hidden)
-        if grn is not None:
-            hidden = grn(hidden.reshape(*x.shape[:-1], -1)).reshape(hidden.shape)
-        return hidden @ kernel + bias
+    def before(x):
+        return linear(norm(x), *first.weights_as_used(), None)
 
-    y = rest(linear(x.reshape(-1, x.shape[-1]), *first, None), *second).reshape(x.shape)
+    def after(hidden):
+        hidden = gelu(hidden)
+        return second(hidden if grn is None else grn(hidden))
+
+    y = recomputed(after, [second] if grn is None else [grn, second], recomputed(before, [norm, first], x))
     return y if layer_scale is None else layer_scale(y)

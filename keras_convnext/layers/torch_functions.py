@@ -51,24 +51,26 @@ def slices_pay(x):
     return x.device.type == "cpu" and not recorded
 
 
-def mlp(x, first, grn, second, layer_scale):
-    """`layer_scale(second(grn(gelu(first(x)))))`, a slice of the pixels after the other.
+def mlp(x, norm, first, grn, second, layer_scale):
+    """`layer_scale(second(grn(first(norm(x)))))`, a slice of the pixels after the other.
 
     The hidden activations, four times as wide as x, never leave the cache. GRN needs whole images.
 
     Args:
         x: `(batch, height, width, channels)`.
-        first: `(kernel, bias)` of a linear layer, with `(channels, hidden)` and `(hidden,)`.
-        grn: function of `(images, height, width, hidden)`, or None.
-        second: `(kernel, bias)` of a linear layer, with `(hidden, channels)` and `(channels,)`.
-        layer_scale: function of `(..., channels)`, or None.
+        norm: `LayerNorm`.
+        first: `PointwiseConv`, whose activation is GELU.
+        grn: `GlobalResponseNormalization`, or None.
+        second: `PointwiseConv`.
+        layer_scale: `LayerScale`, or None.
     """
+    first, second = first.weights_as_used(), second.weights_as_used()
     parts = x.reshape(-1, 1, 1, x.shape[-1]) if grn is None else x
     pixels = parts.shape[1] * parts.shape[2]
     slice_pixels = max(SLICE_PIXELS, SLICE_BYTES // first[1].nbytes)
     outputs = []
     for part in parts.split(max(1, slice_pixels // pixels)):
-        hidden = torch.ops.aten.gelu_(_product(part, *first))
+        hidden = torch.ops.aten.gelu_(_product(norm(part), *first))
         part = _product(hidden if grn is None else grn(hidden), *second)
         outputs.append(part if layer_scale is None else layer_scale(part))
     return torch.cat(outputs).view(x.shape)
