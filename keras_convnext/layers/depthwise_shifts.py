@@ -22,6 +22,7 @@ from jax import numpy as jnp
 BLOCK = 7
 """Side in pixels of the blocks of a map; those of 224-pixel images are multiples of it."""
 
+
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise_conv(x, kernel, dilation):
     """Convolves at stride 1 with "same" padding.

@@ -54,7 +54,8 @@ def slices_pay(x):
 def mlp(x, norm, first, grn, second, layer_scale):
     """`layer_scale(second(grn(first(norm(x)))))`, a slice of the pixels after the other.
 
-    The hidden activations, four times as wide as x, never leave the cache. GRN needs whole images.
+    The hidden activations, four times as wide as x, never leave the cache. GRN needs whole images. `layer.call` is what
+    `layer(...)` calls within a block, whose types and scopes hold; of so many slices the rest of it takes 4 %.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -70,9 +71,9 @@ def mlp(x, norm, first, grn, second, layer_scale):
     slice_pixels = max(SLICE_PIXELS, SLICE_BYTES // first[1].nbytes)
     outputs = []
     for part in parts.split(max(1, slice_pixels // pixels)):
-        hidden = torch.ops.aten.gelu_(_product(norm(part), *first))
-        part = _product(hidden if grn is None else grn(hidden), *second)
-        outputs.append(part if layer_scale is None else layer_scale(part))
+        hidden = torch.ops.aten.gelu_(_product(norm.call(part), *first))
+        part = _product(hidden if grn is None else grn.call(hidden), *second)
+        outputs.append(part if layer_scale is None else layer_scale.call(part))
     return torch.cat(outputs).view(x.shape)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
+from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.variants import get_variant
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -241,6 +242,23 @@ class ConvNeXtBackbone(keras.Model):
             layer
         ) in self.layers:  # each by itself: on TensorFlow, a model that is trainable ignores being told so again
             layer.trainable = not layer.name.startswith(frozen)
+
+    def fuse(self):
+        """A copy for inference: layer scale folded into the linear layer before it, one pass less a block.
+
+        The outputs are equal up to rounding. The copy has no layer scale left to train. V2, which has none, is copied.
+
+        Returns:
+            `ConvNeXtBackbone`.
+
+        Example:
+
+        >>> ConvNeXtBackbone(depths=(1, 1), dims=(8, 16)).fuse().layer_scale_init_value is None
+        True
+        """
+        fused = self.from_config({**self.get_config(), "layer_scale_init_value": None})
+        fold_layer_scale(self, fused)
+        return fused
 
     def call(self, inputs, training=None, mask=None):
         if self._image is self.inputs[0]:

@@ -4,6 +4,7 @@ import keras
 
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.models.backbone import ConvNeXtBackbone
+from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.variants import get_variant
 
 
@@ -113,6 +114,22 @@ class ConvNeXtClassifier(keras.Model):
             name=name or f"{preset}_classifier",
             **head,
         )
+
+    def fuse(self):
+        """A copy for inference, not compiled: see `ConvNeXtBackbone.fuse`.
+
+        Returns:
+            `ConvNeXtClassifier`.
+
+        Example:
+
+        >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
+        3
+        """
+        arguments = {**self.get_config(), "backbone": self.backbone.fuse()}
+        fused = type(self)(**arguments)
+        fold_layer_scale(self, fused)
+        return fused
 
     def compile_from_config(self, config):
         """Compiles a loaded model, with `jit_compile="auto"`.

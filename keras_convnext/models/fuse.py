@@ -1,0 +1,30 @@
+"""The form of a model for inference: what folds into its neighbours' weights, folded."""
+
+import numpy as np
+
+from keras_convnext.layers import ConvNeXtBlock
+
+
+def fold_layer_scale(model, fused):
+    """Copies the weights of a model into one that was made without layer scale.
+
+        gamma * (x W + b) = x (W * gamma) + b * gamma
+
+    The product is taken in float64, and rounded once.
+
+    Args:
+        model: a built Keras model with `ConvNeXtBlock`s in it.
+        fused: one with the same layers by name, whose blocks have no layer scale.
+    """
+    values = {weight.path: np.asarray(weight) for weight in model.weights}
+    for block in _blocks(model):
+        if block.layer_scale is not None:
+            gamma = np.asarray(block.layer_scale.gamma, "float64")
+            for weight in block.pointwise_conv_2.weights:
+                values[weight.path] = values[weight.path] * gamma
+    for weight in fused.weights:
+        weight.assign(values[weight.path].astype(weight.dtype))
+
+
+def _blocks(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, ConvNeXtBlock)]

@@ -1,0 +1,120 @@
+"""The block's fast forms against the same block made of Keras's own layers."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_convnext.layers import ConvNeXtBlock, GlobalResponseNormalization
+
+VERSIONS = {"v1": {"layer_scale_init_value": 1.0}, "v2": {"layer_scale_init_value": None, "use_grn": True}}
+SHAPES = [(2, 14, 14), (1, 9, 7), (3, 5, 13), (1, 2, 3), (5, 1, 1)]
+DIM = 6
+
+
+class PlainBlock(keras.layers.Layer):
+    """The block, layer by layer."""
+
+    def __init__(self, kernel_size, dilation_rate, use_grn):
+        super().__init__()
+        self.parts = [
+            keras.layers.DepthwiseConv2D(kernel_size, padding="same", dilation_rate=dilation_rate),
+            keras.layers.LayerNormalization(epsilon=1e-6),
+            keras.layers.Dense(4 * DIM, activation="gelu"),
+            *([GlobalResponseNormalization()] if use_grn else []),
+            keras.layers.Dense(DIM),
+        ]
+        self.use_grn = use_grn
+
+    def build(self, shape):
+        for part in self.parts:
+            part.build(shape)
+            shape = part.compute_output_shape(shape)
+        if not self.use_grn:
+            self.gamma = self.add_weight(name="gamma", shape=(DIM,))
+
+    def call(self, x):
+        y = x
+        for part in self.parts:
+            y = part(y)
+        return x + (y if self.use_grn else y * self.gamma)
+
+
+@pytest.fixture(params=VERSIONS)
+def pair(request, randomize):
+    """A function: a block, and a plain one of the same weights."""
+
+    def make(kernel_size=7, dilation_rate=1):
+        version = VERSIONS[request.param]
+        block = ConvNeXtBlock(kernel_size=kernel_size, dilation_rate=dilation_rate, **version)
+        plain = PlainBlock(kernel_size, dilation_rate, version.get("use_grn", False))
+        for layer in (block, plain):
+            layer.build((None, None, None, DIM))
+        randomize(block)
+        for weight, twin in twins(block, plain):
+            twin.assign(np.array(weight))
+        return block, plain
+
+    return make
+
+
+def twins(block, plain):
+    """Each weight of the block with that of the plain one."""
+    parts = (block.depthwise_conv, block.norm, block.pointwise_conv_1, block.grn, block.pointwise_conv_2)
+    pairs = []
+    for part, layer in zip([part for part in parts if part is not None], plain.parts, strict=True):
+        named = {weight.name: weight for weight in layer.weights}
+        pairs += [(weight, named[weight.name]) for weight in part.weights]
+    return pairs if block.layer_scale is None else [*pairs, (block.layer_scale.gamma, plain.gamma)]
+
+
+def assert_close(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.fixture
+def small_slices(backend, monkeypatch):
+    """Makes the slices of a pass without gradients so small that there are several."""
+    if backend == "torch":
+        from keras_convnext.layers import torch_functions
+
+        monkeypatch.setattr(torch_functions, "SLICE_PIXELS", 10)
+        monkeypatch.setattr(torch_functions, "SLICE_BYTES", 0)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kernel_size", [3, 5, 7])
+@pytest.mark.parametrize("dilation_rate", [1, 2])
+def test_predictions_are_equal(pair, small_slices, rng, shape, kernel_size, dilation_rate):
+    """With shapes that the graph does not know."""
+    x = rng.normal(size=(*shape, DIM)).astype("float32")
+    found, expected = (
+        keras.Sequential([keras.Input((None, None, DIM)), block]).predict(x, verbose=0, batch_size=shape[0])
+        for block in pair(kernel_size, dilation_rate)
+    )
+    assert_close(found, expected)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gradients_are_equal(pair, gradients, rng, shape, training):
+    x, cotangent = rng.normal(size=(2, *shape, DIM)).astype("float32")
+    block, plain = pair()
+    in_x, in_weights = gradients(block, x, cotangent, training)
+    plain_in_x, plain_in_weights = gradients(plain, x, cotangent, training)
+    assert_close(in_x, plain_in_x)
+    by_weight = {id(weight): gradient for weight, gradient in zip(block.trainable_variables, in_weights, strict=True)}
+    expected = {id(w): gradient for w, gradient in zip(plain.trainable_variables, plain_in_weights, strict=True)}
+    for weight, twin in twins(block, plain):
+        assert_close(by_weight[id(weight)], expected[id(twin)])
+
+
+def test_half_precision_is_near(pair, rng):
+    x = ops.convert_to_tensor(rng.normal(size=(2, 9, 7, DIM)).astype("float32"))
+    block, plain = pair()
+    half = ConvNeXtBlock.from_config({**block.get_config(), "dtype": "mixed_bfloat16"})
+    half.build(x.shape)
+    half.set_weights(block.get_weights())
+    expected = keras.ops.convert_to_numpy(plain(x))
+    found = keras.ops.convert_to_numpy(keras.ops.cast(half(x), "float32"))
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
