@@ -23,7 +23,8 @@ class Timing:
         case: the `Case`.
         seconds: tuple of float, the median step of each round.
         start_seconds: float, from an imported package to a warm model: building, tracing, compiling.
-        peak_bytes: int, memory of the steps beyond what importing took; None where the system does not tell.
+        peak_bytes: int, memory of the steps beyond what importing took; None where the system does not tell, or where
+            the process ended after its last step.
     """
 
     case: Case
@@ -120,6 +121,7 @@ class _Worker:
                     start_new_session=True,  # Ctrl-C is for the process that asks, so that it can still ask
                 )
             )
+            stack.callback(self._close_input)
             stack.callback(self._process.kill)
             self.start_seconds = self._answer("start_seconds")
             self._steps = max(1, round(ROUND_SECONDS / self._median_of(1)))
@@ -134,9 +136,14 @@ class _Worker:
         return self._median_of(self._steps)
 
     def peak_bytes(self):
-        """Ends the process and returns its peak memory beyond what importing took."""
-        self._process.stdin.close()
-        return self._answer("peak_bytes")
+        """Ends the process and returns its peak memory beyond what importing took; None where it ended before."""
+        self._close_input()
+        with contextlib.suppress(_WorkerFailedError):
+            return self._answer("peak_bytes")
+
+    def _close_input(self):
+        with contextlib.suppress(BrokenPipeError):  # it has ended, with words for it still underway
+            self._process.stdin.close()
 
     def _median_of(self, steps):
         with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer says so

@@ -1,5 +1,7 @@
 """Timing in turn, on models that take milliseconds: what is kept, what is compared, what happens when a case fails."""
 
+import os
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -49,6 +51,21 @@ def test_a_case_that_fails_leaves_the_others(case):
     timings, failures = time_in_turn([impossible, case], rounds=1, progress=silent)
     assert [timing.case for timing in timings] == [case]
     assert "keras.applications has no convnext_mini, only convnext_tiny" in failures[impossible]
+
+
+def test_a_process_that_is_killed_leaves_the_others(case):
+    """As the system does where memory runs out."""
+    killed = replace(case, task="train")
+
+    def kill(text):
+        if text.startswith("round 2"):
+            workers = ["pkill", "-KILL", "-P", str(os.getpid()), "-f", "profiling.worker.*train"]
+            subprocess.run(workers, check=True)
+
+    (timing,), failures = time_in_turn([killed, case], rounds=3, progress=kill)
+    assert timing.case == case
+    assert len(timing.seconds) == 3
+    assert set(failures) == {killed}
 
 
 def test_an_interrupt_keeps_the_whole_rounds(case):
