@@ -8,8 +8,7 @@ such a sum too, over the pixels of a block of the map:
 
     gradient[i, j, c] = sum over blocks, and over pixels (u, v) of a block, of x[u + i, v + j, c] * y_gradient[u, v, c]
 
-Taps that reach past the map on every position are left out, so that small maps cost little. Sums are float32
-at least.
+Taps that reach past the map on every position are left out, so that small maps cost little. Sums are float32 at least.
 
 This file imports jax: it is imported where the backend is JAX.
 """

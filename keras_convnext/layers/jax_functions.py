@@ -36,7 +36,7 @@ def linear(x, kernel, bias, activation):
     With two axes XLA fuses the activation with the bias; with four it keeps what is between.
     """
     y = x.reshape(-1, x.shape[-1]) @ kernel + bias
-    return (y if activation is None else activation(y)).reshape(*x.shape[:-1], -1)
+    return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def mlp(x, norm, first, grn, second, layer_scale):

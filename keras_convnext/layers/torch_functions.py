@@ -78,7 +78,10 @@ def mlp(x, norm, first, grn, second, layer_scale):
 
 
 def _product(x, kernel, bias):
-    """`x @ kernel + bias` by oneDNN: the product that a compiled model has, which adds the bias itself."""
-    if not torch.backends.mkldnn.is_available():
+    """`x @ kernel + bias`; in float32 by oneDNN, which adds the bias itself, as a compiled and frozen model does.
+
+    Torch takes another library for float32, and has no public function for this one.
+    """
+    if x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
         return linear(x, kernel, bias, None)
     return torch.ops.mkldnn._linear_pointwise(x, kernel.t(), bias, "none", [], "")
