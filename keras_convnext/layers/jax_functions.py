@@ -52,7 +52,7 @@ def mlp(x, norm, first, grn, second, layer_scale):
     """
 
     def before(x):
-        return linear(norm(x), *first.weights_as_used(), None)
+        return first(norm(x), activate=False)
 
     def after(hidden):
         hidden = gelu(hidden)

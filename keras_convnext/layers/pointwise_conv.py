@@ -16,7 +16,7 @@ class PointwiseConv(keras.layers.Dense):
         activation: as in `keras.layers.Dense`.
         **kwargs: as `keras.layers.Dense`.
 
-    Shapes: `(..., channels)` in, `(..., units)` out.
+    Shapes: `(..., channels)` in, `(..., units)` out. `activate=False` in the call leaves the activation to the caller.
 
     Example:
 
@@ -28,14 +28,14 @@ class PointwiseConv(keras.layers.Dense):
     def __init__(self, units, activation=None, **kwargs):
         super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
 
-    def call(self, inputs):
+    def call(self, inputs, activate=True):
         if on_torch():
             from keras_convnext.layers.torch_functions import linear
         elif on_tensorflow():
             from keras_convnext.layers.tensorflow_functions import linear
         elif on_jax():
             from keras_convnext.layers.jax_functions import linear
-        return linear(inputs, *self.weights_as_used(), self.activation)
+        return linear(inputs, *self.weights_as_used(), self.activation if activate else None)
 
     def weights_as_used(self):
         """`(kernel, bias)` as tensors, in the type that the layer computes in where its caller's scope says so."""
