@@ -78,12 +78,12 @@ def fit(model, data, recipe, run, history=(), verbose="auto"):
     if run.last_state is not None and not history:
         raise ValueError(f"{run.path}: has trained already; a run never writes over another.")
     started = time.perf_counter()
-    data = with_validation(data, recipe.seed)
-    train = recipe.dataset(data.train)
-    if not history:
-        recipe.compile(model, steps_per_epoch=len(train))
-    record, *others = recipe.callbacks(run, history)
     with StopBetweenBatches() as stop:
+        data = with_validation(data, recipe.seed)
+        train = recipe.dataset(data.train)
+        if not history:
+            recipe.compile(model, steps_per_epoch=len(train))
+        record, *others = recipe.callbacks(run, history)
         model.fit(
             train,
             validation_data=recipe.dataset(data.validation, training=False),
@@ -93,19 +93,20 @@ def fit(model, data, recipe, run, history=(), verbose="auto"):
             callbacks=[EpochOrder(train), record, *others, stop],
             verbose=verbose,
         )
-    best = best_row(record.history)
-    metrics = {
-        "test_accuracy": None,
-        "test_loss": None,
-        "val_accuracy": best["val_accuracy"],
-        "val_loss": best["val_loss"],
-        "best_epoch": best["epoch"],
-        "epochs": len(record.history),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    if data.test is not None:
-        scores = run.load_model().evaluate(recipe.dataset(data.test, training=False), verbose=0, return_dict=True)
-        metrics |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
+        best = best_row(record.history)
+        metrics = {
+            "test_accuracy": None,
+            "test_loss": None,
+            "val_accuracy": best["val_accuracy"],
+            "val_loss": best["val_loss"],
+            "best_epoch": best["epoch"],
+            "epochs": len(record.history),
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        if data.test is not None:
+            test = recipe.dataset(data.test, training=False)
+            scores = run.load_model().evaluate(test, callbacks=[stop], verbose=0, return_dict=True)
+            metrics |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
     run.write_json("metrics.json", metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
     return metrics

@@ -10,9 +10,10 @@ import keras
 class StopBetweenBatches(keras.callbacks.Callback):
     """Raises the `KeyboardInterrupt` of a Ctrl-C after the batch in which it came; a second Ctrl-C counts at once.
 
-    Python raises it wherever the program stands: amid the writing of a file, or within another package's callback that
-    swallows it, so that the training goes on. As a context manager around `fit` this callback keeps the signal until
-    then. It leaves alone a handler that is not Python's own, and does nothing outside the main thread.
+    Python raises it wherever the program stands: amid the writing of a file, or within a callback that swallows it (of
+    another package, or of an import), so that the training goes on. As a context manager around `compile` and `fit`
+    this callback keeps the signal until then. It leaves alone a handler that is not Python's own, and does nothing
+    outside the main thread.
 
     Example:
 
@@ -46,6 +47,9 @@ class StopBetweenBatches(keras.callbacks.Callback):
         if self._interrupted:
             self._interrupted = False
             raise KeyboardInterrupt
+
+    def on_train_begin(self, logs=None):
+        self._raise_what_was_kept()
 
     def on_train_batch_end(self, batch, logs=None):
         self._raise_what_was_kept()

@@ -37,13 +37,15 @@ def pythons_own_handler():
 
 @pytest.fixture
 def fit():
-    """A function: fits three batches, during one of which `action` is called; `fit.callback` counts them."""
+    """A function: fits three batches; `action` is called in one of them, or before them all where `batch` is None."""
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")
 
     def call(action, batch=1):
         call.callback = At(batch, action)
         with StopBetweenBatches() as stop:
+            if batch is None:
+                action()
             model.fit(IMAGES, IMAGES[:, :1], batch_size=2, callbacks=[call.callback, stop], verbose=0)
 
     return call
@@ -58,6 +60,12 @@ def test_ends_the_training_after_the_batch(fit):
         fit(ctrl_c)
     assert fit.callback.completed == 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_before_the_training_ends_it_before_the_first_batch(fit):
+    with pytest.raises(KeyboardInterrupt):
+        fit(ctrl_c, batch=None)
+    assert fit.callback.completed == 0
 
 
 def test_a_second_one_ends_it_at_once(fit):
