@@ -90,13 +90,30 @@ class ConvNeXtBlock(keras.layers.Layer):
                 layer.build(shape)
 
     def call(self, inputs, training=None):
+        if self._has_inference_form(inputs, training):
+            from keras_convnext.layers import torch_inference
+
+            return torch_inference.block(self, inputs)
         branch = recomputed(self._branch, [self], inputs) if self.remat and training else self._branch(inputs)
         return inputs + self.drop_path(branch, training=training)
 
+    def _has_inference_form(self, inputs, training):
+        """Whether the backend has a function for the whole block, and it serves this call."""
+        if not on_torch() or self._is_quantized or (training and self.drop_path_rate):
+            return False
+        from keras_convnext.layers import torch_inference
+
+        return torch_inference.serves(inputs)
+
+    @property
+    def _is_quantized(self):
+        return self.pointwise_conv_1.quantization_mode is not None
+
     def _branch(self, x):
         x = self.depthwise_conv(x)
-        mlp = _mlp_function(x) if self.pointwise_conv_1.quantization_mode is None else None
-        if mlp is not None:
+        if on_jax() and not self._is_quantized:
+            from keras_convnext.layers.jax_functions import mlp
+
             return mlp(x, self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale)
         x = self.norm(x)
         x = self.pointwise_conv_1(x)
@@ -120,16 +137,3 @@ class ConvNeXtBlock(keras.layers.Layer):
             "dilation_rate": self.dilation_rate,
             "remat": self.remat,
         }
-
-
-def _mlp_function(x):
-    """The backend's own function for all that follows the convolution; None where layer by layer is as good."""
-    if on_torch():
-        from keras_convnext.layers.torch_functions import mlp, slices_pay
-
-        return mlp if slices_pay(x) else None
-    if on_jax():
-        from keras_convnext.layers.jax_functions import mlp
-
-        return mlp
-    return None

@@ -4,6 +4,7 @@ import keras
 
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.layers.patch_conv import PatchConv
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -32,12 +33,17 @@ class Downsample(keras.layers.Layer):
         self.dilation_rate = dilation_rate
         self.norm_eps = norm_eps
         self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
-        self.conv = keras.layers.Conv2D(
-            dim,
+        self.conv = self._make_conv()
+
+    def _make_conv(self):
+        if self.strides == 2 and self.dilation_rate == 1:
+            return PatchConv(self.dim, patch_size=2, dtype=self.dtype_policy, name="conv")
+        return keras.layers.Conv2D(
+            self.dim,
             kernel_size=2,
-            strides=strides,
-            padding="valid" if strides > 1 else "same",
-            dilation_rate=dilation_rate,
+            strides=self.strides,
+            padding="valid" if self.strides > 1 else "same",
+            dilation_rate=self.dilation_rate,
             data_format="channels_last",
             kernel_initializer=weight_initializer(),
             dtype=self.dtype_policy,

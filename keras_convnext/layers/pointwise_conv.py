@@ -29,14 +29,19 @@ class PointwiseConv(keras.layers.Dense):
         super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
 
     def call(self, inputs, activate=True):
-        if on_torch():
-            from keras_convnext.layers.torch_functions import linear
-        elif on_tensorflow():
-            from keras_convnext.layers.tensorflow_functions import linear
-        elif on_jax():
-            from keras_convnext.layers.jax_functions import linear
         return linear(inputs, *self.weights_as_used(), self.activation if activate else None)
 
     def weights_as_used(self):
         """`(kernel, bias)` as tensors, in the type that the layer computes in where its caller's scope says so."""
         return ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias)
+
+
+def linear(x, kernel, bias, activation):
+    """`activation(x @ kernel + bias)` over the last axis, as it suits the backend; `activation` may be None."""
+    if on_torch():
+        from keras_convnext.layers.torch_functions import linear
+    elif on_tensorflow():
+        from keras_convnext.layers.tensorflow_functions import linear
+    elif on_jax():
+        from keras_convnext.layers.jax_functions import linear
+    return linear(x, kernel, bias, activation)

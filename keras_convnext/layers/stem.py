@@ -4,6 +4,7 @@ import keras
 
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.layers.patch_conv import PatchConv
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered")
 
@@ -52,18 +53,15 @@ class Stem(keras.layers.Layer):
 
     def _make_convs(self):
         if self.kind == "patchify":
-            return [self._conv("conv", self.dim, kernel_size=self.patch_size, strides=self.patch_size)]
+            return [PatchConv(self.dim, self.patch_size, dtype=self.dtype_policy, name="conv")]
         first_dim = self.dim if self.kind == "overlap" else _multiple_of_8(self.dim // 2)
-        return [
-            self._conv("conv_1", first_dim, kernel_size=3, strides=2),
-            self._conv("conv_2", self.dim, kernel_size=3, strides=2),
-        ]
+        return [self._overlapping("conv_1", first_dim), self._overlapping("conv_2", self.dim)]
 
-    def _conv(self, name, filters, kernel_size, strides):
+    def _overlapping(self, name, filters):
         return keras.layers.Conv2D(
             filters,
-            kernel_size=kernel_size,
-            strides=strides,
+            kernel_size=3,
+            strides=2,
             padding="valid",
             data_format="channels_last",
             kernel_initializer=weight_initializer(),

@@ -8,9 +8,6 @@ This file imports torch: it is imported where the backend is torch.
 import torch
 from torch.nn import functional
 
-SLICE_BYTES, SLICE_PIXELS = 4 * 2**20, 1536
-"""Of hidden activations at a time, the larger of both: they stay in the cache, and the matrix product is fast."""
-
 
 def depthwise_conv(x, kernel, bias, dilation):
     """Convolves at stride 1 with "same" padding, on channels-last memory without a copy.
@@ -43,45 +40,3 @@ def linear(x, kernel, bias, activation):
     """`activation(x @ kernel + bias)` over the last axis; `activation` may be None."""
     y = functional.linear(x, kernel.t(), bias)
     return y if activation is None else activation(y)
-
-
-def slices_pay(x):
-    """Whether `mlp` is for x: on CPU, run once and not recorded for gradients, a trace or a compiler."""
-    recorded = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
-    return x.device.type == "cpu" and not recorded
-
-
-def mlp(x, norm, first, grn, second, layer_scale):
-    """`layer_scale(second(grn(first(norm(x)))))`, a slice of the pixels after the other.
-
-    The hidden activations, four times as wide as x, never leave the cache. GRN needs whole images. `layer.call` is what
-    `layer(...)` calls within a block, whose types and scopes hold; of so many slices the rest of it takes 4 %.
-
-    Args:
-        x: `(batch, height, width, channels)`.
-        norm: `LayerNorm`.
-        first: `PointwiseConv`, whose activation is GELU.
-        grn: `GlobalResponseNormalization`, or None.
-        second: `PointwiseConv`.
-        layer_scale: `LayerScale`, or None.
-    """
-    first, second = first.weights_as_used(), second.weights_as_used()
-    parts = x.reshape(-1, 1, 1, x.shape[-1]) if grn is None else x
-    pixels = parts.shape[1] * parts.shape[2]
-    slice_pixels = max(SLICE_PIXELS, SLICE_BYTES // first[1].nbytes)
-    outputs = []
-    for part in parts.split(max(1, slice_pixels // pixels)):
-        hidden = torch.ops.aten.gelu_(_product(norm.call(part), *first))
-        part = _product(hidden if grn is None else grn.call(hidden), *second)
-        outputs.append(part if layer_scale is None else layer_scale.call(part))
-    return torch.cat(outputs).view(x.shape)
-
-
-def _product(x, kernel, bias):
-    """`x @ kernel + bias`; in float32 by oneDNN, which adds the bias itself, as a compiled and frozen model does.
-
-    Torch takes another library for float32, and has no public function for this one.
-    """
-    if x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
-        return linear(x, kernel, bias, None)
-    return torch.ops.mkldnn._linear_pointwise(x, kernel.t(), bias, "none", [], "")

@@ -76,10 +76,10 @@ def assert_close(found, expected):
 def small_slices(backend, monkeypatch):
     """Makes the slices of a pass without gradients so small that there are several."""
     if backend == "torch":
-        from keras_convnext.layers import torch_functions
+        from keras_convnext.layers import torch_inference
 
-        monkeypatch.setattr(torch_functions, "SLICE_PIXELS", 10)
-        monkeypatch.setattr(torch_functions, "SLICE_BYTES", 0)
+        monkeypatch.setattr(torch_inference, "THREAD_PIXELS", 10)
+        monkeypatch.setattr(torch_inference, "THREAD_BYTES", 0)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -1,0 +1,133 @@
+"""A block on torch's CPU without gradients: a few images after the other, and of large ones a slice of their pixels.
+
+The hidden activations, four times as wide as the block's, never leave the cache, and what a slice gives goes to its
+place in the output, with the layer scale and the residual, in one pass.
+
+This file imports torch: it is imported where the backend is torch.
+"""
+
+import threading
+from functools import cache
+
+import torch
+from keras import ops
+
+from keras_convnext.layers.torch_functions import depthwise_conv, layer_norm
+
+THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
+"""Of hidden activations at a time and thread, the larger of both: they stay in the cache, and the product is fast."""
+
+ONEDNN_WEIGHT_BYTES = 2**20
+"""Float32 weights up to this size are multiplied by oneDNN, larger ones by torch's own product."""
+
+
+def serves(x):
+    """Whether x is on the CPU and the call is run once: not recorded for gradients, a trace or a compiler."""
+    recorded = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
+    return x.device.type == "cpu" and not recorded
+
+
+def block(layer, x):
+    """The output of a `ConvNeXtBlock` without drop path.
+
+    Args:
+        layer: the block, within its call: its types and scopes hold.
+        x: `(batch, height, width, channels)`.
+    """
+    conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.dilation_rate
+    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
+    first, second = (_weights(conv, "kernel", "bias") for conv in (layer.pointwise_conv_1, layer.pointwise_conv_2))
+    grn = layer.grn and (*_weights(layer.grn, "gamma", "beta"), layer.grn.epsilon)
+    scale = layer.layer_scale and layer.layer_scale.gamma.value
+    at_a_time = torch.get_num_threads() * max(THREAD_PIXELS, THREAD_BYTES // first[1].nbytes)
+
+    def add_mlp(x, y, out):
+        hidden = _product(layer_norm(y, *norm), *first, scratch=True)
+        torch.ops.aten.gelu_(hidden)
+        if grn is not None:
+            _grn_(hidden, *grn)
+        _add_scaled(x, _product(hidden, *second), scale, out)
+
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for x_images, out_images in zip(*_slices(at_a_time, x, out), strict=True):
+        maps = x_images, depthwise_conv(x_images, *conv), out_images
+        if grn is None:  # which needs whole images
+            maps = _slices(at_a_time, *(part.reshape(-1, 1, 1, x.shape[-1]) for part in maps))
+            for parts in zip(*maps, strict=True):
+                add_mlp(*parts)
+        else:
+            add_mlp(*maps)
+    return out
+
+
+def _weights(layer, *names):
+    return [ops.convert_to_tensor(getattr(layer, name)) for name in names]
+
+
+def _slices(pixels, *maps):
+    """Each map in slices of equally many images, about so many pixels at a time."""
+    images = maps[0].shape[0]
+    count = max(1, min(images, round(maps[0].shape[:-1].numel() / pixels)))
+    return [part.split(-(-images // count)) for part in maps]
+
+
+class _Scratch(threading.local):
+    """Memory that a thread keeps from call to call. To write into memory that is new takes longer than the product."""
+
+    LARGEST_BYTES = 2**25
+
+    def __init__(self):
+        self._buffer = torch.empty(0, dtype=torch.uint8)
+
+    def empty(self, shape, dtype):
+        """A tensor on the CPU, which is good until the next call."""
+        nbytes = torch.Size(shape).numel() * dtype.itemsize
+        if nbytes > self.LARGEST_BYTES:
+            return torch.empty(shape, dtype=dtype)
+        if nbytes > self._buffer.nbytes:
+            with torch.inference_mode(False):
+                self._buffer = torch.empty(nbytes, dtype=torch.uint8)
+        return self._buffer[:nbytes].view(dtype).view(shape)
+
+
+_scratch = _Scratch()
+
+
+def _product(x, kernel, bias, scratch=False):
+    """`x @ kernel + bias`, by oneDNN where it is faster than torch's own product, which can write into scratch memory.
+
+    Torch has no public function for oneDNN's; it is what a compiled and frozen model calls.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    small = kernel.nbytes <= ONEDNN_WEIGHT_BYTES or x.dtype == torch.bfloat16
+    if small and x.dtype in _onednn_types():
+        y = torch.ops.mkldnn._linear_pointwise(rows, kernel.t(), bias, "none", [], "")
+    else:
+        out = _scratch.empty((rows.shape[0], kernel.shape[1]), x.dtype) if scratch else None
+        y = torch.addmm(bias, rows, kernel, out=out)
+    return y.view(*x.shape[:-1], kernel.shape[1])
+
+
+@cache
+def _onednn_types():
+    """The types that oneDNN multiplies here; none where this torch has not got its product."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return ()
+    return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
+
+
+def _grn_(x, gamma, beta, epsilon):
+    """Global Response Normalization in place, its norms in float32."""
+    norm = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True, dtype=torch.float32)
+    factor = 1 + norm / (norm.mean(-1, keepdim=True) + epsilon) * gamma
+    x.mul_(factor.to(x.dtype)).add_(beta.to(x.dtype))
+
+
+def _add_scaled(x, y, scale, out):
+    """`out = x + scale * y`; `scale` may be None. In float16, of which 1e-6 has few bits, the product is float32's."""
+    if scale is None:
+        torch.add(x, y, out=out)
+    elif x.dtype == torch.float16:
+        torch.add(x, (y * scale).to(x.dtype), out=out)
+    else:
+        torch.addcmul(x, y, scale.to(x.dtype), out=out)
