@@ -94,7 +94,7 @@ class ConvNeXtBlock(keras.layers.Layer):
             from keras_convnext.layers import torch_inference
 
             return torch_inference.block(self, inputs)
-        branch = recomputed(self._branch, [self], inputs) if self.remat and training else self._branch(inputs)
+        branch = recomputed(self._branch, self.weights, inputs) if self.remat and training else self._branch(inputs)
         return inputs + self.drop_path(branch, training=training)
 
     def _has_inference_form(self, inputs, training):

@@ -53,7 +53,8 @@ depthwise_conv.defvjp(_forward, _backward)
 def _convolve(x, kernel, dilation):
     height, width = x.shape[1:3]
     sum_type = jnp.promote_types(x.dtype, "float32")
-    padded = _padded(x, kernel.shape[0], dilation).astype(sum_type)
+    margin = kernel.shape[0] // 2 * dilation
+    padded = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0))).astype(sum_type)
     kernel = kernel.astype(sum_type)
     total = sum(
         padded[:, i * dilation : i * dilation + height, j * dilation : j * dilation + width] * kernel[i, j]
@@ -74,32 +75,36 @@ def _computed_once(compute, weight):
 def _kernel_gradient(x, gradient, side, dilation):
     sum_type = jnp.promote_types(x.dtype, "float32")
     block_height, block_width = min(BLOCK, x.shape[1]), min(BLOCK, x.shape[2])
-    reach = (side - 1) * dilation
+    margin, reach = side // 2 * dilation, (side - 1) * dilation
 
-    def add_image(total, image):
-        patches, blocks = image
+    def add_image(total, image):  # image by image, so that the blocks stay in the cache
+        x, gradient = image
+        padded = jnp.pad(x, ((margin, margin), (margin, margin), (0, 0)))
+        patches = _blocks(padded, block_height, block_width, reach).astype(sum_type)
+        blocks = _blocks(gradient, block_height, block_width, 0)
         products = sum(
-            patches[:, u : u + reach + 1 : dilation, :, v : v + reach + 1 : dilation].astype(sum_type)
+            patches[:, u : u + reach + 1 : dilation, :, v : v + reach + 1 : dilation]
             * blocks[:, u : u + 1, :, v : v + 1]
             for u in range(block_height)
             for v in range(block_width)
         )
         return total + products, None
 
-    patches = _blocks(_padded(x, side, dilation), block_height, block_width, reach)
-    blocks = _blocks(gradient, block_height, block_width, 0)
-    start = jnp.zeros((blocks.shape[1], side, blocks.shape[3], side, x.shape[-1]), sum_type)
-    return jax.lax.scan(add_image, start, (patches, blocks))[0].sum((0, 2))
+    down, across = -(-x.shape[1] // block_height), -(-x.shape[2] // block_width)
+    start = jnp.zeros((down, side, across, side, x.shape[-1]), sum_type)
+    return jax.lax.scan(add_image, start, (x, gradient))[0].sum((0, 2))
 
 
 def _blocks(x, height, width, reach):
-    """The maps in blocks of `height` by `width`, each with `reach` rows and columns that it shares with the next ones.
+    """The map in blocks of `height` by `width`, each with `reach` rows and columns that it shares with the next ones.
+
+    Args:
+        x: `(height, width, channels)`.
 
     Returns:
-        `(batch, blocks down, height + reach, blocks across, width + reach, channels)`; zero beyond the maps.
+        `(blocks down, height + reach, blocks across, width + reach, channels)`; zero beyond the map.
     """
-    x = _in_blocks(x, 1, height, reach)
-    return _in_blocks(x, 3, width, reach)
+    return _in_blocks(_in_blocks(x, 0, height, reach), 2, width, reach)
 
 
 def _in_blocks(x, axis, block, reach):
@@ -110,11 +115,6 @@ def _in_blocks(x, axis, block, reach):
     x = jnp.pad(x, padding).reshape(*x.shape[:axis], count + following, block, *x.shape[axis + 1 :])
     parts = [jax.lax.slice_in_dim(x, start, start + count, axis=axis) for start in range(following + 1)]
     return jax.lax.slice_in_dim(jnp.concatenate(parts, axis + 1), 0, block + reach, axis=axis + 1)
-
-
-def _padded(x, side, dilation):
-    reach = side // 2 * dilation
-    return jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
 
 
 def _taps(height, width, side, dilation):

@@ -10,6 +10,7 @@ from functools import partial
 
 import jax
 from jax import numpy as jnp
+from keras import ops
 
 from keras_convnext.layers.recomputed import recomputed
 
@@ -31,16 +32,17 @@ def layer_norm(x, gamma, beta, epsilon):
 
 
 def linear(x, kernel, bias, activation):
-    """`activation(x @ kernel + bias)` over the last axis; `activation` may be None.
+    """`activation(x @ kernel + bias)` over the last axis; `bias` and `activation` may be None.
 
     With two axes XLA fuses the activation with the bias; with four it keeps what is between.
     """
-    y = x.reshape(-1, x.shape[-1]) @ kernel + bias
+    y = x.reshape(-1, x.shape[-1]) @ kernel
+    y = y if bias is None else y + bias
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def mlp(x, norm, first, grn, second, layer_scale):
-    """`layer_scale(second(grn(first(norm(x)))))`, of whose hidden activations only those before GELU are kept.
+    """`layer_scale(second(grn(first(norm(x)))))`, of whose hidden activations only the product is kept.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -52,11 +54,13 @@ def mlp(x, norm, first, grn, second, layer_scale):
     """
 
     def before(x):
-        return first(norm(x), activate=False)
+        return first(norm(x), product_only=True)
 
     def after(hidden):
-        hidden = gelu(hidden)
+        hidden = gelu(hidden + ops.convert_to_tensor(first.bias))
         return second(hidden if grn is None else grn(hidden))
 
-    y = recomputed(after, [second] if grn is None else [grn, second], recomputed(before, [norm, first], x))
+    grn_weights = [] if grn is None else grn.weights
+    hidden = recomputed(before, [*norm.weights, first.kernel], x)
+    y = recomputed(after, [first.bias, *grn_weights, *second.weights], hidden)
     return y if layer_scale is None else layer_scale(y)

@@ -16,7 +16,8 @@ class PointwiseConv(keras.layers.Dense):
         activation: as in `keras.layers.Dense`.
         **kwargs: as `keras.layers.Dense`.
 
-    Shapes: `(..., channels)` in, `(..., units)` out. `activate=False` in the call leaves the activation to the caller.
+    Shapes: `(..., channels)` in, `(..., units)` out. `product_only=True` in the call leaves bias and activation to the
+    caller, on JAX alone.
 
     Example:
 
@@ -28,12 +29,11 @@ class PointwiseConv(keras.layers.Dense):
     def __init__(self, units, activation=None, **kwargs):
         super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
 
-    def call(self, inputs, activate=True):
-        return linear(inputs, *self.weights_as_used(), self.activation if activate else None)
-
-    def weights_as_used(self):
-        """`(kernel, bias)` as tensors, in the type that the layer computes in where its caller's scope says so."""
-        return ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias)
+    def call(self, inputs, product_only=False):
+        kernel = ops.convert_to_tensor(self.kernel)
+        if product_only:
+            return linear(inputs, kernel, None, None)
+        return linear(inputs, kernel, ops.convert_to_tensor(self.bias), self.activation)
 
 
 def linear(x, kernel, bias, activation):

@@ -5,18 +5,17 @@ import keras
 from keras_convnext.layers.lowering import on_jax_cpu
 
 
-def recomputed(function, layers, x):
+def recomputed(function, weights, x):
     """`function(x)`, of which only x and the weights are kept for the gradient. The gradient is the same.
 
     TensorFlow's recomputation does not see variables that a function closes over. Random masks must stay outside: they
     would be drawn again.
 
     Args:
-        function: function of x that calls the layers.
-        layers: list of all the layers that it calls.
+        function: function of x that uses the weights.
+        weights: list of `keras.Variable`, all that it uses.
         x: tensor.
     """
-    weights = [weight for layer in layers for weight in layer.weights]
 
     def pure(x, *values):
         with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale
@@ -49,7 +50,7 @@ class ConvNeXtClassifier(keras.Model):
         if num_classes < 0:
             raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
         dtype = backbone.dtype_policy
-        pool = keras.layers.GlobalAveragePooling2D("channels_last", dtype=dtype.variable_dtype, name="head_pool")
+        pool = GlobalPool(dtype=dtype.variable_dtype, name="head_pool")
         norm = keras.layers.LayerNormalization(epsilon=backbone.norm_eps, dtype=dtype, name="head_norm")
 
         # === The graph
