@@ -56,16 +56,30 @@ class DepthwiseConv2D(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
 
-    def call(self, inputs):
-        if on_torch():
-            from keras_convnext.layers.torch_functions import depthwise_conv
-        elif on_tensorflow():
-            from keras_convnext.layers.tensorflow_functions import depthwise_conv
-        else:
+    def call(self, inputs, training=None):
+        function = self._function(inputs, training)
+        if function is None:
             outputs = self._convolved(inputs)
             return outputs + self.bias if self.use_bias else outputs
         bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
-        return depthwise_conv(inputs, ops.convert_to_tensor(self.kernel), bias, self.dilation_rate)
+        return function(inputs, ops.convert_to_tensor(self.kernel), bias, self.dilation_rate)
+
+    def _function(self, inputs, training):
+        """The backend's own, which adds the bias too; None where there is none."""
+        if on_torch():
+            from keras_convnext.layers import torch_functions
+
+            return torch_functions.depthwise_conv
+        if on_tensorflow_cpu() and training and self.dilation_rate == 1:
+            from keras_convnext.layers import tensorflow_training
+
+            if tensorflow_training.serves(inputs):
+                return tensorflow_training.depthwise_conv
+        if on_tensorflow():
+            from keras_convnext.layers import tensorflow_functions
+
+            return tensorflow_functions.depthwise_conv
+        return None
 
     def _convolved(self, inputs):
         if on_jax_cpu():

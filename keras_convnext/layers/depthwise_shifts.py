@@ -3,12 +3,9 @@
     y[h, w, c] = sum over taps (i, j) of x[h + i, w + j, c] * kernel[i, j, c]
 
 XLA's CPU convolution takes 10 to 35 times longer than this sum, which it fuses into one loop. Its automatic gradient is
-slow again, so the gradient is given. For the input it is the same sum with the kernel flipped. For the kernel it is
-such a sum too, over the pixels of a block of the map:
-
-    gradient[i, j, c] = sum over blocks, and over pixels (u, v) of a block, of x[u + i, v + j, c] * y_gradient[u, v, c]
-
-Taps that reach past the map on every position are left out, so that small maps cost little. Sums are float32 at least.
+slow again, so the gradient is given: for the input the same sum with the kernel flipped, for the kernel
+`depthwise_kernel_gradient`. Taps that reach past the map on every position are left out, so that small maps cost little.
+Sums are float32 at least.
 
 This file imports jax: it is imported where the backend is JAX.
 """
@@ -18,8 +15,7 @@ from functools import partial
 import jax
 from jax import numpy as jnp
 
-BLOCK = 7
-"""Side in pixels of the blocks of a map; those of 224-pixel images are multiples of it."""
+from keras_convnext.layers.depthwise_kernel_gradient import kernel_gradient
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -43,8 +39,8 @@ def _forward(x, kernel, dilation):
 
 def _backward(dilation, residuals, gradient):
     x, kernel = residuals
-    kernel_gradient = _kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
-    return _convolve(gradient, kernel[::-1, ::-1], dilation), kernel_gradient
+    in_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
+    return _convolve(gradient, kernel[::-1, ::-1], dilation), in_kernel
 
 
 depthwise_conv.defvjp(_forward, _backward)
@@ -70,51 +66,6 @@ def _computed_once(compute, weight):
     """
     shape = jax.eval_shape(compute)
     return jax.lax.cond(weight == weight, compute, lambda: jnp.full(shape.shape, jnp.nan, shape.dtype))
-
-
-def _kernel_gradient(x, gradient, side, dilation):
-    sum_type = jnp.promote_types(x.dtype, "float32")
-    block_height, block_width = min(BLOCK, x.shape[1]), min(BLOCK, x.shape[2])
-    margin, reach = side // 2 * dilation, (side - 1) * dilation
-
-    def add_image(total, image):  # image by image, so that the blocks stay in the cache
-        x, gradient = image
-        padded = jnp.pad(x, ((margin, margin), (margin, margin), (0, 0)))
-        patches = _blocks(padded, block_height, block_width, reach).astype(sum_type)
-        blocks = _blocks(gradient, block_height, block_width, 0)
-        products = sum(
-            patches[:, u : u + reach + 1 : dilation, :, v : v + reach + 1 : dilation]
-            * blocks[:, u : u + 1, :, v : v + 1]
-            for u in range(block_height)
-            for v in range(block_width)
-        )
-        return total + products, None
-
-    down, across = -(-x.shape[1] // block_height), -(-x.shape[2] // block_width)
-    start = jnp.zeros((down, side, across, side, x.shape[-1]), sum_type)
-    return jax.lax.scan(add_image, start, (x, gradient))[0].sum((0, 2))
-
-
-def _blocks(x, height, width, reach):
-    """The map in blocks of `height` by `width`, each with `reach` rows and columns that it shares with the next ones.
-
-    Args:
-        x: `(height, width, channels)`.
-
-    Returns:
-        `(blocks down, height + reach, blocks across, width + reach, channels)`; zero beyond the map.
-    """
-    return _in_blocks(_in_blocks(x, 0, height, reach), 2, width, reach)
-
-
-def _in_blocks(x, axis, block, reach):
-    """The axis as two, `(blocks, block + reach)`: each block, and of those that follow as much as it shares."""
-    count, following = -(-(x.shape[axis] - reach) // block), -(-reach // block)
-    padding = [(0, 0)] * x.ndim
-    padding[axis] = (0, (count + following) * block - x.shape[axis])
-    x = jnp.pad(x, padding).reshape(*x.shape[:axis], count + following, block, *x.shape[axis + 1 :])
-    parts = [jax.lax.slice_in_dim(x, start, start + count, axis=axis) for start in range(following + 1)]
-    return jax.lax.slice_in_dim(jnp.concatenate(parts, axis + 1), 0, block + reach, axis=axis + 1)
 
 
 def _taps(height, width, side, dilation):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_convnext.layers.lowering import on_jax
+from keras_convnext.layers.lowering import on_jax, on_tensorflow_cpu
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -21,3 +21,16 @@ def gelu(x):
     from keras_convnext.layers import jax_functions
 
     return jax_functions.gelu(ops.convert_to_tensor(x))
+
+
+def trained_gelu(x):
+    """`gelu` in the form that is fast in training; TensorFlow fuses the other with the product before it.
+
+    Args:
+        x: tensor whose sizes do not change from batch to batch: what is fast is compiled for them.
+    """
+    if not on_tensorflow_cpu():
+        return gelu(x)
+    from keras_convnext.layers import tensorflow_training
+
+    return tensorflow_training.gelu(x)

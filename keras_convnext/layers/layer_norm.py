@@ -28,12 +28,27 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        if on_jax():
-            from keras_convnext.layers.jax_functions import layer_norm
-        elif on_torch():
-            from keras_convnext.layers.torch_functions import layer_norm
-        elif on_tensorflow_cpu() and not training and self.compute_dtype == "float32":
-            from keras_convnext.layers.tensorflow_functions import layer_norm
-        else:
+        function = self._function(inputs, training)
+        if function is None:
             return super().call(inputs)
-        return layer_norm(inputs, ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta), self.epsilon)
+        return function(inputs, ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta), self.epsilon)
+
+    def _function(self, inputs, training):
+        """The backend's own; None where Keras's is as good."""
+        if on_jax():
+            from keras_convnext.layers import jax_functions
+
+            return jax_functions.layer_norm
+        if on_torch():
+            from keras_convnext.layers import torch_functions
+
+            return torch_functions.layer_norm
+        if on_tensorflow_cpu() and training:
+            from keras_convnext.layers import tensorflow_training
+
+            return tensorflow_training.layer_norm if tensorflow_training.serves(inputs) else None
+        if on_tensorflow_cpu() and self.compute_dtype == "float32":
+            from keras_convnext.layers import tensorflow_functions
+
+            return tensorflow_functions.layer_norm
+        return None

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_convnext.layers.gelu import gelu, trained_gelu
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_jax, on_tensorflow, on_torch
 
@@ -29,11 +30,14 @@ class PointwiseConv(keras.layers.Dense):
     def __init__(self, units, activation=None, **kwargs):
         super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
 
-    def call(self, inputs, product_only=False):
+    def call(self, inputs, training=None, product_only=False):
         kernel = ops.convert_to_tensor(self.kernel)
         if product_only:
             return linear(inputs, kernel, None, None)
-        return linear(inputs, kernel, ops.convert_to_tensor(self.bias), self.activation)
+        activation = self.activation
+        if activation is gelu and training and None not in inputs.shape[1:]:
+            activation = trained_gelu
+        return linear(inputs, kernel, ops.convert_to_tensor(self.bias), activation)
 
 
 def linear(x, kernel, bias, activation):

@@ -4,8 +4,10 @@ import math
 import re
 
 import keras
+import numpy as np
 from keras import ops
 
+_ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 _ON_TORCH = keras.backend.backend() == "torch"
 
 WEIGHT_DECAY_RULES = (
@@ -65,7 +67,7 @@ class AdamW(keras.optimizers.AdamW):
         return matches[0]
 
     def _apply_weight_decay(self, variables):
-        if not _ON_TORCH:  # there it is part of the step
+        if not (_ON_TORCH or _ON_TENSORFLOW):  # there it is part of the step
             super()._apply_weight_decay(variables)
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
@@ -94,17 +96,27 @@ class AdamW(keras.optimizers.AdamW):
     def update_step(self, gradient, variable, learning_rate):
         learning_rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
-        step = ops.cast(self.iterations + 1, "float32")
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
+        betas = [float(np.float32(beta)) if _ON_TENSORFLOW else beta for beta in (self.beta_1, self.beta_2)]
+        corrections = [ops.cast(self._bias_correction(beta), variable.dtype) for beta in betas]
+        if _ON_TENSORFLOW:  # whose kernel rounds the betas
+            from keras_convnext.training.fused_tensorflow import fused_adam_step
+
+            if self._use_weight_decay(variable):
+                variable.assign(variable * (1 - learning_rate * self.weight_decay))
+            moments = momentum.value, velocity.value
+            fused_adam_step(gradient, variable, *moments, corrections, learning_rate, betas, self.epsilon)
+            return
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
-        momentum_scale, velocity_scale = (
-            ops.cast(-ops.expm1(step * (math.log(beta) if beta else -math.inf)), variable.dtype)
-            for beta in (self.beta_1, self.beta_2)
-        )  # 1 - beta ** step, without the cancellation that float32 has there
-        denominator = ops.sqrt(velocity / velocity_scale) + self.epsilon
-        self.assign_sub(variable, learning_rate * (momentum / momentum_scale) / denominator)
+        denominator = ops.sqrt(velocity / corrections[1]) + self.epsilon
+        self.assign_sub(variable, learning_rate * (momentum / corrections[0]) / denominator)
+
+    def _bias_correction(self, beta):
+        """`1 - beta ** step`, without the cancellation that float32 has there."""
+        step = ops.cast(self.iterations + 1, "float32")
+        return -ops.expm1(step * (math.log(beta) if beta else -math.inf))
 
     def get_config(self):
         return {**super().get_config(), "weight_decay_rules": [list(rule) for rule in self.weight_decay_rules]}

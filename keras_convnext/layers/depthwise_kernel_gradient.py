@@ -1,0 +1,72 @@
+"""The gradient of a depthwise convolution in its kernel, as XLA fuses it on CPU: for JAX, and for TensorFlow in training.
+
+It is a sum of shifted products, over the pixels of a block of the map:
+
+    gradient[i, j, c] = sum over blocks, and over pixels (u, v) of a block, of x[u + i, v + j, c] * y_gradient[u, v, c]
+
+Image by image, so that the blocks stay in the cache. Sums are float32 at least.
+"""
+
+from keras import ops
+
+BLOCK = 7
+"""Side in pixels of the blocks of a map; those of 224-pixel images are multiples of it."""
+
+
+def kernel_gradient(x, gradient, side, dilation):
+    """The gradient of a convolution at stride 1 with "same" padding.
+
+    Args:
+        x: `(batch, height, width, channels)`, sizes known but for the batch.
+        gradient: of the output, in the same shape.
+        side: int, odd side of the kernel.
+        dilation: int, the distance of the taps.
+
+    Returns:
+        `(side, side, channels)`.
+    """
+    _, height, width, channels = x.shape
+    block_height, block_width = min(BLOCK, height), min(BLOCK, width)
+    margin, reach = side // 2 * dilation, (side - 1) * dilation
+    sum_type = "float64" if ops.dtype(x) == "float64" else "float32"
+
+    def add_image(number, total):
+        padded = ops.pad(x[number], ((margin, margin), (margin, margin), (0, 0)))
+        patches = ops.cast(_blocks(padded, block_height, block_width, reach), sum_type)
+        blocks = ops.cast(_blocks(gradient[number], block_height, block_width, 0), sum_type)
+        return total + sum(
+            patches[:, u : u + reach + 1 : dilation, :, v : v + reach + 1 : dilation]
+            * blocks[:, u : u + 1, :, v : v + 1]
+            for u in range(block_height)
+            for v in range(block_width)
+        )
+
+    down, across = -(-height // block_height), -(-width // block_width)
+    start = ops.zeros((down, side, across, side, channels), sum_type)
+    return ops.sum(ops.fori_loop(0, ops.shape(x)[0], add_image, start), (0, 2))
+
+
+def _blocks(x, height, width, reach):
+    """The map in blocks of `height` by `width`, each with `reach` rows and columns that it shares with the next ones.
+
+    Args:
+        x: `(height, width, channels)`.
+
+    Returns:
+        `(blocks down, height + reach, blocks across, width + reach, channels)`; zero beyond the map.
+    """
+    return _in_blocks(_in_blocks(x, 0, height, reach), 2, width, reach)
+
+
+def _in_blocks(x, axis, block, reach):
+    """The axis as two, `(blocks, block + reach)`: each block, and of those that follow as much as it shares."""
+    count, following = -(-(x.shape[axis] - reach) // block), -(-reach // block)
+    padding = [(0, 0)] * len(x.shape)
+    padding[axis] = (0, (count + following) * block - x.shape[axis])
+    x = ops.reshape(ops.pad(x, padding), (*x.shape[:axis], count + following, block, *x.shape[axis + 1 :]))
+    parts = [_part(x, axis, start, start + count) for start in range(following + 1)]
+    return _part(ops.concatenate(parts, axis + 1), axis + 1, 0, block + reach)
+
+
+def _part(x, axis, start, stop):
+    return x[(slice(None),) * axis + (slice(start, stop),)]
