@@ -1,4 +1,4 @@
-"""The gradient of a depthwise convolution in its kernel, as XLA fuses it on CPU: for JAX, and for TensorFlow in training.
+"""The gradient of a depthwise convolution in its kernel, as XLA fuses it on CPU, for JAX and TensorFlow.
 
 It is a sum of shifted products, over the pixels of a block of the map:
 

@@ -3,9 +3,9 @@
     y[h, w, c] = sum over taps (i, j) of x[h + i, w + j, c] * kernel[i, j, c]
 
 XLA's CPU convolution takes 10 to 35 times longer than this sum, which it fuses into one loop. Its automatic gradient is
-slow again, so the gradient is given: for the input the same sum with the kernel flipped, for the kernel
-`depthwise_kernel_gradient`. Taps that reach past the map on every position are left out, so that small maps cost little.
-Sums are float32 at least.
+slow again, so the gradient is given: for the input the same sum with the kernel flipped, for the kernel see
+`depthwise_kernel_gradient`. Taps that reach past the map on every position are left out, so that small maps cost
+little. Sums are float32 at least.
 
 This file imports jax: it is imported where the backend is JAX.
 """

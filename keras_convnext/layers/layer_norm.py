@@ -47,7 +47,7 @@ class LayerNorm(keras.layers.LayerNormalization):
             from keras_convnext.layers import tensorflow_training
 
             return tensorflow_training.layer_norm if tensorflow_training.serves(inputs) else None
-        if on_tensorflow_cpu() and self.compute_dtype == "float32":
+        if on_tensorflow_cpu() and self.compute_dtype in ("float32", "bfloat16"):
             from keras_convnext.layers import tensorflow_functions
 
             return tensorflow_functions.layer_norm

@@ -26,11 +26,15 @@ def layer_norm(x, gamma, beta, epsilon):
     """Normalizes the last axis: each row as if it were a channel of a batch norm.
 
     The optimizer knows the layer norm by the scale of ones that the batch norm is given, as long as it is no constant:
-    so the number of rows is kept from it.
+    so the number of rows is kept from it. It knows it in float32 alone, to which bfloat16 is cast.
     """
+    if x.dtype != tf.float32:
+        x_32, gamma_32, beta_32 = (tf.cast(tensor, "float32") for tensor in (x, gamma, beta))
+        return tf.cast(layer_norm(x_32, gamma_32, beta_32, epsilon), x.dtype)
     channels = gamma.shape[0]
-    rows = tf.raw_ops.PlaceholderWithDefault(input=tf.reshape(x, (-1, channels)), shape=(None, channels))
-    count = tf.shape(rows)[0]
+    rows = tf.reshape(x, (-1, channels))
+    rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=(None, channels))
+    count = tf.raw_ops.PlaceholderWithDefault(input=tf.shape(rows)[0], shape=())
     normalized, _, _ = tf.compat.v1.nn.fused_batch_norm(
         tf.reshape(rows, tf.stack((1, count, channels, 1))),
         tf.fill((count,), 1.0),
