@@ -18,7 +18,7 @@ from keras_convnext.profiling import profile
 from keras_convnext.profiling.benchmark import time_in_turn
 from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
 from keras_convnext.profiling.compare import compare
-from keras_convnext.profiling.packages import LIMITS, OURS, PACKAGES, PEERS
+from keras_convnext.profiling.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS
 from keras_convnext.profiling.sweep import draw_sweep
 from keras_convnext.variants import get_variant
 
@@ -33,6 +33,7 @@ def add_arguments(parser):
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="(default: float32)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="(default: cpu)")
     parser.add_argument("--backend", default=keras.backend.backend(), help="ours, with commas (default: Keras's)")
+    parser.add_argument("--also", default="", help="ours in more forms, with commas: remat (train), exported (torch)")
     parser.add_argument("--against", default=",".join(PEERS), help=f"with commas (default: {','.join(PEERS)})")
     parser.add_argument("--rounds", type=positive, default=15, help="turns of each (default: 15)")
     parser.add_argument("--sweep", choices=SWEEPS, help="time ours alone over sizes or batches, and draw it")
@@ -46,9 +47,16 @@ def prepare(args):
     peers = _names(args.against, PEERS, "--against")
     for backend in backends:
         require(backend, extra=backend)
+    forms = ["", *_names(args.also, OUR_FORMS, "--also")]
+    if "remat" in forms and args.task != "train":
+        raise ValueError("--also remat: it is for --task train.")
+    if "exported" in forms and (args.task != "forward" or "torch" not in backends):
+        raise ValueError("--also exported: it is for --task forward and --backend torch.")
     ours = [
-        Case(OURS, backend, "", args.task, args.variant, args.batch, size, args.dtype, args.device)
+        Case(OURS, backend, form, args.task, args.variant, args.batch, size, args.dtype, args.device)
         for backend in backends
+        for form in forms
+        if form != "exported" or backend == "torch"
     ]
     if args.sweep:
         output = Path(args.output or f"benchmark-{args.sweep}.png")

@@ -19,7 +19,7 @@ class Package:
     Attributes:
         module: str, what is imported; the package is skipped where it is not installed.
         backend: str, the one that it runs on; None where it is Keras's.
-        forms: tuple of str, ways to run it; of several the fastest counts.
+        forms: tuple of str, ways to run it; of a peer's the fastest counts.
         build: function of a `Case` that returns one step: a function without arguments that waits for its result.
     """
 
@@ -41,9 +41,25 @@ def _keras_convnext(case):
         num_classes=CLASSES,
         input_shape=(case.size, case.size, 3),
         include_preprocessing=False,
+        remat=case.form == "remat",
         dtype=_policy(case),
     )
-    return _keras_step(case, model, AdamW(1e-3))
+    return _exported_step(case, model) if case.form == "exported" else _keras_step(case, model, AdamW(1e-3))
+
+
+def _exported_step(case, model):
+    """The model as a graph of torch's own, compiled."""
+    import torch
+
+    x = torch.from_numpy(_images(case)).to(_torch_device(case), getattr(torch, case.dtype))
+    with torch.no_grad():
+        exported = torch.compile(torch.export.export(model.eval(), (x,)).module())
+
+    def forward():
+        with torch.no_grad():
+            return exported(x).float().cpu()
+
+    return forward
 
 
 def _keras_applications(case):
@@ -137,11 +153,15 @@ def _transformers(case):
     return _torch_step(case, model, lambda outputs: outputs.logits)
 
 
+def _torch_device(case):
+    return "cuda" if case.device == "gpu" else "cpu"
+
+
 def _torch_step(case, model, logits_of):
     """A step of plain torch, in the forms that timm's own benchmark has."""
     import torch
 
-    device = "cuda" if case.device == "gpu" else "cpu"
+    device = _torch_device(case)
     layout = torch.channels_last if "channels_last" in case.form else torch.contiguous_format
     x = torch.from_numpy(_images(case)).permute(0, 3, 1, 2).contiguous(memory_format=layout).to(device)
     y = torch.from_numpy(_labels(case)).to(device)
@@ -207,10 +227,13 @@ def _known(case, names):
     return names[case.variant]
 
 
+OUR_FORMS = ("remat", "exported")
+"""Ours that are timed when asked for: recomputation, in training; on torch, exported and compiled, a forward pass."""
+
 _TORCH_FORMS = ("contiguous", "channels_last", "compiled", "compiled channels_last")
 
 PACKAGES = {
-    "keras_convnext": Package("keras_convnext", None, ("",), _keras_convnext),
+    "keras_convnext": Package("keras_convnext", None, ("", *OUR_FORMS), _keras_convnext),
     "keras.applications": Package("keras", None, ("",), _keras_applications),
     "zeromodels": Package("zeromodels", None, ("",), _zeromodels),
     "timm": Package("timm", "torch", _TORCH_FORMS, _timm),

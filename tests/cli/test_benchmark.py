@@ -28,6 +28,14 @@ def test_prints_json(cli, backend):
     assert len(row["round_milliseconds"]) == 2
 
 
+def test_times_ours_in_more_forms(cli, backend):
+    task, form = ("forward", "exported") if backend == "torch" else ("train", "remat")
+    options = ["--task", task, "--also", form, "--rounds", "1", "--against", "", "--json"]
+    report = json.loads(cli("benchmark", *SMALL, *options).out)
+    assert [row["form"] for row in report["timings"]] == ["", form]
+    assert report["skipped"] == []
+
+
 def test_sweeps_and_draws(cli, backend, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules["keras_convnext.cli.benchmark"].SWEEPS, "batch", (1, 4))
     output = tmp_path / "sweep.png"
@@ -42,6 +50,9 @@ def test_sweeps_and_draws(cli, backend, tmp_path, monkeypatch):
     ("options", "message"),
     [
         (["--against", "timm,tim"], f"--against: expected some of {', '.join(PEERS)}, got tim."),
+        (["--also", "fast"], "--also: expected some of remat, exported, got fast."),
+        (["--also", "remat"], "--also remat: it is for --task train."),
+        (["--also", "exported", "--task", "train"], "--also exported: it is for --task forward and --backend torch."),
         (["--backend", "numpy"], "--backend: expected some of tensorflow, jax, torch, got numpy."),
         (["--variant", "convnext_tinny"], "nearest names are convnext_tiny"),
         (["--sweep", "size", "--output", "."], "there is something already"),
