@@ -1,6 +1,7 @@
 """The packages whose ConvNeXt a benchmark can time, and how each is built."""
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,6 +143,8 @@ def _torchvision(case):
 
 
 def _transformers(case):
+    if importlib.util.find_spec("torchvision"):  # transformers imports it where it is installed
+        _import_torchvision()
     import transformers
 
     variant = get_variant(case.variant)
