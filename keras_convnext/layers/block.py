@@ -111,7 +111,7 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     def _branch(self, x):
         x = self.depthwise_conv(x)
-        if on_jax() and not self._is_quantized:
+        if on_jax() and not self._is_quantized and not self.remat:
             from keras_convnext.layers.jax_functions import mlp
 
             return mlp(x, self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale)

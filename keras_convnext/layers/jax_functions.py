@@ -10,7 +10,6 @@ from functools import partial
 
 import jax
 from jax import numpy as jnp
-from keras import ops
 
 from keras_convnext.layers.recomputed import recomputed
 
@@ -32,17 +31,19 @@ def layer_norm(x, gamma, beta, epsilon):
 
 
 def linear(x, kernel, bias, activation):
-    """`activation(x @ kernel + bias)` over the last axis; `bias` and `activation` may be None.
+    """`activation(x @ kernel + bias)` over the last axis; `activation` may be None.
 
     With two axes XLA fuses the activation with the bias; with four it keeps what is between.
     """
-    y = x.reshape(-1, x.shape[-1]) @ kernel
-    y = y if bias is None else y + bias
+    y = x.reshape(-1, x.shape[-1]) @ kernel + bias
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def mlp(x, norm, first, grn, second, layer_scale):
-    """`layer_scale(second(grn(first(norm(x)))))`, of whose hidden activations only the product is kept.
+    """`layer_scale(second(grn(first(norm(x)))))`, of which x and what the layer scale multiplies are kept.
+
+    The first product is computed again in the backward pass, in less time than memory for it takes: XLA asks the system
+    for all of it anew in each step.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -53,14 +54,10 @@ def mlp(x, norm, first, grn, second, layer_scale):
         layer_scale: `LayerScale`, or None.
     """
 
-    def before(x):
-        return first(norm(x), product_only=True)
-
-    def after(hidden):
-        hidden = gelu(hidden + ops.convert_to_tensor(first.bias))
+    def unscaled(x):
+        hidden = first(norm(x))
         return second(hidden if grn is None else grn(hidden))
 
-    grn_weights = [] if grn is None else grn.weights
-    hidden = recomputed(before, [*norm.weights, first.kernel], x)
-    y = recomputed(after, [first.bias, *grn_weights, *second.weights], hidden)
+    layers = [layer for layer in (norm, first, grn, second) if layer is not None]
+    y = recomputed(unscaled, [weight for layer in layers for weight in layer.weights], x)
     return y if layer_scale is None else layer_scale(y)

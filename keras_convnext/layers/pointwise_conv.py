@@ -17,8 +17,7 @@ class PointwiseConv(keras.layers.Dense):
         activation: as in `keras.layers.Dense`.
         **kwargs: as `keras.layers.Dense`.
 
-    Shapes: `(..., channels)` in, `(..., units)` out. `product_only=True` in the call leaves bias and activation to the
-    caller, on JAX alone.
+    Shapes: `(..., channels)` in, `(..., units)` out.
 
     Example:
 
@@ -30,14 +29,11 @@ class PointwiseConv(keras.layers.Dense):
     def __init__(self, units, activation=None, **kwargs):
         super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
 
-    def call(self, inputs, training=None, product_only=False):
-        kernel = ops.convert_to_tensor(self.kernel)
-        if product_only:
-            return linear(inputs, kernel, None, None)
+    def call(self, inputs, training=None):
         activation = self.activation
         if activation is gelu and training and None not in inputs.shape[1:]:
             activation = trained_gelu
-        return linear(inputs, kernel, ops.convert_to_tensor(self.bias), activation)
+        return linear(inputs, ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias), activation)
 
 
 def linear(x, kernel, bias, activation):
