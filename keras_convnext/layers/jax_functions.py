@@ -17,17 +17,36 @@ from keras_convnext.layers.recomputed import recomputed
 @jax.checkpoint
 def gelu(x):
     """`x * Phi(x)`. JAX's own takes Phi from `erfc`, for digits that matter next to zero only, in twice the time."""
-    exact = x.astype(jnp.promote_types(x.dtype, "float32"))
+    exact = _exact(x)
     return (0.5 * exact * (1 + jax.lax.erf(exact * 0.5**0.5))).astype(x.dtype)
 
 
-@partial(jax.checkpoint, static_argnums=(3,))
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(x, gamma, beta, epsilon):
     """Normalizes the last axis; sums are float32 at least."""
-    exact = x.astype(jnp.promote_types(x.dtype, "float32"))
+    exact = _exact(x)
     mean = exact.mean(-1, keepdims=True)
     scale = jax.lax.rsqrt(exact.var(-1, keepdims=True) + epsilon) * gamma
     return (exact * scale + (beta - mean * scale)).astype(x.dtype)
+
+
+def _layer_norm_forward(x, gamma, beta, epsilon):
+    return layer_norm(x, gamma, beta, epsilon), (x, gamma, beta)
+
+
+def _layer_norm_backward(epsilon, residuals, gradient):
+    x, gamma, beta = residuals
+    exact, gradient = (_exact(array).reshape(-1, x.shape[-1]) for array in (x, gradient))
+    centered = exact - exact.mean(-1, keepdims=True)
+    scale = jax.lax.rsqrt((centered * centered).mean(-1, keepdims=True) + epsilon)
+    normalized, in_normalized = centered * scale, gradient * gamma
+    along = (in_normalized * normalized).mean(-1, keepdims=True)
+    in_x = scale * (in_normalized - in_normalized.mean(-1, keepdims=True) - normalized * along)
+    in_gamma, in_beta = (gradient * normalized).sum(0), gradient.sum(0)
+    return in_x.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+
+
+layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
 def linear(x, kernel, bias, activation):
@@ -61,3 +80,7 @@ def mlp(x, norm, first, grn, second, layer_scale):
     layers = [layer for layer in (norm, first, grn, second) if layer is not None]
     y = recomputed(unscaled, [weight for layer in layers for weight in layer.weights], x)
     return y if layer_scale is None else layer_scale(y)
+
+
+def _exact(x):
+    return x.astype(jnp.promote_types(x.dtype, "float32"))

@@ -1,7 +1,7 @@
 """A process that times one case: `python -m keras_convnext.profiling.worker CASE`, CASE as JSON.
 
 It prints a line of JSON when the model is built and warm, and then for each number of steps that it reads a line with
-the seconds of each step. At the end of its input it prints its peak memory.
+the seconds of each step, after one that does not count. At the end of its input it prints its peak memory.
 """
 
 import json
@@ -29,6 +29,7 @@ def main():
     print(json.dumps({"start_seconds": time.perf_counter() - started}), file=answers)
     for line in sys.stdin:
         seconds = []
+        step()  # not counted: it finds caches and memory as the other processes left them
         for _ in range(int(line)):
             started = time.perf_counter()
             step()
