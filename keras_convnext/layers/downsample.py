@@ -4,6 +4,7 @@ import keras
 
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.patch_conv import PatchConv
 
 
@@ -55,6 +56,11 @@ class Downsample(keras.layers.Layer):
         self.conv.build(input_shape)
 
     def call(self, inputs):
+        if on_torch() and isinstance(self.conv, PatchConv):
+            from keras_convnext.layers import torch_inference
+
+            if torch_inference.serves(inputs):
+                return torch_inference.downsample(self, inputs)
         return self.conv(self.norm(inputs))
 
     def compute_output_shape(self, input_shape):

@@ -4,6 +4,7 @@ import keras
 
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.patch_conv import PatchConv
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered")
@@ -77,6 +78,11 @@ class Stem(keras.layers.Layer):
             self.norm.build(input_shape)
 
     def call(self, inputs):
+        if on_torch() and self.kind == "patchify" and self.norm is not None:
+            from keras_convnext.layers import torch_inference
+
+            if torch_inference.serves(inputs):
+                return torch_inference.stem(self, inputs)
         x = inputs
         for conv in self.convs:
             if self.kind != "patchify":

@@ -1,7 +1,7 @@
-"""A block on torch's CPU without gradients: a few images after the other, and of large ones a slice of their pixels.
+"""The layers on torch's CPU without gradients: a few images after the other, and of large ones a slice of their pixels.
 
-The hidden activations, four times as wide as the block's, never leave the cache, and what a slice gives goes to its
-place in the output, with the layer scale and the residual, in one pass.
+What stands between two layers, such as the hidden activations, four times as wide as a block's, never leaves the cache.
+What a slice gives goes to its place in the output, with the layer scale and the residual, in one pass.
 
 This file imports torch: it is imported where the backend is torch.
 """
@@ -57,6 +57,44 @@ def block(layer, x):
                 add_mlp(*parts)
         else:
             add_mlp(*maps)
+    return out
+
+
+def stem(layer, x):
+    """The output of a `Stem` of kind "patchify" that has a norm.
+
+    Args:
+        layer: the stem, within its call.
+        x: `(batch, height, width, channels)`.
+    """
+    (conv,) = layer.convs
+    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
+    return _by_patches(conv, x, lambda part: part, lambda part: layer_norm(part, *norm))
+
+
+def downsample(layer, x):
+    """The output of a `Downsample` that halves the map.
+
+    Args:
+        layer: the layer, within its call.
+        x: `(batch, height, width, channels)`.
+    """
+    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
+    return _by_patches(layer.conv, x, lambda part: layer_norm(part, *norm), lambda part: part)
+
+
+def _by_patches(conv, x, before, after):
+    """`after(conv(before(x)))`, a few images after the other."""
+    kernel, bias = _weights(conv, "kernel", "bias")
+    side, kernel = conv.patch_size, kernel.reshape(-1, conv.filters)
+    down, across = x.shape[1] // side, x.shape[2] // side
+    out = x.new_empty((x.shape[0], down, across, conv.filters))
+    for x_images, out_images in zip(*_slices(torch.get_num_threads() * THREAD_PIXELS, x, out), strict=True):
+        part = (
+            before(x_images)[:, : down * side, : across * side].unflatten(1, (down, side)).unflatten(3, (across, side))
+        )
+        patches = part.transpose(2, 3).reshape(-1, kernel.shape[0])
+        out_images.copy_(after(torch.addmm(bias, patches, kernel)).view(out_images.shape))
     return out
 
 

@@ -6,8 +6,15 @@ import keras
 import numpy as np
 import pytest
 
-# Of one backend alone: it imports jax.
-collect_ignore = [] if keras.backend.backend() == "jax" else ["test_depthwise_shifts.py", "test_jax_remat.py"]
+# Of one backend alone: they import it.
+OF_ONE_BACKEND = {
+    "tensorflow": ["test_tensorflow_functions.py", "test_tensorflow_training.py"],
+    "jax": ["test_depthwise_shifts.py", "test_jax_remat.py"],
+    "torch": ["test_torch_inference.py"],
+}
+collect_ignore = [
+    name for backend, names in OF_ONE_BACKEND.items() if backend != keras.backend.backend() for name in names
+]
 
 _erf = np.vectorize(math.erf)
 

@@ -1,0 +1,107 @@
+"""A block without gradients on torch's CPU. Collected on torch alone; test_lowerings.py holds its values."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem, torch_inference
+
+VERSIONS = [{}, {"use_grn": True, "layer_scale_init_value": None}]
+
+
+@pytest.fixture(params=VERSIONS, ids=["v1", "v2"])
+def block(request, randomize):
+    block = ConvNeXtBlock(kernel_size=3, drop_path_rate=0.5, **request.param)
+    block.build((None, None, None, 8))
+    return randomize(block)
+
+
+@pytest.fixture
+def scratch(monkeypatch):
+    """A new one, in place of the one that all blocks share."""
+    scratch = torch_inference._Scratch()
+    monkeypatch.setattr(torch_inference, "_scratch", scratch)
+    monkeypatch.setattr(torch_inference, "ONEDNN_WEIGHT_BYTES", 0)  # else the weights are too small for it
+    return scratch
+
+
+def draw(*shape):
+    return torch.randn(*shape, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_equals_the_block_with_gradients(block, scratch):
+    x = draw(3, 6, 5)
+    expected = block(x).detach()
+    with torch.no_grad():
+        found = block(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert scratch._buffer.nbytes == 3 * 6 * 5 * 32 * 4
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_outputs_stay_when_the_scratch_memory_is_used_again(block, scratch, mode):
+    x, other = draw(2, 6, 5), 7 * draw(2, 6, 5)
+    with torch.inference_mode():
+        first = block(x)
+        copy = first.clone()
+    with mode():
+        block(other)
+    assert torch.equal(first, copy)
+
+
+def test_large_maps_are_not_kept(block, scratch, monkeypatch):
+    monkeypatch.setattr(torch_inference._Scratch, "LARGEST_BYTES", 100)
+    x = draw(1, 6, 5)
+    with torch.no_grad():
+        found = block(x)
+    assert scratch._buffer.nbytes == 0
+    np.testing.assert_allclose(found, block(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_threads_have_their_own(block, scratch):
+    inputs = [number * draw(2, 6, 5) for number in range(1, 5)]
+
+    def outputs(x):
+        with torch.no_grad():
+            return [block(x) for _ in range(20)]
+
+    expected = [outputs(x)[0] for x in inputs]
+    with ThreadPoolExecutor(4) as threads:
+        for found, one in zip(threads.map(outputs, inputs), expected, strict=True):
+            assert all(torch.equal(y, one) for y in found)
+
+
+def test_drop_path_drops_without_gradients_too(block):
+    x = draw(8, 3, 3)
+    with torch.no_grad():
+        same = (block(x, training=True) == x).flatten(1).all(1)
+    assert 0 < same.sum() < 8
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_other_types(block, dtype):
+    half = ConvNeXtBlock.from_config({**block.get_config(), "dtype": dtype})
+    half.build((None, None, None, 8))
+    half.set_weights(block.get_weights())
+    x = draw(2, 6, 5)
+    with torch.no_grad():
+        expected, found = block(x), half(x)
+    assert found.dtype == getattr(torch, half.compute_dtype)
+    np.testing.assert_allclose(found.float(), expected, atol=0.03 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("make", [lambda: Stem(6), lambda: Downsample(6)], ids=["stem", "downsample"])
+@pytest.mark.parametrize("size", [(8, 12), (9, 14), (4, 5)])
+def test_by_patches(randomize, monkeypatch, make, size):
+    layer = make()
+    layer.build((None, None, None, 8))
+    randomize(layer)
+    x = draw(5, *size)
+    expected = layer(x).detach()
+    monkeypatch.setattr(torch_inference, "THREAD_PIXELS", 2 * size[0] * size[1] / torch.get_num_threads())
+    monkeypatch.setattr(type(layer.norm), "call", None)  # what it is made of layer by layer
+    with torch.no_grad():
+        found = layer(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
