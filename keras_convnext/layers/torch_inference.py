@@ -36,7 +36,8 @@ def block(layer, x):
     """
     conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.dilation_rate
     norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
-    first, second = (_weights(conv, "kernel", "bias") for conv in (layer.pointwise_conv_1, layer.pointwise_conv_2))
+    first = _weights(layer.pointwise_conv_1, "kernel", "bias")
+    second = _weights(layer.pointwise_conv_2, "kernel", "bias")
     grn = layer.grn and (*_weights(layer.grn, "gamma", "beta"), layer.grn.epsilon)
     scale = layer.layer_scale and layer.layer_scale.gamma.value
     at_a_time = torch.get_num_threads() * max(THREAD_PIXELS, THREAD_BYTES // first[1].nbytes)
@@ -90,10 +91,9 @@ def _by_patches(conv, x, before, after):
     down, across = x.shape[1] // side, x.shape[2] // side
     out = x.new_empty((x.shape[0], down, across, conv.filters))
     for x_images, out_images in zip(*_slices(torch.get_num_threads() * THREAD_PIXELS, x, out), strict=True):
-        part = (
-            before(x_images)[:, : down * side, : across * side].unflatten(1, (down, side)).unflatten(3, (across, side))
-        )
-        patches = part.transpose(2, 3).reshape(-1, kernel.shape[0])
+        whole = before(x_images)[:, : down * side, : across * side]
+        patches = whole.unflatten(2, (across, side)).unflatten(1, (down, side)).transpose(2, 3)
+        patches = patches.reshape(-1, kernel.shape[0])
         out_images.copy_(after(torch.addmm(bias, patches, kernel)).view(out_images.shape))
     return out
 
@@ -155,8 +155,8 @@ def _onednn_types():
 
 
 def _grn_(x, gamma, beta, epsilon):
-    """Global Response Normalization in place, its norms in float32."""
-    norm = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True, dtype=torch.float32)
+    """Global Response Normalization in place, its norms in float32 at least."""
+    norm = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     factor = 1 + norm / (norm.mean(-1, keepdim=True) + epsilon) * gamma
     x.mul_(factor.to(x.dtype)).add_(beta.to(x.dtype))
 

@@ -98,6 +98,7 @@ def test_twenty_steps_under_the_schedule_equal_torch(start, draw, size):
         ({"beta_1": 0.0}, {"betas": (0.0, 0.999)}),
         ({"epsilon": 1e-3}, {"eps": 1e-3}),
         ({"weight_decay": 0.3}, {"weight_decay": 0.3}),
+        ({"weight_decay": 0.0}, {"weight_decay": 0.0}),
         ({"global_clipnorm": 0.5}, {"clipnorm": 0.5}),
     ],
 )
