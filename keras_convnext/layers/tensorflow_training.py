@@ -71,7 +71,8 @@ def _kernel_gradient(x, gradient, side, dilation):
 
 
 def _phi(x):
-    return 0.5 * (1 + tf.math.erf(x * math.sqrt(0.5)))
+    """The normal distribution's cumulative function. XLA's error function stops short of -1: large x show it."""
+    return tf.where(x < -5.6, tf.zeros((), x.dtype), 0.5 * (1 + tf.math.erf(x * math.sqrt(0.5))))
 
 
 @tf.function(jit_compile=True)
