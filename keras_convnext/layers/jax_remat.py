@@ -1,4 +1,4 @@
-"""Recomputation that XLA does not undo on CPU.
+"""Recomputation on JAX's CPU, some images after the other.
 
 `jax.checkpoint` separates the second computation from the first by a barrier. On CPU XLA takes it away early, finds the
 two equal, and keeps the first.
@@ -9,12 +9,18 @@ This file imports jax: it is imported where the backend is JAX.
 import jax
 from jax import numpy as jnp
 
+from keras_convnext.layers.batch_parts import batch_parts
+
 
 def remat(function):
-    """`function`, of whose call only the arguments are kept for the gradient; it may close over nothing that has one.
+    """`function(x, *weights)`, of whose call only the arguments are kept for the gradient.
 
     The gradient, and with it the recomputation, stands in a condition, into which XLA does not look. The condition is
     true: only a value that is no number is not itself.
+
+    Args:
+        function: of x and arrays; what it makes of an image of x is not to depend on the others. It may close over
+            nothing that has a gradient.
     """
 
     @jax.custom_vjp
@@ -22,14 +28,27 @@ def remat(function):
         return function(*arguments)
 
     def backward(arguments, gradient):
-        def gradients():
-            return jax.vjp(function, *arguments)[1](gradient)
-
         def no_numbers():
             return tuple(jnp.full_like(argument, jnp.nan) for argument in arguments)
 
         value = arguments[-1].ravel()[0]
-        return jax.lax.cond(value == value, gradients, no_numbers)
+        return jax.lax.cond(value == value, lambda: _gradients(function, arguments, gradient), no_numbers)
 
     call.defvjp(lambda *arguments: (function(*arguments), arguments), backward)
     return call
+
+
+def _gradients(function, arguments, gradient):
+    x, *weights = arguments
+    count = batch_parts(len(x), x.nbytes)
+    if count == 1:
+        return jax.vjp(function, *arguments)[1](gradient)
+
+    def add_part(sums, part):
+        images, in_y = part
+        in_images, *in_weights = jax.vjp(function, images, *weights)[1](in_y)
+        return [total + one for total, one in zip(sums, in_weights, strict=True)], in_images
+
+    parts = [array.reshape(count, -1, *array.shape[1:]) for array in (x, gradient)]
+    in_weights, in_x = jax.lax.scan(add_part, [jnp.zeros_like(weight) for weight in weights], parts)
+    return in_x.reshape(x.shape), *in_weights

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_convnext.layers.lowering import on_jax_cpu
+from keras_convnext.layers.lowering import on_jax_cpu, on_tensorflow_cpu, on_torch
 
 
 def recomputed(function, weights, x):
@@ -25,8 +25,12 @@ def recomputed(function, weights, x):
 
 
 def _remat(function):
-    if not on_jax_cpu():
-        return keras.remat(function)
-    from keras_convnext.layers.jax_remat import remat
-
+    if on_torch():
+        from keras_convnext.layers.torch_remat import remat
+    elif on_jax_cpu():
+        from keras_convnext.layers.jax_remat import remat
+    elif on_tensorflow_cpu():
+        from keras_convnext.layers.tensorflow_remat import remat
+    else:
+        remat = keras.remat
     return remat(function)

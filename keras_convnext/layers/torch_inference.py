@@ -6,7 +6,6 @@ What a slice gives goes to its place in the output, with the layer scale and the
 This file imports torch: it is imported where the backend is torch.
 """
 
-import threading
 from functools import cache
 
 import torch
@@ -19,6 +18,21 @@ THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
 
 ONEDNN_WEIGHT_BYTES = 2**20
 """Float32 weights up to this size are multiplied by oneDNN, larger ones by torch's own product."""
+
+KEPT_BLOCK_BYTES = 32 * 2**20 - 2 * 4096
+"""The largest block that glibc takes for a sign that the program needs such blocks again (mallopt(3))."""
+
+
+def _keep_freed_memory():
+    """Has glibc keep up to 64 MiB of what is freed. To write into memory that is new takes longer than some products.
+
+    It does from when the first block of this size is freed, which need not be written to; each model trained, or array
+    loaded, may have done so already.
+    """
+    torch.empty(KEPT_BLOCK_BYTES, dtype=torch.uint8)
+
+
+_keep_freed_memory()
 
 
 def serves(x):
@@ -43,7 +57,7 @@ def block(layer, x):
     at_a_time = torch.get_num_threads() * max(THREAD_PIXELS, THREAD_BYTES // first[1].nbytes)
 
     def add_mlp(x, y, out):
-        hidden = _product(layer_norm(y, *norm), *first, scratch=True)
+        hidden = _product(layer_norm(y, *norm), *first)
         torch.ops.aten.gelu_(hidden)
         if grn is not None:
             _grn_(hidden, *grn)
@@ -109,30 +123,8 @@ def _slices(pixels, *maps):
     return [part.split(-(-images // count)) for part in maps]
 
 
-class _Scratch(threading.local):
-    """Memory that a thread keeps from call to call. To write into memory that is new takes longer than the product."""
-
-    LARGEST_BYTES = 2**25
-
-    def __init__(self):
-        self._buffer = torch.empty(0, dtype=torch.uint8)
-
-    def empty(self, shape, dtype):
-        """A tensor on the CPU, which is good until the next call."""
-        nbytes = torch.Size(shape).numel() * dtype.itemsize
-        if nbytes > self.LARGEST_BYTES:
-            return torch.empty(shape, dtype=dtype)
-        if nbytes > self._buffer.nbytes:
-            with torch.inference_mode(False):
-                self._buffer = torch.empty(nbytes, dtype=torch.uint8)
-        return self._buffer[:nbytes].view(dtype).view(shape)
-
-
-_scratch = _Scratch()
-
-
-def _product(x, kernel, bias, scratch=False):
-    """`x @ kernel + bias`, by oneDNN where it is faster than torch's own product, which can write into scratch memory.
+def _product(x, kernel, bias):
+    """`x @ kernel + bias`, by oneDNN where it is faster than torch's own product.
 
     Torch has no public function for oneDNN's; it is what a compiled and frozen model calls.
     """
@@ -141,8 +133,7 @@ def _product(x, kernel, bias, scratch=False):
     if small and x.dtype in _onednn_types():
         y = torch.ops.mkldnn._linear_pointwise(rows, kernel.t(), bias, "none", [], "")
     else:
-        out = _scratch.empty((rows.shape[0], kernel.shape[1]), x.dtype) if scratch else None
-        y = torch.addmm(bias, rows, kernel, out=out)
+        y = torch.addmm(bias, rows, kernel)
     return y.view(*x.shape[:-1], kernel.shape[1])
 
 

@@ -10,7 +10,7 @@ import pytest
 OF_ONE_BACKEND = {
     "tensorflow": ["test_tensorflow_functions.py", "test_tensorflow_training.py"],
     "jax": ["test_depthwise_shifts.py", "test_jax_remat.py"],
-    "torch": ["test_torch_inference.py"],
+    "torch": ["test_torch_inference.py", "test_torch_remat.py"],
 }
 collect_ignore = [
     name for backend, names in OF_ONE_BACKEND.items() if backend != keras.backend.backend() for name in names

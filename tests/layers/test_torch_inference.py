@@ -18,49 +18,30 @@ def block(request, randomize):
     return randomize(block)
 
 
-@pytest.fixture
-def scratch(monkeypatch):
-    """A new one, in place of the one that all blocks share."""
-    scratch = torch_inference._Scratch()
-    monkeypatch.setattr(torch_inference, "_scratch", scratch)
-    monkeypatch.setattr(torch_inference, "ONEDNN_WEIGHT_BYTES", 0)  # else the weights are too small for it
-    return scratch
-
-
 def draw(*shape):
     return torch.randn(*shape, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_equals_the_block_with_gradients(block, scratch):
+def test_equals_the_block_with_gradients(block):
     x = draw(3, 6, 5)
-    expected = block(x).detach()
     with torch.no_grad():
         found = block(x)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    assert scratch._buffer.nbytes == 3 * 6 * 5 * 32 * 4
-
-
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_outputs_stay_when_the_scratch_memory_is_used_again(block, scratch, mode):
-    x, other = draw(2, 6, 5), 7 * draw(2, 6, 5)
-    with torch.inference_mode():
-        first = block(x)
-        copy = first.clone()
-    with mode():
-        block(other)
-    assert torch.equal(first, copy)
-
-
-def test_large_maps_are_not_kept(block, scratch, monkeypatch):
-    monkeypatch.setattr(torch_inference._Scratch, "LARGEST_BYTES", 100)
-    x = draw(1, 6, 5)
-    with torch.no_grad():
-        found = block(x)
-    assert scratch._buffer.nbytes == 0
     np.testing.assert_allclose(found, block(x).detach(), rtol=1e-5, atol=1e-5)
 
 
-def test_threads_have_their_own(block, scratch):
+@pytest.mark.parametrize("onednn_bytes", [0, 2**20])
+def test_slices_of_images_and_pixels(block, monkeypatch, onednn_bytes):
+    """Two slices of images, the first of two; of V1 each again in slices of pixels."""
+    x = draw(3, 6, 5)
+    monkeypatch.setattr(torch_inference, "ONEDNN_WEIGHT_BYTES", onednn_bytes)
+    monkeypatch.setattr(torch_inference, "THREAD_BYTES", 0)
+    monkeypatch.setattr(torch_inference, "THREAD_PIXELS", 45 / torch.get_num_threads())
+    with torch.no_grad():
+        found = block(x)
+    np.testing.assert_allclose(found, block(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_threads_do_not_share(block):
     inputs = [number * draw(2, 6, 5) for number in range(1, 5)]
 
     def outputs(x):

@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtClassifier
+from keras_convnext.layers import batch_parts
 
 # Of its two blocks the second has a rate of 0.5.
 DROPPING = {"depths": (1, 1), "dims": (8, 16), "drop_path_rate": 0.5, "input_shape": (16, 16, 3)}
 
 
-@pytest.fixture
-def pair(small_backbone, randomize, set_masks, version):
-    """Two classifiers of the same weights that draw the same masks, without and with recomputation."""
+@pytest.fixture(params=[1, 4], ids=["whole", "parts"])
+def pair(request, monkeypatch, small_backbone, randomize, set_masks, version):
+    """Two classifiers of the same weights that draw the same masks, without and with recomputation.
+
+    The CPU recomputes the first block whole, or in that many parts.
+    """
+    monkeypatch.setattr(batch_parts, "PART_BYTES", 8 * 4 * 4 * 8 * 4 / request.param)
     kept, recomputed = (
         ConvNeXtClassifier(small_backbone(version, **DROPPING, remat=remat), 5) for remat in (False, True)
     )

@@ -1,0 +1,17 @@
+"""The parts of a batch that are recomputed one after the other on a CPU: little is alive at a time, mostly in a cache."""
+
+PART_BYTES = 2.5 * 2**20
+"""Of a block's input. What the block makes of it is a dozen times as much."""
+
+
+def batch_parts(images, nbytes):
+    """How many parts of equally many images to make of a batch: about as many as have `PART_BYTES` each.
+
+    A batch that has no such parts, such as one of a prime number of images, stays whole.
+
+    Args:
+        images: int, how many the batch has.
+        nbytes: int, its size.
+    """
+    wanted = max(1, min(images, round(nbytes / PART_BYTES)))
+    return next((count for count in range(wanted, min(images, 2 * wanted) + 1) if images % count == 0), 1)

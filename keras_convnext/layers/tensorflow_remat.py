@@ -1,0 +1,47 @@
+"""Recomputation on TensorFlow's CPU, some images after the other.
+
+This file imports tensorflow: it is imported where the backend is TensorFlow.
+"""
+
+import tensorflow as tf
+
+from keras_convnext.layers.batch_parts import batch_parts
+
+
+def remat(function):
+    """`function(x, *weights)`, of whose call only the arguments are kept for the gradient.
+
+    Args:
+        function: of x and tensors; what it makes of an image of x is not to depend on the others. It may close over no
+            variable.
+    """
+
+    @tf.custom_gradient
+    def call(x, *weights):
+        count = _parts(x)
+
+        def gradients(in_y):
+            in_x, sums = [], [0.0] * len(weights)
+            for part, in_part in zip(tf.split(x, count), tf.split(in_y, count), strict=True):
+                # Without an order TensorFlow would compute all parts at once, and the first with the forward pass.
+                with tf.control_dependencies([in_part, *in_x[-1:]]), tf.GradientTape() as tape:
+                    arguments = [tf.identity(tensor) for tensor in (part, *weights)]
+                    tape.watch(arguments)
+                    y = function(*arguments)
+                in_images, *in_weights = tape.gradient(y, arguments, in_part)
+                in_x.append(in_images)
+                sums = [total + one for total, one in zip(sums, in_weights, strict=True)]
+            return tf.concat(in_x, 0), *sums
+
+        y = []
+        for part in tf.split(x, count):
+            with tf.control_dependencies(y[-1:]):
+                y.append(function(tf.identity(part), *weights))
+        return tf.concat(y, 0), gradients
+
+    return call
+
+
+def _parts(x):
+    """The parts of x, of which TensorFlow may not know the size before it runs."""
+    return batch_parts(x.shape[0], x.shape.num_elements() * x.dtype.size) if x.shape.is_fully_defined() else 1
