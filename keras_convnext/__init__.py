@@ -5,7 +5,8 @@ from keras_convnext.extras import import_keras
 import_keras()  # before all that needs it, for the sake of its message
 
 # ruff: noqa: E402
-from keras_convnext import data, layers, models, preprocessing, profiling, training
+from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, training
+from keras_convnext.checkpoints import load_checkpoint, save_checkpoint
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.training import RECIPES, Recipe, fit
 from keras_convnext.variants import VARIANTS, ConvNeXtConfig, list_presets
@@ -19,12 +20,15 @@ __all__ = [
     "ConvNeXtClassifier",
     "ConvNeXtConfig",
     "Recipe",
+    "checkpoints",
     "data",
     "fit",
     "layers",
     "list_presets",
+    "load_checkpoint",
     "models",
     "preprocessing",
     "profiling",
+    "save_checkpoint",
     "training",
 ]

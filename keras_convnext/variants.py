@@ -24,8 +24,8 @@ class ConvNeXtConfig:
         stem_norm: whether a LayerNorm follows the stem.
         kernel_size: side of the depthwise kernel.
         mlp_ratio: hidden channels of a block over its channels.
-        conv_mlp: whether published checkpoints store the pointwise layers as 1x1 convolutions. The function computed
-            is the same.
+        conv_mlp: whether timm's checkpoints store the pointwise layers as 1x1 convolutions. The function computed is
+            the same.
         layer_scale_init_value: initial value of the layer scale; None leaves it out.
         use_grn: whether Global Response Normalization follows the activation (V2).
         norm_eps: epsilon of every LayerNorm.
@@ -103,10 +103,10 @@ VARIANTS = {
     "convnext_isotropic_base": ConvNeXtConfig(depths=(18,), dims=(768,), layer_scale_init_value=None, **_ISOTROPIC),
     "convnext_isotropic_large": ConvNeXtConfig(depths=(36,), dims=(1024,), **_ISOTROPIC),
     # ConvNeXt V2
-    "convnextv2_atto": ConvNeXtConfig(**_ATTO, **_V2),
-    "convnextv2_femto": ConvNeXtConfig(**_FEMTO, **_V2),
-    "convnextv2_pico": ConvNeXtConfig(**_PICO, **_V2),
-    "convnextv2_nano": ConvNeXtConfig(**_NANO, **_V2),
+    "convnextv2_atto": ConvNeXtConfig(**_ATTO, conv_mlp=True, **_V2),
+    "convnextv2_femto": ConvNeXtConfig(**_FEMTO, conv_mlp=True, **_V2),
+    "convnextv2_pico": ConvNeXtConfig(**_PICO, conv_mlp=True, **_V2),
+    "convnextv2_nano": ConvNeXtConfig(**_NANO, conv_mlp=True, **_V2),
     "convnextv2_tiny": ConvNeXtConfig(**_TINY, **_V2),
     "convnextv2_small": ConvNeXtConfig(**_SMALL, **{**_V2, **_TIMM}),
     "convnextv2_base": ConvNeXtConfig(**_BASE, **_V2),

@@ -1,4 +1,4 @@
-"""The parts of a batch that are recomputed one after the other on a CPU: little is alive at a time, mostly in a cache."""
+"""The parts of a batch that a CPU recomputes one after the other: little is alive at a time, mostly in a cache."""
 
 PART_BYTES = 2.5 * 2**20
 """Of a block's input. What the block makes of it is a dozen times as much."""

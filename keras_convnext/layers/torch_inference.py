@@ -83,8 +83,7 @@ def stem(layer, x):
         x: `(batch, height, width, channels)`.
     """
     (conv,) = layer.convs
-    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
-    return _by_patches(conv, x, lambda part: part, lambda part: layer_norm(part, *norm))
+    return layer_norm(_by_patches(conv, x), *_weights(layer.norm, "gamma", "beta"), layer.norm_eps)
 
 
 def downsample(layer, x):
@@ -95,11 +94,11 @@ def downsample(layer, x):
         x: `(batch, height, width, channels)`.
     """
     norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
-    return _by_patches(layer.conv, x, lambda part: layer_norm(part, *norm), lambda part: part)
+    return _by_patches(layer.conv, x, lambda images: layer_norm(images, *norm))
 
 
-def _by_patches(conv, x, before, after):
-    """`after(conv(before(x)))`, a few images after the other."""
+def _by_patches(conv, x, before=lambda images: images):
+    """`conv(before(x))`, a few images after the other."""
     kernel, bias = _weights(conv, "kernel", "bias")
     side, kernel = conv.patch_size, kernel.reshape(-1, conv.filters)
     down, across = x.shape[1] // side, x.shape[2] // side
@@ -107,8 +106,7 @@ def _by_patches(conv, x, before, after):
     for x_images, out_images in zip(*_slices(torch.get_num_threads() * THREAD_PIXELS, x, out), strict=True):
         whole = before(x_images)[:, : down * side, : across * side]
         patches = whole.unflatten(2, (across, side)).unflatten(1, (down, side)).transpose(2, 3)
-        patches = patches.reshape(-1, kernel.shape[0])
-        out_images.copy_(after(torch.addmm(bias, patches, kernel)).view(out_images.shape))
+        torch.addmm(bias, patches.reshape(-1, kernel.shape[0]), kernel, out=out_images.view(-1, conv.filters))
     return out
 
 

@@ -109,7 +109,7 @@ def _keras_step(case, model, optimizer):
 # === torch
 
 
-def _import_torchvision():
+def import_torchvision():
     """Imports torchvision, which timm imports, without its compiled part where that does not load.
 
     It does not beside a torch of another build, such as one without CUDA. No ConvNeXt needs it, but torchvision wants
@@ -129,14 +129,14 @@ def _import_torchvision():
 
 
 def _timm(case):
-    _import_torchvision()
+    import_torchvision()
     import timm
 
     return _torch_step(case, timm.create_model(case.variant, num_classes=CLASSES), lambda outputs: outputs)
 
 
 def _torchvision(case):
-    torchvision = _import_torchvision()
+    torchvision = import_torchvision()
 
     names = {f"convnext_{name}": f"convnext_{name}" for name in ("tiny", "small", "base", "large")}
     return _torch_step(case, getattr(torchvision.models, _known(case, names))(), lambda outputs: outputs)
@@ -144,7 +144,7 @@ def _torchvision(case):
 
 def _transformers(case):
     if importlib.util.find_spec("torchvision"):  # transformers imports it where it is installed
-        _import_torchvision()
+        import_torchvision()
     import transformers
 
     variant = get_variant(case.variant)

@@ -1,0 +1,127 @@
+"""Loading and saving the weights of a model in the layouts of other packages."""
+
+import warnings
+from pathlib import Path
+
+import keras
+
+from keras_convnext.checkpoints.files import WRITERS, read_arrays, write_arrays
+from keras_convnext.checkpoints.layouts import LAYOUTS
+from keras_convnext.checkpoints.merge import find_layout, merge
+from keras_convnext.variants import VARIANTS
+
+WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
+"""The layouts that `save_checkpoint` writes; `model.save` writes the other."""
+
+
+def load_checkpoint(model, path, adapt_stem=False):
+    """Loads weights that this package or another one saved into a model.
+
+    What the file is and how it names the weights is seen from what is in it. Each weight of the model gets its value,
+    and each array of the file its place; otherwise the model stays as it was. Of a file with another number of classes
+    all but the last layer is loaded, of one without a head all but the head; a warning says so.
+
+    Args:
+        model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
+        path: of a file of torch (`.pth`, of which nothing but tensors is read), safetensors, Keras (`.keras`) or
+            keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models and masked
+            pre-training, or those of timm, torchvision, transformers or keras.applications.
+        adapt_stem: bool, whether to fit the stem to a model whose images have another number of channels: for one, the
+            kernel's channels are added up, for others they are repeated. Defaults to False.
+
+    Returns:
+        str, the layout that was found.
+
+    Raises:
+        ValueError: a file that cannot be read, or does not fit; all misfits are named. The model is as it was.
+        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> path = Path(tempfile.mkdtemp()) / "convnext_atto.h5"
+    >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path, layout="keras.applications")
+    >>> load_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path)
+    'keras.applications'
+    """
+    arrays = read_arrays(path)
+    shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
+    try:
+        layout = find_layout(shapes, arrays)
+        values, notes = merge(shapes, arrays, layout, adapt_stem)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    for weight in model.weights:
+        if weight.path in values:
+            weight.assign(values[weight.path])
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    return layout.name
+
+
+def save_checkpoint(model, path, layout="official"):
+    """Saves the weights of a model as another package names and stores them, in float32.
+
+    Args:
+        model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
+        path: of the file, which is replaced if it is there. Its suffix says what it is: `.pth`, `.pt` or `.bin` for
+            torch, `.safetensors`, or, for keras.applications alone, `.h5`.
+        layout: `"official"` (the authors'), `"fcmae"` (their masked pre-training), `"timm"`, `"torchvision"`,
+            `"transformers"` or `"keras.applications"`. Defaults to `"official"`.
+
+    Raises:
+        ValueError: an unknown layout or suffix, or a model with weights that the layout has no name for.
+        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+
+    Example: see `load_checkpoint`.
+    """
+    check_target(path, layout)
+    form = _form(model, layout)
+    parts = list(dict.fromkeys(weight.path.partition("/")[0] for weight in model.weights))
+
+    def place(weight):  # in the source's order, which keras.applications goes by
+        return parts.index(weight.path.partition("/")[0]), form.entry(weight.path).row
+
+    arrays = {}
+    for weight in sorted(model.weights, key=place):
+        name, array, _ = form.entry(weight.path)
+        arrays[name] = array.stored(keras.ops.convert_to_numpy(weight.value).astype("float32"))
+    write_arrays(path, arrays, wrapped=layout in ("official", "fcmae"))
+
+
+def check_target(path, layout):
+    """Whether `save_checkpoint` writes such a file.
+
+    Raises:
+        ValueError: an unknown layout or suffix, or the two do not go together.
+    """
+    path = Path(path)
+    if layout not in WRITTEN:
+        raise ValueError(f"Unknown layout {layout!r}: expected one of {', '.join(WRITTEN)}.")
+    if path.suffix not in WRITERS:
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)}.")
+    if (path.suffix == ".h5") != (layout == "keras.applications"):
+        raise ValueError(f"{path}: `.h5` files are for the layout keras.applications, and it for them; got {layout}.")
+
+
+def _form(model, name):
+    """Of the forms of a layout, the one in which its source has a model like this."""
+    paths = [weight.path for weight in model.weights]
+    forms = [layout for layout in LAYOUTS if layout.name == name and all(map(layout.entry, paths))]
+    if not forms:
+        rows = [layout for layout in LAYOUTS if layout.name == name]
+        without = [path for path in paths if not any(layout.entry(path) for layout in rows)]
+        raise ValueError(f"The layout {name} has no such model: it lacks {', '.join(without) or 'this mix of parts'}.")
+    head_norm_first = getattr(model, "head_norm_first", False)
+    traits = _conv_mlp(getattr(model, "backbone", model), head_norm_first), head_norm_first
+    return next((form for form in forms if (form.conv_mlp, form.head_norm_first) == traits), forms[0])
+
+
+def _conv_mlp(backbone, head_norm_first):
+    """Whether timm has the variant of this architecture with pointwise layers as convolutions."""
+    architecture = tuple(backbone.depths), tuple(backbone.dims), backbone.use_grn, head_norm_first
+    return any(
+        variant.conv_mlp and (variant.depths, variant.dims, variant.use_grn, variant.head_norm_first) == architecture
+        for variant in VARIANTS.values()
+    )

@@ -1,0 +1,219 @@
+"""Checkpoint files: the arrays in them by name. What a file is, its first bytes say, not its name."""
+
+import argparse
+import os
+import pickle
+import struct
+import tempfile
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+
+from keras_convnext.extras import require
+
+WRAPPERS = ("model", "state_dict")
+"""Under which names training scripts save the weights beside an optimizer and the like, in this order."""
+
+PREFIXES = ("module.", "_orig_mod.")
+"""What wrappers of a torch model put before all names: DistributedDataParallel and `torch.compile`."""
+
+
+def read_arrays(path):
+    """The weights in a file of torch, safetensors, Keras (`.keras`) or keras.applications (`.h5`).
+
+    Args:
+        path: of the file.
+
+    Returns:
+        A dict of NumPy arrays by the names that they have there; of a `.keras` file, by weight path.
+
+    Raises:
+        ValueError: no such file, a folder, a file that is cut off, damaged, of another kind, or that holds more than
+            weights: nothing in it is run.
+        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a checkpoint file, got a folder.")
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file.")
+    arrays = _reader(path)(path)
+    return {name: array.astype("float32") if array.dtype.kind in "fV" else array for name, array in arrays.items()}
+
+
+def _reader(path):
+    with open(path, "rb") as file:
+        start = file.read(9)
+    if start.startswith(b"\x89HDF"):
+        return _read_h5
+    if start.startswith(b"PK"):
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path}: cut off or damaged: its table of contents is missing.")
+        with zipfile.ZipFile(path) as archive:
+            return _read_keras if "config.json" in archive.namelist() else _read_torch
+    if start[4:] == b"\0\0\0\0{":  # the length of the JSON that begins
+        return _read_safetensors
+    if start.startswith(b"\x80"):  # a pickle
+        return _read_torch
+    raise ValueError(
+        f"{path}: expected a file of torch (.pth), safetensors, Keras (.keras) or keras.applications (.h5); it begins "
+        f"with {start!r}."
+    )
+
+
+def _first_line(error):
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _read_torch(path):
+    torch = require("torch", "checkpoints")
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]), open(path, "rb") as file:
+            loaded = torch.load(file, map_location="cpu", weights_only=True)  # of a path torch looks at the suffix
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path}: refused: it is damaged, or holds other objects than tensors, which could run code. "
+            f"{_first_line(error)}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, IndexError, ValueError, struct.error) as error:
+        raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path}: expected a dict of tensors, got {type(loaded).__name__}.")
+    for wrapper in WRAPPERS:
+        if isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
+            break
+    tensors = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+    for prefix in PREFIXES:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return {name: (value.float() if value.is_floating_point() else value).numpy() for name, value in tensors.items()}
+
+
+def _read_safetensors(path):
+    safetensors = require("safetensors", "checkpoints")
+    numpy = require("safetensors.numpy", "checkpoints")
+    try:
+        return numpy.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: cut off or damaged ({error}).") from error
+
+
+def _read_keras(path):
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: cut off, damaged, or of another model ({_first_line(error)}).") from error
+    return {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in model.weights}
+
+
+# === keras.applications
+
+
+def _read_h5(path):
+    """The arrays as `LAYER/WEIGHT`, without the model's name before the layer's."""
+    try:
+        with h5py.File(path) as file:
+            group = file.get("model_weights", file)
+            if "layer_names" not in group.attrs:
+                raise ValueError(
+                    f"{path}: expected weights as keras.applications stores them, got other HDF5. Load Keras's own "
+                    "`.weights.h5` with `model.load_weights`."
+                )
+            arrays = {}
+            for layer in _names(group, "layer_names"):
+                for weight in _names(group[layer], "weight_names"):
+                    arrays[_layer_and_weight(layer, weight)] = group[layer][weight][()]
+    except (OSError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{path}: cut off or damaged ({error}).") from error
+    stem = next((name for name in arrays if name.endswith("stem_conv/kernel")), "stem_conv/kernel")
+    return {name.removeprefix(stem.removesuffix("stem_conv/kernel")): array for name, array in arrays.items()}
+
+
+def _names(group, attribute):
+    return [name.decode() if isinstance(name, bytes) else name for name in group.attrs[attribute]]
+
+
+def _layer_and_weight(layer, weight):
+    """A layer in a `Sequential` stands in the weight's name. Keras 2 had no name for layer scale but `Variable`."""
+    *_, owner, name = ["", layer, *weight.removesuffix(":0").split("/")]
+    return f"{layer}/gamma" if layer.endswith("layer_scale") else f"{owner}/{name}"
+
+
+def _write_h5(path, arrays):
+    """As Keras does, a group for each layer or `Sequential` of the model, in their order."""
+    groups = {}
+    for name, array in arrays.items():
+        layer = name.partition("/")[0]
+        groups.setdefault(_sequential(layer), []).append((name, array))
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"layer_names": [name.encode() for name in groups], "backend": b"tensorflow"})
+        file.attrs["keras_version"] = keras.__version__.encode()
+        for group, weights in groups.items():
+            group = file.create_group(group)
+            group.attrs["weight_names"] = [f"{name}:0".encode() for name, _ in weights]
+            for name, array in weights:
+                group[f"{name}:0"] = array
+
+
+def _sequential(layer):
+    """The `Sequential` that holds a layer of keras.applications, or the layer."""
+    if layer.startswith("stem_"):
+        return "stem"
+    if layer.startswith("downsampling_"):
+        return f"downsampling_block_{layer.rpartition('_')[2]}"
+    return layer
+
+
+# === Writing
+
+
+def _write_torch(path, arrays):
+    torch = require("torch", "checkpoints")
+    torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+
+
+def _write_wrapped(path, arrays):
+    torch = require("torch", "checkpoints")
+    torch.save({"model": {name: torch.from_numpy(array) for name, array in arrays.items()}}, path)
+
+
+def _write_safetensors(path, arrays):
+    require("safetensors.numpy", "checkpoints").save_file(arrays, path, metadata={"format": "pt"})
+
+
+WRITERS = {
+    ".pth": _write_torch,
+    ".pt": _write_torch,
+    ".bin": _write_torch,
+    ".safetensors": _write_safetensors,
+    ".h5": _write_h5,
+}
+"""What writes a file, by its suffix."""
+
+
+def write_arrays(path, arrays, wrapped=False):
+    """Writes arrays to a file, whole or not at all.
+
+    Args:
+        path: of the file. Its suffix, one of `WRITERS`, says what it is.
+        arrays: dict of NumPy arrays by name, in order.
+        wrapped: bool, whether torch's dict of arrays is the `"model"` of another, as the authors' scripts expect.
+
+    Raises:
+        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+    """
+    path = Path(path)
+    write = WRITERS[path.suffix]
+    if wrapped and write is _write_torch:
+        write = _write_wrapped
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    try:
+        write(temporary, arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,47 @@
+"""Which variant a checkpoint's arrays are of, by the number and the sizes of its stages."""
+
+from keras_convnext.checkpoints.layouts import LAYOUTS
+from keras_convnext.variants import VARIANTS
+
+
+def identify(arrays):
+    """The variant and the number of classes of a checkpoint.
+
+    Args:
+        arrays: dict of arrays by name, as `read_arrays` returns it.
+
+    Returns:
+        `(variant, num_classes)`, 0 where the checkpoint has no head.
+
+    Raises:
+        ValueError: of no variant in `VARIANTS`.
+    """
+    for name, variant in VARIANTS.items():
+        for layout in LAYOUTS:
+            if layout.head_norm_first == variant.head_norm_first and _is_of(variant, layout, arrays):
+                return name, _size("head/bias", layout, arrays) or 0
+    raise ValueError(
+        f"of no variant that `keras-convnext list` prints; its {len(arrays)} arrays begin {list(arrays)[:3]}."
+    )
+
+
+def _is_of(variant, layout, arrays):
+    sizes = {"stem/conv/bias" if variant.stem == "patchify" else "stem/conv_2/bias": variant.dims[0]}
+    for stage, (depth, dim) in enumerate(zip(variant.depths, variant.dims, strict=True)):
+        sizes[f"stage_{stage}_block_{depth - 1}/depthwise_conv/bias"] = dim
+        sizes[f"stage_{stage}_block_{depth}/depthwise_conv/bias"] = None
+    sizes[f"stage_{len(variant.depths)}_block_0/depthwise_conv/bias"] = None
+    sizes["stage_0_block_0/grn/gamma"] = variant.mlp_ratio * variant.dims[0] if variant.use_grn else None
+    sizes["head_hidden/bias"] = variant.head_hidden_size
+    if _size("head/bias", layout, arrays):
+        sizes["head_norm/gamma"] = variant.dims[-1]
+    scaled = _size("stage_0_block_0/layer_scale/gamma", layout, arrays) is not None
+    return scaled == (variant.layer_scale_init_value is not None) and all(
+        _size(path, layout, arrays) == size for path, size in sizes.items()
+    )
+
+
+def _size(path, layout, arrays):
+    """How many numbers the array for a weight of ours has; None where there is none."""
+    entry = layout.entry(path)
+    return arrays[entry.name].size if entry and entry.name in arrays else None

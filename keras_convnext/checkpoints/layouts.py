@@ -1,0 +1,297 @@
+"""How each source of checkpoints names and stores the weights: a table a source.
+
+A row has one of our layers, by its path, the source's name for it, and how the source stores its arrays. `{s}` is the
+number of a stage, `{b}` that of a block within it, `{previous}` that of the stage before; `{leading}` and `{features}`
+count torchvision's features, where a stage follows what leads to it.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Array:
+    """How a source stores an array of ours.
+
+    Attributes:
+        suffix: str, what follows the name of the layer.
+        axes: tuple of int, the transposition that comes first; None for none.
+        shape: function from the shape after it to the shape stored.
+    """
+
+    suffix: str
+    axes: tuple[int, ...] | None = None
+    shape: Callable = tuple
+
+    def stored(self, value):
+        """Our array as the source stores it."""
+        value = value if self.axes is None else value.transpose(self.axes)
+        return np.ascontiguousarray(value.reshape(self.shape(value.shape)))
+
+    def stored_shape(self, shape):
+        """The shape in which the source stores an array of ours."""
+        return tuple(self.shape(shape if self.axes is None else tuple(shape[axis] for axis in self.axes)))
+
+    def restored(self, value, shape):
+        """Our array, of the given shape, from the one that is stored."""
+        if self.axes is None:
+            return value.reshape(shape)
+        return value.reshape([shape[axis] for axis in self.axes]).transpose(np.argsort(self.axes))
+
+
+def _leading(ones):
+    return lambda shape: (*(1,) * ones, *shape)
+
+
+def _trailing(ones):
+    return lambda shape: (*shape, *(1,) * ones)
+
+
+# === torch: convolutions as (out, in, height, width), linear layers as (out, in)
+_BIAS = {"bias": Array(".bias")}
+CONV = {"kernel": Array(".weight", (3, 2, 0, 1)), **_BIAS}
+DEPTHWISE = {"kernel": Array(".weight", (2, 3, 0, 1)), **_BIAS}
+LINEAR = {"kernel": Array(".weight", (1, 0)), **_BIAS}
+LINEAR_AS_CONV = {"kernel": Array(".weight", (1, 0), _trailing(2)), **_BIAS}
+NORM = {"gamma": Array(".weight"), "beta": Array(".bias")}
+SCALE = {"gamma": Array("")}
+SCALE_OF_MAPS = {"gamma": Array("", shape=_trailing(2))}
+GRN = {"gamma": Array(".gamma", shape=_leading(3)), "beta": Array(".beta", shape=_leading(3))}
+GRN_AS_NORM = {"gamma": Array(".weight", shape=_leading(3)), "beta": Array(".bias", shape=_leading(3))}
+
+# === Sparse convolutions of the masked auto-encoder: a row for each place of the kernel, column after column
+_COLUMNS_FIRST = (1, 0, 2, 3)
+_SPARSE_BIAS = {"bias": Array(".bias", shape=_leading(1))}
+SPARSE_CONV = {
+    "kernel": Array(".kernel", _COLUMNS_FIRST, lambda shape: (shape[0] * shape[1], *shape[2:])),
+    **_SPARSE_BIAS,
+}
+SPARSE_DEPTHWISE = {
+    "kernel": Array(".kernel", _COLUMNS_FIRST, lambda shape: (shape[0] * shape[1], shape[2])),
+    **_SPARSE_BIAS,
+}
+SPARSE_GRN = {"gamma": Array(".gamma", shape=_leading(1)), "beta": Array(".beta", shape=_leading(1))}
+
+# === Keras: arrays as ours, but for a depthwise kernel of (height, width, 1, channels)
+KERAS = {name: Array(f"/{name}") for name in ("kernel", "bias", "gamma", "beta")}
+KERAS_DEPTHWISE = {**KERAS, "kernel": Array("/kernel", (0, 1, 3, 2))}
+
+
+class Entry(NamedTuple):
+    """A weight of ours at a source: its name, how it is stored, and the number of its row in the table."""
+
+    name: str
+    array: Array
+    row: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The table of one source, or of one of the forms that a source has.
+
+    Attributes:
+        name: str, of the source.
+        rows: tuple of (our layer, the source's, how its arrays are stored).
+        conv_mlp: bool, whether pointwise layers are stored as 1x1 convolutions.
+        head_norm_first: bool, whether it is of models that normalize before they pool.
+        ignored: str, a pattern of names that a checkpoint may have besides, which no classifier has.
+    """
+
+    name: str
+    rows: tuple[tuple[str, str, dict], ...]
+    conv_mlp: bool = False
+    head_norm_first: bool = False
+    ignored: str = r"(?!)"
+
+    def entry(self, path):
+        """The source's name for a weight of ours, and how it is stored; None where the source has no such weight."""
+        layer, _, weight = path.rpartition("/")
+        for row, (ours, theirs, arrays) in enumerate(self.rows):
+            numbers = re.fullmatch(ours.replace("{s}", r"(?P<s>\d+)").replace("{b}", r"(?P<b>\d+)"), layer)
+            if numbers and weight in arrays:
+                numbers = {key: int(number) for key, number in numbers.groupdict().items()}
+                stage = numbers.get("s", 0)
+                name = theirs.format(**numbers, previous=stage - 1, leading=2 * stage, features=2 * stage + 1)
+                return Entry(name + arrays[weight].suffix, arrays[weight], row)
+        return None
+
+    def head(self):
+        """The source's names for all weights that a head may have."""
+        return {
+            theirs + array.suffix
+            for ours, theirs, arrays in self.rows
+            if ours.startswith("head")
+            for array in arrays.values()
+        }
+
+
+def _blocks(block, conv, norm, first, second, scale=None, grn=None, linear=LINEAR):
+    """The rows of a block, from the source's names for its layers."""
+    ours = "stage_{s}_block_{b}/"
+    rows = [
+        (ours + "depthwise_conv", block + conv, DEPTHWISE),
+        (ours + "norm", block + norm, NORM),
+        (ours + "pointwise_conv_1", block + first, linear),
+        (ours + "pointwise_conv_2", block + second, linear),
+    ]
+    rows += [(ours + "layer_scale", block + scale[0], scale[1])] if scale else []
+    rows += [(ours + "grn", block + grn[0], grn[1])] if grn else []
+    return tuple(rows)
+
+
+_OFFICIAL_PARTS = {"conv": "dwconv", "norm": "norm", "first": "pwconv1", "second": "pwconv2"}
+
+_OFFICIAL = Layout(
+    "official",
+    (
+        ("stem/conv", "downsample_layers.0.0", CONV),
+        ("stem/norm", "downsample_layers.0.1", NORM),
+        ("stage_{s}_downsample/norm", "downsample_layers.{s}.0", NORM),
+        ("stage_{s}_downsample/conv", "downsample_layers.{s}.1", CONV),
+        *_blocks("stages.{s}.{b}.", **_OFFICIAL_PARTS, scale=("gamma", SCALE), grn=("grn", GRN)),
+        ("head_norm", "norm", NORM),
+        ("head", "head", LINEAR),
+    ),
+)
+
+_ISOTROPIC = Layout(
+    "official",
+    (
+        ("stem/conv", "stem", CONV),
+        *(
+            (ours.replace("{s}", "0"), theirs, arrays)
+            for ours, theirs, arrays in _blocks("blocks.{b}.", **_OFFICIAL_PARTS, scale=("gamma", SCALE))
+        ),
+        ("head_norm", "norm", NORM),
+        ("head", "head", LINEAR),
+    ),
+)
+
+_FCMAE = Layout(
+    "fcmae",
+    (
+        ("stem/conv", "encoder.downsample_layers.0.0", CONV),
+        ("stem/norm", "encoder.downsample_layers.0.1", NORM),
+        ("stage_{s}_downsample/norm", "encoder.downsample_layers.{s}.0.ln", NORM),
+        ("stage_{s}_downsample/conv", "encoder.downsample_layers.{s}.1", SPARSE_CONV),
+        ("stage_{s}_block_{b}/depthwise_conv", "encoder.stages.{s}.{b}.dwconv", SPARSE_DEPTHWISE),
+        ("stage_{s}_block_{b}/norm", "encoder.stages.{s}.{b}.norm.ln", NORM),
+        ("stage_{s}_block_{b}/pointwise_conv_1", "encoder.stages.{s}.{b}.pwconv1.linear", LINEAR),
+        ("stage_{s}_block_{b}/pointwise_conv_2", "encoder.stages.{s}.{b}.pwconv2.linear", LINEAR),
+        ("stage_{s}_block_{b}/grn", "encoder.stages.{s}.{b}.grn", SPARSE_GRN),
+    ),
+    ignored=r"decoder.*|mask_token|proj\..*|pred\..*",
+)
+
+
+def _timm(stem, conv_mlp=False, head_norm_first=False):
+    return Layout(
+        "timm",
+        (
+            *stem,
+            ("stage_{s}_downsample/norm", "stages.{s}.downsample.0", NORM),
+            ("stage_{s}_downsample/conv", "stages.{s}.downsample.1", CONV),
+            *_blocks(
+                "stages.{s}.blocks.{b}.",
+                conv="conv_dw",
+                norm="norm",
+                first="mlp.fc1",
+                second="mlp.fc2",
+                scale=("gamma", SCALE),
+                grn=("mlp.grn", NORM),
+                linear=LINEAR_AS_CONV if conv_mlp else LINEAR,
+            ),
+            ("head_norm", "norm_pre" if head_norm_first else "head.norm", NORM),
+            ("head_hidden", "head.pre_logits.fc", LINEAR),
+            ("head", "head.fc", LINEAR),
+        ),
+        conv_mlp,
+        head_norm_first,
+    )
+
+
+_TIMM_PATCHES = (("stem/conv", "stem.0", CONV), ("stem/norm", "stem.1", NORM))
+_TIMM_OVERLAP = (("stem/conv_1", "stem.0", CONV), ("stem/conv_2", "stem.1", CONV), ("stem/norm", "stem.2", NORM))
+
+
+def _transformers(name, **of_a_version):
+    return Layout(
+        "transformers",
+        (
+            ("stem/conv", f"{name}.embeddings.patch_embeddings", CONV),
+            ("stem/norm", f"{name}.embeddings.layernorm", NORM),
+            ("stage_{s}_downsample/norm", name + ".encoder.stages.{s}.downsampling_layer.0", NORM),
+            ("stage_{s}_downsample/conv", name + ".encoder.stages.{s}.downsampling_layer.1", CONV),
+            *_blocks(
+                name + ".encoder.stages.{s}.layers.{b}.",
+                **{**_OFFICIAL_PARTS, "norm": "layernorm"},
+                **of_a_version,
+            ),
+            ("head_norm", f"{name}.layernorm", NORM),
+            ("head", "classifier", LINEAR),
+        ),
+    )
+
+
+_TORCHVISION = Layout(
+    "torchvision",
+    (
+        ("stem/conv", "features.0.0", CONV),
+        ("stem/norm", "features.0.1", NORM),
+        ("stage_{s}_downsample/norm", "features.{leading}.0", NORM),
+        ("stage_{s}_downsample/conv", "features.{leading}.1", CONV),
+        *_blocks(
+            "features.{features}.{b}.",
+            conv="block.0",
+            norm="block.2",
+            first="block.3",
+            second="block.5",
+            scale=("layer_scale", SCALE_OF_MAPS),
+        ),
+        ("head_norm", "classifier.0", NORM),
+        ("head", "classifier.2", LINEAR),
+    ),
+)
+
+_KERAS_BLOCK = "stage_{s}_block_{b}_"
+_KERAS_APPLICATIONS = Layout(
+    "keras.applications",
+    (
+        ("stem/conv", "stem_conv", KERAS),
+        ("stem/norm", "stem_layernorm", KERAS),
+        ("stage_{s}_downsample/norm", "downsampling_layernorm_{previous}", KERAS),
+        ("stage_{s}_downsample/conv", "downsampling_conv_{previous}", KERAS),
+        ("stage_{s}_block_{b}/depthwise_conv", _KERAS_BLOCK + "depthwise_conv", KERAS_DEPTHWISE),
+        ("stage_{s}_block_{b}/norm", _KERAS_BLOCK + "layernorm", KERAS),
+        ("stage_{s}_block_{b}/pointwise_conv_1", _KERAS_BLOCK + "pointwise_conv_1", KERAS),
+        ("stage_{s}_block_{b}/pointwise_conv_2", _KERAS_BLOCK + "pointwise_conv_2", KERAS),
+        ("stage_{s}_block_{b}/layer_scale", _KERAS_BLOCK + "layer_scale", KERAS),
+        ("head_norm", "head_layernorm", KERAS),
+        ("head", "head_dense", KERAS),
+    ),
+)
+
+_OUR_LAYERS = dict.fromkeys(
+    ours for layout in (_OFFICIAL, _timm(_TIMM_OVERLAP), _KERAS_APPLICATIONS) for ours, _, _ in layout.rows
+)
+_OURS = Layout("keras_convnext", tuple((ours, ours, KERAS) for ours in _OUR_LAYERS))
+
+LAYOUTS = (
+    _ISOTROPIC,
+    _OFFICIAL,
+    _FCMAE,
+    _timm(_TIMM_PATCHES),
+    _timm(_TIMM_PATCHES, conv_mlp=True),
+    _timm(_TIMM_PATCHES, conv_mlp=True, head_norm_first=True),
+    _timm(_TIMM_OVERLAP, conv_mlp=True),
+    _TORCHVISION,
+    _transformers("convnext", scale=("layer_scale_parameter", SCALE)),
+    _transformers("convnextv2", grn=("grn", GRN_AS_NORM)),
+    _KERAS_APPLICATIONS,
+    _OURS,
+)
+"""Where a source has several forms, the first that has all weights of a model is the model's."""

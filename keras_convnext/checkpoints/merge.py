@@ -1,0 +1,129 @@
+"""The arrays of a checkpoint as the weights of a model: every one finds its place, or the merge fails as a whole."""
+
+import re
+
+import numpy as np
+
+from keras_convnext.checkpoints.layouts import LAYOUTS
+
+STEM_KERNELS = ("stem/conv/kernel", "stem/conv_1/kernel")
+HEAD = re.compile(r"head(_norm|_hidden)?/.*")
+LEVEL_NORMS = re.compile(r"stage_\d+_norm/.*")
+"""The norms of a detector's backbone (`level_norm`), which no classifier has."""
+
+
+def find_layout(paths, names):
+    """The layout whose names for a model's weights a checkpoint has.
+
+    Args:
+        paths: of the model's weights.
+        names: of the arrays in the checkpoint.
+
+    Raises:
+        ValueError: no layout has any of the names.
+    """
+    names = set(names)
+
+    def matches(layout):
+        entries = {path: layout.entry(path) for path in paths if not LEVEL_NORMS.match(path)}
+        if any(entry is None and not HEAD.match(path) for path, entry in entries.items()):
+            return 0
+        return sum(entry is not None and entry.name in names for entry in entries.values())
+
+    layout = max(LAYOUTS, key=matches)
+    if matches(layout) == 0:
+        known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
+        raise ValueError(
+            f"expected names of weights as in one of {known}; got {len(names)} names such as {sorted(names)[:3]}."
+        )
+    return layout
+
+
+def merge(shapes, arrays, layout, adapt_stem=False):
+    """A model's weights from a checkpoint's arrays.
+
+    Args:
+        shapes: dict of the shapes of the model's weights by path.
+        arrays: dict of the checkpoint's arrays by name.
+        layout: `Layout` of the checkpoint.
+        adapt_stem: bool, whether a stem for another number of channels is fitted to the model's.
+
+    Returns:
+        `(values, notes)`: a dict of arrays by path, and what the user should know, such as a head that stays as it is.
+
+    Raises:
+        ValueError: names without a counterpart, shapes that do not fit, values that are not finite. All are named.
+    """
+    notes, problems, values = [], [], {}
+    entries = {path: layout.entry(path) for path in shapes}
+    head = {path: entry for path, entry in entries.items() if HEAD.match(path)}
+    ignored = {name for name in arrays if re.fullmatch(layout.ignored, name)}
+
+    # === What the model has besides a checkpoint's, and what of the head has no counterpart
+    if any(map(LEVEL_NORMS.match, entries)):
+        notes.append("The checkpoint has no norms of pyramid levels: the model's stay as they are.")
+        entries = {path: entry for path, entry in entries.items() if not LEVEL_NORMS.match(path)}
+    if head and not any(entry and entry.name in arrays for entry in head.values()):
+        notes.append("The checkpoint has no head: the model's stays as it is.")
+        entries = {path: entry for path, entry in entries.items() if path not in head}
+    elif (classes := _classes(head, shapes, arrays)) is not None:
+        stored, own = classes
+        notes.append(f"The checkpoint has {stored} classes and the model {own}: the model's last layer stays as it is.")
+        ignored |= {entry.name for path, entry in head.items() if path.startswith("head/")}
+        entries = {path: entry for path, entry in entries.items() if not path.startswith("head/")}
+    expected = {entry.name for entry in entries.values() if entry}
+    if dropped := sorted(layout.head() & set(arrays) - expected - ignored):
+        notes.append(f"The model has no place for {', '.join(dropped)} of the checkpoint's head: left out.")
+        ignored |= set(dropped)
+
+    # === All others
+    for path, entry in entries.items():
+        if entry is None:
+            problems.append(f"{path}: {layout.name} has no such weight")
+            continue
+        name, stored, shape = entry.name, entry.array, shapes[path]
+        if name not in arrays:
+            problems.append(f"{path}: not in the checkpoint, where it would be {name}")
+            continue
+        value = arrays[name]
+        if adapt_stem and path in STEM_KERNELS:
+            value = _adapted(value, shape, stored)
+        if _squeezed(value.shape) != _squeezed(stored.stored_shape(shape)):
+            hint = " (adapt_stem=True fits it)" if path in STEM_KERNELS and not adapt_stem else ""
+            problems.append(f"{path}: expected {stored.stored_shape(shape)}, got {value.shape} in {name}{hint}")
+        elif not np.isfinite(value).all():
+            problems.append(f"{path}: {name} has values that are not finite")
+        else:
+            values[path] = stored.restored(value, shape)
+    problems += [f"{name}: the model has no such weight" for name in arrays if name not in expected | ignored]
+    if problems:
+        raise ValueError(f"it does not fit the model, with the names of {layout.name}:\n  " + "\n  ".join(problems))
+    return values, notes
+
+
+def _squeezed(shape):
+    """The shape without axes of 1: some sources have a linear layer as a 1x1 convolution, or a vector as maps."""
+    return tuple(size for size in shape if size != 1)
+
+
+def _classes(head, shapes, arrays):
+    """The checkpoint's number of classes and the model's, where they differ; else None."""
+    entry = head.get("head/bias")
+    if not entry or entry.name not in arrays:
+        return None
+    stored, own = arrays[entry.name].size, shapes["head/bias"][0]
+    return None if stored == own else (stored, own)
+
+
+def _adapted(value, shape, array):
+    """A stem's kernel for another number of channels: their sum for one, else repeated in turn, as strong together."""
+    height, width, wanted, filters = shape
+    channels = value.size // (height * width * filters)
+    if channels == wanted:
+        return value
+    kernel = array.restored(value, (height, width, channels, filters))
+    if wanted == 1:
+        kernel = kernel.sum(axis=2, keepdims=True)
+    else:
+        kernel = kernel[:, :, np.arange(wanted) % channels] * (channels / wanted)
+    return array.stored(kernel.astype(value.dtype))

@@ -1,0 +1,57 @@
+"""The variant of a checkpoint, from the sizes of its arrays."""
+
+import numpy as np
+import pytest
+
+from keras_convnext import VARIANTS, ConvNeXtClassifier, save_checkpoint
+from keras_convnext.checkpoints import identify, read_arrays
+from keras_convnext.checkpoints.identify import LAYOUTS
+
+
+class Sized:
+    """Stands for an array of that size: those of the largest variants would fill the memory."""
+
+    def __init__(self, size):
+        self.size = size
+
+
+def arrays_of(variant, layout, classes):
+    """The arrays of a variant that say which it is."""
+    paths = {"stem/conv/bias" if variant.stem == "patchify" else "stem/conv_2/bias": variant.dims[0]}
+    for stage, (depth, dim) in enumerate(zip(variant.depths, variant.dims, strict=True)):
+        for block in range(depth):
+            paths[f"stage_{stage}_block_{block}/depthwise_conv/bias"] = dim
+            if variant.use_grn:
+                paths[f"stage_{stage}_block_{block}/grn/gamma"] = 4 * dim
+            if variant.layer_scale_init_value is not None:
+                paths[f"stage_{stage}_block_{block}/layer_scale/gamma"] = dim
+    paths |= {"head_norm/gamma": variant.dims[-1]}
+    paths |= {"head_hidden/bias": variant.head_hidden_size} if variant.head_hidden_size else {}
+    paths["head/bias"] = classes
+    return {entry.name: Sized(size) for path, size in paths.items() if (entry := layout.entry(path))}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_variant_in_each_layout_that_has_it(name):
+    variant, found = VARIANTS[name], []
+    for layout in LAYOUTS:
+        arrays = arrays_of(variant, layout, 7)
+        complete = len(arrays) == len(arrays_of(variant, LAYOUTS[-1], 7))
+        if complete and layout.head_norm_first == variant.head_norm_first:
+            assert identify(arrays) == (name, 7), layout.name
+            found.append(layout.name)
+    assert found
+
+
+def test_a_file_without_a_head(tmp_path):
+    backbone = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3).backbone
+    save_checkpoint(backbone, tmp_path / "model.safetensors")
+    assert identify(read_arrays(tmp_path / "model.safetensors")) == ("convnext_mini", 0)
+
+
+def test_no_known_variant(small_classifier, tmp_path):
+    save_checkpoint(small_classifier(), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="of no variant that `keras-convnext list` prints"):
+        identify(read_arrays(tmp_path / "model.safetensors"))
+    with pytest.raises(ValueError, match="of no variant"):
+        identify({"weight": np.ones(3)})

@@ -1,0 +1,309 @@
+"""Loading: what is left out and said, and files that do not fit, are damaged, or would run code."""
+
+import argparse
+import os
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
+from keras_convnext.checkpoints.files import read_arrays
+
+
+@pytest.fixture
+def model(small_classifier, randomize):
+    return randomize(small_classifier())
+
+
+@pytest.fixture
+def file(model, tmp_path):
+    """An official checkpoint of the model."""
+    path = tmp_path / "model.pth"
+    save_checkpoint(model, path)
+    return path
+
+
+@pytest.fixture
+def state(torch, file):
+    """What is in that file: change it, and `torch.save` it there."""
+    return torch.load(file, weights_only=True)["model"]
+
+
+def assert_equal(model, other, but=()):
+    """Holds the weights of two models to be equal, but for those whose path starts with one of `but`."""
+    theirs = {weight.path: np.asarray(weight) for weight in other.weights}
+    for weight in model.weights:
+        if not weight.path.startswith(tuple(but)):
+            np.testing.assert_array_equal(weight, theirs[weight.path], err_msg=weight.path)
+
+
+def refused(model, path, match):
+    """Sees to it that loading fails with one clear error, and the model stays as it was; returns the message."""
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=match) as raised:
+        load_checkpoint(model, path)
+    assert str(raised.value).startswith(str(path))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    return str(raised.value)
+
+
+# === Formats and layouts
+
+
+@pytest.mark.parametrize(
+    ("layout", "suffix"),
+    [
+        ("official", ".pth"),
+        ("official", ".safetensors"),
+        ("timm", ".bin"),
+        ("torchvision", ".pt"),
+        ("transformers", ".safetensors"),
+        ("keras.applications", ".h5"),
+    ],
+)
+def test_round_trip(small_classifier, model, tmp_path, layout, suffix):
+    path = tmp_path / f"model{suffix}"
+    save_checkpoint(model, path, layout=layout)
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    other = small_classifier()
+    assert load_checkpoint(other, path) == layout
+    assert_equal(other, model)
+
+
+@pytest.mark.parametrize("layout", ["official", "fcmae", "timm", "transformers"])
+def test_round_trip_of_v2(small_backbone, randomize, tmp_path, layout):
+    model, other = randomize(small_backbone("v2")), small_backbone("v2")
+    save_checkpoint(model, tmp_path / "model.pth", layout=layout)
+    assert load_checkpoint(other, tmp_path / "model.pth") == layout
+    assert_equal(other, model)
+
+
+def test_names_of_files_do_not_matter(small_classifier, model, file, tmp_path):
+    other = small_classifier()
+    assert load_checkpoint(other, file.rename(tmp_path / "weights.safetensors")) == "official"
+    assert_equal(other, model)
+
+
+def test_keras(small_classifier, model, tmp_path):
+    other = small_classifier()
+    model.save(tmp_path / "model.keras")
+    assert load_checkpoint(other, tmp_path / "model.keras") == "keras_convnext"
+    assert_equal(other, model)
+
+
+def test_training_checkpoints(torch, small_classifier, model, file, state):
+    """As the authors' script saves them: the optimizer and the arguments too, from several processes."""
+    state = {f"module.{name}": value.half() for name, value in state.items()}
+    torch.save({"optimizer": {"lr": [0.1]}, "args": argparse.Namespace(lr=0.1), "model": state}, file)
+    other = small_classifier()
+    load_checkpoint(other, file)
+    for weight, exact in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, exact.astype("float16").astype("float32"))
+
+
+def test_torch_is_needed_for_its_own_files_alone(model, tmp_path, monkeypatch):
+    for name in ("model.safetensors", "model.pth"):
+        save_checkpoint(model, tmp_path / name)
+    save_checkpoint(model, tmp_path / "model.h5", layout="keras.applications")
+    if keras.backend.backend() != "torch":
+        monkeypatch.setitem(sys.modules, "torch", None)
+    load_checkpoint(model, tmp_path / "model.safetensors")
+    load_checkpoint(model, tmp_path / "model.h5")
+    if keras.backend.backend() != "torch":
+        with pytest.raises(ModuleNotFoundError, match=r"keras-convnext\[checkpoints\]"):
+            load_checkpoint(model, tmp_path / "model.pth")
+
+
+# === The head and the stem
+
+
+def test_another_number_of_classes(small_classifier, model, file):
+    other = small_classifier(num_classes=3)
+    before = other.get_weights()[-2:]
+    with pytest.warns(UserWarning, match="5 classes and the model 3: the model's last layer stays"):
+        load_checkpoint(other, file)
+    assert_equal(other, model, but=["head/"])
+    for old, new in zip(before, other.get_weights()[-2:], strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_backbone_takes_a_classifiers_file(small_backbone, model, file):
+    other = small_backbone()
+    with pytest.warns(UserWarning, match=r"no place for head.bias, head.weight, norm.bias, norm.weight"):
+        load_checkpoint(other, file)
+    assert_equal(other, model)
+
+
+def test_a_classifier_takes_a_backbones_file(small_classifier, model, tmp_path):
+    save_checkpoint(model.backbone, tmp_path / "backbone.pth")
+    other = small_classifier()
+    with pytest.warns(UserWarning, match="has no head"):
+        load_checkpoint(other, tmp_path / "backbone.pth")
+    assert_equal(other, model, but=["head"])
+
+
+def test_norms_of_pyramid_levels_stay(small_backbone, model, tmp_path):
+    save_checkpoint(model.backbone, tmp_path / "backbone.pth")
+    other = small_backbone(level_norm=True)
+    with pytest.warns(UserWarning, match="norms of pyramid levels"):
+        load_checkpoint(other, tmp_path / "backbone.pth")
+    assert_equal(model.backbone, other)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_another_number_of_channels(small_classifier, model, file, channels):
+    other = small_classifier(input_shape=(None, None, channels))
+    assert "adapt_stem=True" in refused(other, file, "stem/conv/kernel: expected")
+    load_checkpoint(other, file, adapt_stem=True)
+    assert_equal(other, model, but=["stem/conv/kernel"])
+    kernel, adapted = (np.asarray(each.weights[0]) for each in (model, other))
+    assert adapted.shape[2] == channels
+    # What an image of three equal channels gave, one of `channels` such channels gives: two of three leave one out.
+    expected = kernel[:, :, :2].sum(2) * 1.5 if channels == 2 else kernel.sum(2)
+    np.testing.assert_allclose(adapted.sum(2), expected, atol=1e-5)
+
+
+# === Files that do not fit
+
+
+def test_all_misfits_are_named(torch, small_classifier, model, file, state):
+    del state["stages.2.1.pwconv1.weight"], state["head.bias"]
+    state["stages.1.0.norm.weight"] = torch.ones(7)
+    state["decoder.weight"] = torch.ones(3)
+    torch.save(state, file)
+    message = refused(small_classifier(), file, "it does not fit the model")
+    for part in (
+        "stage_2_block_1/pointwise_conv_1/kernel: not in the checkpoint, where it would be stages.2.1.pwconv1.weight",
+        "head/bias: not in the checkpoint",
+        "stage_1_block_0/norm/gamma: expected (16,), got (7,) in stages.1.0.norm.weight",
+        "decoder.weight: the model has no such weight",
+    ):
+        assert part in message
+
+
+def test_another_architecture(small_classifier, file):
+    message = refused(small_classifier("v2"), file, "it does not fit the model")
+    assert "stages.0.0.gamma: the model has no such weight" in message
+    assert "stage_0_block_0/grn/gamma: not in the checkpoint" in message
+
+
+def test_another_network(torch, model, tmp_path):
+    path = tmp_path / "resnet.pth"
+    torch.save({"layer1.0.conv1.weight": torch.ones(4, 4)}, path)
+    refused(model, path, "expected names of weights as in one of official, fcmae, timm")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite(torch, small_classifier, file, state, value):
+    state["stages.0.0.dwconv.weight"][3, 0, 1, 1] = value
+    torch.save(state, file)
+    refused(small_classifier(), file, r"depthwise_conv/kernel: stages.0.0.dwconv.weight has values that are not finite")
+
+
+# === Files that cannot be read
+
+
+class Malicious:
+    """Its pickle makes a folder when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "pickle"])
+def test_nothing_in_a_pickle_is_run(torch, model, file, state, tmp_path, legacy):
+    trap = tmp_path / "made by the pickle"
+    torch.save({"model": state, "args": Malicious(trap)}, file, _use_new_zipfile_serialization=not legacy)
+    refused(model, file, "refused")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors", "model.h5", "model.keras"])
+def test_files_that_are_cut_off(model, tmp_path, name, part):
+    path = tmp_path / name
+    if name.endswith(".keras"):
+        model.save(path)
+    else:
+        save_checkpoint(model, path, layout="keras.applications" if name.endswith(".h5") else "official")
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    refused(model, path, "cut off|damaged")
+
+
+def test_a_legacy_pickle_that_is_cut_off(torch, model, file, state):
+    torch.save(state, file, _use_new_zipfile_serialization=False)
+    file.write_bytes(file.read_bytes()[:2000])
+    refused(model, file, "cut off|damaged")
+
+
+def test_other_files_and_none(model, tmp_path):
+    text = tmp_path / "model.pth"
+    text.write_text("<html>404</html>")
+    refused(model, text, "expected a file of torch")
+    refused(model, tmp_path, "got a folder")
+    refused(model, tmp_path / "missing.pth", "no such file")
+    (tmp_path / "empty.pth").touch()
+    refused(model, tmp_path / "empty.pth", "expected a file of torch")
+
+
+def test_not_a_dict(torch, model, tmp_path):
+    torch.save([torch.ones(2)], tmp_path / "list.pth")
+    refused(model, tmp_path / "list.pth", "expected a dict of tensors, got list")
+
+
+def test_keras_own_weights_file(model, tmp_path):
+    model.save_weights(tmp_path / "model.weights.h5")
+    refused(model, tmp_path / "model.weights.h5", "model.load_weights")
+
+
+# === Writing
+
+
+def test_unknown_layouts_and_suffixes(model, tmp_path):
+    with pytest.raises(ValueError, match="Unknown layout 'mmdet': expected one of official, fcmae, timm"):
+        save_checkpoint(model, tmp_path / "model.pth", layout="mmdet")
+    with pytest.raises(ValueError, match=r"a name that ends in \.pth"):
+        save_checkpoint(model, tmp_path / "model.ckpt")
+    with pytest.raises(ValueError, match=r"are for the layout keras\.applications"):
+        save_checkpoint(model, tmp_path / "model.h5", layout="timm")
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_that_a_source_does_not_have(small_classifier, tmp_path):
+    with pytest.raises(ValueError, match=r"torchvision has no such model: it lacks stage_0_block_0/grn/gamma"):
+        save_checkpoint(small_classifier("v2"), tmp_path / "model.pth", layout="torchvision")
+
+
+def test_a_failed_write_leaves_the_file_as_it_was(model, file, monkeypatch, torch):
+    before = file.read_bytes()
+
+    def cut_off(arrays, path):
+        with open(path, "wb") as opened:
+            opened.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", cut_off)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(model, file)
+    assert file.read_bytes() == before
+    assert len(list(file.parent.iterdir())) == 1
+
+
+def test_half_precision_is_saved_in_float32(small_classifier, randomize, tmp_path):
+    model = randomize(small_classifier(dtype="bfloat16"))
+    save_checkpoint(model, tmp_path / "model.safetensors")
+    assert {array.dtype.name for array in read_arrays(tmp_path / "model.safetensors").values()} == {"float32"}
+
+
+def test_conv_mlp_of_the_variant(torch, tmp_path):
+    """timm's atto has its pointwise layers as 1x1 convolutions."""
+    model = ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3)
+    save_checkpoint(model, tmp_path / "model.pth", layout="timm")
+    state = torch.load(tmp_path / "model.pth", weights_only=True)
+    assert state["stages.0.blocks.0.mlp.fc1.weight"].shape == (160, 40, 1, 1)

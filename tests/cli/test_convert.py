@@ -1,0 +1,55 @@
+"""`convert`: checkpoints of one package into another's, and into whole models."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def model(randomize):
+    return randomize(ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3))
+
+
+def test_there_and_back(cli, model, tmp_path):
+    first, second, third = (tmp_path / name for name in ("official.pth", "hub.safetensors", "model.keras"))
+    save_checkpoint(model, first)
+    result = cli("convert", first, second, "--layout", "transformers")
+    assert (result.code, result.out) == (0, f"{first}: official, convnext_mini, 3 classes -> {second}\n")
+    assert cli("convert", second, third).code == 0
+    found = keras.saving.load_model(third)
+    assert found.num_classes == 3
+    for weight, exact in zip(found.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, exact)
+    again = tmp_path / "again.h5"
+    assert "keras_convnext, 3 classes" in cli("convert", third, again).out
+    assert load_checkpoint(model, again) == "keras.applications"
+
+
+def test_a_backbone_stays_one(cli, model, tmp_path):
+    save_checkpoint(model.backbone, tmp_path / "backbone.pth", layout="timm")
+    assert cli("convert", tmp_path / "backbone.pth", tmp_path / "backbone.keras").code == 0
+    assert type(keras.saving.load_model(tmp_path / "backbone.keras")).__name__ == "ConvNeXtBackbone"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "options", "message"),
+    [
+        ("model.pth", "model.pth", [], "there is such a file"),
+        ("model.pth", "missing/model.keras", [], "no such folder"),
+        ("missing.pth", "out.keras", [], "no such file"),
+        ("model.pth", "out.keras", ["--layout", "timm"], "a .keras file has names of its own"),
+        ("model.pth", "out.pth", ["--variant", "convnext_atto"], "it does not fit the model"),
+        ("model.pth", "out.ckpt", [], "expected a name that ends in"),
+        ("model.pth", "out.h5", ["--layout", "timm"], "are for the layout keras.applications"),
+    ],
+)
+def test_bad_input(cli, model, tmp_path, source, target, options, message):
+    save_checkpoint(model, tmp_path / "model.pth")
+    before = (tmp_path / "model.pth").read_bytes()
+    result = cli("convert", tmp_path / source, tmp_path / target, *options)
+    assert result.code == 2
+    assert message in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
+    assert (tmp_path / "model.pth").read_bytes() == before
