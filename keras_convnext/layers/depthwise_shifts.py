@@ -16,6 +16,7 @@ import jax
 from jax import numpy as jnp
 
 from keras_convnext.layers.depthwise_kernel_gradient import kernel_gradient
+from keras_convnext.layers.jax_computed_once import computed_once
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -30,7 +31,8 @@ def depthwise_conv(x, kernel, dilation):
     Returns:
         `(batch, height, width, channels)`.
     """
-    return _computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
+    # It is a sum, which XLA would compute again in each place that uses it.
+    return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
 
 def _forward(x, kernel, dilation):
@@ -57,15 +59,6 @@ def _convolve(x, kernel, dilation):
         for i, j in _taps(height, width, kernel.shape[0], dilation)
     )
     return total.astype(x.dtype)
-
-
-def _computed_once(compute, weight):
-    """The result of `compute`, kept: XLA would fuse the sum into each place that uses it, and so compute it in each.
-
-    It can't move it out of a condition. This one is true: only a weight that is no number is not itself.
-    """
-    shape = jax.eval_shape(compute)
-    return jax.lax.cond(weight == weight, compute, lambda: jnp.full(shape.shape, jnp.nan, shape.dtype))
 
 
 def _taps(height, width, side, dilation):

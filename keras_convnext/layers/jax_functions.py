@@ -11,6 +11,8 @@ from functools import partial
 import jax
 from jax import numpy as jnp
 
+from keras_convnext.layers.jax_computed_once import computed_once
+from keras_convnext.layers.lowering import on_jax_cpu
 from keras_convnext.layers.recomputed import recomputed
 
 
@@ -24,10 +26,11 @@ def gelu(x):
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(x, gamma, beta, epsilon):
     """Normalizes the last axis; sums are float32 at least."""
-    exact = _exact(x)
-    mean = exact.mean(-1, keepdims=True)
-    scale = jax.lax.rsqrt(exact.var(-1, keepdims=True) + epsilon) * gamma
-    return (exact * scale + (beta - mean * scale)).astype(x.dtype)
+    rows = _exact(x).reshape(-1, x.shape[-1])
+    mean = _mean(rows)
+    centered = rows - mean
+    scale = jax.lax.rsqrt(_mean(centered * centered) + epsilon)
+    return (centered * scale * gamma + beta).reshape(x.shape).astype(x.dtype)
 
 
 def _layer_norm_forward(x, gamma, beta, epsilon):
@@ -36,14 +39,20 @@ def _layer_norm_forward(x, gamma, beta, epsilon):
 
 def _layer_norm_backward(epsilon, residuals, gradient):
     x, gamma, beta = residuals
-    exact, gradient = (_exact(array).reshape(-1, x.shape[-1]) for array in (x, gradient))
-    centered = exact - exact.mean(-1, keepdims=True)
-    scale = jax.lax.rsqrt((centered * centered).mean(-1, keepdims=True) + epsilon)
+    rows, gradient = (_exact(array).reshape(-1, x.shape[-1]) for array in (x, gradient))
+    centered = rows - _mean(rows)
+    scale = jax.lax.rsqrt(_mean(centered * centered) + epsilon)
     normalized, in_normalized = centered * scale, gradient * gamma
-    along = (in_normalized * normalized).mean(-1, keepdims=True)
-    in_x = scale * (in_normalized - in_normalized.mean(-1, keepdims=True) - normalized * along)
+    in_rows = scale * (in_normalized - _mean(in_normalized) - normalized * _mean(in_normalized * normalized))
     in_gamma, in_beta = (gradient * normalized).sum(0), gradient.sum(0)
-    return in_x.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+    return in_rows.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+
+
+def _mean(rows):
+    """The mean of each row. On CPU it is a product: a sum XLA there computes again for elements of the row."""
+    if not on_jax_cpu():
+        return rows.mean(-1, keepdims=True)
+    return rows @ jnp.full((rows.shape[-1], 1), 1 / rows.shape[-1], rows.dtype)
 
 
 layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
@@ -54,8 +63,27 @@ def linear(x, kernel, bias, activation):
 
     With two axes XLA fuses the activation with the bias; with four it keeps what is between.
     """
-    y = x.reshape(-1, x.shape[-1]) @ kernel + bias
+    y = _product(x.reshape(-1, x.shape[-1]), kernel) + bias
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+@jax.custom_vjp
+def _product(x, kernel):
+    return x @ kernel
+
+
+def _product_backward(residuals, gradient):
+    x, kernel = residuals
+    if (
+        on_jax_cpu() and kernel.shape[0] > kernel.shape[1]
+    ):  # XLA takes half the time for the wider of x and gradient last
+        in_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
+    else:
+        in_kernel = x.T @ gradient
+    return gradient @ kernel.T, in_kernel
+
+
+_product.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _product_backward)
 
 
 def mlp(x, norm, first, grn, second, layer_scale):
