@@ -1,0 +1,60 @@
+"""A checkpoint of any known package as a Keras model, and that in the layouts of all the others.
+
+    python examples/convert_weights.py CHECKPOINT FOLDER
+    python examples/convert_weights.py --smoke
+
+Prints a row for each file that it wrote: the layout, how many arrays, and how far the logits are from the model's.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
+from keras_convnext.checkpoints import WRITTEN, identify, read_arrays
+
+
+def make_checkpoint(path):
+    """A small one of new weights, where there is none to download."""
+    save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10), path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("checkpoint", nargs="?", type=Path, help="such as convnext_tiny_1k_224_ema.pth")
+    parser.add_argument("folder", nargs="?", type=Path, help="where the others go")
+    parser.add_argument("--smoke", action="store_true", help="a small checkpoint of its own, in a temporary folder")
+    args = parser.parse_args()
+    if not args.smoke and not (args.checkpoint and args.folder):
+        parser.error("a checkpoint and a folder are needed, or --smoke")
+    if args.smoke:
+        args.folder = Path(tempfile.mkdtemp())
+        args.checkpoint = args.folder / "official.pth"
+        make_checkpoint(args.checkpoint)
+    args.folder.mkdir(parents=True, exist_ok=True)
+
+    variant, classes = identify(read_arrays(args.checkpoint))
+    model = ConvNeXtClassifier.from_preset(variant, num_classes=classes)
+    layout = load_checkpoint(model, args.checkpoint)
+    print(f"{args.checkpoint.name}: {layout}, {variant}, {classes} classes")
+    images = np.random.default_rng(0).uniform(0, 255, size=(2, 64, 64, 3)).astype("float32")
+    expected = model.predict(images, verbose=0)
+
+    for layout in WRITTEN:
+        suffix = ".h5" if layout == "keras.applications" else ".safetensors"
+        path = args.folder / f"{layout}{suffix}"
+        try:
+            save_checkpoint(model, path, layout)
+        except ValueError as error:  # a source that has no such model
+            print(f"{layout:18}  -  {error}")
+            continue
+        again = ConvNeXtClassifier.from_preset(variant, num_classes=classes)
+        load_checkpoint(again, path)
+        distance = np.abs(again.predict(images, verbose=0) - expected).max()
+        print(f"{layout:18} {len(read_arrays(path)):4} arrays, logits differ by {distance:.0e}")
+
+
+if __name__ == "__main__":
+    main()
