@@ -8,6 +8,7 @@ import keras
 from keras_convnext.checkpoints.files import WRITERS, read_arrays, write_arrays
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import find_layout, merge
+from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
 
 WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
@@ -19,7 +20,8 @@ def load_checkpoint(model, path, adapt_stem=False):
 
     What the file is and how it names the weights is seen from what is in it. Each weight of the model gets its value,
     and each array of the file its place; otherwise the model stays as it was. Of a file with another number of classes
-    all but the last layer is loaded, of one without a head all but the head; a warning says so.
+    all but the last layer is loaded, of one without a head all but the head; a warning says so. What a training script
+    saved beside the weights, such as an optimizer or their moving average, is left out.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
@@ -48,7 +50,7 @@ def load_checkpoint(model, path, adapt_stem=False):
     arrays = read_arrays(path)
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     try:
-        layout = find_layout(shapes, arrays)
+        layout = find_layout(shapes, arrays, getattr(model, "head_norm_first", None))
         values, notes = merge(shapes, arrays, layout, adapt_stem)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -71,13 +73,12 @@ def save_checkpoint(model, path, layout="official"):
             `"transformers"` or `"keras.applications"`. Defaults to `"official"`.
 
     Raises:
-        ValueError: an unknown layout or suffix, or a model with weights that the layout has no name for.
+        ValueError: an unknown layout or suffix, no such folder, or a model that the layout's source does not have.
         ModuleNotFoundError: torch or safetensors is needed, and not installed.
 
     Example: see `load_checkpoint`.
     """
-    check_target(path, layout)
-    form = _form(model, layout)
+    form = check_target(model, path, layout)
     parts = list(dict.fromkeys(weight.path.partition("/")[0] for weight in model.weights))
 
     def place(weight):  # in the source's order, which keras.applications goes by
@@ -90,11 +91,20 @@ def save_checkpoint(model, path, layout="official"):
     write_arrays(path, arrays, wrapped=layout in ("official", "fcmae"))
 
 
-def check_target(path, layout):
-    """Whether `save_checkpoint` writes such a file.
+def check_target(model, path, layout="official"):
+    """Raises what `save_checkpoint` would, before any work.
 
-    Raises:
-        ValueError: an unknown layout or suffix, or the two do not go together.
+    Args:
+        model, path, layout: as for `save_checkpoint`.
+
+    Returns:
+        `Layout`, the form of the layout in which the model would be saved.
+
+    Example:
+
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> check_target(ConvNeXtClassifier.from_preset("convnext_mini"), "model.h5", "keras.applications").name
+    'keras.applications'
     """
     path = Path(path)
     if layout not in WRITTEN:
@@ -103,24 +113,30 @@ def check_target(path, layout):
         raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)}.")
     if (path.suffix == ".h5") != (layout == "keras.applications"):
         raise ValueError(f"{path}: `.h5` files are for the layout keras.applications, and it for them; got {layout}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{path.parent}: no such folder.")
+    module, _ = WRITERS[path.suffix]
+    if module:
+        require(module, "checkpoints")
+    return _form(model, layout)
 
 
 def _form(model, name):
     """Of the forms of a layout, the one in which its source has a model like this."""
     paths = [weight.path for weight in model.weights]
-    forms = [layout for layout in LAYOUTS if layout.name == name and all(map(layout.entry, paths))]
+    rows = [layout for layout in LAYOUTS if layout.name == name]
+    head_norm_first = getattr(model, "head_norm_first", None)
+    forms = [layout for layout in rows if layout.has_head_like(head_norm_first) and all(map(layout.entry, paths))]
     if not forms:
-        rows = [layout for layout in LAYOUTS if layout.name == name]
         without = [path for path in paths if not any(layout.entry(path) for layout in rows)]
         raise ValueError(f"The layout {name} has no such model: it lacks {', '.join(without) or 'this mix of parts'}.")
-    head_norm_first = getattr(model, "head_norm_first", False)
-    traits = _conv_mlp(getattr(model, "backbone", model), head_norm_first), head_norm_first
-    return next((form for form in forms if (form.conv_mlp, form.head_norm_first) == traits), forms[0])
+    conv_mlp = _conv_mlp(getattr(model, "backbone", model), head_norm_first)
+    return next((form for form in forms if form.conv_mlp == conv_mlp), forms[0])
 
 
 def _conv_mlp(backbone, head_norm_first):
     """Whether timm has the variant of this architecture with pointwise layers as convolutions."""
-    architecture = tuple(backbone.depths), tuple(backbone.dims), backbone.use_grn, head_norm_first
+    architecture = tuple(backbone.depths), tuple(backbone.dims), backbone.use_grn, bool(head_norm_first)
     return any(
         variant.conv_mlp and (variant.depths, variant.dims, variant.use_grn, variant.head_norm_first) == architecture
         for variant in VARIANTS.values()

@@ -3,21 +3,26 @@
 import argparse
 import os
 import pickle
+import re
 import struct
-import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
 from keras_convnext.extras import require
 
-WRAPPERS = ("model", "state_dict")
+WRAPPERS = ("model", "state_dict", "module")
 """Under which names training scripts save the weights beside an optimizer and the like, in this order."""
 
 PREFIXES = ("module.", "_orig_mod.")
 """What wrappers of a torch model put before all names: DistributedDataParallel and `torch.compile`."""
+
+SAFE_TORCH = (2, 6)
+"""The first torch whose `weights_only` keeps to it (CVE-2025-32434)."""
 
 
 def read_arrays(path):
@@ -33,6 +38,15 @@ def read_arrays(path):
         ValueError: no such file, a folder, a file that is cut off, damaged, of another kind, or that holds more than
             weights: nothing in it is run.
         ModuleNotFoundError: torch or safetensors is needed, and not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
+    >>> path = Path(tempfile.mkdtemp()) / "model.h5"
+    >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini"), path, layout="keras.applications")
+    >>> read_arrays(path)["stem_conv/bias"].shape
+    (32,)
     """
     path = Path(path)
     if path.is_dir():
@@ -40,6 +54,9 @@ def read_arrays(path):
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
     arrays = _reader(path)(path)
+    others = [name for name, array in arrays.items() if array.dtype.kind not in "fiubV"]
+    if others:
+        raise ValueError(f"{path}: expected numbers, got {arrays[others[0]].dtype} in {others[0]}.")
     return {name: array.astype("float32") if array.dtype.kind in "fV" else array for name, array in arrays.items()}
 
 
@@ -48,13 +65,14 @@ def _reader(path):
         start = file.read(9)
     if start.startswith(b"\x89HDF"):
         return _read_h5
-    if start.startswith(b"PK"):
-        if not zipfile.is_zipfile(path):
-            raise ValueError(f"{path}: cut off or damaged: its table of contents is missing.")
-        with zipfile.ZipFile(path) as archive:
-            return _read_keras if "config.json" in archive.namelist() else _read_torch
     if start[4:] == b"\0\0\0\0{":  # the length of the JSON that begins
         return _read_safetensors
+    if start.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return _read_keras if "config.json" in archive.namelist() else _read_torch
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path}: cut off or damaged ({error}).") from error
     if start.startswith(b"\x80"):  # a pickle
         return _read_torch
     raise ValueError(
@@ -67,8 +85,18 @@ def _first_line(error):
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+DAMAGED = (
+    *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
+    *(struct.error, zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
+"""What readers raise of bytes that are not what they were written as."""
+
+
 def _read_torch(path):
     torch = require("torch", "checkpoints")
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < SAFE_TORCH:
+        raise ValueError(f"{path}: expected torch {'.'.join(map(str, SAFE_TORCH))} or later, to read it safely.")
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), open(path, "rb") as file:
             loaded = torch.load(file, map_location="cpu", weights_only=True)  # of a path torch looks at the suffix
@@ -77,34 +105,41 @@ def _read_torch(path):
             f"{path}: refused: it is damaged, or holds other objects than tensors, which could run code. "
             f"{_first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, IndexError, ValueError, struct.error) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: expected a dict of tensors, got {type(loaded).__name__}.")
-    for wrapper in WRAPPERS:
-        if isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
-            break
-    tensors = {name: value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-    for prefix in PREFIXES:
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    found = next((loaded[wrapper] for wrapper in WRAPPERS if isinstance(loaded.get(wrapper), dict)), loaded)
+    tensors = {name: found[name] for name in found if isinstance(name, str) and isinstance(found[name], torch.Tensor)}
+    if not tensors:
+        raise ValueError(f"{path}: expected a dict of tensors by name, got one with {[*found][:5]}.")
+    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), None):
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    tensors = {name: value.detach() for name, value in tensors.items()}
     return {name: (value.float() if value.is_floating_point() else value).numpy() for name, value in tensors.items()}
 
 
 def _read_safetensors(path):
     safetensors = require("safetensors", "checkpoints")
-    numpy = require("safetensors.numpy", "checkpoints")
     try:
-        return numpy.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: cut off or damaged ({error}).") from error
+        entries = safetensors.deserialize(path.read_bytes())
+        return {name: _array(entry) for name, entry in entries}
+    except (safetensors.SafetensorError, *DAMAGED) as error:
+        raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
+
+
+def _array(entry):
+    """The array of a safetensors entry; NumPy has no bfloat16, the upper half of a float32."""
+    types = {"BF16": "uint16", "F16": "float16", "F32": "float32", "F64": "float64"}
+    types |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
+    array = np.frombuffer(entry["data"], types[entry["dtype"]]).reshape(entry["shape"])
+    return (array.astype("uint32") << 16).view("float32") if entry["dtype"] == "BF16" else array
 
 
 def _read_keras(path):
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: cut off, damaged, or of another model ({_first_line(error)}).") from error
     return {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in model.weights}
 
@@ -116,7 +151,7 @@ def _read_h5(path):
     """The arrays as `LAYER/WEIGHT`, without the model's name before the layer's."""
     try:
         with h5py.File(path) as file:
-            group = file.get("model_weights", file)
+            group = _within(file, "model_weights") if "model_weights" in file else file
             if "layer_names" not in group.attrs:
                 raise ValueError(
                     f"{path}: expected weights as keras.applications stores them, got other HDF5. Load Keras's own "
@@ -124,12 +159,23 @@ def _read_h5(path):
                 )
             arrays = {}
             for layer in _names(group, "layer_names"):
-                for weight in _names(group[layer], "weight_names"):
-                    arrays[_layer_and_weight(layer, weight)] = group[layer][weight][()]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{path}: cut off or damaged ({error}).") from error
+                for weight in _names(_within(group, layer), "weight_names"):
+                    arrays[_layer_and_weight(layer, weight)] = np.asarray(_within(group, f"{layer}/{weight}"))
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
     stem = next((name for name in arrays if name.endswith("stem_conv/kernel")), "stem_conv/kernel")
     return {name.removeprefix(stem.removesuffix("stem_conv/kernel")): array for name, array in arrays.items()}
+
+
+def _within(group, name):
+    """What a group holds, in the same file: a link may lead to another, and so may a dataset's numbers."""
+    for part in name.split("/"):
+        if part in group and not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise KeyError(f"{name} is a link")
+        group = group[part]
+    if isinstance(group, h5py.Dataset) and (group.external or group.is_virtual):
+        raise KeyError(f"{name} is in another file")
+    return group
 
 
 def _names(group, attribute):
@@ -137,8 +183,12 @@ def _names(group, attribute):
 
 
 def _layer_and_weight(layer, weight):
-    """A layer in a `Sequential` stands in the weight's name. Keras 2 had no name for layer scale but `Variable`."""
+    """A layer in a `Sequential` stands in the weight's name. Keras 2 had no name for layer scale but `Variable`.
+
+    Without a top the last norm is called as Keras calls any.
+    """
     *_, owner, name = ["", layer, *weight.removesuffix(":0").split("/")]
+    owner = "head_layernorm" if re.fullmatch(r"layer_normalization(_\d+)?", owner) else owner
     return f"{layer}/gamma" if layer.endswith("layer_scale") else f"{owner}/{name}"
 
 
@@ -185,13 +235,13 @@ def _write_safetensors(path, arrays):
 
 
 WRITERS = {
-    ".pth": _write_torch,
-    ".pt": _write_torch,
-    ".bin": _write_torch,
-    ".safetensors": _write_safetensors,
-    ".h5": _write_h5,
+    ".pth": ("torch", _write_torch),
+    ".pt": ("torch", _write_torch),
+    ".bin": ("torch", _write_torch),
+    ".safetensors": ("safetensors", _write_safetensors),
+    ".h5": (None, _write_h5),
 }
-"""What writes a file, by its suffix."""
+"""What writes a file, by its suffix, and the package that it needs."""
 
 
 def write_arrays(path, arrays, wrapped=False):
@@ -206,14 +256,13 @@ def write_arrays(path, arrays, wrapped=False):
         ModuleNotFoundError: torch or safetensors is needed, and not installed.
     """
     path = Path(path)
-    write = WRITERS[path.suffix]
+    _, write = WRITERS[path.suffix]
     if wrapped and write is _write_torch:
         write = _write_wrapped
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary, arrays)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise

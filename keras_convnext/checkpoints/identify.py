@@ -11,15 +11,27 @@ def identify(arrays):
         arrays: dict of arrays by name, as `read_arrays` returns it.
 
     Returns:
-        `(variant, num_classes)`, 0 where the checkpoint has no head.
+        `(variant, num_classes)`: 0 classes where the last layer is missing, None where the whole head is.
 
     Raises:
         ValueError: of no variant in `VARIANTS`.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
+    >>> from keras_convnext.checkpoints import read_arrays
+    >>> path = Path(tempfile.mkdtemp()) / "model.h5"
+    >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini", 10), path, layout="keras.applications")
+    >>> identify(read_arrays(path))
+    ('convnext_mini', 10)
     """
     for name, variant in VARIANTS.items():
         for layout in LAYOUTS:
-            if layout.head_norm_first == variant.head_norm_first and _is_of(variant, layout, arrays):
-                return name, _size("head/bias", layout, arrays) or 0
+            if layout.has_head_like(variant.head_norm_first) and _is_of(variant, layout, arrays):
+                has_norm = _size("head_norm/gamma", layout, arrays)
+                return name, _size("head/bias", layout, arrays) or (0 if has_norm else None)
     raise ValueError(
         f"of no variant that `keras-convnext list` prints; its {len(arrays)} arrays begin {list(arrays)[:3]}."
     )

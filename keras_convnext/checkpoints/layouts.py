@@ -97,14 +97,14 @@ class Layout:
         name: str, of the source.
         rows: tuple of (our layer, the source's, how its arrays are stored).
         conv_mlp: bool, whether pointwise layers are stored as 1x1 convolutions.
-        head_norm_first: bool, whether it is of models that normalize before they pool.
+        head_norm_first: bool, whether it is of models that normalize before they pool; None for both.
         ignored: str, a pattern of names that a checkpoint may have besides, which no classifier has.
     """
 
     name: str
     rows: tuple[tuple[str, str, dict], ...]
     conv_mlp: bool = False
-    head_norm_first: bool = False
+    head_norm_first: bool | None = False
     ignored: str = r"(?!)"
 
     def entry(self, path):
@@ -118,6 +118,10 @@ class Layout:
                 name = theirs.format(**numbers, previous=stage - 1, leading=2 * stage, features=2 * stage + 1)
                 return Entry(name + arrays[weight].suffix, arrays[weight], row)
         return None
+
+    def has_head_like(self, head_norm_first):
+        """Whether it is for models with such a head; for one without, which is None, each is."""
+        return None in (head_norm_first, self.head_norm_first) or head_norm_first == self.head_norm_first
 
     def head(self):
         """The source's names for all weights that a head may have."""
@@ -218,20 +222,20 @@ _TIMM_PATCHES = (("stem/conv", "stem.0", CONV), ("stem/norm", "stem.1", NORM))
 _TIMM_OVERLAP = (("stem/conv_1", "stem.0", CONV), ("stem/conv_2", "stem.1", CONV), ("stem/norm", "stem.2", NORM))
 
 
-def _transformers(name, **of_a_version):
+def _transformers(prefix, **of_a_version):
     return Layout(
         "transformers",
         (
-            ("stem/conv", f"{name}.embeddings.patch_embeddings", CONV),
-            ("stem/norm", f"{name}.embeddings.layernorm", NORM),
-            ("stage_{s}_downsample/norm", name + ".encoder.stages.{s}.downsampling_layer.0", NORM),
-            ("stage_{s}_downsample/conv", name + ".encoder.stages.{s}.downsampling_layer.1", CONV),
+            ("stem/conv", f"{prefix}embeddings.patch_embeddings", CONV),
+            ("stem/norm", f"{prefix}embeddings.layernorm", NORM),
+            ("stage_{s}_downsample/norm", prefix + "encoder.stages.{s}.downsampling_layer.0", NORM),
+            ("stage_{s}_downsample/conv", prefix + "encoder.stages.{s}.downsampling_layer.1", CONV),
             *_blocks(
-                name + ".encoder.stages.{s}.layers.{b}.",
+                prefix + "encoder.stages.{s}.layers.{b}.",
                 **{**_OFFICIAL_PARTS, "norm": "layernorm"},
                 **of_a_version,
             ),
-            ("head_norm", f"{name}.layernorm", NORM),
+            ("head_norm", f"{prefix}layernorm", NORM),
             ("head", "classifier", LINEAR),
         ),
     )
@@ -278,7 +282,7 @@ _KERAS_APPLICATIONS = Layout(
 _OUR_LAYERS = dict.fromkeys(
     ours for layout in (_OFFICIAL, _timm(_TIMM_OVERLAP), _KERAS_APPLICATIONS) for ours, _, _ in layout.rows
 )
-_OURS = Layout("keras_convnext", tuple((ours, ours, KERAS) for ours in _OUR_LAYERS))
+_OURS = Layout("keras_convnext", tuple((ours, ours, KERAS) for ours in _OUR_LAYERS), head_norm_first=None)
 
 LAYOUTS = (
     _ISOTROPIC,
@@ -289,8 +293,10 @@ LAYOUTS = (
     _timm(_TIMM_PATCHES, conv_mlp=True, head_norm_first=True),
     _timm(_TIMM_OVERLAP, conv_mlp=True),
     _TORCHVISION,
-    _transformers("convnext", scale=("layer_scale_parameter", SCALE)),
-    _transformers("convnextv2", grn=("grn", GRN_AS_NORM)),
+    _transformers("convnext.", scale=("layer_scale_parameter", SCALE)),
+    _transformers("convnextv2.", grn=("grn", GRN_AS_NORM)),
+    _transformers("", scale=("layer_scale_parameter", SCALE)),
+    _transformers("", grn=("grn", GRN_AS_NORM)),
     _KERAS_APPLICATIONS,
     _OURS,
 )

@@ -12,12 +12,13 @@ LEVEL_NORMS = re.compile(r"stage_\d+_norm/.*")
 """The norms of a detector's backbone (`level_norm`), which no classifier has."""
 
 
-def find_layout(paths, names):
+def find_layout(paths, names, head_norm_first=None):
     """The layout whose names for a model's weights a checkpoint has.
 
     Args:
         paths: of the model's weights.
         names: of the arrays in the checkpoint.
+        head_norm_first: bool, whether the model normalizes before it pools; None where it has no head.
 
     Raises:
         ValueError: no layout has any of the names.
@@ -25,6 +26,8 @@ def find_layout(paths, names):
     names = set(names)
 
     def matches(layout):
+        if not layout.has_head_like(head_norm_first):
+            return 0
         entries = {path: layout.entry(path) for path in paths if not LEVEL_NORMS.match(path)}
         if any(entry is None and not HEAD.match(path) for path, entry in entries.items()):
             return 0
@@ -63,16 +66,24 @@ def merge(shapes, arrays, layout, adapt_stem=False):
     if any(map(LEVEL_NORMS.match, entries)):
         notes.append("The checkpoint has no norms of pyramid levels: the model's stay as they are.")
         entries = {path: entry for path, entry in entries.items() if not LEVEL_NORMS.match(path)}
-    if head and not any(entry and entry.name in arrays for entry in head.values()):
+    absent = {path for path, entry in head.items() if not entry or entry.name not in arrays}
+    last = {path for path in head if path.startswith("head/")}
+    if head and absent == set(head):
         notes.append("The checkpoint has no head: the model's stays as it is.")
-        entries = {path: entry for path, entry in entries.items() if path not in head}
+        entries = {path: entry for path, entry in entries.items() if path not in absent}
+    elif last and last <= absent:
+        parts = sorted({path.partition("/")[0] for path in absent})
+        notes.append(f"The checkpoint has no last layer: of the model {', '.join(parts)} stay as they are.")
+        entries = {path: entry for path, entry in entries.items() if path not in absent}
     elif (classes := _classes(head, shapes, arrays)) is not None:
         stored, own = classes
         notes.append(f"The checkpoint has {stored} classes and the model {own}: the model's last layer stays as it is.")
-        ignored |= {entry.name for path, entry in head.items() if path.startswith("head/")}
-        entries = {path: entry for path, entry in entries.items() if not path.startswith("head/")}
+        ignored |= {head[path].name for path in last}
+        entries = {path: entry for path, entry in entries.items() if path not in last}
     expected = {entry.name for entry in entries.values() if entry}
-    if dropped := sorted(layout.head() & set(arrays) - expected - ignored):
+    heads = [layout] if head else [other for other in LAYOUTS if other.name == layout.name]
+    dropped = sorted(set().union(*(each.head() for each in heads)) & set(arrays) - expected - ignored)
+    if dropped and not (last and last <= entries.keys()):
         notes.append(f"The model has no place for {', '.join(dropped)} of the checkpoint's head: left out.")
         ignored |= set(dropped)
 
@@ -119,7 +130,7 @@ def _adapted(value, shape, array):
     """A stem's kernel for another number of channels: their sum for one, else repeated in turn, as strong together."""
     height, width, wanted, filters = shape
     channels = value.size // (height * width * filters)
-    if channels == wanted:
+    if channels == wanted or value.shape != array.stored_shape((height, width, channels, filters)):
         return value
     kernel = array.restored(value, (height, width, channels, filters))
     if wanted == 1:

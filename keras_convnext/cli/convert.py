@@ -1,6 +1,6 @@
 """Converts a checkpoint of one package into another's, or into a whole Keras model.
 
-What the file is, which package names its weights and which variant it is of, is seen from what is in it.
+Which package names the weights and which variant it is, is seen from what is in the file.
 """
 
 from pathlib import Path
@@ -23,17 +23,19 @@ def prepare(args):
         raise ValueError(f"{target}: there is such a file. Give a new name, or move it away.")
     if not target.parent.is_dir():
         raise ValueError(f"{target.parent}: no such folder.")
-    if target.suffix != ".keras":
-        check_target(target, layout)
-    elif args.layout:
+    if target.suffix == ".keras" and args.layout:
         raise ValueError(f"--layout {args.layout}: a .keras file has names of its own.")
     model, found = _load(args.source, args.variant)
+    if target.suffix != ".keras":
+        check_target(model, target, layout)
     return lambda: _convert(model, target, layout, f"{args.source}: {found} -> {target}")
 
 
 def _load(source, variant):
     """The model in a file, and a line about it."""
     if Path(source).suffix == ".keras":
+        if variant:
+            raise ValueError(f"--variant {variant}: a .keras file is of a model already.")
         model = load_classifier(source)
         return model, f"keras_convnext, {model.num_classes} classes"
     arrays = read_arrays(source)
@@ -41,8 +43,8 @@ def _load(source, variant):
         found, classes = identify(arrays)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
-    model = ConvNeXtClassifier.from_preset(variant or found, num_classes=classes)
-    model = model if classes else model.backbone
+    model = ConvNeXtClassifier.from_preset(variant or found, num_classes=classes or 0)
+    model = model.backbone if classes is None else model
     return model, f"{load_checkpoint(model, source)}, {variant or found}, {classes or 'no'} classes"
 
 

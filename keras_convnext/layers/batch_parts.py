@@ -7,7 +7,7 @@ PART_BYTES = 2.5 * 2**20
 def batch_parts(images, nbytes):
     """How many parts of equally many images to make of a batch: about as many as have `PART_BYTES` each.
 
-    A batch that has no such parts, such as one of a prime number of images, stays whole.
+    A batch that has no such parts, fewer than twice as many as wanted, stays whole: most of a prime number of images.
 
     Args:
         images: int, how many the batch has.

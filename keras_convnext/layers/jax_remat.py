@@ -47,8 +47,9 @@ def _gradients(function, arguments, gradient):
     def add_part(sums, part):
         images, in_y = part
         in_images, *in_weights = jax.vjp(function, images, *weights)[1](in_y)
-        return [total + one for total, one in zip(sums, in_weights, strict=True)], in_images
+        return [total + one.astype(total.dtype) for total, one in zip(sums, in_weights, strict=True)], in_images
 
     parts = [array.reshape(count, -1, *array.shape[1:]) for array in (x, gradient)]
-    in_weights, in_x = jax.lax.scan(add_part, [jnp.zeros_like(weight) for weight in weights], parts)
-    return in_x.reshape(x.shape), *in_weights
+    zeros = [jnp.zeros(weight.shape, jnp.promote_types(weight.dtype, "float32")) for weight in weights]
+    sums, in_x = jax.lax.scan(add_part, zeros, parts)
+    return in_x.reshape(x.shape), *(total.astype(weight.dtype) for total, weight in zip(sums, weights, strict=True))

@@ -21,7 +21,7 @@ def remat(function):
         count = _parts(x)
 
         def gradients(in_y):
-            in_x, sums = [], [0.0] * len(weights)
+            in_x, sums = [], [tf.zeros((), _exact(weight.dtype)) for weight in weights]
             for part, in_part in zip(tf.split(x, count), tf.split(in_y, count), strict=True):
                 # Without an order TensorFlow would compute all parts at once, and the first with the forward pass.
                 with tf.control_dependencies([in_part, *in_x[-1:]]), tf.GradientTape() as tape:
@@ -30,8 +30,9 @@ def remat(function):
                     y = function(*arguments)
                 in_images, *in_weights = tape.gradient(y, arguments, in_part)
                 in_x.append(in_images)
-                sums = [total + one for total, one in zip(sums, in_weights, strict=True)]
-            return tf.concat(in_x, 0), *sums
+                sums = [total + tf.cast(one, total.dtype) for total, one in zip(sums, in_weights, strict=True)]
+            in_weights = [tf.cast(total, weight.dtype) for total, weight in zip(sums, weights, strict=True)]
+            return tf.concat(in_x, 0), *in_weights
 
         y = []
         for part in tf.split(x, count):
@@ -40,6 +41,11 @@ def remat(function):
         return tf.concat(y, 0), gradients
 
     return call
+
+
+def _exact(dtype):
+    """The type to add parts up in."""
+    return dtype if dtype == tf.float64 else tf.float32
 
 
 def _parts(x):

@@ -23,16 +23,14 @@ KEPT_BLOCK_BYTES = 32 * 2**20 - 2 * 4096
 """The largest block that glibc takes for a sign that the program needs such blocks again (mallopt(3))."""
 
 
-def _keep_freed_memory():
-    """Has glibc keep up to 64 MiB of what is freed. To write into memory that is new takes longer than some products.
+@cache
+def keep_freed_memory():
+    """Has glibc keep up to 64 MiB of what the process frees. To write into new memory takes longer than some products.
 
-    It does from when the first block of this size is freed, which need not be written to; each model trained, or array
-    loaded, may have done so already.
+    It does from when the first block of this size is freed, which need not be written to; a model trained, or an array
+    loaded, may have done so already. Elsewhere it does nothing.
     """
     torch.empty(KEPT_BLOCK_BYTES, dtype=torch.uint8)
-
-
-_keep_freed_memory()
 
 
 def serves(x):
@@ -48,6 +46,7 @@ def block(layer, x):
         layer: the block, within its call: its types and scopes hold.
         x: `(batch, height, width, channels)`.
     """
+    keep_freed_memory()
     conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.dilation_rate
     norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
     first = _weights(layer.pointwise_conv_1, "kernel", "bias")

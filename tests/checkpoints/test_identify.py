@@ -46,7 +46,23 @@ def test_each_variant_in_each_layout_that_has_it(name):
 def test_a_file_without_a_head(tmp_path):
     backbone = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3).backbone
     save_checkpoint(backbone, tmp_path / "model.safetensors")
-    assert identify(read_arrays(tmp_path / "model.safetensors")) == ("convnext_mini", 0)
+    assert identify(read_arrays(tmp_path / "model.safetensors")) == ("convnext_mini", None)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_each_weight_has_one_row_and_a_name_of_its_own(layout):
+    layers = [layer.format(s=s, b=b) for layer, _, _ in layout.rows for s in (0, 1) for b in (0, 1)]
+    names = {}
+    for layer in sorted({*layers} - {"stage_0_downsample/norm", "stage_0_downsample/conv"}):
+        rows = [
+            arrays
+            for ours, _, arrays in layout.rows
+            if layer in {ours.format(s=s, b=b) for s in (0, 1) for b in (0, 1)}
+        ]
+        assert len(rows) == 1, layer
+        for weight in rows[0]:
+            names[f"{layer}/{weight}"] = layout.entry(f"{layer}/{weight}").name
+    assert len(set(names.values())) == len(names)
 
 
 def test_no_known_variant(small_classifier, tmp_path):

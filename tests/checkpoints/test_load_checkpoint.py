@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -104,6 +105,24 @@ def test_training_checkpoints(torch, small_classifier, model, file, state):
         np.testing.assert_array_equal(weight, exact.astype("float16").astype("float32"))
 
 
+def test_parameters_of_a_compiled_model(torch, small_classifier, model, file, state):
+    state = {f"_orig_mod.module.{name}": torch.nn.Parameter(value) for name, value in state.items()}
+    torch.save(state, file)
+    other = small_classifier()
+    load_checkpoint(other, file)
+    assert_equal(other, model)
+
+
+def test_bfloat16_safetensors(torch, small_classifier, model, state, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({name: value.bfloat16() for name, value in state.items()}, tmp_path / "half.safetensors")
+    other = small_classifier()
+    load_checkpoint(other, tmp_path / "half.safetensors")
+    for weight, exact in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, torch.from_numpy(exact).bfloat16().float().numpy())
+
+
 def test_torch_is_needed_for_its_own_files_alone(model, tmp_path, monkeypatch):
     for name in ("model.safetensors", "model.pth"):
         save_checkpoint(model, tmp_path / name)
@@ -145,6 +164,34 @@ def test_a_classifier_takes_a_backbones_file(small_classifier, model, tmp_path):
     assert_equal(other, model, but=["head"])
 
 
+def test_a_classifier_takes_a_file_without_a_last_layer(small_backbone, small_classifier, randomize, tmp_path):
+    features = randomize(ConvNeXtClassifier(small_backbone(), num_classes=0))
+    save_checkpoint(features, tmp_path / "features.pth", layout="timm")
+    other = small_classifier()
+    with pytest.warns(UserWarning, match="has no last layer: of the model head stay as they are"):
+        load_checkpoint(other, tmp_path / "features.pth")
+    assert_equal(other, ConvNeXtClassifier(features.backbone, 0), but=["head"])
+    np.testing.assert_array_equal(other.get_weights()[-4], features.get_weights()[-2])
+
+
+def test_a_hidden_layer_is_not_left_out_under_the_same_classes(small_backbone, model, tmp_path):
+    """The last layer would take features that it was not trained on."""
+    mlp = ConvNeXtClassifier(small_backbone(), 5, head_hidden_size=32)
+    save_checkpoint(mlp, tmp_path / "mlp.pth", layout="timm")
+    assert "head.pre_logits.fc.weight: the model has no such weight" in refused(model, tmp_path / "mlp.pth", "not fit")
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_another_order_of_norm_and_pooling(small_backbone, tmp_path, first):
+    theirs, ours = (ConvNeXtClassifier(small_backbone(), 5, head_norm_first=order) for order in (first, not first))
+    save_checkpoint(theirs, tmp_path / "model.pth", layout="timm")
+    refused(ours, tmp_path / "model.pth", "norm_pre.weight")
+    load_checkpoint(theirs, tmp_path / "model.pth")
+    if first:
+        with pytest.raises(ValueError, match="The layout official has no such model"):
+            save_checkpoint(theirs, tmp_path / "official.pth")
+
+
 def test_norms_of_pyramid_levels_stay(small_backbone, model, tmp_path):
     save_checkpoint(model.backbone, tmp_path / "backbone.pth")
     other = small_backbone(level_norm=True)
@@ -164,6 +211,15 @@ def test_another_number_of_channels(small_classifier, model, file, channels):
     # What an image of three equal channels gave, one of `channels` such channels gives: two of three leave one out.
     expected = kernel[:, :, :2].sum(2) * 1.5 if channels == 2 else kernel.sum(2)
     np.testing.assert_allclose(adapted.sum(2), expected, atol=1e-5)
+
+
+def test_a_stem_of_another_patch_size_is_not_adapted(small_classifier, file):
+    other = small_classifier(stem_patch_size=2)
+    before = other.get_weights()
+    with pytest.raises(ValueError, match=r"stem/conv/kernel: expected \(8, 3, 2, 2\), got \(8, 3, 4, 4\)"):
+        load_checkpoint(other, file, adapt_stem=True)
+    for old, new in zip(before, other.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 # === Files that do not fit
@@ -257,6 +313,29 @@ def test_not_a_dict(torch, model, tmp_path):
     refused(model, tmp_path / "list.pth", "expected a dict of tensors, got list")
 
 
+def test_no_tensors_by_name(torch, model, tmp_path):
+    torch.save({1: torch.ones(2), "epoch": 3}, tmp_path / "other.pth")
+    refused(model, tmp_path / "other.pth", r"got one with \[1, 'epoch'\]")
+
+
+def test_links_to_other_files_are_not_followed(model, tmp_path):
+    path = tmp_path / "model.h5"
+    save_checkpoint(model, path, layout="keras.applications")
+    with h5py.File(path, "a") as file:
+        file.move("head_dense", "moved")
+        file["head_dense"] = h5py.ExternalLink(tmp_path / "other.h5", "head_dense")
+    refused(model, path, "head_dense is a link")
+
+
+def test_text_instead_of_numbers(model, tmp_path):
+    path = tmp_path / "model.h5"
+    save_checkpoint(model, path, layout="keras.applications")
+    with h5py.File(path, "a") as file:
+        del file["head_dense/head_dense/bias:0"]
+        file["head_dense/head_dense/bias:0"] = "text"
+    refused(model, path, "expected numbers|damaged")
+
+
 def test_keras_own_weights_file(model, tmp_path):
     model.save_weights(tmp_path / "model.weights.h5")
     refused(model, tmp_path / "model.weights.h5", "model.load_weights")
@@ -272,6 +351,8 @@ def test_unknown_layouts_and_suffixes(model, tmp_path):
         save_checkpoint(model, tmp_path / "model.ckpt")
     with pytest.raises(ValueError, match=r"are for the layout keras\.applications"):
         save_checkpoint(model, tmp_path / "model.h5", layout="timm")
+    with pytest.raises(ValueError, match="no such folder"):
+        save_checkpoint(model, tmp_path / "missing" / "model.pth")
     assert not list(tmp_path.iterdir())
 
 
@@ -293,6 +374,11 @@ def test_a_failed_write_leaves_the_file_as_it_was(model, file, monkeypatch, torc
         save_checkpoint(model, file)
     assert file.read_bytes() == before
     assert len(list(file.parent.iterdir())) == 1
+
+
+def test_others_may_read_what_is_written(file):
+    (other := file.with_name("other")).touch()
+    assert file.stat().st_mode == other.stat().st_mode
 
 
 def test_half_precision_is_saved_in_float32(small_classifier, randomize, tmp_path):

@@ -1,5 +1,6 @@
 """Logits and all pyramid levels against the models of other packages, from their checkpoints; and ours in theirs."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_transformers(
 
     assert_close(outputs(model, small_images), run_torch(stages, small_images))
     check_and_return(model, peer, "transformers", tmp_path, torch)
+
+
+def test_a_base_model_of_transformers(transformers, torch, randomized, classifier, tmp_path):
+    model = classifier("convnext_tiny")
+    config = transformers.ConvNextConfig(depths=model.backbone.depths, hidden_sizes=model.backbone.dims)
+    peer = randomized(transformers.ConvNextModel(config))
+    peer.save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match="of the model head stay as they are"):
+        assert load_checkpoint(model, tmp_path / "model.safetensors") == "transformers"
+    np.testing.assert_array_equal(model.get_layer("head_norm").gamma, peer.layernorm.weight.detach())
 
 
 def test_torchvision(
@@ -157,6 +168,24 @@ def test_keras_applications(
     assert_close(outputs(again, small_images), expected)
     for weight, other in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(weight, other)
+
+
+def test_keras_applications_without_a_top(classifier, tmp_path):
+    """Its last norm has no name of its own."""
+    from keras.src.legacy.saving import legacy_h5_format
+
+    peer = keras.applications.ConvNeXtTiny(
+        weights=None, include_top=False, pooling="avg", input_shape=(64, 64, 3), name="convnext_tiny"
+    )
+    for weight in peer.weights:
+        weight.assign(np.full(weight.shape, 0.1, "float32"))
+    with h5py.File(tmp_path / "notop.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, peer)
+    model = classifier("convnext_tiny")
+    with pytest.warns(UserWarning, match="of the model head stay as they are"):
+        assert load_checkpoint(model, tmp_path / "notop.h5") == "keras.applications"
+    for weight in model.weights[:-2]:
+        np.testing.assert_array_equal(weight, np.full(weight.shape, 0.1, "float32"), err_msg=weight.path)
 
 
 def remapped(state):

@@ -43,6 +43,7 @@ def test_a_backbone_stays_one(cli, model, tmp_path):
         ("model.pth", "out.pth", ["--variant", "convnext_atto"], "it does not fit the model"),
         ("model.pth", "out.ckpt", [], "expected a name that ends in"),
         ("model.pth", "out.h5", ["--layout", "timm"], "are for the layout keras.applications"),
+        ("model.pth", "out.pth", ["--layout", "fcmae"], "The layout fcmae has no such model"),
     ],
 )
 def test_bad_input(cli, model, tmp_path, source, target, options, message):

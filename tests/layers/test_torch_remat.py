@@ -50,6 +50,13 @@ def test_with_the_input_frozen(arguments):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_second_derivatives_are_refused(arguments):
+    y = remat(function)(*arguments).square().sum()
+    (gradient,) = torch.autograd.grad(y, arguments[0], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
 def test_what_is_recomputed_is_freed_at_once():
     """Not when Python looks for cycles the next time."""
     block = ConvNeXtBlock(remat=True)

@@ -6,6 +6,7 @@ import pytest
 
 from keras_convnext import ConvNeXtClassifier
 from keras_convnext.layers import batch_parts
+from keras_convnext.layers.recomputed import recomputed
 
 # Of its two blocks the second has a rate of 0.5.
 DROPPING = {"depths": (1, 1), "dims": (8, 16), "drop_path_rate": 0.5, "input_shape": (16, 16, 3)}
@@ -43,6 +44,26 @@ def test_both_draw_masks_that_drop_a_part_of_the_batch(pair, stochastic_depths):
     masks = [keras.ops.convert_to_numpy(layer(np.ones((8, 1)), training=True)) for layer in (kept, recomputed)]
     np.testing.assert_array_equal(*masks)
     assert 0 < (masks[0] == 0).sum() < 8
+
+
+class Scaled(keras.layers.Layer):
+    """Its input times a weight, recomputed."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(name="scale", shape=input_shape[-1:], initializer="ones")
+
+    def call(self, inputs):
+        return recomputed(lambda x: x * keras.ops.cast(self.scale, x.dtype), [self.scale], inputs)
+
+
+def test_parts_are_added_up_in_float32(gradients, monkeypatch):
+    """In bfloat16 a sum of ones ends at 256."""
+    monkeypatch.setattr(batch_parts, "PART_BYTES", 1)
+    ones = np.ones((300, 1, 1, 4), "float32")
+    layer = Scaled(dtype="mixed_bfloat16")
+    layer.build(ones.shape)
+    _, (in_scale,) = gradients(layer, ones, ones)
+    np.testing.assert_array_equal(in_scale, np.full(4, 300.0))
 
 
 def test_an_epoch_gives_equal_weights(pair, images, rng):
