@@ -85,11 +85,29 @@ def _first_line(error):
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-DAMAGED = (
-    *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
-    *(struct.error, zipfile.BadZipFile, zlib.error, NotImplementedError),
+DAMAGED_PICKLE = (
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
 )
-"""What readers raise of bytes that are not what they were written as."""
+"""What torch raises of bytes that are not what they were written as."""
+
+DAMAGED_KERAS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
+"""What Keras and its zip archive raise, the last of an unknown kind of compression."""
 
 
 def _read_torch(path):
@@ -105,7 +123,7 @@ def _read_torch(path):
             f"{path}: refused: it is damaged, or holds other objects than tensors, which could run code. "
             f"{_first_line(error)}"
         ) from error
-    except DAMAGED as error:
+    except DAMAGED_PICKLE as error:
         raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: expected a dict of tensors, got {type(loaded).__name__}.")
@@ -124,7 +142,7 @@ def _read_safetensors(path):
     try:
         entries = safetensors.deserialize(path.read_bytes())
         return {name: _array(entry) for name, entry in entries}
-    except (safetensors.SafetensorError, *DAMAGED) as error:
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
 
 
@@ -139,7 +157,7 @@ def _array(entry):
 def _read_keras(path):
     try:
         model = keras.saving.load_model(path, compile=False)
-    except DAMAGED as error:
+    except DAMAGED_KERAS as error:
         raise ValueError(f"{path}: cut off, damaged, or of another model ({_first_line(error)}).") from error
     return {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in model.weights}
 

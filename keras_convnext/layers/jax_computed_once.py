@@ -13,8 +13,12 @@ def computed_once(compute, weight):
     It can't move it out of a condition. This one is true: only a weight that is no number is not itself.
 
     Args:
-        compute: function without arguments.
+        compute: function without arguments, of an array or a tuple of arrays.
         weight: an element of an array, finite unless all is lost.
     """
-    shape = jax.eval_shape(compute)
-    return jax.lax.cond(weight == weight, compute, lambda: jnp.full(shape.shape, jnp.nan, shape.dtype))
+    shapes = jax.eval_shape(compute)
+
+    def no_numbers():
+        return jax.tree.map(lambda shape: jnp.full(shape.shape, jnp.nan, shape.dtype), shapes)
+
+    return jax.lax.cond(weight == weight, compute, no_numbers)

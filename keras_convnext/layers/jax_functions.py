@@ -74,9 +74,8 @@ def _product(x, kernel):
 
 def _product_backward(residuals, gradient):
     x, kernel = residuals
-    if (
-        on_jax_cpu() and kernel.shape[0] > kernel.shape[1]
-    ):  # XLA takes half the time for the wider of x and gradient last
+    if on_jax_cpu() and kernel.shape[0] > kernel.shape[1]:
+        # With the wider factor last the product takes half the time; XLA would turn it back.
         in_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
     else:
         in_kernel = x.T @ gradient

@@ -10,13 +10,11 @@ import jax
 from jax import numpy as jnp
 
 from keras_convnext.layers.batch_parts import batch_parts
+from keras_convnext.layers.jax_computed_once import computed_once
 
 
 def remat(function):
     """`function(x, *weights)`, of whose call only the arguments are kept for the gradient.
-
-    The gradient, and with it the recomputation, stands in a condition, into which XLA does not look. The condition is
-    true: only a value that is no number is not itself.
 
     Args:
         function: of x and arrays; what it makes of an image of x is not to depend on the others. It may close over
@@ -28,11 +26,7 @@ def remat(function):
         return function(*arguments)
 
     def backward(arguments, gradient):
-        def no_numbers():
-            return tuple(jnp.full_like(argument, jnp.nan) for argument in arguments)
-
-        value = arguments[-1].ravel()[0]
-        return jax.lax.cond(value == value, lambda: _gradients(function, arguments, gradient), no_numbers)
+        return computed_once(lambda: _gradients(function, arguments, gradient), arguments[-1].ravel()[0])
 
     call.defvjp(lambda *arguments: (function(*arguments), arguments), backward)
     return call
