@@ -5,6 +5,7 @@ This file imports jax: it is imported where the backend is JAX.
 
 import jax
 from jax import numpy as jnp
+from jax.extend.core import jaxpr_as_fun
 
 
 def computed_once(compute, weight):
@@ -16,9 +17,10 @@ def computed_once(compute, weight):
         compute: function without arguments, of an array or a tuple of arrays.
         weight: an element of an array, finite unless all is lost.
     """
-    shapes = jax.eval_shape(compute)
+    computation, shapes = jax.make_jaxpr(compute, return_shape=True)()
+    shapes, structure = jax.tree.flatten(shapes)
 
     def no_numbers():
-        return jax.tree.map(lambda shape: jnp.full(shape.shape, jnp.nan, shape.dtype), shapes)
+        return [jnp.full(shape.shape, jnp.nan, shape.dtype) for shape in shapes]
 
-    return jax.lax.cond(weight == weight, compute, no_numbers)
+    return structure.unflatten(jax.lax.cond(weight == weight, jaxpr_as_fun(computation), no_numbers))
