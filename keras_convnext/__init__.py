@@ -6,10 +6,10 @@ import_keras()  # before all that needs it, for the sake of its message
 
 # ruff: noqa: E402
 from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, training
-from keras_convnext.checkpoints import load_checkpoint, save_checkpoint
+from keras_convnext.checkpoints import list_presets, load_checkpoint, save_checkpoint
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.training import RECIPES, Recipe, fit
-from keras_convnext.variants import VARIANTS, ConvNeXtConfig, list_presets
+from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
 __version__ = "0.1.0"
 

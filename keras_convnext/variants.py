@@ -8,7 +8,6 @@ One row, `convnext_mini`, is this package's own.
 
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True)
@@ -158,23 +157,6 @@ def variant_for(image_size):
     return next(row[1:] for row in BY_IMAGE_SIZE if image_size <= row[0])
 
 
-def list_presets(pattern="*"):
-    """Names of the presets that match a shell-style pattern, in the order of the tables.
-
-    Args:
-        pattern: str, as in `fnmatch`: `*` any characters, `?` one.
-
-    Returns:
-        A list of names, each accepted by `from_preset`.
-
-    Example:
-
-    >>> list_presets("convnextv2_?a*")
-    ['convnextv2_nano', 'convnextv2_base', 'convnextv2_large']
-    """
-    return [name for name in VARIANTS if fnmatchcase(name, pattern)]
-
-
 def get_variant(name):
     """The row of `VARIANTS` called `name`.
 
@@ -189,5 +171,5 @@ def get_variant(name):
     if name in VARIANTS:
         return VARIANTS[name]
     nearest = get_close_matches(str(name), VARIANTS, n=3, cutoff=0.4)
-    hint = f"the nearest names are {', '.join(nearest)}" if nearest else "list_presets() has the names"
+    hint = f"the nearest names are {', '.join(nearest)}" if nearest else "VARIANTS has the names"
     raise ValueError(f"Unknown variant {name!r}: {hint}.")

@@ -1,7 +1,28 @@
-"""The weights of other packages' ConvNeXts, in and out."""
+"""The weights of other packages' ConvNeXts, in and out, and where they are published."""
 
-from keras_convnext.checkpoints.checkpoint import WRITTEN, check_target, load_checkpoint, save_checkpoint
+from keras_convnext.checkpoints.catalog import CHECKPOINTS, Checkpoint, find_preset, list_presets
+from keras_convnext.checkpoints.checkpoint import (
+    WRITTEN,
+    check_target,
+    load_checkpoint,
+    load_published,
+    save_checkpoint,
+)
+from keras_convnext.checkpoints.download import cached_path
 from keras_convnext.checkpoints.files import read_arrays
 from keras_convnext.checkpoints.identify import identify
 
-__all__ = ["WRITTEN", "check_target", "identify", "load_checkpoint", "read_arrays", "save_checkpoint"]
+__all__ = [
+    "CHECKPOINTS",
+    "WRITTEN",
+    "Checkpoint",
+    "cached_path",
+    "check_target",
+    "find_preset",
+    "identify",
+    "list_presets",
+    "load_checkpoint",
+    "load_published",
+    "read_arrays",
+    "save_checkpoint",
+]

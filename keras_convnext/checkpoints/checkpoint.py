@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.files import WRITERS, read_arrays, write_arrays
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import find_layout, merge
@@ -20,7 +21,8 @@ def load_checkpoint(model, path, adapt_stem=False):
 
     What the file is and how it names the weights is seen from what is in it. Each weight of the model gets its value,
     and each array of the file its place; otherwise the model stays as it was. Of a file with another number of classes
-    all but the last layer is loaded, of one without a head all but the head; a warning says so. What a training script
+    all but the last layer is loaded, of one without a head all but the head; a warning says so. A backbone leaves the
+    head out. What a training script
     saved beside the weights, such as an optimizer or their moving average, is left out.
 
     Args:
@@ -47,7 +49,40 @@ def load_checkpoint(model, path, adapt_stem=False):
     >>> load_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path)
     'keras.applications'
     """
-    arrays = read_arrays(path)
+    return _load(model, path, read_arrays(path), adapt_stem)
+
+
+def load_published(model, checkpoint, adapt_stem=False):
+    """Loads the weights of a published checkpoint into a model. They are downloaded where they are not in the cache.
+
+    Args:
+        model, adapt_stem: as for `load_checkpoint`.
+        checkpoint: `Checkpoint`, such as `CHECKPOINTS["convnext_tiny_1k_224_ema"]`.
+
+    Raises:
+        OSError: the download failed; the message has the place to put the file by hand.
+        ValueError: a file that is damaged, or not the published one (it is removed), or does not fit the model.
+        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+    """
+    module, _ = WRITERS[Path(checkpoint.url).suffix]
+    if module:
+        require(module, "checkpoints")
+    path = cached_file(checkpoint)
+    try:
+        arrays = read_arrays(path)
+    except ValueError as error:
+        path.unlink(missing_ok=True)
+        raise ValueError(f"{error} It was removed; it is to be had from {checkpoint.url}") from error
+    _load(model, path, arrays, adapt_stem)
+    if not checkpoint.is_commercial:
+        warnings.warn(
+            f"{path.name}: these weights are published under {checkpoint.license}, which restricts their use, and that "
+            "of models made from them.",
+            stacklevel=3,
+        )
+
+
+def _load(model, path, arrays, adapt_stem):
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     try:
         layout = find_layout(shapes, arrays, getattr(model, "head_norm_first", None))
@@ -58,7 +93,7 @@ def load_checkpoint(model, path, adapt_stem=False):
         if weight.path in values:
             weight.assign(values[weight.path])
     for note in notes:
-        warnings.warn(f"{path}: {note}", stacklevel=2)
+        warnings.warn(f"{path}: {note}", stacklevel=3)
     return layout.name
 
 

@@ -84,7 +84,8 @@ def merge(shapes, arrays, layout, adapt_stem=False):
     heads = [layout] if head else [other for other in LAYOUTS if other.name == layout.name]
     dropped = sorted(set().union(*(each.head() for each in heads)) & set(arrays) - expected - ignored)
     if dropped and not (last and last <= entries.keys()):
-        notes.append(f"The model has no place for {', '.join(dropped)} of the checkpoint's head: left out.")
+        if head:  # of a backbone nothing else is expected
+            notes.append(f"The model has no place for {', '.join(dropped)} of the checkpoint's head: left out.")
         ignored |= set(dropped)
 
     # === All others

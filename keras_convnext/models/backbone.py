@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 import keras
 
+from keras_convnext.checkpoints import find_preset, load_published
+from keras_convnext.checkpoints.catalog import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.variants import get_variant
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -49,6 +48,8 @@ class ConvNeXtBackbone(keras.Model):
         data_format: `"channels_last"` or `"channels_first"`, of the images and of all outputs. Defaults to Keras's
             `image_data_format`. Inside, the layout is always channels last.
         remat: bool, compute each block's branch anew in the backward pass: less memory, more time. Defaults to False.
+        license: str, of the weights, where they are somebody else's; kept in the configuration, and so in a `.keras`
+            file. Defaults to None.
         frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Defaults to none.
         dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
         trainable: bool. Defaults to True.
@@ -89,6 +90,7 @@ class ConvNeXtBackbone(keras.Model):
         std=None,
         data_format=None,
         remat=False,
+        license=None,
         frozen_layers=(),
         dtype=None,
         trainable=True,
@@ -181,6 +183,7 @@ class ConvNeXtBackbone(keras.Model):
         self.std = std
         self.data_format = data_format
         self.remat = remat
+        self.license = license
         self._image = image
         self._pyramid = tuple(pyramid.items())
         if not trainable:
@@ -189,22 +192,35 @@ class ConvNeXtBackbone(keras.Model):
             self.get_layer(layer_name).trainable = False
 
     @classmethod
-    def from_preset(cls, preset, **changes):
-        """A backbone of a variant of `VARIANTS`, with new weights.
+    def from_preset(cls, preset, load_weights=True, adapt_stem=False, **changes):
+        """A backbone with published weights, or of a variant of `VARIANTS` with new ones.
 
         Args:
-            preset: str, a name that `list_presets()` has.
-            **changes: arguments of the constructor, in place of the variant's.
+            preset: str, a name that `list_presets()` has, or the hub's name for one in timm or transformers.
+            load_weights: bool, whether a checkpoint's weights are loaded, and downloaded where they are not in Keras's
+                cache. Defaults to True.
+            adapt_stem: bool, whether the weights of the stem are fitted to another number of channels, as
+                `load_checkpoint` does it. Defaults to False.
+            **changes: arguments of the constructor, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones.
+            ValueError: an unknown name; the message has the nearest ones. And as `load_published`.
 
         Example:
 
         >>> ConvNeXtBackbone.from_preset("convnext_atto", stem_patch_size=1, input_shape=(32, 32, 3)).output.shape
         (None, 4, 4, 320)
         """
-        return cls(**{"name": preset, **get_variant(preset).backbone_arguments(), **changes})
+        variant, checkpoint = find_preset(preset)
+        arguments = {"name": variant, **get_variant(variant).backbone_arguments()}
+        if checkpoint and checkpoint.mean != IMAGENET_MEAN:
+            arguments |= {"mean": checkpoint.mean, "std": checkpoint.std}
+        if checkpoint and load_weights:
+            arguments["license"] = checkpoint.license
+        backbone = cls(**{**arguments, **changes})
+        if checkpoint and load_weights:
+            load_published(backbone, checkpoint, adapt_stem)
+        return backbone
 
     @property
     def pyramid_outputs(self):
@@ -299,6 +315,7 @@ class ConvNeXtBackbone(keras.Model):
             "std": self.std,
             "data_format": self.data_format,
             "remat": self.remat,
+            "license": self.license,
             "frozen_layers": [layer.name for layer in self.layers if layer.weights and not layer.trainable],
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_convnext.checkpoints import find_preset, load_published
 from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.models.backbone import ConvNeXtBackbone
@@ -88,16 +89,32 @@ class ConvNeXtClassifier(keras.Model):
             self.trainable = False
 
     @classmethod
-    def from_preset(cls, preset, num_classes=1000, head_init_scale=1.0, activation=None, name=None, **changes):
-        """A classifier of a variant of `VARIANTS`, with new weights.
+    def from_preset(
+        cls,
+        preset,
+        num_classes=None,
+        load_weights=True,
+        adapt_stem=False,
+        head_init_scale=1.0,
+        activation=None,
+        name=None,
+        **changes,
+    ):
+        """A classifier with published weights, or of a variant of `VARIANTS` with new ones.
 
         Args:
-            preset: str, a name that `list_presets()` has.
-            num_classes, head_init_scale, activation, name: of the classifier.
-            **changes: arguments of the head or of `ConvNeXtBackbone`, in place of the variant's.
+            preset: str, a name that `list_presets()` has, or the hub's name for one in timm or transformers.
+            num_classes: int; where a checkpoint has another number, the last layer is new. Defaults to the
+                checkpoint's own, and to 1000.
+            load_weights: bool, whether a checkpoint's weights are loaded, and downloaded where they are not in Keras's
+                cache. Defaults to True.
+            adapt_stem: bool, whether the weights of the stem are fitted to another number of channels, as
+                `load_checkpoint` does it. Defaults to False.
+            head_init_scale, activation, name: of the classifier.
+            **changes: arguments of the head or of `ConvNeXtBackbone`, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones.
+            ValueError: an unknown name; the message has the nearest ones. And as `load_published`.
 
         Example:
 
@@ -105,16 +122,23 @@ class ConvNeXtClassifier(keras.Model):
         >>> model.backbone.drop_path_rate
         0.1
         """
-        variant = get_variant(preset)
-        head = {key: changes.pop(key, value) for key, value in variant.head_arguments().items()}
-        return cls(
-            backbone=ConvNeXtBackbone.from_preset(preset, **changes),
+        variant, checkpoint = find_preset(preset)
+        if num_classes is None:
+            num_classes = checkpoint.num_classes if checkpoint else 1000
+        head = {key: changes.pop(key, value) for key, value in get_variant(variant).head_arguments().items()}
+        if checkpoint and load_weights:
+            changes = {"license": checkpoint.license, **changes}
+        model = cls(
+            backbone=ConvNeXtBackbone.from_preset(preset, load_weights=False, **changes),
             num_classes=num_classes,
             head_init_scale=head_init_scale,
             activation=activation,
-            name=name or f"{preset}_classifier",
+            name=name or f"{variant}_classifier",
             **head,
         )
+        if checkpoint and load_weights:
+            load_published(model, checkpoint, adapt_stem)
+        return model
 
     def fuse(self):
         """A copy for inference, not compiled: see `ConvNeXtBackbone.fuse`.

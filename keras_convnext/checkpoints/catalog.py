@@ -1,0 +1,206 @@
+"""The checkpoints that others published: which variant each is of, where it is, its licence, how it was evaluated."""
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from keras_convnext.checkpoints import published
+from keras_convnext.variants import VARIANTS
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A published checkpoint.
+
+    Attributes:
+        variant: str, the name in `VARIANTS` of its architecture.
+        url: str, where its file is.
+        license: str, of the weights; an SPDX identifier where there is one.
+        num_classes: int; 0 where it has no classifier.
+        image_size: int, side in pixels of the images it was evaluated on.
+        crop_pct: float, that side over the shorter side of the resized image, of which the centre is cropped.
+        squash: bool, whether the image is resized to a square instead, its proportions not kept.
+        interpolation: `"bicubic"` or `"bilinear"`, Pillow's filter.
+        mean, std: tuple of float in units of 0..1, what the image is normalized with.
+        top1, top5: float, accuracy in percent on ImageNet-1k's validation images as published; None where it was not.
+        sha256: str, of the file, or its first digits; empty where it was not published.
+        hub_name: str, what transformers calls these weights; empty where it does not have them.
+    """
+
+    variant: str
+    url: str
+    license: str
+    num_classes: int = 1000
+    image_size: int = 224
+    crop_pct: float = 0.875
+    squash: bool = False
+    interpolation: str = "bicubic"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    top1: float | None = None
+    top5: float | None = None
+    sha256: str = ""
+    hub_name: str = ""
+
+    @property
+    def is_commercial(self):
+        """Whether the licence is known to allow commercial use."""
+        return self.license in ("MIT", "Apache-2.0", "BSD-3-Clause")
+
+
+def _authors(rows, folder, license):
+    """The authors' evaluation resizes to a square from 384 pixels up (facebookresearch/ConvNeXt, datasets.py)."""
+    for path, variant, size, classes, top1, hub_name in rows:
+        squash = size >= 384
+        yield (
+            path.rpartition("/")[2].rpartition(".")[0],
+            Checkpoint(
+                variant,
+                f"https://dl.fbaipublicfiles.com/convnext/{folder}{path}",
+                license,
+                classes,
+                size,
+                1.0 if squash else 0.875,
+                squash,
+                top1=top1,
+                hub_name=hub_name or "",
+            ),
+        )
+
+
+def _torchvision():
+    for variant, file, resized, top1, top5 in published.TORCHVISION:
+        yield (
+            f"torchvision/{variant}",
+            Checkpoint(
+                variant,
+                f"https://download.pytorch.org/models/{file}",
+                "BSD-3-Clause",
+                crop_pct=224 / resized,
+                interpolation="bilinear",
+                top1=top1,
+                top5=top5,
+                sha256=_digits(file),
+            ),
+        )
+
+
+def _keras_applications():
+    """Converted from the authors' checkpoints, and so under their licence."""
+    for variant, top1, sha256, sha256_notop in published.KERAS_APPLICATIONS:
+        url = f"https://storage.googleapis.com/tensorflow/keras-applications/convnext/{variant}"
+        yield f"keras.applications/{variant}", Checkpoint(variant, f"{url}.h5", "MIT", top1=top1, sha256=sha256)
+        yield (
+            f"keras.applications/{variant}_notop",
+            Checkpoint(variant, f"{url}_notop.h5", "MIT", num_classes=0, sha256=sha256_notop),
+        )
+
+
+def _timm_releases():
+    for name, file, crop_pct, top1, top5 in published.TIMM_RELEASES:
+        yield (
+            name,
+            Checkpoint(
+                name.partition(".")[0],
+                f"https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-rsb-weights/{file}",
+                "Apache-2.0",
+                crop_pct=crop_pct,
+                top1=top1,
+                top5=top5,
+                sha256=_digits(file),
+            ),
+        )
+
+
+def _timm_hub():
+    for name, size, classes, crop_pct, top1, top5, changes in published.TIMM_HUB:
+        entry = Checkpoint(
+            name.partition(".")[0],
+            f"https://huggingface.co/timm/{name}/resolve/main/model.safetensors",
+            "Apache-2.0",
+            classes,
+            size,
+            crop_pct,
+            top1=top1,
+            top5=top5,
+        )
+        yield name, replace(entry, **changes)
+
+
+def _timm_of_authors(authors):
+    for name, source, top1, top5 in published.TIMM_OF_AUTHORS:
+        yield name, replace(authors[source], top1=top1, top5=top5, hub_name="")
+
+
+def _digits(file):
+    """`"convnext_tiny-983f1562.pth"` -> `"983f1562"`."""
+    return file.rpartition("-")[2].partition(".")[0]
+
+
+_AUTHORS = dict([*_authors(published.V1, "", "MIT"), *_authors(published.V2, "convnextv2/", "CC-BY-NC-4.0")])
+CHECKPOINTS = {
+    **_AUTHORS,
+    **dict(_torchvision()),
+    **dict(_keras_applications()),
+    **dict(_timm_releases()),
+    **dict(_timm_hub()),
+    **dict(_timm_of_authors(_AUTHORS)),
+}
+"""Every published checkpoint by name: the authors' by the names of their files, timm's by timm's names."""
+
+_HUB_NAMES = {entry.hub_name: name for name, entry in CHECKPOINTS.items() if entry.hub_name}
+_TIMM_PREFIXES = ("timm/", "hf_hub:timm/", "hf-hub:timm/")
+
+
+def list_presets(pattern="*"):
+    """Names of the presets that match a shell-style pattern: the variants, then the checkpoints.
+
+    Args:
+        pattern: str, as in `fnmatch`: `*` any characters, `?` one.
+
+    Returns:
+        A list of names, each accepted by `from_preset`. A variant is an architecture, with new weights.
+
+    Example:
+
+    >>> list_presets("convnextv2_?a*_1k_*_ema")
+    ['convnextv2_nano_1k_224_ema', 'convnextv2_base_1k_224_ema', 'convnextv2_large_1k_224_ema']
+    """
+    return [name for name in (*VARIANTS, *CHECKPOINTS) if fnmatchcase(name, pattern)]
+
+
+def find_preset(name):
+    """What a preset's name stands for.
+
+    Args:
+        name: str, one that `list_presets()` has, or the name that timm or transformers has for it on the hub, such as
+            `"timm/convnext_tiny.fb_in1k"` or `"facebook/convnext-tiny-224"`.
+
+    Returns:
+        `(variant, checkpoint)`: the name of a row of `VARIANTS`, and a `Checkpoint`, or None for new weights.
+
+    Raises:
+        ValueError: no such preset; the message names the nearest ones.
+
+    Example:
+
+    >>> find_preset("convnext_tiny")
+    ('convnext_tiny', None)
+    >>> find_preset("facebook/convnext-tiny-224")[1].top1
+    82.1
+    """
+    if name in VARIANTS:
+        return name, None
+    prefix = next((prefix for prefix in _TIMM_PREFIXES if str(name).startswith(prefix)), "")
+    bare = str(name).removeprefix(prefix)
+    checkpoint = CHECKPOINTS.get(_HUB_NAMES.get(bare, bare))
+    if checkpoint:
+        return checkpoint.variant, checkpoint
+    if bare in published.NO_SUCH_ARCHITECTURE:
+        raise ValueError(f"{name}: not to be had here: {published.NO_SUCH_ARCHITECTURE[bare]}.")
+    nearest = get_close_matches(bare, (*VARIANTS, *CHECKPOINTS, *_HUB_NAMES), n=3, cutoff=0.4)
+    hint = f"the nearest names are {', '.join(nearest)}" if nearest else "list_presets() has the names"
+    raise ValueError(f"Unknown preset {name!r}: {hint}.")

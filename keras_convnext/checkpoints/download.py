@@ -1,0 +1,102 @@
+"""The file of a published checkpoint, from its publisher or from Keras's cache."""
+
+import hashlib
+import os
+import time
+from http.client import HTTPException
+from pathlib import Path
+
+import keras
+
+PARTIAL_SECONDS = 3600
+"""A download that has not grown for so long was broken off."""
+
+
+def cached_path(checkpoint):
+    """Where the file of a checkpoint is kept, or would be: in `models/keras_convnext` of Keras's folder.
+
+    Keras's folder is `~/.keras`, or what the environment variable KERAS_HOME names.
+
+    Args:
+        checkpoint: `Checkpoint`.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import CHECKPOINTS
+    >>> cached_path(CHECKPOINTS["convnext_tiny.in12k"]).name
+    'convnext_tiny.in12k.safetensors'
+    """
+    *_, repository, _, _, file = checkpoint.url.rsplit("/", 4)
+    if file == "model.safetensors":  # on the hub every repository has a file of this name
+        file = f"{repository}.safetensors"
+    return _keras_home() / "models" / "keras_convnext" / file
+
+
+def cached_file(checkpoint):
+    """The file of a checkpoint; downloaded, with a progress bar, where it is not in the cache.
+
+    What is in the cache under the file's name is whole: a download stands beside until it is complete. Where the
+    publisher gives the file's SHA-256, it is checked each time.
+
+    Args:
+        checkpoint: `Checkpoint`.
+
+    Returns:
+        `Path`.
+
+    Raises:
+        OSError: no connection, an answer that is not the file, or one that was cut off; the message has the address,
+            and the place to put the file by hand.
+        ValueError: the file is another one than was published. It is removed.
+    """
+    path = cached_path(checkpoint)
+    if path.exists():
+        _check(path, checkpoint)
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_broken_off(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        keras.utils.get_file(
+            partial.name,
+            checkpoint.url,
+            cache_dir=_keras_home(),
+            cache_subdir=path.parent.relative_to(_keras_home()),
+            force_download=True,
+        )
+        _check(partial, checkpoint)
+        partial.replace(path)
+    except Exception as error:  # what urllib raises, Keras raises as plain `Exception`
+        if type(error) is not Exception and not isinstance(error, (OSError, HTTPException)):
+            raise
+        raise OSError(
+            f"{checkpoint.url} could not be downloaded: {error}. Try again, or put the file there by hand: {path}"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _keras_home():
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
+def _check(path, checkpoint):
+    """Raises ValueError, and removes the file, where it is not the one that was published."""
+    if not checkpoint.sha256:
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not digest.startswith(checkpoint.sha256):
+        path.unlink()
+        raise ValueError(
+            f"{path}: its SHA-256 should begin {checkpoint.sha256[:8]}, and begins {digest[:8]}: cut off, or not the "
+            f"published file. It was removed; it is to be had from {checkpoint.url}"
+        )
+
+
+def _remove_broken_off(path):
+    """Removes what killed processes left of their downloads."""
+    for partial in path.parent.glob(f"{path.name}.*.partial"):
+        if time.time() - partial.stat().st_mtime > PARTIAL_SECONDS:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,295 @@
+"""Downloads, from a server on loopback: whole, cut off, refused, altered; and models from presets."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
+from keras_convnext.checkpoints import CHECKPOINTS, cached_path, download
+
+NAME = "convnext_atto.d2_in1k"
+
+
+@pytest.fixture
+def server():
+    """A server: `.files` are the answers by path, bytes or a function of the handler; `.asked` the paths so far."""
+    state = SimpleNamespace(files={}, asked=[])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            state.asked.append(self.path)
+            answer = state.files.get(self.path)
+            if answer is None:
+                self.send_error(404, "Not Found")
+            elif callable(answer):
+                answer(self)
+            else:
+                send(self, answer, len(answer))
+
+        def log_message(self, *arguments):
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    state.url = f"http://127.0.0.1:{httpd.server_port}"
+    yield state
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+def send(handler, body, length):
+    """Sends a body, and says that it has some length."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(length))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    """A folder for Keras's cache."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def source(tmp_path, with_random_weights):
+    """A model of timm's atto, as `.model`, and its file as timm stores it, as `.body`."""
+    model = with_random_weights(ConvNeXtClassifier.from_preset("convnext_atto"))
+    save_checkpoint(model, tmp_path / "atto.safetensors", layout="timm")
+    return SimpleNamespace(model=model, body=(tmp_path / "atto.safetensors").read_bytes())
+
+
+@pytest.fixture
+def published(server, source, keras_home, monkeypatch):
+    """The model as if it had been published: the entry that NAME has meanwhile, its SHA-256 among its facts."""
+    return publish(monkeypatch, server, source.body)
+
+
+def publish(monkeypatch, server, body, path="/convnext_atto.safetensors", sha256=None, **facts):
+    server.files[path] = body
+    sha256 = hashlib.sha256(body).hexdigest() if sha256 is None else sha256
+    entry = replace(CHECKPOINTS[NAME], url=server.url + path, sha256=sha256, **facts)
+    monkeypatch.setitem(CHECKPOINTS, NAME, entry)
+    return entry
+
+
+def assert_equal(model, other):
+    for weight, same in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(weight, same, err_msg=weight.path)
+
+
+# === Models from presets
+
+
+def test_a_model_from_a_preset_has_the_published_weights(published, source, server, capsys):
+    model = ConvNeXtClassifier.from_preset(NAME)
+    assert_equal(model, source.model)
+    assert model.backbone.license == "Apache-2.0"
+    assert "Downloading data from" in capsys.readouterr().out
+    assert cached_path(published).read_bytes() == source.body
+    ConvNeXtClassifier.from_preset(f"timm/{NAME}")
+    assert server.asked == ["/convnext_atto.safetensors"]
+
+
+def test_a_backbone_from_a_preset(published, source):
+    assert_equal(ConvNeXtBackbone.from_preset(NAME), source.model.backbone)
+
+
+def test_without_weights_nothing_is_downloaded(published, server):
+    for model in (ConvNeXtClassifier, ConvNeXtBackbone):
+        license = getattr(model.from_preset(NAME, load_weights=False), "license", None)
+        assert license is None
+    assert ConvNeXtClassifier.from_preset(NAME, load_weights=False).backbone.license is None
+    assert server.asked == []
+
+
+def test_another_number_of_classes_is_a_new_last_layer(published, source):
+    with pytest.warns(UserWarning, match="1000 classes and the model 3"):
+        model = ConvNeXtClassifier.from_preset(NAME, num_classes=3, drop_path_rate=0.1)
+    assert_equal(model.backbone, source.model.backbone)
+    assert model.output.shape == (None, 3)
+
+
+def test_one_channel_adapts_the_stem_on_request(published, source):
+    with pytest.raises(ValueError, match=r"stem/conv.*adapt_stem=True"):
+        ConvNeXtBackbone.from_preset(NAME, input_shape=(None, None, 1))
+    model = ConvNeXtBackbone.from_preset(NAME, input_shape=(None, None, 1), adapt_stem=True)
+    kernel = np.asarray(source.model.backbone.get_layer("stem").weights[0])
+    np.testing.assert_allclose(model.get_layer("stem").weights[0], kernel.sum(axis=2, keepdims=True), rtol=1e-5)
+
+
+def test_number_of_classes_mean_and_name_are_the_presets(server, keras_home, monkeypatch):
+    name = "convnext_base.clip_laion2b"
+    model = ConvNeXtClassifier.from_preset(name, load_weights=False)
+    assert (model.num_classes, model.name, model.backbone.name) == (640, "convnext_base_classifier", "convnext_base")
+    assert model.backbone.mean == CHECKPOINTS[name].mean
+    assert model.backbone.std == CHECKPOINTS[name].std
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("license", ["CC-BY-NC-4.0", "dinov3-license"])
+def test_the_licence_is_shown_and_goes_with_the_model(server, source, keras_home, monkeypatch, tmp_path, license):
+    publish(monkeypatch, server, source.body, license=license)
+    with pytest.warns(UserWarning, match=f"published under {license}, which restricts their use"):
+        model = ConvNeXtClassifier.from_preset(NAME)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").backbone.license == license
+
+
+def test_a_free_licence_needs_no_warning(published):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ConvNeXtClassifier.from_preset(NAME)
+
+
+# === What can go wrong
+
+
+@pytest.fixture
+def fails():
+    """A function: sees to it that the preset cannot be loaded, that nothing is left in the cache; the message."""
+
+    def check(entry, error, match):
+        with pytest.raises(error, match=match) as raised:
+            ConvNeXtClassifier.from_preset(NAME)
+        assert list(cached_path(entry).parent.iterdir()) == []
+        assert entry.url in str(raised.value)
+        return str(raised.value)
+
+    return check
+
+
+def test_a_missing_file_is_reported_with_the_place_to_put_it(published, server, fails):
+    server.files.clear()
+    message = fails(published, OSError, "404")
+    assert f"put the file there by hand: {cached_path(published)}" in message
+
+
+def test_without_a_network_the_place_is_named_and_taken(published, source, monkeypatch, fails):
+    unreachable = replace(published, url="http://127.0.0.1:9/convnext_atto.safetensors")
+    monkeypatch.setitem(CHECKPOINTS, NAME, unreachable)
+    message = fails(unreachable, OSError, "could not be downloaded")
+    assert f"put the file there by hand: {cached_path(unreachable)}" in message
+    cached_path(unreachable).write_bytes(source.body)
+    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_cut_off_file_is_removed_and_the_next_attempt_restarts(server, source, keras_home, monkeypatch, fails, known):
+    body = source.body
+    entry = publish(monkeypatch, server, body, sha256=None if known else "")
+    server.files[entry.url.removeprefix(server.url)] = lambda handler: send(handler, body[:-1000], len(body))
+    fails(entry, OSError, "retrieval incomplete")
+    server.files[entry.url.removeprefix(server.url)] = body
+    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
+
+
+def test_a_file_cut_off_without_a_trace_is_found_by_what_is_in_it(server, source, keras_home, monkeypatch, fails):
+    """The server says that this is all, and no SHA-256 is known."""
+    entry = publish(monkeypatch, server, source.body[:-1000], sha256="")
+    fails(entry, ValueError, "It was removed")
+
+
+def test_an_answer_that_is_no_checkpoint_is_removed(server, keras_home, monkeypatch, fails):
+    entry = publish(monkeypatch, server, b"<html>Sign in</html>", sha256="")
+    fails(entry, ValueError, "It was removed")
+
+
+@pytest.mark.parametrize("digits", [8, 64])
+def test_wrong_bytes_are_removed(server, source, keras_home, monkeypatch, fails, digits):
+    sha256 = hashlib.sha256(source.body).hexdigest()[:digits]
+    altered = source.body[:-1] + bytes([source.body[-1] ^ 1])
+    entry = publish(monkeypatch, server, altered, sha256=sha256)
+    fails(entry, ValueError, f"SHA-256 should begin {sha256[:8]}.*removed")
+
+
+def test_a_file_that_was_altered_in_the_cache_is_removed(published, source, fails):
+    ConvNeXtClassifier.from_preset(NAME)
+    cached_path(published).write_bytes(source.body[:-1] + b"x")
+    fails(published, ValueError, "SHA-256")
+    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
+
+
+def test_a_broken_connection_is_reported(published, server, source, fails):
+    def break_off(handler):
+        send(handler, source.body[:100_000], len(source.body))
+        handler.connection.shutdown(2)
+
+    server.files["/convnext_atto.safetensors"] = break_off
+    fails(published, OSError, "could not be downloaded")
+
+
+def test_an_interrupt_leaves_nothing_behind(published, monkeypatch):
+    def interrupt(*arguments, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras.utils, "get_file", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ConvNeXtClassifier.from_preset(NAME)
+    assert list(cached_path(published).parent.iterdir()) == []
+
+
+PROGRAM = """
+import sys
+from keras_convnext.checkpoints.catalog import Checkpoint
+from keras_convnext.checkpoints.download import cached_file
+cached_file(Checkpoint("convnext_atto", sys.argv[1], "MIT"))
+"""
+
+
+def test_a_killed_download_does_not_spoil_the_cache(server, source, keras_home, monkeypatch):
+    entry = publish(monkeypatch, server, source.body, sha256="")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(source.body)))
+        handler.end_headers()
+        handler.wfile.write(source.body[:1_000_000])
+        begun.set()
+        go_on.wait(60)
+
+    server.files["/convnext_atto.safetensors"] = slow
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, entry.url], stdout=subprocess.DEVNULL)
+    assert begun.wait(60)
+    folder = cached_path(entry).parent
+    while not any(path.stat().st_size for path in folder.iterdir()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    go_on.set()
+    (left,) = folder.iterdir()
+    assert left.name.endswith(".partial")
+
+    server.files["/convnext_atto.safetensors"] = source.body
+    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
+    assert cached_path(entry).read_bytes() == source.body
+    assert left.exists()  # it could be a download that is still going on
+
+    long_ago = time.time() - download.PARTIAL_SECONDS - 60
+    os.utime(left, (long_ago, long_ago))
+    cached_path(entry).unlink()
+    ConvNeXtClassifier.from_preset(NAME)
+    assert list(folder.iterdir()) == [cached_path(entry)]
+
+
+def test_a_missing_package_is_named_before_the_download(published, server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ModuleNotFoundError, match=r"keras-convnext\[checkpoints\]"):
+        ConvNeXtClassifier.from_preset(NAME)
+    assert server.asked == []
