@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "profiling": {"variants", "models", "training", "extras"},
     "checkpoints": {"variants", "extras"},
     "models": {"layers", "variants", "checkpoints"},
-    "preprocessing": {"checkpoints", "extras"},
+    "preprocessing": {"checkpoints", "variants", "extras"},
     "data": {"preprocessing", "extras"},
     "training": {"preprocessing", "data", "variants", "models", "extras"},
     "detection": {"models", "layers", "variants", "extras"},

@@ -11,6 +11,7 @@ from keras_convnext.checkpoints.checkpoint import (
 from keras_convnext.checkpoints.download import cached_path
 from keras_convnext.checkpoints.files import read_arrays
 from keras_convnext.checkpoints.identify import identify
+from keras_convnext.checkpoints.imagenet import imagenet_classes
 
 __all__ = [
     "CHECKPOINTS",
@@ -20,6 +21,7 @@ __all__ = [
     "check_target",
     "find_preset",
     "identify",
+    "imagenet_classes",
     "list_presets",
     "load_checkpoint",
     "load_published",

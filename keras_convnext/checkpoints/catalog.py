@@ -19,7 +19,7 @@ class Checkpoint:
         variant: str, the name in `VARIANTS` of its architecture.
         url: str, where its file is.
         license: str, of the weights; an SPDX identifier where there is one.
-        num_classes: int; 0 where it has no classifier.
+        num_classes: int, size of the last layer's output; 0 where there is no such layer.
         image_size: int, side in pixels of the images it was evaluated on.
         crop_pct: float, that side over the shorter side of the resized image, of which the centre is cropped.
         squash: bool, whether the image is resized to a square instead, its proportions not kept.
@@ -44,6 +44,11 @@ class Checkpoint:
     top5: float | None = None
     sha256: str = ""
     hub_name: str = ""
+
+    @property
+    def is_classifier(self):
+        """Whether its outputs are classes of images: ImageNet's 1000, 11821 or 21841, and not features or CLIP's."""
+        return self.num_classes in (1000, 11821, 21841)
 
     @property
     def is_commercial(self):

@@ -3,14 +3,20 @@
 Which package names the weights and which variant it is, is seen from what is in the file.
 """
 
+import contextlib
+import sys
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, identify, load_checkpoint, read_arrays, save_checkpoint
-from keras_convnext.models import ConvNeXtClassifier, load_classifier
+from keras_convnext.checkpoints import WRITTEN, check_target, find_preset, save_checkpoint
+from keras_convnext.cli.load_file import load_file
+from keras_convnext.models import ConvNeXtClassifier
+
+SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
+"""Of files. Names of weights have dots in them too."""
 
 
 def add_arguments(parser):
-    parser.add_argument("source", help=".pth, .safetensors, .h5 of keras.applications, or .keras")
+    parser.add_argument("source", help=".pth, .safetensors, .h5 of keras.applications, .keras, or a name of weights")
     parser.add_argument("target", help="a new file: .keras, .pth, .safetensors or .h5")
     parser.add_argument("--layout", choices=WRITTEN, help="whose names (default: official; of .h5: keras.applications)")
     parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: as it is found)")
@@ -32,20 +38,18 @@ def prepare(args):
 
 
 def _load(source, variant):
-    """The model in a file, and a line about it."""
-    if Path(source).suffix == ".keras":
-        if variant:
-            raise ValueError(f"--variant {variant}: a .keras file is of a model already.")
-        model = load_classifier(source)
-        return model, f"keras_convnext, {model.num_classes} classes"
-    arrays = read_arrays(source)
-    try:
-        found, classes = identify(arrays)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
-    model = ConvNeXtClassifier.from_preset(variant or found, num_classes=classes or 0)
-    model = model.backbone if classes is None else model
-    return model, f"{load_checkpoint(model, source)}, {variant or found}, {classes or 'no'} classes"
+    """The model in a file, or that was published under a name; and a line about it."""
+    if Path(source).exists() or Path(source).suffix in SUFFIXES:
+        model, layout, variant = load_file(source, variant)
+        found = layout if variant is None else f"{layout}, {variant}"
+    else:
+        published, checkpoint = find_preset(source)
+        if checkpoint is None or variant:
+            raise ValueError(f"{source}: expected a file, or a name of weights that `keras-convnext list` prints.")
+        with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
+            model = ConvNeXtClassifier.from_preset(source)
+        found = f"{published}, {checkpoint.license}"
+    return model, f"{found}, {getattr(model, 'num_classes', 0) or 'no'} classes"
 
 
 def _convert(model, target, layout, line):

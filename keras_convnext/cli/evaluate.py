@@ -1,42 +1,73 @@
-"""Scores a run's model on the test images of its own data, or of other data of the same classes.
+"""Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.
 
-Where there are no test images, the validation images are scored; of other data without any parts, all images.
+A run's model is scored on the test images of its own data, or of other data of the same classes; published weights and
+files of weights on what --data names. Its folders are called as the model's classes are: those of ImageNet-1k by name
+or by WordNet id, such as n01440764. Where there are no test images, the validation images are scored; of data without
+any parts, all images. Beside the measured accuracy stands the published one.
 """
 
+import contextlib
 import json
+import sys
 
-from keras_convnext.cli.run_data import load_run_data
-from keras_convnext.data import with_validation
-from keras_convnext.training import Recipe, Run
+from keras_convnext.cli.arguments import positive
+from keras_convnext.cli.labelled_images import load_run_data, load_source_data
+from keras_convnext.cli.source import HELP, find_source
+from keras_convnext.data import Batches, with_validation
+from keras_convnext.training import Recipe, evaluate
+
+SHOWN = 20
+"""How many classes are printed, the least accurate first; --json has all."""
 
 
 def add_arguments(parser):
-    parser.add_argument("run", help="a run folder that `keras-convnext train` left")
+    parser.add_argument("source", metavar="NAME_OR_RUN", help=HELP)
     parser.add_argument("--data", help="`digits`, FILE.npz, or FOLDER (default: what the run was trained with)")
+    parser.add_argument("--batch", type=positive, default=32, help="images at a time; not for a run (default: 32)")
+    parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def prepare(args):
-    run = Run.open(args.run)
-    recipe = Recipe.from_config(run.config["recipe"])
-    data = load_run_data(run.config, args.data, args.skip_unreadable, verbose=not args.json)
-    if not args.data:
-        data = with_validation(data, recipe.seed)
+    source = find_source(args.source, args.size)
+    if source.run:
+        config = source.run.config
+        recipe = Recipe.from_config(config["recipe"])
+        data = load_run_data(config, args.data, args.skip_unreadable, verbose=not args.json)
+        if not args.data:
+            data = with_validation(data, recipe.seed)
+    else:
+        data = load_source_data(source, args.data, args.skip_unreadable, verbose=not args.json)
     parts = {"test": data.test, "validation": data.validation, "all": data.train}
     part, images = next((part, images) for part, images in parts.items() if images is not None)
-    model = run.load_model()
-    batches = recipe.dataset(images, training=False)
-    return lambda: _evaluate(model, batches, part, data.skipped, args.json)
+    batches = recipe.dataset(images, training=False) if source.run else Batches(images, args.batch, source.transform)
+    with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
+        model = source.load()
+    return lambda: _evaluate(model, batches, part, data.skipped, source.checkpoint, args.json)
 
 
-def _evaluate(model, batches, part, skipped, as_json):
-    scores = model.evaluate(batches, verbose=0 if as_json else "auto", return_dict=True)
-    facts = {"part": part, "images": len(batches.images), **scores, "skipped": [str(path) for path in skipped]}
+def _evaluate(model, batches, part, skipped, checkpoint, as_json):
+    scores = evaluate(model, batches, verbose=0 if as_json else "auto")
+    published = checkpoint and {
+        "accuracy": checkpoint.top1 and checkpoint.top1 / 100,
+        "top5_accuracy": checkpoint.top5 and checkpoint.top5 / 100,
+    }
     if as_json:
-        print(json.dumps(facts, indent=2))
+        facts = {"part": part, "images": len(batches.images), **scores, "published": published}
+        print(json.dumps({**facts, "skipped": [str(path) for path in skipped]}, indent=2))
         return
+    accuracy, top5 = (
+        f"{scores[name]:.4f}" + (f" (published {published[name]:.4f})" if published and published[name] else "")
+        for name in ("accuracy", "top5_accuracy")
+    )
     print(
-        f"{facts['images']} images ({part}): accuracy {facts['accuracy']:.4f}, loss {facts['loss']:.4f}"
+        f"{len(batches.images)} images ({part}): accuracy {accuracy}, top-5 {top5}, loss {scores['loss']:.4f}"
         + (f"; {len(skipped)} unreadable skipped" if skipped else "")
     )
+    classes = sorted(scores["classes"], key=lambda one: one["accuracy"])
+    width = max(len(one["name"]) for one in classes[:SHOWN])
+    for one in classes[:SHOWN]:
+        print(f"{one['name']:{width}}  {one['accuracy']:.4f}  of {one['images']}")
+    if len(classes) > SHOWN:
+        print(f"and {len(classes) - SHOWN} classes that are as accurate or more: --json has them")

@@ -11,7 +11,7 @@ import keras
 
 from keras_convnext import __version__
 from keras_convnext.cli.arguments import INTERRUPTED, not_negative, positive
-from keras_convnext.cli.run_data import load_run_data
+from keras_convnext.cli.labelled_images import load_run_data
 from keras_convnext.data import load_data, with_validation
 from keras_convnext.extras import require
 from keras_convnext.models import ConvNeXtClassifier

@@ -1,5 +1,6 @@
 """What happens to images before the model sees them."""
 
+from keras_convnext.preprocessing.preset import preprocessor
 from keras_convnext.preprocessing.resize import ResizeAndCrop
 
-__all__ = ["ResizeAndCrop"]
+__all__ = ["ResizeAndCrop", "preprocessor"]

@@ -1,5 +1,6 @@
-"""From a picture of any size to the network's: shorter side resized, centre cropped, with Pillow's bicubic filter."""
+"""From a picture of any size to the network's: resized with Pillow's filters, then centre cropped."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,37 +10,60 @@ from keras_convnext.extras import require
 
 @dataclass(frozen=True)
 class ResizeAndCrop:
-    """Resizes the shorter side to the target's and crops the centre. Images that have the size stay as they are.
+    """Resizes a picture and crops its centre, as the published figures' evaluation does it.
+
+    The numbers of pixels are rounded as timm's and torchvision's transforms round them.
 
     Attributes:
-        height: int, pixels.
-        width: int, pixels.
+        height: int, pixels of the result.
+        width: int, pixels of the result.
+        crop_pct: float in (0, 1], the result's sides over those of the resized picture, which must cover it. Defaults
+            to 1: the shorter side becomes the result's.
+        squash: bool, whether the proportions give way instead of the margins. Defaults to False.
+        interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
 
-    Call: a uint8 array of shape `(any, any, channels)`; returns one of shape `(height, width, channels)`.
+    Call: an array of shape `(any, any, channels)` in 0..255, or a Pillow image, which is taken as RGB; returns an array
+    of shape `(height, width, channels)`, uint8 where the pixels came so. Mean and deviation stand in the model.
 
     Example:
 
-    >>> ResizeAndCrop(24, 24)(np.zeros((32, 48, 3), "uint8")).shape
+    >>> ResizeAndCrop(24, 24, crop_pct=0.875)(np.zeros((32, 48, 3), "uint8")).shape
     (24, 24, 3)
     """
 
     height: int
     width: int
+    crop_pct: float = 1.0
+    squash: bool = False
+    interpolation: str = "bicubic"
 
     def __post_init__(self):
         require("PIL.Image", extra="cli")
+        if not 0 < self.crop_pct <= 1:
+            raise ValueError(f"`crop_pct` must be above 0 and at most 1. Received: {self.crop_pct}")
+        if self.interpolation not in ("bicubic", "bilinear"):
+            raise ValueError(f"`interpolation` must be bicubic or bilinear. Received: {self.interpolation!r}")
 
     def __call__(self, image):
-        height, width, channels = image.shape
-        if (height, width) == (self.height, self.width):
-            return image
         pillow = require("PIL.Image", extra="cli")
-        scale = max(self.height / height, self.width / width)
-        size = (max(self.width, round(scale * width)), max(self.height, round(scale * height)))
-        planes = [
-            np.asarray(pillow.fromarray(image[..., channel]).resize(size, pillow.Resampling.BICUBIC))
-            for channel in range(channels)
-        ]
-        resized = np.clip(np.stack(planes, axis=-1), 0, 255)  # the filter overshoots; Pillow clips uint8 alone
-        top, left = (size[1] - self.height) // 2, (size[0] - self.width) // 2
-        return resized[top : top + self.height, left : left + self.width]
+        if isinstance(image, pillow.Image):
+            image = np.asarray(image.convert("RGB"))
+        height, width = self._resized(*image.shape[:2])
+        if (height, width) != image.shape[:2]:
+            resampling = pillow.Resampling[self.interpolation.upper()]
+            planes = [
+                np.asarray(pillow.fromarray(image[..., channel]).resize((width, height), resampling))
+                for channel in range(image.shape[-1])
+            ]
+            image = np.clip(np.stack(planes, axis=-1), 0, 255)  # the filter overshoots; Pillow clips uint8 alone
+        top, left = round((height - self.height) / 2), round((width - self.width) / 2)
+        return image[top : top + self.height, left : left + self.width]
+
+    def _resized(self, height, width):
+        """The size of a picture before the crop, of which the shorter side is given, and the other follows."""
+        least_height, least_width = (math.floor(side / self.crop_pct) for side in (self.height, self.width))
+        if self.squash:
+            return least_height, least_width
+        if least_height * width >= least_width * height:
+            return least_height, int(least_height * width / height)
+        return int(least_width * height / width), least_width

@@ -1,5 +1,6 @@
 """Training through compile and fit: recipes, their schedule and optimizer, and the run folder."""
 
+from keras_convnext.training.evaluate import ClassAccuracy, evaluate
 from keras_convnext.training.fit import create_run, fit
 from keras_convnext.training.optimizer import WEIGHT_DECAY_RULES, AdamW
 from keras_convnext.training.recipe import RECIPES, Recipe
@@ -7,4 +8,16 @@ from keras_convnext.training.record import RunRecord
 from keras_convnext.training.run import Run
 from keras_convnext.training.schedule import WarmupCosine
 
-__all__ = ["RECIPES", "WEIGHT_DECAY_RULES", "AdamW", "Recipe", "Run", "RunRecord", "WarmupCosine", "create_run", "fit"]
+__all__ = [
+    "RECIPES",
+    "WEIGHT_DECAY_RULES",
+    "AdamW",
+    "ClassAccuracy",
+    "Recipe",
+    "Run",
+    "RunRecord",
+    "WarmupCosine",
+    "create_run",
+    "evaluate",
+    "fit",
+]

@@ -41,20 +41,27 @@ def test_agrees_with_the_metrics_of_the_run(cli, trained, metrics):
     result = cli("evaluate", trained.path, "--json")
     assert result.code == 0
     facts = json.loads(result.out)
+    classes, top5 = facts.pop("classes"), facts.pop("top5_accuracy")
     assert facts == {
         "part": "test",
         "images": 24,
         "accuracy": metrics["test_accuracy"],
         "loss": pytest.approx(metrics["test_loss"], rel=1e-6),
+        "published": None,
         "skipped": [],
     }
+    assert metrics["test_accuracy"] <= top5 <= 1
+    assert sum(one["images"] for one in classes) == 24
+    assert sum(one["images"] * one["accuracy"] for one in classes) == pytest.approx(24 * facts["accuracy"])
 
 
 def test_prints_the_scores(cli, trained, metrics):
     result = cli("evaluate", trained.path)
     assert result.code == 0
     accuracy, loss = metrics["test_accuracy"], metrics["test_loss"]
-    assert result.out.splitlines()[-1] == f"24 images (test): accuracy {accuracy:.4f}, loss {loss:.4f}"
+    first = next(line for line in result.out.splitlines() if line.startswith("24 images"))
+    assert first.startswith(f"24 images (test): accuracy {accuracy:.4f}, top-5 ")
+    assert first.endswith(f", loss {loss:.4f}")
 
 
 @pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))
@@ -157,3 +164,27 @@ def test_the_accuracy_is_that_of_the_predictions(cli, trained, digits_npz):
     outputs = load_classifier(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
     facts = json.loads(cli("evaluate", trained.path, "--json").out)
     assert facts["accuracy"] == pytest.approx((outputs.argmax(-1) == test.labels).mean(), rel=1e-6)
+
+
+def test_the_accuracy_of_each_class_is_that_of_the_predictions(cli, trained, digits_npz):
+    from keras_convnext.models import load_classifier
+
+    test = load_npz(digits_npz).test
+    outputs = load_classifier(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
+    right = outputs.argmax(-1) == test.labels
+    among_5 = (outputs > np.take_along_axis(outputs, test.labels[:, None], 1)).sum(-1) < 5
+    facts = json.loads(cli("evaluate", trained.path, "--json").out)
+    assert facts["top5_accuracy"] == pytest.approx(among_5.mean())
+    assert facts["classes"] == [
+        {"name": str(n), "images": (test.labels == n).sum(), "accuracy": pytest.approx(right[test.labels == n].mean())}
+        for n in range(10)
+        if (test.labels == n).any()
+    ]
+
+
+def test_each_class_is_printed_the_least_accurate_first(cli, trained):
+    facts = json.loads(cli("evaluate", trained.path, "--json").out)
+    lines = cli("evaluate", trained.path).out.splitlines()[-len(facts["classes"]) :]
+    accuracies = [float(line.split()[1]) for line in lines]
+    assert accuracies == sorted(accuracies)
+    assert {line.split()[0] for line in lines} == {one["name"] for one in facts["classes"]}

@@ -1,0 +1,30 @@
+"""The classes of ImageNet-1k, in the order of the published checkpoints' logits.
+
+`imagenet1k.txt` has a line a class: its WordNet id, and the first of its names in WordNet 3.0 (where two classes share
+it, with the difference in brackets). The order is that of the ids.
+"""
+
+from importlib.resources import files
+from typing import NamedTuple
+
+
+class ImageNetClass(NamedTuple):
+    """A class: its WordNet id, such as `n01440764`, and its name, such as `tench`."""
+
+    id: str
+    name: str
+
+
+def imagenet_classes():
+    """The 1000 classes of ImageNet-1k, by the index of their logit.
+
+    Returns:
+        tuple of `ImageNetClass`.
+
+    Example:
+
+    >>> imagenet_classes()[281]
+    ImageNetClass(id='n02123045', name='tabby')
+    """
+    lines = (files(__package__) / "imagenet1k.txt").read_text().splitlines()
+    return tuple(ImageNetClass(*line.split(" ", 1)) for line in lines)

@@ -1,0 +1,100 @@
+"""Whose predictions are asked for: the model of a run, of a file, or a published one; and how it takes images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, find_preset, imagenet_classes
+from keras_convnext.cli.load_file import load_file
+from keras_convnext.models import ConvNeXtClassifier
+from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
+from keras_convnext.training import Run
+
+HELP = "a run folder, a file of weights, or a name of weights that `keras-convnext list` prints"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to be loaded, and what is known of it before.
+
+    Attributes:
+        load: function without arguments that returns the model.
+        class_names: tuple of str, by the index of the output.
+        channels: int, of the images.
+        transform: `ResizeAndCrop`, from a picture to an image for the model.
+        run: the `Run` that it is of, or None.
+        checkpoint: the published `Checkpoint` that it is, or None.
+    """
+
+    load: Callable[[], keras.Model]
+    class_names: tuple[str, ...]
+    channels: int
+    transform: ResizeAndCrop
+    run: Run | None = None
+    checkpoint: Checkpoint | None = None
+
+
+def find_source(name, size=None):
+    """The source of a name on the command line.
+
+    Args:
+        name: of a folder, a file, or a preset.
+        size: int, another side of the images in pixels than the model's.
+
+    Raises:
+        ValueError: nothing of the kind there, or a model that does not tell classes of images apart.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return _of_run(path, size)
+    if path.is_file():
+        return _of_file(path, size)
+    try:
+        variant, checkpoint = find_preset(name)
+    except ValueError as error:
+        raise ValueError(f"{name}: no run folder, no file, and no name of published weights. {error}") from error
+    if checkpoint is None:
+        weights = [other for other, entry in CHECKPOINTS.items() if entry.variant == variant and entry.is_classifier]
+        hint = f"weights of it are {', '.join(weights)}" if weights else "there are no published weights of it"
+        raise ValueError(f"{name}: an architecture, without weights; {hint}.")
+    if not checkpoint.is_classifier:
+        raise ValueError(f"{name}: these weights give features of images, not classes.")
+    return Source(
+        load=lambda: ConvNeXtClassifier.from_preset(name),
+        class_names=_class_names(checkpoint.num_classes),
+        channels=3,
+        transform=preprocessor(name, size),
+        checkpoint=checkpoint,
+    )
+
+
+def _of_run(path, size):
+    run = Run.open(path)
+    if size:
+        raise ValueError(f"--size {size}: a run's images have a size of their own.")
+    height, width, channels = run.config["image_shape"]
+    names = tuple(run.config["class_names"])
+    return Source(run.load_model, names, channels, ResizeAndCrop(height, width), run=run)
+
+
+def _of_file(path, size):
+    """A `.keras` file of fixed image size takes the whole shorter side; others as the authors evaluate."""
+    model, _, variant = load_file(path)
+    if not getattr(model, "num_classes", 0):
+        raise ValueError(f"{path}: a model without a classifier.")
+    if not model.backbone.include_preprocessing or model.backbone.data_format != "channels_last":
+        raise ValueError(f"{path}: expected a model that takes images in 0..255, channels last, and normalizes them.")
+    height, width, channels = model.input_shape[1:]
+    if size and height and (size, size) != (height, width):
+        raise ValueError(f"--size {size}: the model takes images of {height} x {width} pixels.")
+    transform = ResizeAndCrop(height, width) if height and width else preprocessor(variant or "convnext_tiny", size)
+    return Source(lambda: model, _class_names(model.num_classes), channels, transform)
+
+
+def _class_names(count):
+    """Those of ImageNet-1k for 1000 classes; else numbers."""
+    if count == 1000:
+        return tuple(one.name for one in imagenet_classes())
+    return tuple(f"class {number}" for number in range(count))

@@ -1,0 +1,91 @@
+"""The scores of a classifier: loss, top-1 and top-5 accuracy, and the accuracy of each class."""
+
+import keras
+import numpy as np
+
+
+class ClassAccuracy(keras.metrics.Metric):
+    """The accuracy of each class, and as the result their mean over the classes that there were images of.
+
+    Args:
+        num_classes: int.
+        name: str.
+
+    After an evaluation `hits` and `totals` are arrays of shape `(num_classes,)`: images recognized, and all images.
+
+    Example:
+
+    >>> metric = ClassAccuracy(3)
+    >>> metric.update_state(np.eye(3)[[0, 0, 1]], np.eye(3)[[0, 2, 1]])
+    >>> float(metric.result())
+    0.75
+    """
+
+    def __init__(self, num_classes, name="class_accuracy"):
+        super().__init__(name=name)
+        self.num_classes = num_classes
+        self._hits = self.add_variable((num_classes,), "zeros", name="hits")
+        self._totals = self.add_variable((num_classes,), "zeros", name="totals")
+
+    @property
+    def hits(self):
+        """How many images of each class were recognized."""
+        return keras.ops.convert_to_numpy(self._hits).astype(int)
+
+    @property
+    def totals(self):
+        """How many images of each class there were."""
+        return keras.ops.convert_to_numpy(self._totals).astype(int)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        labels = keras.ops.argmax(y_true, axis=-1)
+        right = keras.ops.cast(keras.ops.equal(labels, keras.ops.argmax(y_pred, axis=-1)), "float32")
+        one_hot = keras.ops.cast(y_true, "float32")
+        self._hits.assign_add(keras.ops.sum(one_hot * keras.ops.expand_dims(right, -1), axis=0))
+        self._totals.assign_add(keras.ops.sum(one_hot, axis=0))
+
+    def result(self):
+        seen = keras.ops.cast(self._totals > 0, "float32")
+        accuracies = self._hits / keras.ops.maximum(self._totals, 1)
+        return keras.ops.sum(accuracies) / keras.ops.maximum(keras.ops.sum(seen), 1)
+
+
+def evaluate(model, batches, verbose="auto"):
+    """Scores a classifier. It is compiled anew for it: with its own loss, or else cross-entropy.
+
+    Args:
+        model: a `ConvNeXtClassifier`, or another model that returns logits.
+        batches: `data.Batches` of images in their order.
+        verbose: as in `keras.Model.evaluate`: whether a progress bar is shown. Defaults to `"auto"`.
+
+    Returns:
+        dict: `loss`, `accuracy` and `top5_accuracy`, each a float, and `classes`, a list of dicts with the `name` of a
+        class, its `images` and its `accuracy`: of those there are images of.
+
+    Example:
+
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.data import Batches, load_digits
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+    >>> scores = evaluate(model, Batches(load_digits().test, 128), verbose=0)
+    >>> [one["images"] for one in scores["classes"]][:3]
+    [36, 36, 35]
+    """
+    class_names = batches.images.class_names
+    per_class = ClassAccuracy(len(class_names))
+    from_logits = getattr(model, "activation", None) is None
+    model.compile(
+        loss=getattr(model, "loss", None) or keras.losses.CategoricalCrossentropy(from_logits=from_logits),
+        metrics=[
+            keras.metrics.CategoricalAccuracy("accuracy"),
+            keras.metrics.TopKCategoricalAccuracy(5, "top5_accuracy"),
+            per_class,
+        ],
+    )
+    scores = model.evaluate(batches, verbose=verbose, return_dict=True)
+    hits, totals = per_class.hits, per_class.totals
+    classes = [
+        {"name": class_names[i], "images": int(totals[i]), "accuracy": float(hits[i] / totals[i])}
+        for i in np.flatnonzero(totals)
+    ]
+    return {name: scores[name] for name in ("loss", "accuracy", "top5_accuracy")} | {"classes": classes}

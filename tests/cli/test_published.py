@@ -1,0 +1,200 @@
+"""`predict`, `evaluate` and `convert` with published weights and with files of weights."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
+from keras_convnext.checkpoints import CHECKPOINTS, cached_path, imagenet_classes
+from keras_convnext.data import read_image
+from keras_convnext.models import load_classifier
+from keras_convnext.preprocessing import preprocessor
+
+NAME = "convnextv2_atto_1k_224_ema"
+CLASSES = {"n02123045": 281, "n02124075": 285, "n07920052": 967}
+"""Of ImageNet: tabby, Egyptian cat, espresso."""
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A classifier of 1000 classes that tells pictures apart, if not by what is on them."""
+    keras.utils.set_random_seed(1)
+    model = ConvNeXtClassifier.from_preset("convnextv2_atto")
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if weight.path in ("head/kernel", "head/bias"):
+            weight.assign(rng.normal(size=weight.shape).astype("float32"))
+    return model
+
+
+@pytest.fixture
+def cached(model, tmp_path, monkeypatch):
+    """The model in Keras's cache, as if it had been downloaded under NAME; the path of the file."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    path = cached_path(CHECKPOINTS[NAME])
+    path.parent.mkdir(parents=True)
+    save_checkpoint(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory):
+    """A folder with a sub-folder for each of CLASSES, called by its id, with two pictures each."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("photographs")
+    for name, picture in zip(CLASSES, (data.chelsea(), data.astronaut(), data.coffee()), strict=True):
+        (folder / name).mkdir()
+        Image.fromarray(picture).save(folder / name / "first.png")
+        Image.fromarray(picture[:, ::-1]).save(folder / name / "second.png")
+    return folder
+
+
+@pytest.fixture
+def logits(model, photographs):
+    """What the model gives for the pictures, in their order."""
+    transform = preprocessor(NAME)
+    images = np.stack([transform(read_image(path)) for path in sorted(photographs.rglob("*.png"))])
+    return model.predict(images.astype("float32"), verbose=0)
+
+
+@pytest.fixture(params=["name", "hub name", "file", "safetensors", "keras"])
+def source(request, cached, model, tmp_path):
+    """The same model in each form that the commands take."""
+    form = request.param
+    if form == "safetensors":
+        save_checkpoint(model, tmp_path / "model.safetensors", layout="timm")
+    if form == "keras":
+        model.save(tmp_path / "model.keras")
+    return {"name": NAME, "hub name": "facebook/convnextv2-atto-1k-224", "file": cached}.get(
+        form, tmp_path / f"model.{form}"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.*restricts their use")
+def test_predict_prints_names_of_imagenet(cli, source, photographs, logits):
+    paths = sorted(photographs.rglob("*.png"))
+    result = cli("predict", source, *paths, "--json", "--top", "3")
+    assert result.code == 0, result.err
+    names = [one.name for one in imagenet_classes()]
+    for fact, row in zip(json.loads(result.out)["images"], logits, strict=True):
+        probabilities = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+        best = np.argsort(-row)[:3]
+        assert [entry["name"] for entry in fact["classes"]] == [names[i] for i in best]
+        given = [entry["probability"] for entry in fact["classes"]]
+        np.testing.assert_allclose(given, probabilities[best], rtol=1e-3)
+
+
+def test_predict_shows_the_licence(cli, cached, photographs):
+    with pytest.warns(UserWarning, match="CC-BY-NC-4.0"):
+        cli("predict", NAME, photographs / "n02123045" / "first.png")
+
+
+@pytest.mark.filterwarnings("ignore:.*restricts their use")
+def test_evaluate_finds_the_classes_and_shows_the_published_figure(cli, source, photographs, logits):
+    result = cli("evaluate", source, "--data", photographs, "--batch", "4", "--json")
+    assert result.code == 0, result.err
+    facts = json.loads(result.out)
+    labels = np.repeat(list(CLASSES.values()), 2)
+    assert (facts["part"], facts["images"]) == ("all", 6)
+    assert facts["accuracy"] == pytest.approx((logits.argmax(-1) == labels).mean())
+    assert [one["name"] for one in facts["classes"]] == ["tabby", "Egyptian cat", "espresso"]
+    shifted = logits - logits.max(-1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(-1)) - shifted[np.arange(6), labels]
+    assert facts["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    is_published = source in (NAME, "facebook/convnextv2-atto-1k-224")
+    assert facts["published"] == ({"accuracy": 0.767, "top5_accuracy": None} if is_published else None)
+
+
+@pytest.mark.filterwarnings("ignore:.*restricts their use")
+def test_evaluate_knows_what_is_right(cli, cached, photographs, logits, tmp_path):
+    """The same pictures in folders of the classes that the model gives them, called by name."""
+    names = [one.name for one in imagenet_classes()]
+    chosen = sorted({int(row.argmax()) for row in logits})
+    for path, row in zip(sorted(photographs.rglob("*.png")), logits, strict=True):
+        folder = tmp_path / "right" / names[row.argmax()]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
+    assert len(chosen) > 1
+    lines = cli("evaluate", NAME, "--data", tmp_path / "right").out.splitlines()
+    line = next(line for line in lines if line.startswith("6 images"))
+    assert line.startswith("6 images (all): accuracy 1.0000 (published 0.7670), top-5 1.0000, loss")
+
+
+@pytest.mark.filterwarnings("ignore:.*restricts their use")
+@pytest.mark.parametrize("size", [64, 96])
+def test_another_size(cli, cached, model, photographs, size):
+    path = photographs / "n02124075" / "first.png"
+    (fact,) = json.loads(cli("predict", NAME, path, "--size", size, "--json", "--top", "1").out)["images"]
+    image = preprocessor(NAME, size)(read_image(path))
+    row = model.predict(image[None].astype("float32"), verbose=0)[0]
+    assert fact["classes"][0]["name"] == imagenet_classes()[row.argmax()].name
+
+
+@pytest.mark.filterwarnings("ignore:.*restricts their use")
+def test_convert_takes_a_name(cli, cached, model, tmp_path):
+    result = cli("convert", NAME, tmp_path / "model.keras")
+    assert result.code == 0, result.err
+    saved = load_classifier(tmp_path / "model.keras")
+    assert saved.backbone.license == "CC-BY-NC-4.0"
+    for weight, same in zip(saved.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(weight, same)
+    assert cli("convert", NAME, tmp_path / "timm.safetensors", "--layout", "timm").code == 0
+    load_checkpoint(saved, tmp_path / "timm.safetensors")
+
+
+# === What is refused
+
+
+def test_names_the_weights_of_an_architecture(refusal, photographs):
+    line = refusal("predict", "convnextv2_atto", photographs / "n02123045" / "first.png")
+    assert f"an architecture, without weights; weights of it are {NAME}, " in line
+    assert "there are no published weights of it" in refusal("predict", "convnext_mini", "photo.jpg")
+
+
+@pytest.mark.parametrize("name", ["convnextv2_atto_1k_224_fcmae", "convnext_base.clip_laion2b"])
+def test_refuses_weights_without_classes(refusal, name):
+    assert "features of images, not classes" in refusal("predict", name, "photo.jpg")
+
+
+@pytest.mark.parametrize("command", [["predict", "nowhere", "a.png"], ["evaluate", "nowhere", "--data", "digits"]])
+def test_refuses_a_name_of_nothing(refusal, command):
+    line = refusal(*command)
+    assert "nowhere: no run folder, no file, and no name of published weights" in line
+
+
+def test_refuses_pictures_before_the_download(refusal, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    assert "gone.png: not a readable image" in refusal("predict", NAME, "gone.png")
+    assert "--data is needed" in refusal("evaluate", NAME)
+    assert not (tmp_path / "home").exists()
+
+
+def test_refuses_data_of_other_classes(refusal, cached, write_digits, tmp_path):
+    folder = write_digits(tmp_path / "digits")
+    line = refusal("evaluate", NAME, "--data", folder, "--json")
+    assert "3 of its 3 classes are none of the model's 1000, such as 'one'" in line
+
+
+def test_refuses_images_of_other_channels(refusal, cached):
+    assert "images of 1 channels; the model takes 3" in refusal("evaluate", NAME, "--data", "digits")
+
+
+def test_refuses_a_model_of_normalized_images(refusal, tmp_path):
+    ConvNeXtClassifier.from_preset("convnext_mini", include_preprocessing=False).save(tmp_path / "model.keras")
+    assert "expected a model that takes images in 0..255" in refusal("predict", tmp_path / "model.keras", "photo.jpg")
+
+
+def test_refuses_a_file_without_a_classifier(refusal, model, tmp_path):
+    save_checkpoint(model.backbone, tmp_path / "model.safetensors", layout="timm")
+    assert "a model without a classifier" in refusal("predict", tmp_path / "model.safetensors", "photo.jpg")
+
+
+def test_refuses_another_size_than_the_model_takes(refusal, trained, tmp_path):
+    assert "a run's images have a size of their own" in refusal("predict", trained.path, "photo.jpg", "--size", "64")
+    ConvNeXtClassifier.from_preset("convnext_mini", input_shape=(16, 16, 3)).save(tmp_path / "model.keras")
+    line = refusal("predict", tmp_path / "model.keras", "photo.jpg", "--size", "64")
+    assert "the model takes images of 16 x 16 pixels" in line
