@@ -2,5 +2,6 @@
 
 from keras_convnext.preprocessing.preset import preprocessor
 from keras_convnext.preprocessing.resize import ResizeAndCrop
+from keras_convnext.preprocessing.resize_layer import ResizeAndCropLayer
 
-__all__ = ["ResizeAndCrop", "preprocessor"]
+__all__ = ["ResizeAndCrop", "ResizeAndCropLayer", "preprocessor"]

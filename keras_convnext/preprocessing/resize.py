@@ -39,10 +39,7 @@ class ResizeAndCrop:
 
     def __post_init__(self):
         require("PIL.Image", extra="cli")
-        if not 0 < self.crop_pct <= 1:
-            raise ValueError(f"`crop_pct` must be above 0 and at most 1. Received: {self.crop_pct}")
-        if self.interpolation not in ("bicubic", "bilinear"):
-            raise ValueError(f"`interpolation` must be bicubic or bilinear. Received: {self.interpolation!r}")
+        check_settings(self.crop_pct, self.interpolation)
 
     def __call__(self, image):
         pillow = require("PIL.Image", extra="cli")
@@ -61,9 +58,22 @@ class ResizeAndCrop:
 
     def _resized(self, height, width):
         """The size of a picture before the crop, of which the shorter side is given, and the other follows."""
-        least_height, least_width = (math.floor(side / self.crop_pct) for side in (self.height, self.width))
+        least_height, least_width = covering_sides(self.height, self.width, self.crop_pct)
         if self.squash:
             return least_height, least_width
         if least_height * width >= least_width * height:
             return least_height, int(least_height * width / height)
         return int(least_width * height / width), least_width
+
+
+def check_settings(crop_pct, interpolation):
+    """Raises ValueError where a setting is out of its range."""
+    if not 0 < crop_pct <= 1:
+        raise ValueError(f"`crop_pct` must be above 0 and at most 1. Received: {crop_pct}")
+    if interpolation not in ("bicubic", "bilinear"):
+        raise ValueError(f"`interpolation` must be bicubic or bilinear. Received: {interpolation!r}")
+
+
+def covering_sides(height, width, crop_pct):
+    """The least sides of a resized picture, of which the crop takes a part."""
+    return math.floor(height / crop_pct), math.floor(width / crop_pct)

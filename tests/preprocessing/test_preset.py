@@ -2,28 +2,16 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from keras_convnext import ConvNeXtBackbone
 from keras_convnext.checkpoints import CHECKPOINTS
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 
-PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "hubble_deep_field", "retina", "rocket")
 # A name for each set of evaluation settings in the catalog.
 EVALUATIONS = {
     (entry.image_size, entry.crop_pct, entry.squash, entry.interpolation, entry.mean): name
     for name, entry in CHECKPOINTS.items()
 }
-
-
-@pytest.fixture(scope="module")
-def photographs():
-    """RGB photographs of different sizes, that scikit-image brings along."""
-    from skimage import data
-
-    pictures = [Image.fromarray(getattr(data, name)()) for name in PHOTOGRAPHS]
-    odd = pictures[1].crop((3, 5, 440, 250))  # sides that nothing divides
-    return [*pictures, odd, odd.transpose(Image.Transpose.ROTATE_90), odd.resize((101, 67))]
 
 
 @pytest.fixture

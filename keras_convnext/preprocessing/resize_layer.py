@@ -1,0 +1,107 @@
+"""`ResizeAndCrop` as a layer, for a model that is served: one graph from a picture of any size to the logits."""
+
+import keras
+from keras import ops
+
+from keras_convnext.preprocessing.resize import check_settings, covering_sides
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class ResizeAndCropLayer(keras.layers.Layer):
+    """Does in the graph, on each backend, what `ResizeAndCrop` does with Pillow.
+
+    Resizing is two matrix products: columns, then rows, each rounded to whole numbers in 0..255, as Pillow does with
+    bytes. Pillow's coefficients are whole numbers of 22 bits, these float32: where a sum is next to a half, a value may
+    differ by 1. Of seven photographs of scikit-image, resized in eight ways, at most 0.014 % of the values did with the
+    bicubic filter and 0.16 % with the bilinear one, on each backend; none by more.
+
+    Args:
+        height, width, crop_pct, squash, interpolation: as for `ResizeAndCrop`.
+
+    Shapes: `(batch, any, any, channels)` in 0..255 in, `(batch, height, width, channels)` float32 out. On JAX the
+    sides are those of the arrays that come, each compiled by itself; on TensorFlow they may be free.
+
+    Example:
+
+    >>> from keras_convnext.preprocessing import ResizeAndCrop
+    >>> layer = ResizeAndCropLayer.like(ResizeAndCrop(24, 24, crop_pct=0.875))
+    >>> tuple(layer(ops.zeros((1, 32, 48, 3))).shape)
+    (1, 24, 24, 3)
+    """
+
+    def __init__(self, height, width, crop_pct=1.0, squash=False, interpolation="bicubic", **kwargs):
+        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
+        check_settings(crop_pct, interpolation)
+        self.height = height
+        self.width = width
+        self.crop_pct = crop_pct
+        self.squash = squash
+        self.interpolation = interpolation
+
+    @classmethod
+    def like(cls, transform, **kwargs):
+        """The layer that does what a `ResizeAndCrop` does, such as `preprocessor(...)` returns."""
+        return cls(
+            transform.height, transform.width, transform.crop_pct, transform.squash, transform.interpolation, **kwargs
+        )
+
+    def call(self, images):
+        x = ops.cast(images, "float32")
+        _, height, width, _ = ops.shape(x)
+        resized_height, resized_width = self._resized(height, width)
+        columns = self._weights(width, resized_width, self.width)
+        rows = self._weights(height, resized_height, self.height)
+        x = _as_bytes(ops.einsum("bhwc,vw->bhvc", x, columns))
+        return _as_bytes(ops.einsum("bhvc,uh->buvc", x, rows))
+
+    def _resized(self, height, width):
+        """As `ResizeAndCrop._resized`, of sides that the graph may not know yet."""
+        least_height, least_width = covering_sides(self.height, self.width, self.crop_pct)
+        if self.squash:
+            return least_height, least_width
+        is_wide = least_height * width >= least_width * height
+        wide, high = (least_height * width) // height, (least_width * height) // width
+        if isinstance(is_wide, bool):
+            return (least_height, wide) if is_wide else (high, least_width)
+        return ops.where(is_wide, least_height, high), ops.where(is_wide, wide, least_width)
+
+    def _weights(self, side, resized, cropped):
+        """The weight of each pixel of a side for each that is kept of the resized one: `(cropped, side)`."""
+        scale = ops.cast(side, "float32") / ops.cast(resized, "float32")
+        stretch = ops.maximum(scale, 1.0)
+        filter = {"bilinear": _bilinear, "bicubic": _bicubic}[self.interpolation]
+        margin = resized - cropped
+        offset = margin // 2 + (margin % 2) * ((margin // 2) % 2)  # half of it, rounded to even as Python does
+        centers = (ops.cast(offset + ops.arange(cropped), "float32") + 0.5) * scale
+        places = ops.cast(ops.arange(side), "float32") + 0.5
+        distances = (places[None, :] - centers[:, None]) / stretch
+        weights = filter(ops.abs(distances))
+        return weights / ops.sum(weights, axis=1, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.height, self.width, input_shape[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "height": self.height,
+            "width": self.width,
+            "crop_pct": self.crop_pct,
+            "squash": self.squash,
+            "interpolation": self.interpolation,
+        }
+
+
+def _bilinear(distance):
+    return ops.maximum(1.0 - distance, 0.0)
+
+
+def _bicubic(distance, a=-0.5):
+    """Keys's filter with the parameter that Pillow has."""
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    return ops.where(distance < 1, near, ops.where(distance < 2, far, 0.0))
+
+
+def _as_bytes(x):
+    return ops.clip(ops.floor(x + 0.5), 0.0, 255.0)
