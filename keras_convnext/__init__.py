@@ -8,6 +8,7 @@ import_keras()  # before all that needs it, for the sake of its message
 from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, training
 from keras_convnext.checkpoints import list_presets, load_checkpoint, save_checkpoint
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.preprocessing import preprocessor
 from keras_convnext.training import RECIPES, Recipe, fit
 from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
@@ -28,6 +29,7 @@ __all__ = [
     "load_checkpoint",
     "models",
     "preprocessing",
+    "preprocessor",
     "profiling",
     "save_checkpoint",
     "training",

@@ -8,7 +8,10 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-QUICK = {"01_train_and_save.ipynb": "epochs = 2"}
+QUICK = {
+    "01_train_and_save.ipynb": "epochs = 2",
+    "02_pretrained.ipynb": 'preset, load_weights = "convnextv2_atto_1k_224_ema", False',
+}
 
 
 def test_every_notebook_has_a_quick_mode():

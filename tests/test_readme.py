@@ -1,21 +1,30 @@
 """The README's Python runs as it stands there, from top to bottom."""
 
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from keras_convnext import ConvNeXtClassifier, save_checkpoint
+from keras_convnext.checkpoints import CHECKPOINTS, cached_path
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def test_python_blocks_run(tmp_path, monkeypatch):
-    """The published checkpoint that one of them loads is one of new weights here."""
+    """The published checkpoint that some of them load is one of new weights here, and in Keras's cache."""
     monkeypatch.chdir(tmp_path)
-    save_checkpoint(ConvNeXtClassifier.from_preset("convnext_tiny"), "convnext_tiny_1k_224_ema.pth")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    name = "convnext_tiny_1k_224_ema"
+    save_checkpoint(ConvNeXtClassifier.from_preset("convnext_tiny"), f"{name}.pth")
+    cached_path(CHECKPOINTS[name]).parent.mkdir(parents=True)
+    shutil.copy(f"{name}.pth", cached_path(CHECKPOINTS[name]))
+    Image.fromarray(np.zeros((300, 400, 3), "uint8")).save("photo.jpg")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     namespace = {}
     with pytest.warns(UserWarning, match="1000 classes and the model 10"):
         for block in blocks:

@@ -15,15 +15,18 @@ from keras_convnext.variants import VARIANTS
 WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
 """The layouts that `save_checkpoint` writes; `model.save` writes the other."""
 
+ALWAYS_SCALED = ("torchvision", "keras.applications")
+"""The sources that have no block without layer scale."""
 
-def load_checkpoint(model, path, adapt_stem=False):
+
+def load_checkpoint(model, path, adapt_stem=False, ema=False):
     """Loads weights that this package or another one saved into a model.
 
     What the file is and how it names the weights is seen from what is in it. Each weight of the model gets its value,
     and each array of the file its place; otherwise the model stays as it was. Of a file with another number of classes
     all but the last layer is loaded, of one without a head all but the head; a warning says so. A backbone leaves the
     head out. What a training script
-    saved beside the weights, such as an optimizer or their moving average, is left out.
+    saved beside the weights, such as an optimizer, is left out.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
@@ -32,6 +35,8 @@ def load_checkpoint(model, path, adapt_stem=False):
             pre-training, or those of timm, torchvision, transformers or keras.applications.
         adapt_stem: bool, whether to fit the stem to a model whose images have another number of channels: for one, the
             kernel's channels are added up, for others they are repeated. Defaults to False.
+        ema: bool, whether to load the moving average that a training script saved beside the weights. Defaults to
+            False.
 
     Returns:
         str, the layout that was found.
@@ -49,7 +54,7 @@ def load_checkpoint(model, path, adapt_stem=False):
     >>> load_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path)
     'keras.applications'
     """
-    return _load(model, path, read_arrays(path), adapt_stem)
+    return _load(model, path, read_arrays(path, ema), adapt_stem)
 
 
 def load_published(model, checkpoint, adapt_stem=False):
@@ -166,6 +171,11 @@ def _form(model, name):
         without = [path for path in paths if not any(layout.entry(path) for layout in rows)]
         raise ValueError(f"The layout {name} has no such model: it lacks {', '.join(without) or 'this mix of parts'}.")
     conv_mlp = _conv_mlp(getattr(model, "backbone", model), head_norm_first)
+    if name in ALWAYS_SCALED and not any("/layer_scale/" in path for path in paths):
+        raise ValueError(
+            f"The layout {name} has a layer scale in each block, and this model has none. If `fuse` returned it, save "
+            "the model that was fused."
+        )
     return next((form for form in forms if form.conv_mlp == conv_mlp), forms[0])
 
 

@@ -18,6 +18,9 @@ from keras_convnext.extras import require
 WRAPPERS = ("model", "state_dict", "module")
 """Under which names training scripts save the weights beside an optimizer and the like, in this order."""
 
+EMA_WRAPPERS = ("model_ema", "state_dict_ema")
+"""The same of the moving average of the weights, in the authors' scripts and timm's."""
+
 PREFIXES = ("module.", "_orig_mod.")
 """What wrappers of a torch model put before all names: DistributedDataParallel and `torch.compile`."""
 
@@ -25,18 +28,20 @@ SAFE_TORCH = (2, 6)
 """The first torch whose `weights_only` keeps to it (CVE-2025-32434)."""
 
 
-def read_arrays(path):
+def read_arrays(path, ema=False):
     """The weights in a file of torch, safetensors, Keras (`.keras`) or keras.applications (`.h5`).
 
     Args:
         path: of the file.
+        ema: bool, whether the moving average is read that a training script saved beside the weights. Defaults to
+            False.
 
     Returns:
         A dict of NumPy arrays by the names that they have there; of a `.keras` file, by weight path.
 
     Raises:
         ValueError: no such file, a folder, a file that is cut off, damaged, of another kind, or that holds more than
-            weights: nothing in it is run.
+            weights: nothing in it is run. No moving average in it.
         ModuleNotFoundError: torch or safetensors is needed, and not installed.
 
     Example:
@@ -53,7 +58,10 @@ def read_arrays(path):
         raise ValueError(f"{path}: expected a checkpoint file, got a folder.")
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
-    arrays = _reader(path)(path)
+    reader = _reader(path)
+    if ema and reader is not _read_torch:
+        raise ValueError(f"{path}: expected a file of torch with a moving average of the weights.")
+    arrays = reader(path, ema) if reader is _read_torch else reader(path)
     others = [name for name, array in arrays.items() if array.dtype.kind not in "fiubV"]
     if others:
         raise ValueError(f"{path}: expected numbers, got {arrays[others[0]].dtype} in {others[0]}.")
@@ -110,7 +118,7 @@ DAMAGED_KERAS = (
 """What Keras and its zip archive raise, the last of an unknown kind of compression."""
 
 
-def _read_torch(path):
+def _read_torch(path, ema):
     torch = require("torch", "checkpoints")
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     if version < SAFE_TORCH:
@@ -127,7 +135,10 @@ def _read_torch(path):
         raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: expected a dict of tensors, got {type(loaded).__name__}.")
-    found = next((loaded[wrapper] for wrapper in WRAPPERS if isinstance(loaded.get(wrapper), dict)), loaded)
+    wrappers = EMA_WRAPPERS if ema else WRAPPERS
+    found = next((loaded[wrapper] for wrapper in wrappers if isinstance(loaded.get(wrapper), dict)), loaded)
+    if ema and found is loaded:
+        raise ValueError(f"{path}: expected a moving average, as one of {', '.join(wrappers)}; got {[*loaded][:5]}.")
     tensors = {name: found[name] for name in found if isinstance(name, str) and isinstance(found[name], torch.Tensor)}
     if not tensors:
         raise ValueError(f"{path}: expected a dict of tensors by name, got one with {[*found][:5]}.")

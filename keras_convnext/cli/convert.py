@@ -20,6 +20,7 @@ def add_arguments(parser):
     parser.add_argument("target", help="a new file: .keras, .pth, .safetensors or .h5")
     parser.add_argument("--layout", choices=WRITTEN, help="whose names (default: official; of .h5: keras.applications)")
     parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: as it is found)")
+    parser.add_argument("--ema", action="store_true", help="the moving average in a training script's file")
 
 
 def prepare(args):
@@ -31,20 +32,20 @@ def prepare(args):
         raise ValueError(f"{target.parent}: no such folder.")
     if target.suffix == ".keras" and args.layout:
         raise ValueError(f"--layout {args.layout}: a .keras file has names of its own.")
-    model, found = _load(args.source, args.variant)
+    model, found = _load(args.source, args.variant, args.ema)
     if target.suffix != ".keras":
         check_target(model, target, layout)
     return lambda: _convert(model, target, layout, f"{args.source}: {found} -> {target}")
 
 
-def _load(source, variant):
+def _load(source, variant, ema):
     """The model in a file, or that was published under a name; and a line about it."""
     if Path(source).exists() or Path(source).suffix in SUFFIXES:
-        model, layout, variant = load_file(source, variant)
+        model, layout, variant = load_file(source, variant, ema)
         found = layout if variant is None else f"{layout}, {variant}"
     else:
         published, checkpoint = find_preset(source)
-        if checkpoint is None or variant:
+        if checkpoint is None or variant or ema:
             raise ValueError(f"{source}: expected a file, or a name of weights that `keras-convnext list` prints.")
         with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
             model = ConvNeXtClassifier.from_preset(source)

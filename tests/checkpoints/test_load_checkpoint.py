@@ -402,3 +402,35 @@ def test_conv_mlp_of_the_variant(torch, tmp_path):
     save_checkpoint(model, tmp_path / "model.pth", layout="timm")
     state = torch.load(tmp_path / "model.pth", weights_only=True)
     assert state["stages.0.blocks.0.mlp.fc1.weight"].shape == (160, 40, 1, 1)
+
+
+@pytest.mark.parametrize("layout, suffix", [("torchvision", ".pth"), ("keras.applications", ".h5")])
+def test_a_fused_model_is_refused_where_every_block_has_a_layer_scale(model, tmp_path, layout, suffix):
+    path = tmp_path / f"fused{suffix}"
+    with pytest.raises(ValueError, match=f"{layout} has a layer scale in each block.*model that was fused"):
+        save_checkpoint(model.fuse(), path, layout)
+    assert not path.exists()
+
+
+# === The moving average of the weights
+
+
+@pytest.mark.parametrize("wrappers", [("model", "model_ema"), ("state_dict", "state_dict_ema")])
+def test_the_moving_average_on_request(small_classifier, randomize, model, state, torch, file, wrappers):
+    averaged = {name: value * 0.5 for name, value in state.items()}
+    torch.save(dict(zip(wrappers, (state, averaged), strict=True)), file)
+    other = small_classifier()
+    load_checkpoint(other, file)
+    assert_equal(other, model)
+    load_checkpoint(other, file, ema=True)
+    for weight, full in zip(other.weights, model.weights, strict=True):
+        if "normalization" not in weight.path:
+            np.testing.assert_array_equal(weight, np.asarray(full) * 0.5)
+
+
+def test_refuses_a_file_without_a_moving_average(model, file, tmp_path):
+    with pytest.raises(ValueError, match="expected a moving average, as one of model_ema, state_dict_ema; got"):
+        load_checkpoint(model, file, ema=True)
+    save_checkpoint(model, tmp_path / "model.safetensors", layout="timm")
+    with pytest.raises(ValueError, match="expected a file of torch with a moving average"):
+        load_checkpoint(model, tmp_path / "model.safetensors", ema=True)

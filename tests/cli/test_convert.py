@@ -27,6 +27,17 @@ def test_there_and_back(cli, model, tmp_path):
     assert load_checkpoint(model, again) == "keras.applications"
 
 
+def test_the_moving_average(cli, model, tmp_path):
+    import torch
+
+    save_checkpoint(model, tmp_path / "model.pth")
+    state = torch.load(tmp_path / "model.pth", weights_only=True)["model"]
+    torch.save({"model": state, "model_ema": {name: 2 * value for name, value in state.items()}}, tmp_path / "both.pth")
+    assert cli("convert", tmp_path / "both.pth", tmp_path / "ema.keras", "--ema").code == 0
+    found = keras.saving.load_model(tmp_path / "ema.keras")
+    np.testing.assert_array_equal(found.get_weights()[-1], 2 * model.get_weights()[-1])
+
+
 def test_a_backbone_stays_one(cli, model, tmp_path):
     save_checkpoint(model.backbone, tmp_path / "backbone.pth", layout="timm")
     assert cli("convert", tmp_path / "backbone.pth", tmp_path / "backbone.keras").code == 0
