@@ -2,7 +2,8 @@
 
 from keras_convnext.training.evaluate import ClassAccuracy, evaluate
 from keras_convnext.training.fit import create_run, fit
-from keras_convnext.training.optimizer import WEIGHT_DECAY_RULES, AdamW
+from keras_convnext.training.optimizer import AdamW
+from keras_convnext.training.parameter_groups import WEIGHT_DECAY_RULES, layer_decay_rules
 from keras_convnext.training.recipe import RECIPES, Recipe
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.run import Run
@@ -20,4 +21,5 @@ __all__ = [
     "create_run",
     "evaluate",
     "fit",
+    "layer_decay_rules",
 ]

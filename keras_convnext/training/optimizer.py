@@ -1,29 +1,26 @@
 """AdamW as the authors' code has it: torch's formula, and no decay of biases, norms and scales."""
 
 import math
-import re
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_convnext.training.parameter_groups import EQUAL_RATES, WEIGHT_DECAY_RULES, match_rules
+
 _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 _ON_TORCH = keras.backend.backend() == "torch"
-
-WEIGHT_DECAY_RULES = (
-    (r"kernel$", True),
-    (r"(^|/)(bias|gamma|beta)$", False),
-)
-"""Which weights decay, by the end of their path (facebookresearch/ConvNeXt; for GRN's pair, ConvNeXt-V2)."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class AdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay (arXiv:1711.05101), by torch's formula.
 
-    It differs from `keras.optimizers.AdamW` in two things. `epsilon` is added after the bias correction, and is 1e-8:
-    gradients under a layer scale of 1e-6 are small enough for it to show. And which weights decay is told by rules on
-    their paths, kept in the configuration, so that a loaded model decays the same weights.
+    It differs from `keras.optimizers.AdamW` in this. `epsilon` is added after the bias correction, and is 1e-8:
+    gradients under a layer scale of 1e-6 are small enough for it to show. Which weights decay, and how fast each
+    learns, is told by rules on their paths, kept in the configuration, so that a loaded model goes on alike; a factor
+    scales both the step and the decay. With accumulated gradients, schedule, decay and moving average count updates,
+    not batches. The moving average (`use_ema`) starts with the weights at `build`, as timm's does.
 
     Args:
         learning_rate: float or schedule.
@@ -31,6 +28,10 @@ class AdamW(keras.optimizers.AdamW):
         epsilon: float. Defaults to 1e-8.
         weight_decay_rules: sequence of `(regex, decays)`; each weight's path must match exactly one by `re.search`.
             Defaults to `WEIGHT_DECAY_RULES`: kernels decay; biases, norms, layer scales and GRN's weights do not.
+        learning_rate_rules: sequence of `(regex, factor)`, likewise, what the rate is multiplied by; see
+            `layer_decay_rules`. Defaults to 1 for all.
+        ema_warmup: bool, whether the moving average forgets faster at first, `min(ema_momentum, (1 + t) / (10 + t))` at
+            update t: for short trainings. Defaults to False.
         **kwargs: as `keras.optimizers.AdamW`; `amsgrad` is refused.
 
     Raises:
@@ -43,32 +44,51 @@ class AdamW(keras.optimizers.AdamW):
     """
 
     def __init__(
-        self, learning_rate=0.001, weight_decay=0.05, epsilon=1e-8, weight_decay_rules=WEIGHT_DECAY_RULES, **kwargs
+        self,
+        learning_rate=0.001,
+        weight_decay=0.05,
+        epsilon=1e-8,
+        weight_decay_rules=WEIGHT_DECAY_RULES,
+        learning_rate_rules=EQUAL_RATES,
+        ema_warmup=False,
+        **kwargs,
     ):
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=epsilon, **kwargs)
         if self.amsgrad:
             raise ValueError("`amsgrad` is not part of this optimizer: keras.optimizers.AdamW has it.")
         self.weight_decay_rules = tuple((regex, bool(decays)) for regex, decays in weight_decay_rules)
+        self.learning_rate_rules = tuple((regex, float(factor)) for regex, factor in learning_rate_rules)
+        self.ema_warmup = ema_warmup
 
     def build(self, variables):
         if self.built:
             return
         variables = list(variables)
-        self.exclude_from_weight_decay(var_list=[variable for variable in variables if not self._decays(variable)])
+        decays = match_rules("weight_decay_rules", self.weight_decay_rules, variables)
+        self._factors = match_rules("learning_rate_rules", self.learning_rate_rules, variables)
+        self.exclude_from_weight_decay(
+            var_list=[variable for variable, decay in zip(variables, decays, strict=True) if not decay]
+        )
         super().build(variables)
+        if self.use_ema:
+            for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
+                average.assign(variable)
 
-    def _decays(self, variable):
-        matches = [decays for regex, decays in self.weight_decay_rules if re.search(regex, variable.path)]
-        if len(matches) != 1:
-            raise ValueError(
-                f"Each weight must match exactly one of `weight_decay_rules`. {variable.path!r} of shape "
-                f"{tuple(variable.shape)} matches {len(matches)} of {[regex for regex, _ in self.weight_decay_rules]}."
-            )
-        return matches[0]
+    def factor(self, variable):
+        """What the learning rate is multiplied by for a variable that the optimizer was built with."""
+        return self._factors[self._get_variable_index(variable)]
+
+    def decays(self, variable):
+        """Whether a variable that the optimizer was built with decays."""
+        return self._use_weight_decay(variable)
+
+    def _get_current_learning_rate(self):
+        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            return self._learning_rate(self.iterations)
+        return super()._get_current_learning_rate()
 
     def _apply_weight_decay(self, variables):
-        if not (_ON_TORCH or _ON_TENSORFLOW):  # there it is part of the step
-            super()._apply_weight_decay(variables)
+        """Nothing: it is part of the step."""
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         if not _ON_TORCH:
@@ -76,35 +96,33 @@ class AdamW(keras.optimizers.AdamW):
             return
         from keras_convnext.training.fused_torch import fused_adamw_step
 
-        for decays in (True, False):
-            chosen = [
-                (grad, variable.value, self._momentums[index].value, self._velocities[index].value)
-                for grad, variable in zip(grads, trainable_variables, strict=True)
-                if self._use_weight_decay(variable) is decays
-                for index in [self._get_variable_index(variable)]
-            ]
-            if chosen:
-                fused_adamw_step(
-                    *map(list, zip(*chosen, strict=True)),
-                    step=ops.convert_to_tensor(self.iterations),
-                    learning_rate=learning_rate,
-                    weight_decay=self.weight_decay if decays else 0.0,
-                    betas=(self.beta_1, self.beta_2),
-                    epsilon=self.epsilon,
-                )
+        groups = {}
+        for grad, variable in zip(grads, trainable_variables, strict=True):
+            index = self._get_variable_index(variable)
+            group = groups.setdefault((self._use_weight_decay(variable), self._factors[index]), [])
+            group.append((grad, variable.value, self._momentums[index].value, self._velocities[index].value))
+        for (decays, factor), group in groups.items():
+            fused_adamw_step(
+                *map(list, zip(*group, strict=True)),
+                step=ops.convert_to_tensor(self.iterations),
+                learning_rate=learning_rate * factor,
+                weight_decay=self.weight_decay if decays else 0.0,
+                betas=(self.beta_1, self.beta_2),
+                epsilon=self.epsilon,
+            )
 
     def update_step(self, gradient, variable, learning_rate):
-        learning_rate = ops.cast(learning_rate, variable.dtype)
+        learning_rate = ops.cast(learning_rate, variable.dtype) * self.factor(variable)
         gradient = ops.cast(gradient, variable.dtype)
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
         betas = [float(np.float32(beta)) if _ON_TENSORFLOW else beta for beta in (self.beta_1, self.beta_2)]
         corrections = [ops.cast(self._bias_correction(beta), variable.dtype) for beta in betas]
+        if self._use_weight_decay(variable) and self.weight_decay:
+            variable.assign(variable - variable * self.weight_decay * learning_rate)
         if _ON_TENSORFLOW:  # whose kernel rounds the betas
             from keras_convnext.training.fused_tensorflow import fused_adam_step
 
-            if self._use_weight_decay(variable):
-                variable.assign(variable * (1 - learning_rate * self.weight_decay))
             moments = momentum.value, velocity.value
             fused_adam_step(gradient, variable, *moments, corrections, learning_rate, betas, self.epsilon)
             return
@@ -118,5 +136,22 @@ class AdamW(keras.optimizers.AdamW):
         step = ops.cast(self.iterations + 1, "float32")
         return -ops.expm1(step * (math.log(beta) if beta else -math.inf))
 
+    def _update_model_variables_moving_average(self, trainable_variables):
+        if not self.use_ema:
+            return
+        rate = ops.convert_to_tensor(1 - self.ema_momentum, "float32")
+        if self.ema_warmup:
+            rate = ops.maximum(rate, 9 / (10 + ops.cast(self.iterations, "float32")))
+        if self.gradient_accumulation_steps:
+            is_update = (self._iterations + 1) % self.gradient_accumulation_steps == 0
+            rate = ops.where(is_update, rate, 0.0)
+        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+            average.assign(average + (variable - average) * ops.cast(rate, average.dtype))
+
     def get_config(self):
-        return {**super().get_config(), "weight_decay_rules": [list(rule) for rule in self.weight_decay_rules]}
+        return {
+            **super().get_config(),
+            "weight_decay_rules": [list(rule) for rule in self.weight_decay_rules],
+            "learning_rate_rules": [list(rule) for rule in self.learning_rate_rules],
+            "ema_warmup": self.ema_warmup,
+        }

@@ -114,13 +114,57 @@ def test_gradient_accumulation_equals_torch_on_the_mean_gradients(start, draw):
 
 
 def test_moving_average_is_that_of_torchs_weights(start, draw):
-    """The average starts with the weights after the first step; at the end it takes their place."""
+    """The average starts with the weights before the first step, as timm's; at the end it takes their place."""
     steps = draw(10)
-    average = torchs(start, steps[:1])
-    for count in range(2, 11):
-        weights = torchs(start, steps[:count])
-        average = {name: 0.9 * average[name] + 0.1 * weights[name] for name in start}
+    average = average_of(start, [torchs(start, steps[:count]) for count in range(1, 11)], lambda update: 0.9)
     assert_equal(ours(start, steps, use_ema=True, ema_momentum=0.9), average, start)
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.9999])
+def test_moving_average_that_warms_up(start, draw, momentum):
+    steps = draw(20)
+    weights = [torchs(start, steps[:count]) for count in range(1, 21)]
+    average = average_of(start, weights, lambda update: min(momentum, (1 + update) / (10 + update)))
+    assert_equal(ours(start, steps, use_ema=True, ema_momentum=momentum, ema_warmup=True), average, start)
+
+
+def average_of(start, weights, momentum):
+    average = start
+    for update, latest in enumerate(weights):
+        average = {n: momentum(update) * average[n] + (1 - momentum(update)) * latest[n] for n in start}
+    return average
+
+
+def test_accumulated_gradients_count_as_one_update(start, draw):
+    """Schedule, decay and moving average of twelve batches in fours are those of three updates."""
+    steps = draw(12)
+    means = [{name: np.mean([step[name] for step in steps[i : i + 4]], axis=0) for name in start} for i in (0, 4, 8)]
+    rates = [0.02, 0.01, 0.0]
+    options = {"weight_decay": 0.5}
+    schedule = keras.optimizers.schedules.PolynomialDecay(0.02, 2, 0.0)
+    found = ours(start, steps, schedule, gradient_accumulation_steps=4, **options)
+    assert_equal(found, torchs(start, means, rates.__getitem__, **options), start)
+    weights = [torchs(start, means[:count], rates.__getitem__, **options) for count in (1, 2, 3)]
+    average = average_of(start, weights, lambda update: 0.7)
+    ema = {"use_ema": True, "ema_momentum": 0.7, "gradient_accumulation_steps": 4}
+    assert_equal(ours(start, steps, schedule, **ema, **options), average, start)
+
+
+FACTORS = {"kernel": 0.5, "bias": 0.25, "gamma": 1.0, "beta": 0.125}
+
+
+def test_factors_scale_step_and_decay(start, draw):
+    steps = draw(20)
+    found = ours(start, steps, weight_decay=0.5, learning_rate_rules=tuple(FACTORS.items()))
+    weights = {name: torch.tensor(value, requires_grad=True) for name, value in start.items()}
+    optimizer = torch.optim.AdamW(
+        [{"params": [weights[name]], "lr": 0.01 * FACTORS[name], "weight_decay": 0.5 * DECAYS[name]} for name in start]
+    )
+    for gradients in steps:
+        for name, weight in weights.items():
+            weight.grad = torch.tensor(gradients[name])
+        optimizer.step()
+    assert_equal(found, {name: weight.detach().numpy() for name, weight in weights.items()}, start)
 
 
 def test_without_gradients_only_kernels_shrink(start):
@@ -168,8 +212,16 @@ def test_a_loaded_model_decays_the_same_weights(trained, tmp_path):
 
 def test_config_holds_the_rules():
     rules = ((r"kernel$", False), (r"bias$", True))
-    optimizer = AdamW(1e-3, weight_decay=0.1, epsilon=1e-6, weight_decay_rules=rules)
+    optimizer = AdamW(
+        1e-3,
+        weight_decay=0.1,
+        epsilon=1e-6,
+        weight_decay_rules=rules,
+        learning_rate_rules=FACTORS.items(),
+        ema_warmup=True,
+    )
     copy = AdamW.from_config(optimizer.get_config())
+    assert copy.learning_rate_rules == optimizer.learning_rate_rules
     assert copy.weight_decay_rules == optimizer.weight_decay_rules == rules
     assert (copy.weight_decay, copy.epsilon) == (0.1, 1e-6)
     assert copy.get_config() == optimizer.get_config()

@@ -1,0 +1,106 @@
+"""Which weights decay, and how fast each learns: rules on weight paths, one of which must match each weight.
+
+Both are the authors' parameter groups (facebookresearch/ConvNeXt and ConvNeXt-V2, optim_factory.py; for detection and
+segmentation, mmcv_custom). A weight's rate is the optimizer's times `decay ** (last + 1 - id)`: the id grows with
+depth, `last` is that of the last stage, and what follows it, such as the head, learns at the full rate.
+"""
+
+import math
+import re
+
+WEIGHT_DECAY_RULES = (
+    (r"kernel$", True),
+    (r"(^|/)(bias|gamma|beta)$", False),
+)
+"""Which weights decay, by the end of their path (facebookresearch/ConvNeXt; for GRN's pair, ConvNeXt-V2)."""
+
+EQUAL_RATES = (("", 1.0),)
+"""Every weight learns at the optimizer's rate."""
+
+BODY = r"(stem|stage_\d+_(downsample|block_\d+))"
+
+
+def layer_decay_rules(depths, decay, kind="group"):
+    """Rules that slow a weight's learning down the more, the earlier its layer is (arXiv:2201.03545, A.1).
+
+    Args:
+        depths: tuple of int, blocks in each stage.
+        decay: float in (0, 1], the rate of a layer over that of the next.
+        kind: `"group"` (V1, and V2 base and large: three blocks of the third stage share an id; four stages),
+            `"single"` (V2: each block has its own) or `"stage_wise"` (V1's segmentation: each stage has its own, the
+            stem and all downsampling layers the lowest; four stages). Defaults to `"group"`.
+
+    Returns:
+        A tuple of `(regex, factor)`, for `AdamW(learning_rate_rules=...)`. What is outside of stem and stages has 1.
+
+    Raises:
+        ValueError: an unknown kind, a decay out of range, or a kind for four stages where there are others.
+
+    Example:
+
+    >>> rules = layer_decay_rules((3, 3, 27, 3), decay=0.5)
+    >>> rules[0], rules[-1][1]
+    (('(^|/)stem/', 0.0001220703125), 1.0)
+    """
+    if kind not in _IDS:
+        raise ValueError(f"`kind` must be one of {', '.join(_IDS)}. Received: {kind!r}")
+    if not 0 < decay <= 1:
+        raise ValueError(f"`decay` must be above 0 and at most 1. Received: {decay}")
+    if kind != "single" and len(depths) != 4:
+        raise ValueError(f"Layer decay by {kind} is for four stages; `single` is for any. Received: depths={depths}")
+    ids, last = _IDS[kind](depths)
+    rules = tuple((rf"(^|/){layer}/", decay ** (last + 1 - number)) for layer, number in ids)
+    return (*rules, (rf"^(?!(.*/)?{BODY}/)", 1.0))
+
+
+def _group(depths):
+    last = 3 + math.ceil(depths[2] / 3)
+    return [
+        ("stem", 0),
+        (r"stage_0_block_\d+", 1),
+        (r"stage_1_(downsample|block_\d+)", 2),
+        ("stage_2_downsample", 3),
+        *((f"stage_2_block_{block}", 3 + block // 3) for block in range(depths[2])),
+        (r"stage_3_(downsample|block_\d+)", last),
+    ], last
+
+
+def _single(depths):
+    ids, count = [("stem", 1)], 0
+    for stage, depth in enumerate(depths):
+        if stage:
+            ids.append((f"stage_{stage}_downsample", count + 1))
+        ids += [(f"stage_{stage}_block_{block}", count + block + 1) for block in range(depth)]
+        count += depth
+    return ids, count
+
+
+def _stage_wise(depths):
+    stages = [(rf"stage_{stage}_block_\d+", stage + 1) for stage in range(len(depths))]
+    return [(r"(stem|stage_\d+_downsample)", 0), *stages], 3 + math.ceil(depths[2] / 3)
+
+
+_IDS = {"group": _group, "single": _single, "stage_wise": _stage_wise}
+
+
+def match_rules(name, rules, variables):
+    """What the one rule that matches a variable's path says, for each variable.
+
+    Args:
+        name: str, what the rules are called in the message.
+        rules: sequence of `(regex, value)`.
+        variables: list of `keras.Variable`.
+
+    Raises:
+        ValueError: no rule matches a path, or several do.
+    """
+    values = []
+    for variable in variables:
+        matches = [value for regex, value in rules if re.search(regex, variable.path)]
+        if len(matches) != 1:
+            raise ValueError(
+                f"Each weight must match exactly one of `{name}`. {variable.path!r} of shape {tuple(variable.shape)} "
+                f"matches {len(matches)} of {[regex for regex, _ in rules]}."
+            )
+        values += matches
+    return values
