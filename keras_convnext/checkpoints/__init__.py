@@ -1,30 +1,50 @@
 """The weights of other packages' ConvNeXts, in and out, and where they are published."""
 
-from keras_convnext.checkpoints.catalog import CHECKPOINTS, Checkpoint, find_preset, list_presets
+from keras_convnext.checkpoints.catalog import (
+    CHECKPOINTS,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    SQUASH_FROM,
+    Checkpoint,
+    find_preset,
+    list_presets,
+)
 from keras_convnext.checkpoints.checkpoint import (
     WRITTEN,
     check_target,
+    load_arrays,
     load_checkpoint,
     load_published,
+    published_arrays,
     save_checkpoint,
 )
 from keras_convnext.checkpoints.download import cached_path
-from keras_convnext.checkpoints.files import read_arrays
+from keras_convnext.checkpoints.files import called_keras, is_keras, read_arrays
 from keras_convnext.checkpoints.identify import identify
 from keras_convnext.checkpoints.imagenet import imagenet_classes
+from keras_convnext.checkpoints.origin import origin_of, restriction
 
 __all__ = [
     "CHECKPOINTS",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "SQUASH_FROM",
     "WRITTEN",
     "Checkpoint",
     "cached_path",
+    "called_keras",
     "check_target",
     "find_preset",
     "identify",
     "imagenet_classes",
+    "is_keras",
     "list_presets",
+    "load_arrays",
     "load_checkpoint",
     "load_published",
+    "origin_of",
+    "published_arrays",
     "read_arrays",
+    "restriction",
     "save_checkpoint",
 ]

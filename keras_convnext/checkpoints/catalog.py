@@ -9,6 +9,8 @@ from keras_convnext.variants import VARIANTS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+SQUASH_FROM = 384
+"""From how many pixels up the authors' evaluation squashes the whole picture to a square."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Checkpoint:
     """A published checkpoint.
 
     Attributes:
+        name: str, in the catalog.
         variant: str, the name in `VARIANTS` of its architecture.
         url: str, where its file is.
         license: str, of the weights; an SPDX identifier where there is one.
@@ -27,9 +30,10 @@ class Checkpoint:
         mean, std: tuple of float in units of 0..1, what the image is normalized with.
         top1, top5: float, accuracy in percent on ImageNet-1k's validation images as published; None where it was not.
         sha256: str, of the file, or its first digits; empty where it was not published.
-        hub_name: str, what transformers calls these weights; empty where it does not have them.
+        hub_name: str, what timm or transformers call these weights on the hub; empty where they do not have them.
     """
 
+    name: str
     variant: str
     url: str
     license: str
@@ -59,70 +63,64 @@ class Checkpoint:
 def _authors(rows, folder, license):
     """The authors' evaluation resizes to a square from 384 pixels up (facebookresearch/ConvNeXt, datasets.py)."""
     for path, variant, size, classes, top1, hub_name in rows:
-        squash = size >= 384
-        yield (
+        squash = size >= SQUASH_FROM
+        yield Checkpoint(
             path.rpartition("/")[2].rpartition(".")[0],
-            Checkpoint(
-                variant,
-                f"https://dl.fbaipublicfiles.com/convnext/{folder}{path}",
-                license,
-                classes,
-                size,
-                1.0 if squash else 0.875,
-                squash,
-                top1=top1,
-                hub_name=hub_name or "",
-            ),
+            variant,
+            f"https://dl.fbaipublicfiles.com/convnext/{folder}{path}",
+            license,
+            classes,
+            size,
+            1.0 if squash else 0.875,
+            squash,
+            top1=top1,
+            hub_name=hub_name or "",
         )
 
 
 def _torchvision():
     for variant, file, resized, top1, top5 in published.TORCHVISION:
-        yield (
+        yield Checkpoint(
             f"torchvision/{variant}",
-            Checkpoint(
-                variant,
-                f"https://download.pytorch.org/models/{file}",
-                "BSD-3-Clause",
-                crop_pct=224 / resized,
-                interpolation="bilinear",
-                top1=top1,
-                top5=top5,
-                sha256=_digits(file),
-            ),
+            variant,
+            f"https://download.pytorch.org/models/{file}",
+            "BSD-3-Clause",
+            crop_pct=224 / resized,
+            interpolation="bilinear",
+            top1=top1,
+            top5=top5,
+            sha256=_digits(file),
         )
 
 
 def _keras_applications():
     """Converted from the authors' checkpoints, and so under their licence."""
     for variant, top1, sha256, sha256_notop in published.KERAS_APPLICATIONS:
+        name = f"keras.applications/{variant}"
         url = f"https://storage.googleapis.com/tensorflow/keras-applications/convnext/{variant}"
-        yield f"keras.applications/{variant}", Checkpoint(variant, f"{url}.h5", "MIT", top1=top1, sha256=sha256)
-        yield (
-            f"keras.applications/{variant}_notop",
-            Checkpoint(variant, f"{url}_notop.h5", "MIT", num_classes=0, sha256=sha256_notop),
-        )
+        yield Checkpoint(name, variant, f"{url}.h5", "MIT", top1=top1, sha256=sha256)
+        yield Checkpoint(f"{name}_notop", variant, f"{url}_notop.h5", "MIT", num_classes=0, sha256=sha256_notop)
 
 
 def _timm_releases():
     for name, file, crop_pct, top1, top5 in published.TIMM_RELEASES:
-        yield (
+        yield Checkpoint(
             name,
-            Checkpoint(
-                name.partition(".")[0],
-                f"https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-rsb-weights/{file}",
-                "Apache-2.0",
-                crop_pct=crop_pct,
-                top1=top1,
-                top5=top5,
-                sha256=_digits(file),
-            ),
+            name.partition(".")[0],
+            f"https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-rsb-weights/{file}",
+            "Apache-2.0",
+            crop_pct=crop_pct,
+            top1=top1,
+            top5=top5,
+            sha256=_digits(file),
+            hub_name=f"timm/{name}",
         )
 
 
 def _timm_hub():
     for name, size, classes, crop_pct, top1, top5, changes in published.TIMM_HUB:
         entry = Checkpoint(
+            name,
             name.partition(".")[0],
             f"https://huggingface.co/timm/{name}/resolve/main/model.safetensors",
             "Apache-2.0",
@@ -131,13 +129,14 @@ def _timm_hub():
             crop_pct,
             top1=top1,
             top5=top5,
+            hub_name=f"timm/{name}",
         )
-        yield name, replace(entry, **changes)
+        yield replace(entry, **changes)
 
 
 def _timm_of_authors(authors):
     for name, source, top1, top5 in published.TIMM_OF_AUTHORS:
-        yield name, replace(authors[source], top1=top1, top5=top5, hub_name="")
+        yield replace(authors[source], name=name, top1=top1, top5=top5, hub_name=f"timm/{name}")
 
 
 def _digits(file):
@@ -145,26 +144,31 @@ def _digits(file):
     return file.rpartition("-")[2].partition(".")[0]
 
 
-_AUTHORS = dict([*_authors(published.V1, "", "MIT"), *_authors(published.V2, "convnextv2/", "CC-BY-NC-4.0")])
+_AUTHORS = {
+    entry.name: entry
+    for entry in (*_authors(published.V1, "", "MIT"), *_authors(published.V2, "convnextv2/", "CC-BY-NC-4.0"))
+}
 CHECKPOINTS = {
-    **_AUTHORS,
-    **dict(_torchvision()),
-    **dict(_keras_applications()),
-    **dict(_timm_releases()),
-    **dict(_timm_hub()),
-    **dict(_timm_of_authors(_AUTHORS)),
+    entry.name: entry
+    for entry in (
+        *_AUTHORS.values(),
+        *_torchvision(),
+        *_keras_applications(),
+        *_timm_releases(),
+        *_timm_hub(),
+        *_timm_of_authors(_AUTHORS),
+    )
 }
 """Every published checkpoint by name: the authors' by the names of their files, timm's by timm's names."""
 
 _HUB_NAMES = {entry.hub_name: name for name, entry in CHECKPOINTS.items() if entry.hub_name}
-_TIMM_PREFIXES = ("timm/", "hf_hub:timm/", "hf-hub:timm/")
 
 
 def list_presets(pattern="*"):
     """Names of the presets that match a shell-style pattern: the variants, then the checkpoints.
 
     Args:
-        pattern: str, as in `fnmatch`: `*` any characters, `?` one.
+        pattern: str, as in `fnmatch`: `*` any characters, `?` one. A name on the hub may match too, as `timm/*`.
 
     Returns:
         A list of names, each accepted by `from_preset`. A variant is an architecture, with new weights.
@@ -174,7 +178,13 @@ def list_presets(pattern="*"):
     >>> list_presets("convnextv2_?a*_1k_*_ema")
     ['convnextv2_nano_1k_224_ema', 'convnextv2_base_1k_224_ema', 'convnextv2_large_1k_224_ema']
     """
-    return [name for name in (*VARIANTS, *CHECKPOINTS) if fnmatchcase(name, pattern)]
+    variants = [name for name in VARIANTS if fnmatchcase(name, pattern)]
+    checkpoints = [
+        entry.name
+        for entry in CHECKPOINTS.values()
+        if fnmatchcase(entry.name, pattern) or (entry.hub_name and fnmatchcase(entry.hub_name, pattern))
+    ]
+    return variants + checkpoints
 
 
 def find_preset(name):
@@ -199,13 +209,14 @@ def find_preset(name):
     """
     if name in VARIANTS:
         return name, None
-    prefix = next((prefix for prefix in _TIMM_PREFIXES if str(name).startswith(prefix)), "")
-    bare = str(name).removeprefix(prefix)
+    bare = str(name).removeprefix("hf_hub:").removeprefix("hf-hub:")
     checkpoint = CHECKPOINTS.get(_HUB_NAMES.get(bare, bare))
     if checkpoint:
         return checkpoint.variant, checkpoint
-    if bare in published.NO_SUCH_ARCHITECTURE:
-        raise ValueError(f"{name}: not to be had here: {published.NO_SUCH_ARCHITECTURE[bare]}.")
-    nearest = get_close_matches(bare, (*VARIANTS, *CHECKPOINTS, *_HUB_NAMES), n=3, cutoff=0.4)
-    hint = f"the nearest names are {', '.join(nearest)}" if nearest else "list_presets() has the names"
+    if reason := published.NO_SUCH_ARCHITECTURE.get(bare.removeprefix("timm/")):
+        raise ValueError(f"{name}: not to be had here: {reason}.")
+    nearest = get_close_matches(bare.lower(), (*VARIANTS, *CHECKPOINTS, *_HUB_NAMES), n=3, cutoff=0.4)
+    hint = f"the nearest names are {', '.join(nearest)}"
+    if not nearest:
+        hint = "`keras-convnext list` prints the names, list_presets() returns them"
     raise ValueError(f"Unknown preset {name!r}: {hint}.")

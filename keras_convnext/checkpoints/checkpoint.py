@@ -6,9 +6,10 @@ from pathlib import Path
 import keras
 
 from keras_convnext.checkpoints.download import cached_file
-from keras_convnext.checkpoints.files import WRITERS, read_arrays, write_arrays
+from keras_convnext.checkpoints.files import WRITERS, DamagedFileError, check_readable, read_arrays, write_arrays
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import find_layout, merge
+from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
 
@@ -24,9 +25,11 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
 
     What the file is and how it names the weights is seen from what is in it. Each weight of the model gets its value,
     and each array of the file its place; otherwise the model stays as it was. Of a file with another number of classes
-    all but the last layer is loaded, of one without a head all but the head; a warning says so. A backbone leaves the
-    head out. What a training script
-    saved beside the weights, such as an optimizer, is left out.
+    all but the last layer is loaded, of one without a head all but the head; a warning says so. A model without a last
+    layer leaves the file's out. So is what a training script saved beside the weights, such as an optimizer.
+
+    Where the origin of the weights is known, a preset or a licence, the model keeps it in its configuration; a licence
+    that restricts their use is shown in a warning.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
@@ -34,7 +37,8 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
             keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models and masked
             pre-training, or those of timm, torchvision, transformers or keras.applications.
         adapt_stem: bool, whether to fit the stem to a model whose images have another number of channels: for one, the
-            kernel's channels are added up, for others they are repeated. Defaults to False.
+            kernel's channels are added up, for others they are repeated. What images are normalized with is the
+            model's own affair: by default the averages of ImageNet's. Defaults to False.
         ema: bool, whether to load the moving average that a training script saved beside the weights. Defaults to
             False.
 
@@ -54,7 +58,10 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
     >>> load_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path)
     'keras.applications'
     """
-    return _load(model, path, read_arrays(path, ema), adapt_stem)
+    layout, notes = load_arrays(model, path, read_arrays(path, ema), adapt_stem)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    return layout
 
 
 def load_published(model, checkpoint, adapt_stem=False):
@@ -69,25 +76,47 @@ def load_published(model, checkpoint, adapt_stem=False):
         ValueError: a file that is damaged, or not the published one (it is removed), or does not fit the model.
         ModuleNotFoundError: torch or safetensors is needed, and not installed.
     """
-    module, _ = WRITERS[Path(checkpoint.url).suffix]
-    if module:
-        require(module, "checkpoints")
+    path, arrays = published_arrays(checkpoint)
+    _, notes = load_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))
+    for note in notes:
+        warnings.warn(note, stacklevel=3)  # `from_preset` stands between
+
+
+def published_arrays(checkpoint):
+    """The file of a published checkpoint, downloaded where it is not in the cache, and the arrays in it.
+
+    Args:
+        checkpoint: `Checkpoint`.
+
+    Returns:
+        `(path, arrays)`.
+
+    Raises: as `load_published`.
+    """
+    check_readable(Path(checkpoint.url).suffix)
     path = cached_file(checkpoint)
     try:
-        arrays = read_arrays(path)
-    except ValueError as error:
+        return path, read_arrays(path)
+    except DamagedFileError as error:
         path.unlink(missing_ok=True)
         raise ValueError(f"{error} It was removed; it is to be had from {checkpoint.url}") from error
-    _load(model, path, arrays, adapt_stem)
-    if not checkpoint.is_commercial:
-        warnings.warn(
-            f"{path.name}: these weights are published under {checkpoint.license}, which restricts their use, and that "
-            "of models made from them.",
-            stacklevel=3,
-        )
 
 
-def _load(model, path, arrays, adapt_stem):
+def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
+    """Loads the arrays of a file into a model.
+
+    Args:
+        model, adapt_stem: as for `load_checkpoint`.
+        path: of the file, for messages.
+        arrays: dict of arrays by name, as `read_arrays` returns it.
+        origin: `Origin` of the weights. Defaults to what is known of the file.
+
+    Returns:
+        `(layout, notes)`: the name of the layout that was found, and a list of what the user should know.
+
+    Raises:
+        ValueError: the arrays do not fit; all misfits are named. The model is as it was.
+    """
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     try:
         layout = find_layout(shapes, arrays, getattr(model, "head_norm_first", None))
@@ -97,13 +126,15 @@ def _load(model, path, arrays, adapt_stem):
     for weight in model.weights:
         if weight.path in values:
             weight.assign(values[weight.path])
-    for note in notes:
-        warnings.warn(f"{path}: {note}", stacklevel=3)
-    return layout.name
+    origin = origin or origin_of(path)
+    set_origin(model, origin)
+    return layout.name, [f"{path}: {note}" for note in (*notes, restriction(origin.license)) if note]
 
 
 def save_checkpoint(model, path, layout="official"):
     """Saves the weights of a model as another package names and stores them, in float32.
+
+    A safetensors file keeps the weights' licence in its metadata.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
@@ -128,7 +159,9 @@ def save_checkpoint(model, path, layout="official"):
     for weight in sorted(model.weights, key=place):
         name, array, _ = form.entry(weight.path)
         arrays[name] = array.stored(keras.ops.convert_to_numpy(weight.value).astype("float32"))
-    write_arrays(path, arrays, wrapped=layout in ("official", "fcmae"))
+    backbone = getattr(model, "backbone", model)
+    origin = {name: getattr(backbone, name, None) for name in Origin._fields}
+    write_arrays(path, arrays, layout in ("official", "fcmae"), {name: text for name, text in origin.items() if text})
 
 
 def check_target(model, path, layout="official"):
@@ -150,7 +183,7 @@ def check_target(model, path, layout="official"):
     if layout not in WRITTEN:
         raise ValueError(f"Unknown layout {layout!r}: expected one of {', '.join(WRITTEN)}.")
     if path.suffix not in WRITERS:
-        raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)}.")
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)} (or .keras: `model.save`).")
     if (path.suffix == ".h5") != (layout == "keras.applications"):
         raise ValueError(f"{path}: `.h5` files are for the layout keras.applications, and it for them; got {layout}.")
     if not path.absolute().parent.is_dir():

@@ -1,15 +1,23 @@
 """The file of a published checkpoint, from its publisher or from Keras's cache."""
 
+import contextlib
 import hashlib
 import os
+import socket
 import time
 from http.client import HTTPException
 from pathlib import Path
+from uuid import uuid4
 
 import keras
 
+from keras_convnext.checkpoints.catalog import CHECKPOINTS
+
 PARTIAL_SECONDS = 3600
 """A download that has not grown for so long was broken off."""
+
+SILENCE_SECONDS = 60
+"""How long a server may be silent."""
 
 
 def cached_path(checkpoint):
@@ -45,26 +53,29 @@ def cached_file(checkpoint):
         `Path`.
 
     Raises:
-        OSError: no connection, an answer that is not the file, or one that was cut off; the message has the address,
-            and the place to put the file by hand.
+        OSError: no connection, an answer that is not the file, one that was cut off, or a cache that cannot be written;
+            the message has the address, and the place to put the file by hand.
         ValueError: the file is another one than was published. It is removed.
     """
     path = cached_path(checkpoint)
     if path.exists():
-        _check(path, checkpoint)
+        _check_digest(path, checkpoint)
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_broken_off(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
     try:
-        keras.utils.get_file(
-            partial.name,
-            checkpoint.url,
-            cache_dir=_keras_home(),
-            cache_subdir=path.parent.relative_to(_keras_home()),
-            force_download=True,
-        )
-        _check(partial, checkpoint)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(_keras_home(), os.W_OK):  # Keras would take another folder, and not say so
+            raise PermissionError(f"{_keras_home()} cannot be written; the environment variable KERAS_HOME moves it")
+        _remove_broken_off(path)
+        with _time_limit():
+            keras.utils.get_file(
+                partial.name,
+                checkpoint.url,
+                cache_dir=_keras_home(),
+                cache_subdir=path.parent.relative_to(_keras_home()),
+                force_download=True,
+            )
+        _check_digest(partial, checkpoint)
         partial.replace(path)
     except Exception as error:  # what urllib raises, Keras raises as plain `Exception`
         if type(error) is not Exception and not isinstance(error, (OSError, HTTPException)):
@@ -73,26 +84,53 @@ def cached_file(checkpoint):
             f"{checkpoint.url} could not be downloaded: {error}. Try again, or put the file there by hand: {path}"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial.exists():
+            partial.unlink()
     return path
+
+
+def published_as(path):
+    """The entry of the catalog that a file is, by its name in the cache and its SHA-256 where there is one; or None.
+
+    How a file is read does not depend on it: that is seen from what is in it.
+    """
+    path = Path(path)
+    for entry in CHECKPOINTS.values():
+        if cached_path(entry).name == path.name and _digest_fits(path, entry):
+            return entry
+    return None
+
+
+@contextlib.contextmanager
+def _time_limit():
+    """Has a connection that is silent for `SILENCE_SECONDS` fail: by itself urllib waits for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _keras_home():
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
-def _check(path, checkpoint):
+def _check_digest(path, checkpoint):
     """Raises ValueError, and removes the file, where it is not the one that was published."""
-    if not checkpoint.sha256:
-        return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digest.startswith(checkpoint.sha256):
+    if not _digest_fits(path, checkpoint):
         path.unlink()
         raise ValueError(
-            f"{path}: its SHA-256 should begin {checkpoint.sha256[:8]}, and begins {digest[:8]}: cut off, or not the "
-            f"published file. It was removed; it is to be had from {checkpoint.url}"
+            f"{path}: its SHA-256 does not begin {checkpoint.sha256[:8]}: cut off, or not the published file. It was "
+            f"removed; it is to be had from {checkpoint.url}"
         )
+
+
+def _digest_fits(path, checkpoint):
+    if not checkpoint.sha256:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().startswith(checkpoint.sha256)
 
 
 def _remove_broken_off(path):

@@ -1,10 +1,12 @@
 """Checkpoint files: the arrays in them by name. What a file is, its first bytes say, not its name."""
 
 import argparse
+import contextlib
 import os
 import pickle
 import re
 import struct
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -24,8 +26,15 @@ EMA_WRAPPERS = ("model_ema", "state_dict_ema")
 PREFIXES = ("module.", "_orig_mod.")
 """What wrappers of a torch model put before all names: DistributedDataParallel and `torch.compile`."""
 
+READ_WITH = {".pth": "torch", ".pt": "torch", ".bin": "torch", ".safetensors": "safetensors"}
+"""The package that files are read with, by the suffixes that they are published with."""
+
 SAFE_TORCH = (2, 6)
 """The first torch whose `weights_only` keeps to it (CVE-2025-32434)."""
+
+
+class DamagedFileError(ValueError):
+    """A file that is cut off, damaged, or of no known kind: another copy may serve."""
 
 
 def read_arrays(path, ema=False):
@@ -68,6 +77,29 @@ def read_arrays(path, ema=False):
     return {name: array.astype("float32") if array.dtype.kind in "fV" else array for name, array in arrays.items()}
 
 
+def check_readable(suffix):
+    """Raises where a file that is published with a suffix cannot be read here.
+
+    Raises:
+        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ValueError: a torch that does not read safely.
+    """
+    package = READ_WITH.get(suffix)
+    if package == "torch":
+        _safe_torch()
+    elif package:
+        require(package, "checkpoints")
+
+
+def _safe_torch():
+    torch = require("torch", "checkpoints")
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < SAFE_TORCH:
+        needed = ".".join(map(str, SAFE_TORCH))
+        raise ValueError(f"Files of torch need torch {needed} or later, to be read safely. Got {torch.__version__}.")
+    return torch
+
+
 def _reader(path):
     with open(path, "rb") as file:
         start = file.read(9)
@@ -80,10 +112,10 @@ def _reader(path):
             with zipfile.ZipFile(path) as archive:
                 return _read_keras if "config.json" in archive.namelist() else _read_torch
         except zipfile.BadZipFile as error:
-            raise ValueError(f"{path}: cut off or damaged ({error}).") from error
+            raise DamagedFileError(f"{path}: cut off or damaged ({error}).") from error
     if start.startswith(b"\x80"):  # a pickle
         return _read_torch
-    raise ValueError(
+    raise DamagedFileError(
         f"{path}: expected a file of torch (.pth), safetensors, Keras (.keras) or keras.applications (.h5); it begins "
         f"with {start!r}."
     )
@@ -95,6 +127,8 @@ def _first_line(error):
 
 DAMAGED_PICKLE = (
     RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
     EOFError,
     LookupError,
     ValueError,
@@ -119,20 +153,25 @@ DAMAGED_KERAS = (
 
 
 def _read_torch(path, ema):
-    torch = require("torch", "checkpoints")
-    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if version < SAFE_TORCH:
-        raise ValueError(f"{path}: expected torch {'.'.join(map(str, SAFE_TORCH))} or later, to read it safely.")
+    torch = _safe_torch()
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if damaged := archive.testzip():  # torch does not look at the checksums
+                    raise DamagedFileError(f"{path}: {damaged} in it is damaged.")
         with torch.serialization.safe_globals([argparse.Namespace]), open(path, "rb") as file:
             loaded = torch.load(file, map_location="cpu", weights_only=True)  # of a path torch looks at the suffix
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise DamagedFileError(
             f"{path}: refused: it is damaged, or holds other objects than tensors, which could run code. "
             f"{_first_line(error)}"
         ) from error
+    except DamagedFileError:
+        raise
     except DAMAGED_PICKLE as error:
-        raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
+        if "allocate memory" in str(error):
+            raise
+        raise DamagedFileError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path}: expected a dict of tensors, got {type(loaded).__name__}.")
     wrappers = EMA_WRAPPERS if ema else WRAPPERS
@@ -154,7 +193,7 @@ def _read_safetensors(path):
         entries = safetensors.deserialize(path.read_bytes())
         return {name: _array(entry) for name, entry in entries}
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
 
 
 def _array(entry):
@@ -165,11 +204,32 @@ def _array(entry):
     return (array.astype("uint32") << 16).view("float32") if entry["dtype"] == "BF16" else array
 
 
+@contextlib.contextmanager
+def called_keras(path):
+    """A path of the same file whose name ends in `.keras`, which Keras goes by."""
+    if Path(path).suffix == ".keras":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "model.keras")
+        link.symlink_to(Path(path).absolute())
+        yield link
+
+
+def is_keras(path):
+    """Whether a file is a whole model of Keras: an archive with a `config.json`."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "config.json" in archive.namelist()
+
+
 def _read_keras(path):
     try:
-        model = keras.saving.load_model(path, compile=False)
+        with called_keras(path) as path:
+            model = keras.saving.load_model(path, compile=False)
     except DAMAGED_KERAS as error:
-        raise ValueError(f"{path}: cut off, damaged, or of another model ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{path}: cut off, damaged, or of another model ({_first_line(error)}).") from error
     return {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in model.weights}
 
 
@@ -191,7 +251,7 @@ def _read_h5(path):
                 for weight in _names(_within(group, layer), "weight_names"):
                     arrays[_layer_and_weight(layer, weight)] = np.asarray(_within(group, f"{layer}/{weight}"))
     except (OSError, KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
     stem = next((name for name in arrays if name.endswith("stem_conv/kernel")), "stem_conv/kernel")
     return {name.removeprefix(stem.removesuffix("stem_conv/kernel")): array for name, array in arrays.items()}
 
@@ -221,7 +281,7 @@ def _layer_and_weight(layer, weight):
     return f"{layer}/gamma" if layer.endswith("layer_scale") else f"{owner}/{name}"
 
 
-def _write_h5(path, arrays):
+def _write_h5(path, arrays, metadata):
     """As Keras does, a group for each layer or `Sequential` of the model, in their order."""
     groups = {}
     for name, array in arrays.items():
@@ -230,6 +290,7 @@ def _write_h5(path, arrays):
     with h5py.File(path, "w") as file:
         file.attrs.update({"layer_names": [name.encode() for name in groups], "backend": b"tensorflow"})
         file.attrs["keras_version"] = keras.__version__.encode()
+        file.attrs.update({name: text.encode() for name, text in metadata.items()})
         for group, weights in groups.items():
             group = file.create_group(group)
             group.attrs["weight_names"] = [f"{name}:0".encode() for name, _ in weights]
@@ -249,18 +310,18 @@ def _sequential(layer):
 # === Writing
 
 
-def _write_torch(path, arrays):
+def _write_torch(path, arrays, metadata):
     torch = require("torch", "checkpoints")
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
 
 
-def _write_wrapped(path, arrays):
+def _write_wrapped(path, arrays, metadata):
     torch = require("torch", "checkpoints")
-    torch.save({"model": {name: torch.from_numpy(array) for name, array in arrays.items()}}, path)
+    torch.save({"model": {name: torch.from_numpy(array) for name, array in arrays.items()}, **metadata}, path)
 
 
-def _write_safetensors(path, arrays):
-    require("safetensors.numpy", "checkpoints").save_file(arrays, path, metadata={"format": "pt"})
+def _write_safetensors(path, arrays, metadata):
+    require("safetensors.numpy", "checkpoints").save_file(arrays, path, metadata={"format": "pt", **metadata})
 
 
 WRITERS = {
@@ -273,13 +334,14 @@ WRITERS = {
 """What writes a file, by its suffix, and the package that it needs."""
 
 
-def write_arrays(path, arrays, wrapped=False):
+def write_arrays(path, arrays, wrapped=False, metadata=None):
     """Writes arrays to a file, whole or not at all.
 
     Args:
         path: of the file. Its suffix, one of `WRITERS`, says what it is.
         arrays: dict of NumPy arrays by name, in order.
         wrapped: bool, whether torch's dict of arrays is the `"model"` of another, as the authors' scripts expect.
+        metadata: dict of str, what is written beside the arrays where the format has a place for it. Defaults to none.
 
     Raises:
         ModuleNotFoundError: torch or safetensors is needed, and not installed.
@@ -290,7 +352,7 @@ def write_arrays(path, arrays, wrapped=False):
         write = _write_wrapped
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write(temporary, arrays)
+        write(temporary, arrays, metadata or {})
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -84,8 +84,6 @@ def merge(shapes, arrays, layout, adapt_stem=False):
     heads = [layout] if head else [other for other in LAYOUTS if other.name == layout.name]
     dropped = sorted(set().union(*(each.head() for each in heads)) & set(arrays) - expected - ignored)
     if dropped and not (last and last <= entries.keys()):
-        if head:  # of a backbone nothing else is expected
-            notes.append(f"The model has no place for {', '.join(dropped)} of the checkpoint's head: left out.")
         ignored |= set(dropped)
 
     # === All others
@@ -101,7 +99,8 @@ def merge(shapes, arrays, layout, adapt_stem=False):
         if adapt_stem and path in STEM_KERNELS:
             value = _adapted(value, shape, stored)
         if _squeezed(value.shape) != _squeezed(stored.stored_shape(shape)):
-            hint = " (adapt_stem=True fits it)" if path in STEM_KERNELS and not adapt_stem else ""
+            adapted = path in STEM_KERNELS and _adapted(value, shape, stored).shape == stored.stored_shape(shape)
+            hint = " (adapt_stem=True fits it)" if adapted else ""
             problems.append(f"{path}: expected {stored.stored_shape(shape)}, got {value.shape} in {name}{hint}")
         elif not np.isfinite(value).all():
             problems.append(f"{path}: {name} has values that are not finite")

@@ -7,9 +7,8 @@ import contextlib
 import sys
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, find_preset, save_checkpoint
-from keras_convnext.cli.load_file import load_file
-from keras_convnext.models import ConvNeXtClassifier
+from keras_convnext.checkpoints import WRITTEN, check_target, find_preset, published_arrays, save_checkpoint
+from keras_convnext.cli.load_file import load_arrays_of, load_file
 
 SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
 """Of files. Names of weights have dots in them too."""
@@ -40,17 +39,22 @@ def prepare(args):
 
 def _load(source, variant, ema):
     """The model in a file, or that was published under a name; and a line about it."""
-    if Path(source).exists() or Path(source).suffix in SUFFIXES:
-        model, layout, variant = load_file(source, variant, ema)
-        found = layout if variant is None else f"{layout}, {variant}"
-    else:
-        published, checkpoint = find_preset(source)
-        if checkpoint is None or variant or ema:
-            raise ValueError(f"{source}: expected a file, or a name of weights that `keras-convnext list` prints.")
+    if not Path(source).exists() and Path(source).suffix not in SUFFIXES:
+        try:
+            _, checkpoint = find_preset(source)
+        except ValueError as error:
+            raise ValueError(f"{source}: no file, and no name of published weights. {error}") from error
+        if checkpoint is None:
+            raise ValueError(f"{source}: an architecture, without weights.")
+        if variant or ema:
+            raise ValueError(f"{'--variant' if variant else '--ema'} is for a file; {source} is a name.")
         with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
-            model = ConvNeXtClassifier.from_preset(source)
-        found = f"{published}, {checkpoint.license}"
-    return model, f"{found}, {getattr(model, 'num_classes', 0) or 'no'} classes"
+            model, layout, variant = load_arrays_of(*published_arrays(checkpoint))
+    else:
+        model, layout, variant = load_file(source, variant, ema)
+    license = getattr(model, "backbone", model).license
+    facts = [layout, variant, f"{getattr(model, 'num_classes', 0) or 'no'} classes", license]
+    return model, ", ".join(filter(None, facts))
 
 
 def _convert(model, target, layout, line):

@@ -9,6 +9,7 @@ any parts, all images. Beside the measured accuracy stands the published one.
 import contextlib
 import json
 import sys
+from dataclasses import replace
 
 from keras_convnext.cli.arguments import positive
 from keras_convnext.cli.labelled_images import load_run_data, load_source_data
@@ -23,7 +24,7 @@ SHOWN = 20
 def add_arguments(parser):
     parser.add_argument("source", metavar="NAME_OR_RUN", help=HELP)
     parser.add_argument("--data", help="`digits`, FILE.npz, or FOLDER (default: what the run was trained with)")
-    parser.add_argument("--batch", type=positive, default=32, help="images at a time; not for a run (default: 32)")
+    parser.add_argument("--batch", type=positive, help="images at a time (default: 32; of a run, its own)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -31,9 +32,12 @@ def add_arguments(parser):
 
 def prepare(args):
     source = find_source(args.source, args.size)
+    label_smoothing = 0.0
     if source.run:
         config = source.run.config
         recipe = Recipe.from_config(config["recipe"])
+        recipe = replace(recipe, batch_size=args.batch or recipe.batch_size)
+        label_smoothing = recipe.label_smoothing
         data = load_run_data(config, args.data, args.skip_unreadable, verbose=not args.json)
         if not args.data:
             data = with_validation(data, recipe.seed)
@@ -41,30 +45,38 @@ def prepare(args):
         data = load_source_data(source, args.data, args.skip_unreadable, verbose=not args.json)
     parts = {"test": data.test, "validation": data.validation, "all": data.train}
     part, images = next((part, images) for part, images in parts.items() if images is not None)
-    batches = recipe.dataset(images, training=False) if source.run else Batches(images, args.batch, source.transform)
+    if source.run:
+        batches = recipe.dataset(images, training=False)
+    else:
+        batches = Batches(images, args.batch or 32, source.transform)
     with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
         model = source.load()
-    return lambda: _evaluate(model, batches, part, data.skipped, source.checkpoint, args.json)
+    published = _published(source)
+    return lambda: _evaluate(model, batches, part, label_smoothing, data.skipped, published, args.json)
 
 
-def _evaluate(model, batches, part, skipped, checkpoint, as_json):
-    scores = evaluate(model, batches, verbose=0 if as_json else "auto")
-    published = checkpoint and {
-        "accuracy": checkpoint.top1 and checkpoint.top1 / 100,
-        "top5_accuracy": checkpoint.top5 and checkpoint.top5 / 100,
-    }
+def _published(source):
+    """The published figures of weights, where they are scored at the size at which they were published; or None."""
+    checkpoint = source.checkpoint
+    if not checkpoint or not checkpoint.top1 or source.transform.height != checkpoint.image_size:
+        return None
+    return {"accuracy": checkpoint.top1 / 100, "top5_accuracy": checkpoint.top5 and checkpoint.top5 / 100}
+
+
+def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json):
+    scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto")
     if as_json:
         facts = {"part": part, "images": len(batches.images), **scores, "published": published}
         print(json.dumps({**facts, "skipped": [str(path) for path in skipped]}, indent=2))
         return
-    accuracy, top5 = (
-        f"{scores[name]:.4f}" + (f" (published {published[name]:.4f})" if published and published[name] else "")
-        for name in ("accuracy", "top5_accuracy")
-    )
     print(
-        f"{len(batches.images)} images ({part}): accuracy {accuracy}, top-5 {top5}, loss {scores['loss']:.4f}"
+        f"{len(batches.images)} images ({part}): accuracy {scores['accuracy']:.4f}, "
+        f"top-5 {scores['top5_accuracy']:.4f}, loss {scores['loss']:.4f}"
         + (f"; {len(skipped)} unreadable skipped" if skipped else "")
     )
+    if published:
+        top5 = f", top-5 {published['top5_accuracy']:.4f}" if published["top5_accuracy"] else ""
+        print(f"published, of ImageNet-1k's 50000 validation images: accuracy {published['accuracy']:.4f}{top5}")
     classes = sorted(scores["classes"], key=lambda one: one["accuracy"])
     width = max(len(one["name"]) for one in classes[:SHOWN])
     for one in classes[:SHOWN]:

@@ -1,6 +1,8 @@
 """Labelled images for a model: loaded, and held against the channels and the classes that it has."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -18,9 +20,7 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
     data = load_data(source, skip_unreadable or config["skip_unreadable"], verbose)
     if list(data.class_names) != config["class_names"]:
         raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
-    channels = 3 if data.train.are_files else data.train.pixels.shape[-1]
-    if channels != config["image_shape"][-1]:
-        raise ValueError(f"{source}: images of {channels} channels; the run's model takes {config['image_shape'][-1]}.")
+    _check_channels(source, data, config["image_shape"][-1], "the run's model")
     return data
 
 
@@ -29,7 +29,7 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
 
     Args:
         source: `Source` of the model.
-        data: `digits`, an `.npz` file or a folder.
+        data: `digits`, an `.npz` file or a folder; of a folder with a `val` and no `train`, the former is taken.
         skip_unreadable, verbose: as for `load_data`.
 
     Raises:
@@ -37,10 +37,10 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
     """
     if not data:
         raise ValueError("--data is needed: a folder of images, with a sub-folder a class, or an .npz file.")
+    if Path(data, "val").is_dir() and not Path(data, "train").exists():
+        data = str(Path(data, "val"))
     loaded = load_data(data, skip_unreadable, verbose)
-    channels = 3 if loaded.train.are_files else loaded.train.pixels.shape[-1]
-    if channels != source.channels:
-        raise ValueError(f"{data}: images of {channels} channels; the model takes {source.channels}.")
+    _check_channels(data, loaded, source.channels, "the model")
     labels = _labels(data, loaded.class_names, source.class_names)
     parts = {
         part: images and Images(images.pixels, labels[images.labels], source.class_names)
@@ -49,17 +49,30 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
     return replace(loaded, **parts)
 
 
+def _check_channels(source, data, expected, model):
+    channels = 3 if data.train.are_files else data.train.pixels.shape[-1]
+    if channels != expected:
+        raise ValueError(f"{source}: images of {channels} channels; {model} takes {expected}.")
+
+
 def _labels(data, given, class_names):
-    """The model's label for each class of the data: by ImageNet's id, by name, or else by its place."""
+    """The model's label for each class of the data: by ImageNet's id, by name, by number, or all by their place."""
     by_name = {name: label for label, name in enumerate(class_names)}
     if len(class_names) == 1000:
         by_name |= {one.id: label for label, one in enumerate(imagenet_classes())}
+    by_name |= {str(label): label for label in range(len(class_names)) if str(label) not in by_name}
     unknown = [name for name in given if name not in by_name]
     if not unknown:
         return np.array([by_name[name] for name in given])
-    if len(given) == len(class_names):
+    if len(given) == len(unknown) == len(class_names):
+        print(f"{data}: its classes are taken to be the model's in their order: {_some(given)}.", file=sys.stderr)
         return np.arange(len(given))
+    ids = " (or WordNet's ids, such as 'n01440764')" if len(class_names) == 1000 else ""
     raise ValueError(
-        f"{data}: {len(unknown)} of its {len(given)} classes are none of the model's {len(class_names)}, such as "
-        f"{unknown[0]!r}; the model's are called {class_names[0]!r}, {class_names[1]!r}."
+        f"{data}: {len(unknown)} of its {len(given)} classes are none of the model's {len(class_names)}: "
+        f"{_some(unknown)}. Expected names such as {_some(class_names)}{ids}."
     )
+
+
+def _some(names):
+    return ", ".join(map(repr, names[:3])) + (" ..." if len(names) > 3 else "")

@@ -1,12 +1,22 @@
 """The model whose weights are in a file, whoever wrote it."""
 
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 
-from keras_convnext.checkpoints import identify, load_checkpoint, read_arrays
-from keras_convnext.models import ConvNeXtClassifier, load_classifier
+from keras_convnext.checkpoints import (
+    CHECKPOINTS,
+    identify,
+    is_keras,
+    load_arrays,
+    origin_of,
+    read_arrays,
+    restriction,
+)
+from keras_convnext.models import ConvNeXtClassifier, load_saved
+from keras_convnext.variants import get_variant
 
 
 class Loaded(NamedTuple):
@@ -20,6 +30,8 @@ class Loaded(NamedTuple):
 def load_file(path, variant=None, ema=False):
     """The model whose weights are in a file: a `ConvNeXtBackbone` where the file has no head, else a classifier.
 
+    Where the file is a published one, the model has its mean and deviation. What the user should know goes to stderr.
+
     Args:
         path: of a `.keras` file, or of any that `load_checkpoint` reads.
         variant: str, a name in `VARIANTS`, in place of the one that is found.
@@ -31,17 +43,36 @@ def load_file(path, variant=None, ema=False):
     Raises:
         ValueError: a file that cannot be read, or is of no variant.
     """
-    if Path(path).suffix == ".keras":
+    if variant:
+        get_variant(variant)
+    if is_keras(path) or Path(path).suffix == ".keras":
         if variant:
             raise ValueError(f"--variant {variant}: a .keras file is of a model already.")
         if ema:
             raise ValueError(f"{path}: --ema is for a file of torch.")
-        return Loaded(load_classifier(path), "keras_convnext", None)
-    arrays = read_arrays(path, ema)
+        model = load_saved(path)
+        _say([restriction(getattr(model, "backbone", model).license)], path)
+        return Loaded(model, "keras_convnext", None)
+    return load_arrays_of(path, read_arrays(path, ema), variant)
+
+
+def load_arrays_of(path, arrays, variant=None):
+    """The same of the arrays that were read from a file."""
     try:
         found, classes = identify(arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    model = ConvNeXtClassifier.from_preset(variant or found, num_classes=classes or 0)
+    entry = CHECKPOINTS.get(origin_of(path).preset)
+    normalization = {"mean": entry.mean, "std": entry.std} if entry else {}
+    model = ConvNeXtClassifier.from_preset(
+        variant or found, num_classes=classes or 0, data_format="channels_last", **normalization
+    )
     model = model.backbone if classes is None else model
-    return Loaded(model, load_checkpoint(model, path, ema=ema), variant or found)
+    layout, notes = load_arrays(model, path, arrays)
+    _say(notes)
+    return Loaded(model, layout, variant or found)
+
+
+def _say(notes, path=None):
+    for note in filter(None, notes):
+        print(f"{path}: {note}" if path else note, file=sys.stderr)

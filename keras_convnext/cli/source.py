@@ -11,6 +11,7 @@ from keras_convnext.cli.load_file import load_file
 from keras_convnext.models import ConvNeXtClassifier
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.training import Run
+from keras_convnext.variants import get_variant
 
 HELP = "a run folder, a file of weights, or a name of weights that `keras-convnext list` prints"
 
@@ -51,23 +52,7 @@ def find_source(name, size=None):
         return _of_run(path, size)
     if path.is_file():
         return _of_file(path, size)
-    try:
-        variant, checkpoint = find_preset(name)
-    except ValueError as error:
-        raise ValueError(f"{name}: no run folder, no file, and no name of published weights. {error}") from error
-    if checkpoint is None:
-        weights = [other for other, entry in CHECKPOINTS.items() if entry.variant == variant and entry.is_classifier]
-        hint = f"weights of it are {', '.join(weights)}" if weights else "there are no published weights of it"
-        raise ValueError(f"{name}: an architecture, without weights; {hint}.")
-    if not checkpoint.is_classifier:
-        raise ValueError(f"{name}: these weights give features of images, not classes.")
-    return Source(
-        load=lambda: ConvNeXtClassifier.from_preset(name),
-        class_names=_class_names(checkpoint.num_classes),
-        channels=3,
-        transform=preprocessor(name, size),
-        checkpoint=checkpoint,
-    )
+    return _of_preset(name, size)
 
 
 def _of_run(path, size):
@@ -79,18 +64,52 @@ def _of_run(path, size):
     return Source(run.load_model, names, channels, ResizeAndCrop(height, width), run=run)
 
 
+def _of_preset(name, size):
+    try:
+        variant, checkpoint = find_preset(name)
+    except ValueError as error:
+        raise ValueError(f"{name}: no run folder, no file, and no name of published weights. {error}") from error
+    if checkpoint is None:
+        weights = [other.name for other in CHECKPOINTS.values() if other.variant == variant and other.is_classifier]
+        hint = f"weights of it are {', '.join(weights)}" if weights else "there are no published weights of it"
+        raise ValueError(f"{name}: an architecture, without weights; {hint}.")
+    if not checkpoint.is_classifier:
+        raise ValueError(f"{name}: these weights give features of images, not classes.")
+    row = get_variant(variant)
+    _check_size(size, row.stem_patch_size * 2 ** (len(row.depths) - 1))
+    return Source(
+        load=lambda: ConvNeXtClassifier.from_preset(name, data_format="channels_last"),
+        class_names=_class_names(checkpoint.num_classes),
+        channels=3,
+        transform=preprocessor(name, size),
+        checkpoint=checkpoint,
+    )
+
+
 def _of_file(path, size):
-    """A `.keras` file of fixed image size takes the whole shorter side; others as the authors evaluate."""
+    """Prepared as published, where it is known what the weights were published as, and else as the authors do it."""
     model, _, variant = load_file(path)
     if not getattr(model, "num_classes", 0):
         raise ValueError(f"{path}: a model without a classifier.")
-    if not model.backbone.include_preprocessing or model.backbone.data_format != "channels_last":
+    backbone = model.backbone
+    if not backbone.include_preprocessing or backbone.data_format != "channels_last":
         raise ValueError(f"{path}: expected a model that takes images in 0..255, channels last, and normalizes them.")
     height, width, channels = model.input_shape[1:]
     if size and height and (size, size) != (height, width):
         raise ValueError(f"--size {size}: the model takes images of {height} x {width} pixels.")
-    transform = ResizeAndCrop(height, width) if height and width else preprocessor(variant or "convnext_tiny", size)
-    return Source(lambda: model, _class_names(model.num_classes), channels, transform)
+    _check_size(size, backbone.stride)
+    published = CHECKPOINTS.get(backbone.preset)
+    if height != width or (height and not published):
+        transform = ResizeAndCrop(height, width)
+    else:
+        transform = preprocessor(published.name if published else variant or "convnext_tiny", size or height)
+    checkpoint = published if published and published.num_classes == model.num_classes else None
+    return Source(lambda: model, _class_names(model.num_classes), channels, transform, checkpoint=checkpoint)
+
+
+def _check_size(size, stride):
+    if size and size < stride:
+        raise ValueError(f"--size {size}: images must have {stride} pixels or more, the network's stride.")
 
 
 def _class_names(count):

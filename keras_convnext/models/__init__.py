@@ -2,6 +2,6 @@
 
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
-from keras_convnext.models.load import load_classifier
+from keras_convnext.models.load import load_classifier, load_saved
 
-__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier", "load_classifier"]
+__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier", "load_classifier", "load_saved"]

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published
-from keras_convnext.checkpoints.catalog import IMAGENET_MEAN, IMAGENET_STD
+from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.variants import get_variant
@@ -48,8 +47,9 @@ class ConvNeXtBackbone(keras.Model):
         data_format: `"channels_last"` or `"channels_first"`, of the images and of all outputs. Defaults to Keras's
             `image_data_format`. Inside, the layout is always channels last.
         remat: bool, compute each block's branch anew in the backward pass: less memory, more time. Defaults to False.
-        license: str, of the weights, where they are somebody else's; kept in the configuration, and so in a `.keras`
-            file. Defaults to None.
+        preset: str, what the weights were published as. Loading weights sets it; it is kept in the configuration, and
+            so in a `.keras` file. Defaults to None.
+        license: str, of the weights; likewise. Defaults to None.
         frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Defaults to none.
         dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
         trainable: bool. Defaults to True.
@@ -90,6 +90,7 @@ class ConvNeXtBackbone(keras.Model):
         std=None,
         data_format=None,
         remat=False,
+        preset=None,
         license=None,
         frozen_layers=(),
         dtype=None,
@@ -183,6 +184,7 @@ class ConvNeXtBackbone(keras.Model):
         self.std = std
         self.data_format = data_format
         self.remat = remat
+        self.preset = preset
         self.license = license
         self._image = image
         self._pyramid = tuple(pyramid.items())
@@ -212,12 +214,13 @@ class ConvNeXtBackbone(keras.Model):
         (None, 4, 4, 320)
         """
         variant, checkpoint = find_preset(preset)
-        arguments = {"name": variant, **get_variant(variant).backbone_arguments()}
-        if checkpoint and checkpoint.mean != IMAGENET_MEAN:
-            arguments |= {"mean": checkpoint.mean, "std": checkpoint.std}
-        if checkpoint and load_weights:
-            arguments["license"] = checkpoint.license
-        backbone = cls(**{**arguments, **changes})
+        arguments = {"name": variant, **get_variant(variant).backbone_arguments(), **changes}
+        if checkpoint and (checkpoint.mean, checkpoint.std) != (IMAGENET_MEAN, IMAGENET_STD):
+            channels = _channels(**{name: changes.get(name) for name in ("input_shape", "input_tensor", "data_format")})
+            for name in ("mean", "std"):
+                values = getattr(checkpoint, name)
+                arguments.setdefault(name, values if channels == 3 else sum(values) / 3)
+        backbone = cls(**arguments)
         if checkpoint and load_weights:
             load_published(backbone, checkpoint, adapt_stem)
         return backbone
@@ -315,6 +318,7 @@ class ConvNeXtBackbone(keras.Model):
             "std": self.std,
             "data_format": self.data_format,
             "remat": self.remat,
+            "preset": self.preset,
             "license": self.license,
             "frozen_layers": [layer.name for layer in self.layers if layer.weights and not layer.trainable],
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -378,6 +382,13 @@ def _check_image(shape, channels_first, stride):
             f"Images of {height}x{width} pixels are smaller than this network's stride of {stride}. Give larger "
             "images, or a smaller `stem_patch_size`."
         )
+
+
+def _channels(input_shape, input_tensor, data_format):
+    """How many channels the images have, by those arguments of the backbone."""
+    shape = input_shape if input_tensor is None else input_tensor.shape[1:]
+    channels_first = (data_format or keras.config.image_data_format()) == "channels_first"
+    return 3 if shape is None else shape[0 if channels_first else -1]
 
 
 def _per_channel(name, value, imagenet, channels):

@@ -126,8 +126,6 @@ class ConvNeXtClassifier(keras.Model):
         if num_classes is None:
             num_classes = checkpoint.num_classes if checkpoint else 1000
         head = {key: changes.pop(key, value) for key, value in get_variant(variant).head_arguments().items()}
-        if checkpoint and load_weights:
-            changes = {"license": checkpoint.license, **changes}
         model = cls(
             backbone=ConvNeXtBackbone.from_preset(preset, load_weights=False, **changes),
             num_classes=num_classes,

@@ -1,4 +1,4 @@
-"""Loading a classifier from a `.keras` file, with errors that say what is wrong with the file."""
+"""Loading a model from a `.keras` file, with errors that say what is wrong with the file."""
 
 import json
 import zipfile
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 
+from keras_convnext.checkpoints import called_keras
+from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
@@ -30,6 +32,11 @@ def load_classifier(path):
     >>> load_classifier(path).num_classes
     10
     """
+    return load_saved(path, (ConvNeXtClassifier,))
+
+
+def load_saved(path, kinds=(ConvNeXtClassifier, ConvNeXtBackbone)):
+    """The same of a model of one of several classes, by default a classifier or a backbone."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
@@ -42,9 +49,10 @@ def load_classifier(path):
     if damaged:
         raise ValueError(f"{path}: {damaged} in it is damaged.")
     kind = isinstance(config, dict) and (config.get("registered_name") or config.get("class_name"))
-    if kind != keras.saving.get_registered_name(ConvNeXtClassifier):
-        raise ValueError(f"{path}: expected a ConvNeXtClassifier, got {kind}.")
+    if kind not in map(keras.saving.get_registered_name, kinds):
+        raise ValueError(f"{path}: expected a {' or '.join(one.__name__ for one in kinds)}, got {kind}.")
     try:
-        return keras.saving.load_model(path)
+        with called_keras(path) as called:
+            return keras.saving.load_model(called)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise ValueError(f"{path}: not the weights or the configuration of its model ({error}).") from error

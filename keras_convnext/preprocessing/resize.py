@@ -23,7 +23,10 @@ class ResizeAndCrop:
         interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
 
     Call: an array of shape `(any, any, channels)` in 0..255, or a Pillow image, which is taken as RGB; returns an array
-    of shape `(height, width, channels)`, uint8 where the pixels came so. Mean and deviation stand in the model.
+    of shape `(height, width, channels)`: uint8, or float32 of other numbers. Mean and deviation stand in the model.
+
+    Raises:
+        ValueError: a setting out of its range, or an image that is not such an array.
 
     Example:
 
@@ -39,12 +42,15 @@ class ResizeAndCrop:
 
     def __post_init__(self):
         require("PIL.Image", extra="cli")
-        check_settings(self.crop_pct, self.interpolation)
+        check_settings(self.height, self.width, self.crop_pct, self.interpolation)
 
     def __call__(self, image):
         pillow = require("PIL.Image", extra="cli")
         if isinstance(image, pillow.Image):
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"Expected 8 bits a channel. Received: an image of Pillow's mode {image.mode}")
             image = np.asarray(image.convert("RGB"))
+        image = _checked(image)
         height, width = self._resized(*image.shape[:2])
         if (height, width) != image.shape[:2]:
             resampling = pillow.Resampling[self.interpolation.upper()]
@@ -66,8 +72,28 @@ class ResizeAndCrop:
         return int(least_width * height / width), least_width
 
 
-def check_settings(crop_pct, interpolation):
+def _checked(image):
+    """The image as an array that Pillow resizes as it should be."""
+    image = np.asarray(image)
+    if image.ndim != 3 or 0 in image.shape or image.dtype.kind not in "uif":
+        raise ValueError(
+            "Expected an image of shape (height, width, channels) with numbers in 0..255, or a Pillow image. Received: "
+            f"an array of {image.dtype} and shape {image.shape}"
+        )
+    if image.dtype == np.uint8:
+        return image
+    if image.min() < 0 or image.max() > 255:
+        raise ValueError(
+            "Expected an image with numbers in 0..255. Received: "
+            f"an array of {image.dtype} with numbers from {image.min()} to {image.max()}"
+        )
+    return image.astype("float32")
+
+
+def check_settings(height, width, crop_pct, interpolation):
     """Raises ValueError where a setting is out of its range."""
+    if height < 1 or width < 1:
+        raise ValueError(f"`height` and `width` must be positive. Received: {height}, {width}")
     if not 0 < crop_pct <= 1:
         raise ValueError(f"`crop_pct` must be above 0 and at most 1. Received: {crop_pct}")
     if interpolation not in ("bicubic", "bilinear"):

@@ -12,8 +12,8 @@ class ResizeAndCropLayer(keras.layers.Layer):
 
     Resizing is two matrix products: columns, then rows, each rounded to whole numbers in 0..255, as Pillow does with
     bytes. Pillow's coefficients are whole numbers of 22 bits, these float32: where a sum is next to a half, a value may
-    differ by 1. Of seven photographs of scikit-image, resized in eight ways, at most 0.014 % of the values did with the
-    bicubic filter and 0.16 % with the bilinear one, on each backend; none by more.
+    differ by 1. On a CPU and photographs, tests hold that share to 0.02 % of the values with the bicubic filter and
+    0.2 % with the bilinear one, on each backend; no value differs by more.
 
     Args:
         height, width, crop_pct, squash, interpolation: as for `ResizeAndCrop`.
@@ -31,7 +31,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
 
     def __init__(self, height, width, crop_pct=1.0, squash=False, interpolation="bicubic", **kwargs):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
-        check_settings(crop_pct, interpolation)
+        check_settings(height, width, crop_pct, interpolation)
         self.height = height
         self.width = width
         self.crop_pct = crop_pct

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 
+@keras.saving.register_keras_serializable(package="keras_convnext")
 class ClassAccuracy(keras.metrics.Metric):
     """The accuracy of each class, and as the result their mean over the classes that there were images of.
 
@@ -38,6 +39,9 @@ class ClassAccuracy(keras.metrics.Metric):
         return keras.ops.convert_to_numpy(self._totals).astype(int)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch of one-hot labels and outputs. Weights of samples are none of its business, and refused."""
+        if sample_weight is not None:
+            raise ValueError("This metric counts images: it takes no `sample_weight`.")
         labels = keras.ops.argmax(y_true, axis=-1)
         right = keras.ops.cast(keras.ops.equal(labels, keras.ops.argmax(y_pred, axis=-1)), "float32")
         one_hot = keras.ops.cast(y_true, "float32")
@@ -49,13 +53,17 @@ class ClassAccuracy(keras.metrics.Metric):
         accuracies = self._hits / keras.ops.maximum(self._totals, 1)
         return keras.ops.sum(accuracies) / keras.ops.maximum(keras.ops.sum(seen), 1)
 
+    def get_config(self):
+        return {"name": self.name, "num_classes": self.num_classes}
 
-def evaluate(model, batches, verbose="auto"):
-    """Scores a classifier. It is compiled anew for it: with its own loss, or else cross-entropy.
+
+def evaluate(model, batches, label_smoothing=0.0, verbose="auto"):
+    """Scores a classifier. How it was compiled does not matter, and stays.
 
     Args:
-        model: a `ConvNeXtClassifier`, or another model that returns logits.
+        model: a `ConvNeXtClassifier`, or another functional model that returns logits.
         batches: `data.Batches` of images in their order.
+        label_smoothing: float in [0, 1), of the loss, cross-entropy. Defaults to 0.
         verbose: as in `keras.Model.evaluate`: whether a progress bar is shown. Defaults to `"auto"`.
 
     Returns:
@@ -74,15 +82,16 @@ def evaluate(model, batches, verbose="auto"):
     class_names = batches.images.class_names
     per_class = ClassAccuracy(len(class_names))
     from_logits = getattr(model, "activation", None) is None
-    model.compile(
-        loss=getattr(model, "loss", None) or keras.losses.CategoricalCrossentropy(from_logits=from_logits),
+    scored = keras.Model(model.inputs, model.outputs)  # of the same layers
+    scored.compile(
+        loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing),
         metrics=[
             keras.metrics.CategoricalAccuracy("accuracy"),
-            keras.metrics.TopKCategoricalAccuracy(5, "top5_accuracy"),
+            keras.metrics.TopKCategoricalAccuracy(min(5, len(class_names)), "top5_accuracy"),
             per_class,
         ],
     )
-    scores = model.evaluate(batches, verbose=verbose, return_dict=True)
+    scores = scored.evaluate(batches, verbose=verbose, return_dict=True)
     hits, totals = per_class.hits, per_class.totals
     classes = [
         {"name": class_names[i], "images": int(totals[i]), "accuracy": float(hits[i] / totals[i])}

@@ -108,6 +108,11 @@ def test_the_published_facts_cannot_be_changed():
         ("convnext_tiny", ["convnext_tiny"]),
         ("torchvision/*", [f"torchvision/convnext_{size}" for size in ("tiny", "small", "base", "large")]),
         ("convnext_iso*small*", ["convnext_isotropic_small", "convnext_iso_small_1k_224_ema"]),
+        (
+            "timm/convnext_*.d1_in1k",
+            [f"convnext_{size}.d1_in1k" for size in ("femto", "femto_ols", "pico", "pico_ols")],
+        ),
+        ("facebook/convnext-base-384", ["convnext_base_1k_384"]),
         ("*TINY*", []),
     ],
 )
@@ -119,7 +124,7 @@ def test_list_presets_has_the_variants_and_then_the_checkpoints():
     assert list_presets() == [*VARIANTS, *CHECKPOINTS]
 
 
-@pytest.mark.parametrize("prefix", ["timm/", "hf_hub:timm/", "hf-hub:timm/"])
+@pytest.mark.parametrize("prefix", ["", "timm/", "hf_hub:timm/", "hf-hub:timm/"])
 def test_takes_names_of_timm_on_the_hub(prefix):
     assert find_preset(f"{prefix}convnext_nano.in12k") == ("convnext_nano", CHECKPOINTS["convnext_nano.in12k"])
 

@@ -3,11 +3,13 @@
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -16,7 +18,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, load_checkpoint, save_checkpoint
 from keras_convnext.checkpoints import CHECKPOINTS, cached_path, download
 
 NAME = "convnext_atto.d2_in1k"
@@ -99,7 +101,7 @@ def assert_equal(model, other):
 def test_a_model_from_a_preset_has_the_published_weights(published, source, server, capsys):
     model = ConvNeXtClassifier.from_preset(NAME)
     assert_equal(model, source.model)
-    assert model.backbone.license == "Apache-2.0"
+    assert (model.backbone.preset, model.backbone.license) == (NAME, "Apache-2.0")
     assert "Downloading data from" in capsys.readouterr().out
     assert cached_path(published).read_bytes() == source.body
     ConvNeXtClassifier.from_preset(f"timm/{NAME}")
@@ -142,10 +144,25 @@ def test_number_of_classes_mean_and_name_are_the_presets(server, keras_home, mon
     keras.backend.clear_session()
 
 
+@pytest.mark.parametrize("load_weights", [False, True])
+def test_other_channels_are_normalized_with_the_average(server, source, keras_home, monkeypatch, load_weights):
+    facts = {"mean": (0.5, 0.6, 0.7), "std": (0.25, 0.25, 0.4)}
+    publish(monkeypatch, server, source.body, **facts)
+    options = {"load_weights": load_weights, "adapt_stem": True}
+    assert ConvNeXtBackbone.from_preset(NAME, **options).mean == facts["mean"]
+    for channels in (1, 4):
+        model = ConvNeXtBackbone.from_preset(NAME, input_shape=(None, None, channels), **options)
+        np.testing.assert_allclose([model.mean, model.std], [[0.6] * channels, [0.3] * channels])
+    first = ConvNeXtBackbone.from_preset(
+        NAME, input_shape=(1, None, None), data_format="channels_first", mean=0.1, **options
+    )
+    np.testing.assert_allclose([*first.mean, *first.std], [0.1, 0.3])
+
+
 @pytest.mark.parametrize("license", ["CC-BY-NC-4.0", "dinov3-license"])
 def test_the_licence_is_shown_and_goes_with_the_model(server, source, keras_home, monkeypatch, tmp_path, license):
     publish(monkeypatch, server, source.body, license=license)
-    with pytest.warns(UserWarning, match=f"published under {license}, which restricts their use"):
+    with pytest.warns(UserWarning, match=f"under {license}, which restricts their use"):
         model = ConvNeXtClassifier.from_preset(NAME)
     model.save(tmp_path / "model.keras")
     assert keras.saving.load_model(tmp_path / "model.keras").backbone.license == license
@@ -215,7 +232,7 @@ def test_wrong_bytes_are_removed(server, source, keras_home, monkeypatch, fails,
     sha256 = hashlib.sha256(source.body).hexdigest()[:digits]
     altered = source.body[:-1] + bytes([source.body[-1] ^ 1])
     entry = publish(monkeypatch, server, altered, sha256=sha256)
-    fails(entry, ValueError, f"SHA-256 should begin {sha256[:8]}.*removed")
+    fails(entry, ValueError, f"SHA-256 does not begin {sha256[:8]}.*removed")
 
 
 def test_a_file_that_was_altered_in_the_cache_is_removed(published, source, fails):
@@ -244,11 +261,124 @@ def test_an_interrupt_leaves_nothing_behind(published, monkeypatch):
     assert list(cached_path(published).parent.iterdir()) == []
 
 
+def test_a_redirect_is_followed(published, server, source):
+    """As of the hub, whose files are all somewhere else."""
+
+    def redirect(handler):
+        handler.send_response(302)
+        handler.send_header("Location", server.url + "/elsewhere")
+        handler.end_headers()
+
+    server.files["/elsewhere"] = source.body
+    server.files["/convnext_atto.safetensors"] = redirect
+    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
+
+
+def test_a_silent_server_is_not_waited_for(published, server, monkeypatch, fails):
+    monkeypatch.setattr(download, "SILENCE_SECONDS", 0.5)
+    go_on = threading.Event()
+    server.files["/convnext_atto.safetensors"] = lambda handler: go_on.wait(30)
+    before = socket.getdefaulttimeout()
+    fails(published, OSError, "timed out")
+    go_on.set()
+    assert socket.getdefaulttimeout() == before
+
+
+def test_two_downloads_at_a_time_do_not_mix(server, source, keras_home, monkeypatch):
+    entry = publish(monkeypatch, server, source.body, sha256="")
+    both = threading.Barrier(2, timeout=30)
+
+    def meet(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(source.body)))
+        handler.end_headers()
+        for start in range(0, len(source.body), 4_000_000):
+            both.wait()
+            handler.wfile.write(source.body[start : start + 4_000_000])
+
+    server.files["/convnext_atto.safetensors"] = meet
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(lambda _: download.cached_file(entry), range(2)))
+    assert paths == [cached_path(entry)] * 2
+    assert cached_path(entry).read_bytes() == source.body
+    assert list(cached_path(entry).parent.iterdir()) == [cached_path(entry)]
+
+
+def test_a_cache_that_cannot_be_written_is_named(published, server, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=f"could not be downloaded.*put the file there by hand: {tmp_path / 'file'}"):
+        ConvNeXtClassifier.from_preset(NAME)
+    assert server.asked == []
+
+
+@pytest.fixture
+def torch_file(server, source, keras_home, monkeypatch, tmp_path):
+    """The model published as a file of torch, in the cache; its entry."""
+    save_checkpoint(source.model, tmp_path / "atto.pth", layout="timm")
+    body = (tmp_path / "atto.pth").read_bytes()
+    entry = publish(monkeypatch, server, body, path="/convnext_atto.pth", sha256="")
+    cached_path(entry).parent.mkdir(parents=True)
+    cached_path(entry).write_bytes(body)
+    return entry
+
+
+def test_a_flipped_bit_in_a_file_of_torch_is_found(torch_file, fails):
+    body = bytearray(cached_path(torch_file).read_bytes())
+    body[len(body) // 2] ^= 1
+    cached_path(torch_file).write_bytes(body)
+    fails(torch_file, ValueError, "is damaged. It was removed")
+
+
+def test_a_good_file_stays_where_this_torch_cannot_read_it(torch_file, server, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, "__version__", "2.5.1")
+    with pytest.raises(ValueError, match=r"need torch 2\.6 or later.*Got 2\.5\.1"):
+        ConvNeXtClassifier.from_preset(NAME)
+    assert cached_path(torch_file).exists()
+    assert server.asked == []
+
+
+# === The origin of weights
+
+
+def test_a_file_called_as_it_was_published_has_its_licence(source, tmp_path):
+    path = tmp_path / "convnextv2_atto_1k_224_ema.pt"
+    other = ConvNeXtClassifier.from_preset("convnextv2_atto")
+    save_checkpoint(other, path)
+    with pytest.warns(UserWarning, match="under CC-BY-NC-4.0, which restricts"):
+        load_checkpoint(other, path)
+    assert (other.backbone.preset, other.backbone.license) == ("convnextv2_atto_1k_224_ema", "CC-BY-NC-4.0")
+
+
+def test_a_file_called_like_a_published_one_of_another_digest_has_none(source, tmp_path):
+    path = tmp_path / "convnext_atto_d2-01bb0f51.pth"
+    save_checkpoint(source.model, path)
+    load_checkpoint(source.model, path)
+    assert (source.model.backbone.preset, source.model.backbone.license) == (None, None)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
+def test_the_licence_goes_from_file_to_file(source, tmp_path, suffix):
+    source.model.backbone.preset, source.model.backbone.license = "mine", "CC-BY-NC-4.0"
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".keras":
+        source.model.save(path)
+    else:
+        save_checkpoint(source.model, path, layout="timm")
+    for other in (ConvNeXtClassifier.from_preset("convnext_atto"), ConvNeXtBackbone.from_preset("convnext_atto")):
+        with pytest.warns(UserWarning, match="under CC-BY-NC-4.0, which restricts"):
+            load_checkpoint(other, path)
+        backbone = getattr(other, "backbone", other)
+        assert (backbone.preset, backbone.license) == ("mine", "CC-BY-NC-4.0")
+
+
 PROGRAM = """
 import sys
 from keras_convnext.checkpoints.catalog import Checkpoint
 from keras_convnext.checkpoints.download import cached_file
-cached_file(Checkpoint("convnext_atto", sys.argv[1], "MIT"))
+cached_file(Checkpoint("convnext_atto.d2_in1k", "convnext_atto", sys.argv[1], "MIT"))
 """
 
 

@@ -247,6 +247,7 @@ CHANGED = {
     "std": (0.5, 0.25),
     "data_format": "channels_first",
     "remat": True,
+    "preset": "convnext_tiny_1k_224_ema",
     "license": "MIT",
     "frozen_layers": ["stem"],
     "dtype": "mixed_bfloat16",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_convnext import ConvNeXtBackbone
 from keras_convnext.checkpoints import CHECKPOINTS
@@ -65,6 +66,9 @@ def test_the_models_first_layer_does_the_rest(create_transform, photographs, num
         ("convnext_tiny", 256, ResizeAndCrop(256, 256, 0.875)),
         ("convnext_tiny_22k_1k_384", None, ResizeAndCrop(384, 384, squash=True)),
         ("facebook/convnext-tiny-224", 288, ResizeAndCrop(288, 288, 0.875)),
+        ("convnext_tiny_1k_224_ema", 384, ResizeAndCrop(384, 384, squash=True)),
+        ("convnext_base_1k_384", 224, ResizeAndCrop(224, 224, 0.875)),
+        ("torchvision/convnext_tiny", 288, ResizeAndCrop(288, 288, 0.875, interpolation="bilinear")),
         ("timm/convnext_nano.r384_in12k", None, ResizeAndCrop(384, 384)),
         ("convnextv2_huge_22k_512_ema", None, ResizeAndCrop(512, 512, squash=True)),
     ],
@@ -78,10 +82,40 @@ def test_refuses_an_unknown_preset():
         preprocessor("resnet50")
 
 
-@pytest.mark.parametrize("changes", [{"crop_pct": 0}, {"crop_pct": 1.5}, {"interpolation": "nearest"}])
+@pytest.mark.parametrize("changes", [{"crop_pct": 0}, {"crop_pct": 1.5}, {"interpolation": "nearest"}, {"height": 0}])
 def test_refuses_settings_out_of_range(changes):
-    with pytest.raises(ValueError, match=f"`{next(iter(changes))}` must be"):
-        ResizeAndCrop(8, 8, **changes)
+    with pytest.raises(ValueError, match=f"`{next(iter(changes))}`.* must be"):
+        ResizeAndCrop(**{"height": 8, "width": 8, **changes})
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((20, 30), "uint8"),
+        np.zeros((1, 20, 30, 3), "uint8"),
+        np.zeros((20, 30, 3), bool),
+        np.zeros((0, 30, 3), "uint8"),
+        np.full((20, 30, 3), 256, "uint16"),
+        np.full((20, 30, 3), -0.5),
+        "photo.jpg",
+    ],
+)
+def test_refuses_what_is_no_image(image):
+    with pytest.raises(ValueError, match=r"Expected an image .*in 0\.\.255.*Received: an array of"):
+        ResizeAndCrop(8, 8)(image)
+
+
+def test_refuses_pillow_images_of_more_than_8_bits():
+    with pytest.raises(ValueError, match=r"Expected 8 bits a channel.*mode I;16"):
+        ResizeAndCrop(8, 8)(Image.fromarray(np.zeros((20, 30), "uint16")))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint16", "float16", "float64"])
+def test_whole_and_other_floating_numbers_are_taken(rng, dtype):
+    image = rng.integers(0, 256, (20, 30, 3))
+    found = ResizeAndCrop(8, 8)(image.astype(dtype))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, ResizeAndCrop(8, 8)(image.astype("uint8")), atol=1)
 
 
 @pytest.mark.parametrize("squash", [False, True])
