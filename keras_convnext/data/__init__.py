@@ -1,5 +1,6 @@
 """Images with labels: the bundled digits, `.npz` files and folders, and batches of them."""
 
+from keras_convnext.data.augmented import augmented_dataset
 from keras_convnext.data.batches import Batches, EpochOrder
 from keras_convnext.data.digits import load_digits
 from keras_convnext.data.folder import load_folder
@@ -13,6 +14,7 @@ __all__ = [
     "EpochOrder",
     "ImageData",
     "Images",
+    "augmented_dataset",
     "load_data",
     "load_digits",
     "load_folder",

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from keras_convnext.cli import COMMANDS, main
-from keras_convnext.models import ConvNeXtClassifier
 
 
 def run_module(*arguments, cwd):
@@ -72,14 +72,15 @@ def test_an_interrupt_while_work_is_done_exits_with_130(cli, trained, monkeypatc
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ConvNeXtClassifier, "evaluate", interrupted)
+    monkeypatch.setattr(keras.Model, "evaluate", interrupted)
     assert cli("evaluate", trained.path).code == 130
 
 
 def test_module_lists(tmp_path):
-    result = run_module("list", "convnext_t*", cwd=tmp_path)
+    result = run_module("list", "*_ol?", cwd=tmp_path)
     assert result.returncode == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["convnext_tiny", "convnext_tiny_hnf"]
+    names = [line.split()[0] for line in result.stdout.splitlines()[1:]]
+    assert names == ["convnext_atto_ols", "convnext_femto_ols", "convnext_pico_ols", "convnext_nano_ols"]
 
 
 def test_module_refuses_with_2_and_one_line(tmp_path):

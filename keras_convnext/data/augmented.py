@@ -1,0 +1,74 @@
+"""Batches of augmented images for training, as a tf.data dataset, whichever backend computes."""
+
+import numpy as np
+
+from keras_convnext.data.images import read_image
+from keras_convnext.extras import require
+
+
+def augmented_dataset(
+    images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, seed=0, workers=2, **normalization
+):
+    """Batches of `Images` in an order drawn for each epoch, augmented, with soft labels; whole batches only.
+
+    All that is drawn follows from the seed, the epoch and the image: the same in every run, however many workers there
+    are, and also where a training goes on with a later epoch.
+
+    Args:
+        images: `Images`, at least `batch_size` of them.
+        image_size: `(height, width)` of the results in pixels.
+        augmentation: `preprocessing.Augmentation`.
+        batch_size: int.
+        epochs: int, how many the dataset has. Defaults to 1.
+        first_epoch: int. Defaults to 0.
+        seed: int. Defaults to 0.
+        workers: int, how many images are augmented at a time. Defaults to 2.
+        **normalization: `mean` and `std`, what the model normalizes with. Default to ImageNet's.
+
+    Returns:
+        `tf.data.Dataset` of `(pixels, labels)`, both float32: of shape `(batch, height, width, channels)`, about
+        0..255, and of shape `(batch, classes)`.
+
+    Raises:
+        ValueError: fewer images than a batch.
+        ModuleNotFoundError: keras-cv or TensorFlow is not installed.
+    """
+    require("keras_cv", extra="cv")
+    tf = require("tensorflow", extra="cv")
+    steps = len(images) // batch_size
+    if steps == 0:
+        raise ValueError(f"Expected a batch of images or more, {batch_size}. Received: {len(images)} images")
+    layers = augmentation.image_layers(*image_size, **normalization)
+    mix = augmentation.batch_layer()
+    channels = 3 if images.are_files else images.pixels.shape[-1]
+    labels = tf.constant(images.labels, tf.int32)
+
+    def order(epoch):
+        drawn = tf.numpy_function(lambda epoch: _order(len(images), seed, epoch), [epoch], tf.int64, stateful=False)
+        places = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(drawn, (len(images),)))
+        return places.map(lambda place: tf.stack([tf.constant(seed, tf.int64), epoch, place]))
+
+    def augmented(place):
+        pixels = tf.numpy_function(lambda index: _pixels(images, index), [place[2]], tf.uint8, stateful=False)
+        pixels.set_shape((None, None, channels))
+        example = {"images": pixels, "labels": tf.one_hot(labels[place[2]], len(images.class_names)), "seed": place}
+        for layer in layers:
+            example = layer(example)
+        return example
+
+    dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(
+        lambda epoch: (
+            order(epoch).map(augmented, num_parallel_calls=workers).batch(batch_size, drop_remainder=True).map(mix)
+        )
+    )
+    dataset = dataset.map(lambda batch: (tf.cast(batch["images"], tf.float32), batch["labels"]))
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs)).prefetch(2)
+
+
+def _order(count, seed, epoch):
+    return np.random.default_rng((seed, int(epoch))).permutation(count).astype("int64")
+
+
+def _pixels(images, index):
+    image = images.pixels[index]
+    return read_image(image) if images.are_files else np.asarray(image, "uint8")

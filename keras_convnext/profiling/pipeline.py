@@ -1,0 +1,147 @@
+"""Images a second of the training transform: ours against timm's, in turn, each in a process of its own.
+
+    python -m keras_convnext.profiling.pipeline ours FOLDER 224
+
+is such a process: for each line that it reads it transforms all images once, and prints the seconds that it took.
+"""
+
+import subprocess
+import sys
+import time
+from statistics import median
+
+import numpy as np
+
+PASS = 512
+"""Images of one measurement."""
+
+WORKERS = 2
+DECODED = (375, 500)
+"""Height and width in pixels of the images where they are decoded before: about ImageNet's average."""
+
+
+def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
+    """Times both on the images of a folder.
+
+    Args:
+        folder: of images, with a sub-folder a class.
+        image_size: int, side of the results in pixels. Defaults to 224.
+        rounds: int, how often each has its turn. Defaults to 15.
+        from_files: bool, whether images are read from their files, or decoded before. Defaults to False.
+        show: function of a line, called after each round. Defaults to `print`.
+
+    Returns:
+        dict: `ours` and `timm`, images a second in each round, and `ratio`, the median over rounds of ours over timm's.
+    """
+    arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
+    workers = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", __name__, name, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("ours", "timm")
+    }
+    speeds = {name: [] for name in workers}
+    try:
+        for turn in range(rounds + 1):
+            for name, worker in workers.items():
+                speed = PASS / _ask(worker)
+                if turn:  # the first warms up
+                    speeds[name].append(speed)
+            if turn:
+                show(f"{turn:3}: ours {speeds['ours'][-1]:.0f}, timm {speeds['timm'][-1]:.0f} images/s")
+    finally:
+        for worker in workers.values():
+            worker.kill()
+            worker.wait()
+    ratios = [ours / theirs for ours, theirs in zip(speeds["ours"], speeds["timm"], strict=True)]
+    return {**speeds, "ratio": median(ratios)}
+
+
+def _ask(worker):
+    worker.stdin.write("go\n")
+    worker.stdin.flush()
+    for line in worker.stdout:
+        if line.startswith("seconds "):
+            return float(line.split()[1])
+    raise RuntimeError(f"A process that should be timed ended: {' '.join(worker.args)}")
+
+
+def _images(folder, from_files):
+    """`PASS` images of a folder, again and again if they are fewer."""
+    from keras_convnext.data import Images, load_folder, read_image
+    from keras_convnext.preprocessing import ResizeAndCrop
+
+    found = load_folder(folder, verbose=False).train
+    images = found.take([number % len(found) for number in range(PASS)])
+    if from_files:
+        return images
+    resize = ResizeAndCrop(*DECODED)
+    return Images(np.stack([resize(read_image(path)) for path in images.pixels]), images.labels, images.class_names)
+
+
+def _ours(images, size):
+    from keras_convnext.data import augmented_dataset
+    from keras_convnext.preprocessing import Augmentation
+
+    def run():
+        for _ in augmented_dataset(images, (size, size), Augmentation(), batch_size=64, workers=WORKERS):
+            pass
+
+    return run
+
+
+def _timms(images, size):
+    """timm's transform by the paper's command, in as many processes; batches are not mixed."""
+    from keras_convnext.profiling.packages import import_torchvision
+
+    import_torchvision()
+    import torch
+    from PIL import Image, ImageOps
+    from timm.data import auto_augment, create_transform
+
+    def posterize(image, bits, **options):  # to no bits: black once, refused by Pillow today
+        return ImageOps.posterize(image, bits) if bits else Image.new(image.mode, image.size)
+
+    auto_augment.NAME_TO_OP["PosterizeIncreasing"] = posterize
+
+    transform = create_transform(
+        size,
+        is_training=True,
+        auto_augment="rand-m9-mstd0.5-inc1",
+        interpolation="bicubic",
+        re_prob=0.25,
+        re_mode="pixel",
+        re_count=1,
+    )
+
+    class Dataset(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, index):
+            pixels = images.pixels[index]
+            image = Image.open(pixels).convert("RGB") if images.are_files else Image.fromarray(pixels)
+            return transform(image), int(images.labels[index])
+
+    loader = torch.utils.data.DataLoader(
+        Dataset(), 64, shuffle=True, num_workers=WORKERS, persistent_workers=True, drop_last=True
+    )
+
+    def run():
+        for _ in loader:
+            pass
+
+    return run
+
+
+def main(kind, folder, size, source):
+    """The process that is timed; see above."""
+    run = {"ours": _ours, "timm": _timms}[kind](_images(folder, source == "files"), int(size))
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        run()
+        print(f"seconds {time.perf_counter() - started}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,64 @@
+"""Augmented batches: of arrays and of files, the same again, and ready for `fit` on each backend."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext.data import augmented_dataset, load_digits, load_folder
+from keras_convnext.preprocessing import Augmentation
+
+NO_CROP = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
+NONE = Augmentation(**NO_CROP, flip_rate=0, rand_augment=0, erasing_rate=0, mixup=0, cutmix=0, label_smoothing=0)
+GREY = {"mean": (0.45,), "std": (0.226,)}
+
+
+@pytest.fixture
+def digits():
+    return load_digits().train.take(range(70))
+
+
+def batches_of(dataset):
+    return [np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator(), strict=True)]
+
+
+def test_without_augmentation_each_epoch_has_each_image_at_most_once(digits):
+    dataset = augmented_dataset(digits, (8, 8), NONE, batch_size=16, epochs=2, **GREY)
+    assert int(dataset.cardinality()) == 8
+    pixels, labels = batches_of(dataset)
+    known = {image.tobytes(): label for image, label in zip(digits.pixels, digits.labels, strict=True)}
+    for epoch in (slice(0, 64), slice(64, 128)):
+        found = [image.astype("uint8").tobytes() for image in pixels[epoch]]
+        assert len(set(found)) == 64
+        assert [known[image] for image in found] == labels[epoch].argmax(-1).tolist()
+    assert (pixels[:64] != pixels[64:]).any()
+
+
+def test_the_same_again_however_many_workers_and_wherever_it_starts(digits):
+    options = {"augmentation": Augmentation(), "batch_size": 16, "seed": 3, **GREY}
+    pixels, labels = batches_of(augmented_dataset(digits, (8, 8), epochs=3, workers=1, **options))
+    again = batches_of(augmented_dataset(digits, (8, 8), epochs=3, workers=4, **options))
+    later = batches_of(augmented_dataset(digits, (8, 8), epochs=2, first_epoch=1, **options))
+    np.testing.assert_array_equal(again[0], pixels)
+    np.testing.assert_array_equal(again[1], labels)
+    np.testing.assert_array_equal(later[0], pixels[64:])
+    np.testing.assert_array_equal(later[1], labels[64:])
+    np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-5)
+
+
+def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
+    from PIL import Image
+
+    for number, (image, label) in enumerate(zip(digits.pixels, digits.labels, strict=True)):
+        (tmp_path / str(label)).mkdir(exist_ok=True)
+        Image.fromarray(image[..., 0]).resize((20 + number % 5, 24)).save(tmp_path / str(label) / f"{number}.png")
+    images = load_folder(tmp_path, verbose=False).train
+    dataset = augmented_dataset(images, (16, 16), Augmentation(), batch_size=20)
+    model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    history = model.fit(dataset, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_refuses_fewer_images_than_a_batch(digits):
+    with pytest.raises(ValueError, match=r"a batch of images or more, 128\. Received: 70"):
+        augmented_dataset(digits, (8, 8), NONE, batch_size=128)

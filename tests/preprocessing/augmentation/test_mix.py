@@ -1,0 +1,89 @@
+"""MixUp and CutMix: images and labels, and how the weight is distributed."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from keras_convnext.preprocessing.augmentation import MixUpOrCutMix
+
+
+def batch(number, images, labels):
+    seeds = [[9, 0, number + i] for i in range(len(images))]
+    return {"images": tf.constant(images), "labels": tf.constant(labels), "seed": tf.constant(seeds, tf.int64)}
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """3000 batches of two images, a black one of class 0 and a white one of class 1: `(images, labels)`."""
+    images = np.stack([np.zeros((32, 48, 3)), np.ones((32, 48, 3))]).astype("float32")
+    layer = MixUpOrCutMix(label_smoothing=0.0)
+    call = tf.function(lambda number: layer({**batch(0, images, np.eye(2, dtype="float32")), "seed": number}))
+    seeds = tf.constant([[[9, 0, n], [9, 0, n + 1]] for n in range(3000)], tf.int64)
+    found = [call(seed) for seed in seeds]
+    return np.stack([one["images"] for one in found]), np.stack([one["labels"] for one in found])
+
+
+def test_labels_tell_how_much_of_each_image_there_is(mixed):
+    images, labels = mixed
+    np.testing.assert_allclose(labels[:, 0, 1], images[:, 0].mean(axis=(1, 2, 3)), atol=1e-5)
+    np.testing.assert_allclose(labels[:, 1, 1], images[:, 1].mean(axis=(1, 2, 3)), atol=1e-5)
+    np.testing.assert_allclose(labels.sum(-1), 1, atol=1e-6)
+
+
+def test_half_of_the_batches_are_cut(mixed):
+    images, _ = mixed
+    cut = ((images == 0) | (images == 1)).all(axis=(1, 2, 3, 4))
+    assert stats.binomtest(int(cut.sum()), len(cut), 0.5).pvalue > 1e-3
+
+
+def test_the_weight_of_mixup_is_beta(mixed):
+    images, labels = mixed
+    blended = ~((images == 0) | (images == 1)).all(axis=(1, 2, 3, 4))
+    assert stats.kstest(labels[blended, 0, 0], stats.beta(0.8, 0.8).cdf).pvalue > 1e-3
+    assert labels[blended, 0, 0].mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_rectangles_of_cutmix_are_distributed_as_timms(mixed, timm_data, assert_alike):
+    images, labels = mixed
+    cut = ((images == 0) | (images == 1)).all(axis=(1, 2, 3, 4))
+    np.random.seed(0)
+    mixup = timm_data.mixup.Mixup(0.0, 1.0, label_smoothing=0.0, num_classes=2)
+    theirs = []
+    for _ in range(4000):
+        weight, _ = mixup._params_per_batch()
+        theirs.append(timm_data.mixup.cutmix_bbox_and_lam((2, 3, 32, 48), weight)[1])
+    ours = labels[cut, 0, 0]
+    assert stats.ks_2samp(ours, theirs).pvalue > 1e-3
+    rectangles = images[cut, 0, :, :, 0] == 1
+    for found in rectangles[:200]:
+        rows, columns = found.any(1), found.any(0)
+        assert found.sum() == rows.sum() * columns.sum()
+
+
+@pytest.mark.parametrize("layer", [MixUpOrCutMix(0.8, 0.0), MixUpOrCutMix(0.0, 1.0), MixUpOrCutMix()])
+def test_labels_equal_timms_for_the_same_weight(timm_data, rng, layer):
+    import torch
+
+    labels = np.array([3, 1, 0, 3])
+    images = rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32")
+    found = layer(batch(1, images, np.eye(5, dtype="float32")[labels]))
+    smoothed = np.eye(5)[labels] * 0.9 + 0.02
+    difference = smoothed - smoothed[::-1]
+    mixed = keras.ops.convert_to_numpy(found["labels"])
+    weight = ((mixed - smoothed[::-1]) * difference).sum() / (difference**2).sum()
+    expected = timm_data.mixup.mixup_target(torch.tensor(labels), 5, float(weight), 0.1)
+    np.testing.assert_allclose(mixed, expected, atol=1e-6)
+
+
+def test_without_either_only_labels_are_smoothed(rng):
+    images = rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32")
+    found = MixUpOrCutMix(0.0, 0.0)(batch(0, images, np.eye(4, dtype="float32")))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found["images"]), images)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(found["labels"]), np.eye(4) * 0.9 + 0.025, atol=1e-7)
+
+
+def test_refuses_a_single_image():
+    with pytest.raises(ValueError, match="a batch of images to mix"):
+        MixUpOrCutMix()({"images": tf.zeros((8, 8, 3)), "labels": tf.zeros(2), "seed": tf.zeros(3, tf.int64)})

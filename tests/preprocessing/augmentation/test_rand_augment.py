@@ -1,0 +1,128 @@
+"""RandAugment: each operation against timm's, to the bit, and how often and how strongly each is drawn."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from keras_convnext.preprocessing.augmentation import RandAugment
+from keras_convnext.preprocessing.augmentation.rand_augment import OPERATIONS
+
+TIMM = {
+    "Posterize": "PosterizeIncreasing",
+    "Solarize": "SolarizeIncreasing",
+    "Color": "ColorIncreasing",
+    "Contrast": "ContrastIncreasing",
+    "Brightness": "BrightnessIncreasing",
+    "Sharpness": "SharpnessIncreasing",
+    "TranslateX": "TranslateXRel",
+    "TranslateY": "TranslateYRel",
+}
+FILL = (124, 116, 104)
+
+
+@pytest.fixture
+def auto_augment(timm_data):
+    from timm.data import auto_augment
+
+    return auto_augment
+
+
+def test_the_operations_are_those_of_the_increasing_list(auto_augment):
+    transform = auto_augment.rand_augment_transform("rand-m9-mstd0.5-inc1", {"img_mean": FILL})
+    assert [operation.name for operation in transform.ops] == [TIMM.get(name, name) for name in OPERATIONS]
+    layer = RandAugment()
+    for operation in transform.ops:
+        assert (operation.magnitude, operation.magnitude_std, operation.prob) == (
+            layer.magnitude,
+            layer.magnitude_std,
+            layer.rate,
+        )
+    assert transform.num_layers == layer.count
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("level", [0.0, 3.3, 8.1, 9.0, 9.9])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_operation_equals_timms(auto_augment, photographs, monkeypatch, name, level, sign):
+    hparams = {"img_mean": FILL, "interpolation": Image.Resampling.BICUBIC}
+    theirs = auto_augment.AugmentOp(TIMM.get(name, name), prob=1.0, magnitude=level, hparams=hparams)
+    monkeypatch.setattr(random, "random", lambda: 0.9 if sign < 0 else 0.1)  # of timm: above a half is negative
+    operation = OPERATIONS[name]
+    if sign < 0 and not operation.signed:
+        assert operation.amount(0.5) == operation.amount(0.5)
+        return
+    for photograph in photographs[6:]:
+        amount = operation.amount(sign * level / 10)
+        found = operation.apply(photograph, amount, FILL)
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(theirs(photograph)))
+
+
+def test_the_greatest_magnitude_posterizes_to_black(photographs):
+    """As Pillow did when the authors trained; today it refuses to keep no bits."""
+    operation = OPERATIONS["Posterize"]
+    assert operation.amount(1.0) == 0
+    assert not np.asarray(operation.apply(photographs[-1], 0, FILL)).any()
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """What the layer does to 20000 images."""
+    layer = RandAugment()
+    return [layer.drawn(np.random.default_rng(seed)) for seed in range(20_000)]
+
+
+def test_each_is_drawn_as_often(drawn):
+    counts = [sum(name == other for image in drawn for other, _ in image) for name in OPERATIONS]
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_how_many_are_applied(drawn):
+    """Two, each half of the time."""
+    counts = np.bincount([len(image) for image in drawn], minlength=3)
+    assert stats.chisquare(counts, np.array([0.25, 0.5, 0.25]) * len(drawn)).pvalue > 1e-3
+
+
+def test_the_magnitude_is_normal_and_cut(drawn):
+    degrees = np.array([amount for image in drawn for name, amount in image if name == "Rotate"])
+    magnitudes = np.abs(degrees) / 3
+    assert len(magnitudes) > 1000
+    assert 0.45 < (degrees > 0).mean() < 0.55
+    assert magnitudes.max() == 10
+    assert (magnitudes == 10).mean() == pytest.approx(stats.norm.sf(2), abs=0.01)
+    below = magnitudes[magnitudes < 10]
+    expected = stats.truncnorm(-18, 2, loc=9, scale=0.5)
+    assert stats.kstest(below, expected.cdf).pvalue > 1e-3
+
+
+def test_an_image_is_changed_as_drawn(photographs):
+    import tensorflow as tf
+
+    layer = RandAugment(rate=1.0, count=1)
+    image = np.asarray(photographs[-1])
+    seen = set()
+    for number in range(40):
+        seed = tf.constant([7, 0, number], tf.int64)
+        found = layer({"images": tf.constant(image), "seed": seed})["images"]
+        generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([7, 0, number, layer.SALT])))
+        ((name, amount),) = layer.drawn(generator)
+        expected = OPERATIONS[name].apply(Image.fromarray(image), amount, FILL)
+        np.testing.assert_array_equal(found, np.asarray(expected))
+        seen.add(name)
+    assert len(seen) > 8
+
+
+def test_grey_images_are_taken(photographs):
+    import tensorflow as tf
+
+    grey = tf.constant(np.asarray(photographs[-1])[..., :1])
+    layer = RandAugment(rate=1.0, count=1)
+    found = [
+        keras.ops.convert_to_numpy(layer({"images": grey, "seed": tf.constant([0, 0, number], tf.int64)})["images"])
+        for number in range(60)
+    ]
+    assert {image.shape for image in found} == {tuple(grey.shape)}
+    assert sum((image != grey.numpy()).any() for image in found) > 40
