@@ -35,13 +35,20 @@ def augmented_dataset(
     """
     require("keras_cv", extra="cv")
     tf = require("tensorflow", extra="cv")
+    from keras_convnext.preprocessing.augmentation import augment_pictures, picture_of
+
     steps = len(images) // batch_size
     if steps == 0:
         raise ValueError(f"Expected a batch of images or more, {batch_size}. Received: {len(images)} images")
-    layers = augmentation.image_layers(*image_size, **normalization)
+    on_pictures, on_tensors = _parts(augmentation.image_layers(*image_size, **normalization))
     mix = augmentation.batch_layer()
     channels = 3 if images.are_files else images.pixels.shape[-1]
     labels = tf.constant(images.labels, tf.int32)
+
+    def read(place):
+        image = images.pixels[place[2]]
+        pixels = read_image(image) if images.are_files else np.asarray(image, "uint8")
+        return augment_pictures(picture_of(pixels), place, on_pictures)
 
     def order(epoch):
         drawn = tf.numpy_function(lambda epoch: _order(len(images), seed, epoch), [epoch], tf.int64, stateful=False)
@@ -49,18 +56,19 @@ def augmented_dataset(
         return places.map(lambda place: tf.stack([tf.constant(seed, tf.int64), epoch, place]))
 
     def augmented(place):
-        pixels = tf.numpy_function(lambda index: _pixels(images, index), [place[2]], tf.uint8, stateful=False)
-        pixels.set_shape((None, None, channels))
+        pixels = tf.numpy_function(read, [place], tf.uint8, stateful=False)
+        pixels.set_shape((*image_size, channels))
         example = {"images": pixels, "labels": tf.one_hot(labels[place[2]], len(images.class_names)), "seed": place}
-        for layer in layers:
+        for layer in on_tensors:
             example = layer(example)
         return example
 
-    dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(
-        lambda epoch: (
-            order(epoch).map(augmented, num_parallel_calls=workers).batch(batch_size, drop_remainder=True).map(mix)
-        )
-    )
+    def batches(epoch):
+        examples = order(epoch).map(augmented, num_parallel_calls=workers)
+        examples = examples.prefetch(batch_size)  # or the workers would wait while a batch is mixed
+        return examples.batch(batch_size, drop_remainder=True).map(mix)
+
+    dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(batches)
     dataset = dataset.map(lambda batch: (tf.cast(batch["images"], tf.float32), batch["labels"]))
     return dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs)).prefetch(2)
 
@@ -69,6 +77,9 @@ def _order(count, seed, epoch):
     return np.random.default_rng((seed, int(epoch))).permutation(count).astype("int64")
 
 
-def _pixels(images, index):
-    image = images.pixels[index]
-    return read_image(image) if images.are_files else np.asarray(image, "uint8")
+def _parts(layers):
+    """The layers that begin and work on Pillow images, which share a call for each image; and those that follow."""
+    from keras_convnext.preprocessing.augmentation import PillowAugmentation
+
+    count = next((i for i, layer in enumerate(layers) if not isinstance(layer, PillowAugmentation)), len(layers))
+    return layers[:count], layers[count:]

@@ -12,5 +12,15 @@ from keras_convnext.preprocessing.augmentation.rand_augment import RandAugment
 from keras_convnext.preprocessing.augmentation.random_erasing import RandomErasing
 from keras_convnext.preprocessing.augmentation.random_flip import RandomFlip
 from keras_convnext.preprocessing.augmentation.random_resized_crop import RandomResizedCrop
+from keras_convnext.preprocessing.augmentation.seeded import PillowAugmentation, augment_pictures, picture_of
 
-__all__ = ["MixUpOrCutMix", "RandAugment", "RandomErasing", "RandomFlip", "RandomResizedCrop"]
+__all__ = [
+    "MixUpOrCutMix",
+    "PillowAugmentation",
+    "RandAugment",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomResizedCrop",
+    "augment_pictures",
+    "picture_of",
+]

@@ -39,8 +39,10 @@ class MixUpOrCutMix(SeededAugmentation):
     def _batch_augment(self, inputs):
         images, labels = tf.cast(inputs["images"], tf.float32), tf.cast(inputs["labels"], tf.float32)
         seed = inputs["seed"][0]
-        is_cutmix = self.draw(seed) < self._cutmix_rate
-        mixed, weight = tf.cond(is_cutmix, lambda: self._cut(images, seed), lambda: self._blend(images, seed))
+        mixed, weight = images, 1.0
+        if self.mixup or self.cutmix:
+            is_cutmix = self.draw(seed) < self._cutmix_rate
+            mixed, weight = tf.cond(is_cutmix, lambda: self._cut(images, seed), lambda: self._blend(images, seed))
         classes = tf.cast(tf.shape(labels)[-1], tf.float32)
         labels = labels * (1 - self.label_smoothing) + self.label_smoothing / classes
         labels = weight * labels + (1 - weight) * tf.reverse(labels, [0])

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from keras_convnext.checkpoints import IMAGENET_MEAN
-from keras_convnext.preprocessing.augmentation.seeded import SeededAugmentation
+from keras_convnext.preprocessing.augmentation.seeded import PillowAugmentation
 
 LEVELS = 10.0
 """The greatest magnitude."""
@@ -96,7 +96,7 @@ OPERATIONS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class RandAugment(SeededAugmentation):
+class RandAugment(PillowAugmentation):
     """Applies some of `OPERATIONS`, drawn with replacement, each with a magnitude around a given one.
 
     Args:
@@ -106,7 +106,7 @@ class RandAugment(SeededAugmentation):
         rate: float in [0, 1], how often an operation that was drawn is applied. Defaults to 0.5.
         fill: tuple of int in 0..255, the colour of what comes in from outside. Defaults to ImageNet's mean.
 
-    Call: as `SeededAugmentation`; images are uint8, of three channels or one.
+    Call: as `PillowAugmentation`.
     """
 
     SALT = 3
@@ -119,9 +119,6 @@ class RandAugment(SeededAugmentation):
         self.rate = rate
         self.fill = tuple(round(255 * mean) for mean in IMAGENET_MEAN) if fill is None else tuple(fill)
 
-    def augment_image(self, image, transformation, **kwargs):
-        return self.in_numpy(self._apply, image, transformation, image.shape)
-
     def drawn(self, generator):
         """What is done to an image: a list of the names of operations and their amounts."""
         names = generator.choice(list(OPERATIONS), self.count)
@@ -133,16 +130,11 @@ class RandAugment(SeededAugmentation):
             if rate < self.rate
         ]
 
-    def _apply(self, image, generator):
-        operations = self.drawn(generator)
-        if not operations:
-            return image
-        is_grey = image.shape[-1] == 1
-        picture = Image.fromarray(image[..., 0] if is_grey else image)
-        fill = round(sum(self.fill) / 3) if is_grey else self.fill
-        for name, amount in operations:
+    def augment_picture(self, picture, generator):
+        fill = self.fill if picture.mode == "RGB" else round(sum(self.fill) / 3)
+        for name, amount in self.drawn(generator):
             picture = OPERATIONS[name].apply(picture, amount, fill)
-        return np.asarray(picture).reshape(image.shape)
+        return picture
 
     def get_config(self):
         return {

@@ -1,13 +1,13 @@
 """Mirroring, left to right."""
 
 import keras
-import tensorflow as tf
+from PIL import Image
 
-from keras_convnext.preprocessing.augmentation.seeded import SeededAugmentation
+from keras_convnext.preprocessing.augmentation.seeded import PillowAugmentation
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class RandomFlip(SeededAugmentation):
+class RandomFlip(PillowAugmentation):
     """Mirrors an image left to right.
 
     Args:
@@ -20,8 +20,8 @@ class RandomFlip(SeededAugmentation):
         super().__init__(**kwargs)
         self.rate = rate
 
-    def augment_image(self, image, transformation, **kwargs):
-        return tf.cond(self.draw(transformation) < self.rate, lambda: tf.reverse(image, [1]), lambda: image)
+    def augment_picture(self, picture, generator):
+        return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if generator.random() < self.rate else picture
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate}

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_convnext.preprocessing.augmentation.seeded import SeededAugmentation
+from keras_convnext.preprocessing.augmentation.seeded import PillowAugmentation
 
 ATTEMPTS = 10
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class RandomResizedCrop(SeededAugmentation):
+class RandomResizedCrop(PillowAugmentation):
     """Crops a random part of an image and resizes it with Pillow.
 
     The part's area is drawn evenly from `scale` times the image's, the logarithm of its proportions evenly from
@@ -25,7 +25,7 @@ class RandomResizedCrop(SeededAugmentation):
         ratio: pair of float, least and greatest width over height. Defaults to (3/4, 4/3).
         interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
 
-    Call: as `SeededAugmentation`; images are uint8, of one or three channels.
+    Call: as `PillowAugmentation`.
     """
 
     SALT = 2
@@ -39,14 +39,13 @@ class RandomResizedCrop(SeededAugmentation):
         self.interpolation = interpolation
         self._resampling = Image.Resampling[interpolation.upper()]
 
-    def augment_image(self, image, transformation, **kwargs):
-        return self.in_numpy(self._crop, image, transformation, (self.height, self.width, image.shape[-1]))
+    def augment_picture(self, picture, generator):
+        top, left, height, width = random_box(picture.height, picture.width, self.scale, self.ratio, generator)
+        part = picture.crop((left, top, left + width, top + height))
+        return part.resize((self.width, self.height), self._resampling)
 
-    def _crop(self, image, generator):
-        top, left, height, width = random_box(*image.shape[:2], self.scale, self.ratio, generator)
-        part = Image.fromarray(image[top : top + height, left : left + width].squeeze())
-        resized = np.asarray(part.resize((self.width, self.height), self._resampling))
-        return resized.reshape(self.height, self.width, -1)
+    def compute_output_shape(self, input_shape):
+        return (self.height, self.width, input_shape[-1])
 
     def get_config(self):
         return {

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 from keras_cv.layers import BaseImageAugmentationLayer
+from PIL import Image
 
 
 class SeededAugmentation(BaseImageAugmentationLayer):
@@ -46,18 +47,58 @@ class SeededAugmentation(BaseImageAugmentationLayer):
         folded = tf.random.experimental.stateless_fold_in(folded, self.SALT)
         return tf.random.experimental.stateless_fold_in(folded, number)
 
-    def in_numpy(self, function, image, seed, shape):
-        """`function(image, generator)` on a uint8 array, outside of the graph; several at a time, as Pillow lets it.
+
+class PillowAugmentation(SeededAugmentation):
+    """Base of the layers that work on Pillow images: a subclass has `augment_picture(picture, generator)`.
+
+    Layers in a row can share one call, without an array between them: `augment_pictures`.
+
+    Call: as `SeededAugmentation`; images are uint8, of three channels or one.
+    """
+
+    def augment_picture(self, picture, generator):
+        """The Pillow image, augmented.
 
         Args:
-            function: takes an array and a `numpy.random.Generator`, and returns a uint8 array.
-            image, seed: tensors.
-            shape: of the result.
+            picture: Pillow image of mode `RGB` or `L`.
+            generator: `numpy.random.Generator`, of the image's seed and this layer.
         """
+        raise NotImplementedError
 
-        def call(image, seed):
-            return function(image, np.random.Generator(np.random.Philox(np.random.SeedSequence([*seed, self.SALT]))))
-
-        result = tf.numpy_function(call, [image, seed], tf.uint8, stateful=False)
-        result.set_shape(shape)
+    def augment_image(self, image, transformation, **kwargs):
+        result = tf.numpy_function(
+            lambda image, seed: augment_pictures(picture_of(image), seed, [self]),
+            [image, transformation],
+            tf.uint8,
+            stateful=False,
+        )
+        result.set_shape(self.compute_output_shape(image.shape))
         return result
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def generator(self, seed):
+        """A NumPy generator for an image's seed."""
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence([*seed, self.SALT])))
+
+
+def augment_pictures(picture, seed, layers):
+    """A picture through several layers.
+
+    Args:
+        picture: Pillow image of mode `RGB` or `L`.
+        seed: three whole numbers.
+        layers: list of `PillowAugmentation`.
+
+    Returns:
+        A uint8 array of shape `(height, width, channels)`.
+    """
+    for layer in layers:
+        picture = layer.augment_picture(picture, layer.generator(seed))
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)
+
+
+def picture_of(image):
+    """The Pillow image of a uint8 array of three channels or one."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
