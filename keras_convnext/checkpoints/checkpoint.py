@@ -123,10 +123,10 @@ def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
         values, notes = merge(shapes, arrays, layout, adapt_stem)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    origin = origin or origin_of(path)
     for weight in model.weights:
         if weight.path in values:
             weight.assign(values[weight.path])
-    origin = origin or origin_of(path)
     set_origin(model, origin)
     return layout.name, [f"{path}: {note}" for note in (*notes, restriction(origin.license)) if note]
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import threading
 import time
 from http.client import HTTPException
 from pathlib import Path
@@ -67,7 +68,7 @@ def cached_file(checkpoint):
         if not os.access(_keras_home(), os.W_OK):  # Keras would take another folder, and not say so
             raise PermissionError(f"{_keras_home()} cannot be written; the environment variable KERAS_HOME moves it")
         _remove_broken_off(path)
-        with _time_limit():
+        with _time_limit:
             keras.utils.get_file(
                 partial.name,
                 checkpoint.url,
@@ -101,15 +102,31 @@ def published_as(path):
     return None
 
 
-@contextlib.contextmanager
-def _time_limit():
-    """Has a connection that is silent for `SILENCE_SECONDS` fail: by itself urllib waits for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SILENCE_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+class _TimeLimit:
+    """While it is entered, a connection that is silent for `SILENCE_SECONDS` fails: by itself urllib waits for ever.
+
+    Sockets know one limit for the whole process. The last thread that leaves sets what there was before.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.inside = 0
+
+    def __enter__(self):
+        with self.lock:
+            if not self.inside:
+                self.before = socket.getdefaulttimeout()
+                socket.setdefaulttimeout(SILENCE_SECONDS)
+            self.inside += 1
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                socket.setdefaulttimeout(self.before)
+
+
+_time_limit = _TimeLimit()
 
 
 def _keras_home():
@@ -136,5 +153,6 @@ def _digest_fits(path, checkpoint):
 def _remove_broken_off(path):
     """Removes what killed processes left of their downloads."""
     for partial in path.parent.glob(f"{path.name}.*.partial"):
-        if time.time() - partial.stat().st_mtime > PARTIAL_SECONDS:
-            partial.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process's, which is complete now
+            if time.time() - partial.stat().st_mtime > PARTIAL_SECONDS:
+                partial.unlink()

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_convnext.cli.arguments import not_negative, positive
 from keras_convnext.data import load_data, read_image
+from keras_convnext.data.augmented import as_bytes
 from keras_convnext.extras import require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.profiling.packages import import_torchvision
@@ -47,6 +48,8 @@ def prepare(args):
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"{out}: expected a name that ends in .png, .jpg or .webp.")
     images = load_data(args.data, verbose=False).train
+    if not images.are_files and images.pixels.shape[-1] not in (1, 3):
+        raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")
     return lambda: _draw(images.take(range(min(args.rows, len(images)))), args, out)
 
 
@@ -55,10 +58,8 @@ def _draw(images, args, out):
 
     augmentation = Augmentation()
     resize = ResizeAndCrop(args.size, args.size)
-    pixels = [read_image(image) if images.are_files else np.asarray(image, "uint8") for image in images.pixels]
-    channels = pixels[0].shape[-1]
-    mean_and_std = {} if channels == 3 else {"mean": (0.45,) * channels, "std": (0.225,) * channels}
-    layers = augmentation.image_layers(args.size, args.size, **mean_and_std)
+    pixels = [read_image(image) if images.are_files else as_bytes(image) for image in images.pixels]
+    layers = augmentation.image_layers(args.size, args.size, pixels[0].shape[-1])
     labels = tf.one_hot(images.labels, len(images.class_names))
 
     def example(index, epoch):

@@ -7,12 +7,13 @@ from keras_convnext.extras import require
 
 
 def augmented_dataset(
-    images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, seed=0, workers=2, **normalization
+    images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, seed=0, workers=2, mean=None, std=None
 ):
     """Batches of `Images` in an order drawn for each epoch, augmented, with soft labels; whole batches only.
 
     All that is drawn follows from the seed, the epoch and the image: the same in every run, however many workers there
-    are, and also where a training goes on with a later epoch.
+    are, and also where a training goes on with a later epoch. Who goes through the dataset a second time gets the same
+    again: for more epochs give `epochs`, and `steps_per_epoch=len(images) // batch_size` to `fit`.
 
     Args:
         images: `Images`, at least `batch_size` of them.
@@ -23,14 +24,15 @@ def augmented_dataset(
         first_epoch: int. Defaults to 0.
         seed: int. Defaults to 0.
         workers: int, how many images are augmented at a time. Defaults to 2.
-        **normalization: `mean` and `std`, what the model normalizes with. Default to ImageNet's.
+        mean, std: tuple of float in units of 0..1, what the model normalizes with. Default to ImageNet's for three
+            channels, and to its averages for one, as the backbone's do.
 
     Returns:
         `tf.data.Dataset` of `(pixels, labels)`, both float32: of shape `(batch, height, width, channels)`, about
         0..255, and of shape `(batch, classes)`.
 
     Raises:
-        ValueError: fewer images than a batch.
+        ValueError: fewer images than a batch, a negative seed, or images of neither three channels nor one.
         ModuleNotFoundError: keras-cv or TensorFlow is not installed.
     """
     require("keras_cv", extra="cv")
@@ -40,14 +42,18 @@ def augmented_dataset(
     steps = len(images) // batch_size
     if steps == 0:
         raise ValueError(f"Expected a batch of images or more, {batch_size}. Received: {len(images)} images")
-    on_pictures, on_tensors = _parts(augmentation.image_layers(*image_size, **normalization))
-    mix = augmentation.batch_layer()
+    if seed < 0:
+        raise ValueError(f"Expected a seed of 0 or more. Received: {seed}")
     channels = 3 if images.are_files else images.pixels.shape[-1]
+    if channels not in (1, 3):
+        raise ValueError(f"Expected images of three channels or one. Received: {channels}")
+    on_pictures, on_tensors = _parts(augmentation.image_layers(*image_size, channels, mean, std))
+    mix = augmentation.batch_layer()
     labels = tf.constant(images.labels, tf.int32)
 
     def read(place):
         image = images.pixels[place[2]]
-        pixels = read_image(image) if images.are_files else np.asarray(image, "uint8")
+        pixels = read_image(image) if images.are_files else as_bytes(image)
         return augment_pictures(picture_of(pixels), place, on_pictures)
 
     def order(epoch):
@@ -75,6 +81,11 @@ def augmented_dataset(
 
 def _order(count, seed, epoch):
     return np.random.default_rng((seed, int(epoch))).permutation(count).astype("int64")
+
+
+def as_bytes(image):
+    """An array with numbers in 0..255 as whole ones of 8 bits, rounded."""
+    return image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype("uint8")
 
 
 def _parts(layers):

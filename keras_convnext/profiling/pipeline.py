@@ -1,6 +1,6 @@
 """Images a second of the training transform: ours against timm's, in turn, each in a process of its own.
 
-    python -m keras_convnext.profiling.pipeline ours FOLDER 224
+    python -m keras_convnext.profiling.pipeline ours FOLDER 224 decoded
 
 is such a process: for each line that it reads it transforms all images once, and prints the seconds that it took.
 """
@@ -83,8 +83,10 @@ def _ours(images, size):
     from keras_convnext.data import augmented_dataset
     from keras_convnext.preprocessing import Augmentation
 
+    dataset = augmented_dataset(images, (size, size), Augmentation(), batch_size=64, workers=WORKERS)
+
     def run():
-        for _ in augmented_dataset(images, (size, size), Augmentation(), batch_size=64, workers=WORKERS):
+        for _ in dataset:
             pass
 
     return run

@@ -21,7 +21,7 @@ def fused_adamw_step(gradients, weights, momentums, velocities, step, learning_r
     """
     adamw(
         weights,
-        gradients,
+        [gradient.contiguous() for gradient in gradients],
         momentums,
         velocities,
         max_exp_avg_sqs=[],

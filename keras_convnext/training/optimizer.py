@@ -54,6 +54,8 @@ class AdamW(keras.optimizers.AdamW):
         **kwargs,
     ):
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=epsilon, **kwargs)
+        if self.ema_overwrite_frequency and self.gradient_accumulation_steps:
+            raise ValueError("`ema_overwrite_frequency` would count batches where gradients are accumulated.")
         if self.amsgrad:
             raise ValueError("`amsgrad` is not part of this optimizer: keras.optimizers.AdamW has it.")
         self.weight_decay_rules = tuple((regex, bool(decays)) for regex, decays in weight_decay_rules)

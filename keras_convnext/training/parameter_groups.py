@@ -2,7 +2,7 @@
 
 Both are the authors' parameter groups (facebookresearch/ConvNeXt and ConvNeXt-V2, optim_factory.py; for detection and
 segmentation, mmcv_custom). A weight's rate is the optimizer's times `decay ** (last + 1 - id)`: the id grows with
-depth, `last` is that of the last stage, and what follows it, such as the head, learns at the full rate.
+depth, `last` is the greatest that a stage may have, and what follows, such as the head, learns at the full rate.
 """
 
 import math

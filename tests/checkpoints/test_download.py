@@ -297,9 +297,11 @@ def test_two_downloads_at_a_time_do_not_mix(server, source, keras_home, monkeypa
             handler.wfile.write(source.body[start : start + 4_000_000])
 
     server.files["/convnext_atto.safetensors"] = meet
+    before = socket.getdefaulttimeout()
     with ThreadPoolExecutor(2) as pool:
         paths = list(pool.map(lambda _: download.cached_file(entry), range(2)))
     assert paths == [cached_path(entry)] * 2
+    assert socket.getdefaulttimeout() == before
     assert cached_path(entry).read_bytes() == source.body
     assert list(cached_path(entry).parent.iterdir()) == [cached_path(entry)]
 

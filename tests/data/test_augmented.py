@@ -1,10 +1,12 @@
 """Augmented batches: of arrays and of files, the same again, and ready for `fit` on each backend."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
-from keras_convnext.data import augmented_dataset, load_digits, load_folder
+from keras_convnext.data import Images, augmented_dataset, load_digits, load_folder, read_image
 from keras_convnext.preprocessing import Augmentation
 
 NO_CROP = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
@@ -50,8 +52,11 @@ def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
 
     for number, (image, label) in enumerate(zip(digits.pixels, digits.labels, strict=True)):
         (tmp_path / str(label)).mkdir(exist_ok=True)
-        Image.fromarray(image[..., 0]).resize((20 + number % 5, 24)).save(tmp_path / str(label) / f"{number}.png")
+        Image.fromarray(image[..., 0]).resize((24, 24)).save(tmp_path / str(label) / f"{number}.png")
     images = load_folder(tmp_path, verbose=False).train
+    known = {read_image(path).tobytes(): label for path, label in zip(images.pixels, images.labels, strict=True)}
+    pixels, labels = batches_of(augmented_dataset(images, (24, 24), NONE, batch_size=20))
+    assert [known[image.astype("uint8").tobytes()] for image in pixels] == labels.argmax(-1).tolist()
     dataset = augmented_dataset(images, (16, 16), Augmentation(), batch_size=20)
     model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
@@ -62,3 +67,52 @@ def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
 def test_refuses_fewer_images_than_a_batch(digits):
     with pytest.raises(ValueError, match=r"a batch of images or more, 128\. Received: 70"):
         augmented_dataset(digits, (8, 8), NONE, batch_size=128)
+
+
+def test_one_channel_is_normalized_with_the_average_by_default(digits):
+    """With the noise of erased pixels, which follows from it; every image has some of it here."""
+    erased = replace(NONE, erasing_rate=1.0)
+    pixels, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16))
+    given, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16, mean=(0.449,), std=(0.226,)))
+    np.testing.assert_allclose(pixels, given, atol=1e-3)
+    other, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16, mean=(0.0,), std=(1.0,)))
+    assert (np.abs(pixels - other) > 1).any(axis=(1, 2, 3)).mean() > 0.9
+
+
+def test_float_pixels_are_rounded(digits):
+    floats = Images(digits.pixels + np.float32(0.4), digits.labels, digits.class_names)
+    for first, second in zip(
+        batches_of(augmented_dataset(floats, (8, 8), NONE, 16)),
+        batches_of(augmented_dataset(digits, (8, 8), NONE, 16)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"seed": -1}, "a seed of 0 or more"), ({"pixels": np.zeros((70, 8, 8, 4), "uint8")}, "three channels or one")],
+)
+def test_refuses_what_would_fail_in_the_middle(digits, changes, message):
+    images = replace(digits, pixels=changes.pop("pixels", digits.pixels))
+    with pytest.raises(ValueError, match=message):
+        augmented_dataset(images, (8, 8), NONE, batch_size=16, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"flip_rate": 1.5},
+        {"erasing_rate": -0.1},
+        {"scale": (0.5, 0.1)},
+        {"scale": (0.5, 1.5)},
+        {"ratio": (0.0, 1.0)},
+        {"rand_augment": 90.0},
+        {"mixup": -1.0},
+        {"cutmix": 0.01},
+        {"label_smoothing": 1.0},
+    ],
+)
+def test_refuses_settings_out_of_range(changes):
+    with pytest.raises(ValueError, match=f"`{next(iter(changes))}` must be"):
+        Augmentation(**changes)

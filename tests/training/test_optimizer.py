@@ -264,6 +264,11 @@ def test_the_rules_cover_every_weight_of_every_kind_of_model(make_model):
             assert optimizer._use_weight_decay(weight) == weight.path.endswith("kernel"), weight.path
 
 
+def test_refuses_to_overwrite_with_the_average_between_updates():
+    with pytest.raises(ValueError, match="ema_overwrite_frequency"):
+        AdamW(use_ema=True, ema_overwrite_frequency=2, gradient_accumulation_steps=3)
+
+
 def test_refuses_amsgrad():
     with pytest.raises(ValueError, match="amsgrad"):
         AdamW(amsgrad=True)

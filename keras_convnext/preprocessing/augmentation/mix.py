@@ -81,7 +81,7 @@ class MixUpOrCutMix(SeededAugmentation):
         if not concentration:
             return tf.constant(1.0)
         gammas = tf.random.stateless_gamma((2,), self.fold(seed, 1), concentration)
-        return gammas[0] / tf.reduce_sum(gammas)
+        return tf.math.divide_no_nan(gammas[0], tf.reduce_sum(gammas))
 
     def get_config(self):
         return {

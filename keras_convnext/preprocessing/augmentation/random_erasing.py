@@ -39,7 +39,15 @@ class RandomErasing(SeededAugmentation):
         self.mean = tuple(mean)
         self.std = tuple(std)
 
+    def output_dtype(self, inputs):
+        return tf.float32
+
     def augment_image(self, image, transformation, **kwargs):
+        if len(self.mean) not in (1, image.shape[-1]):
+            raise ValueError(
+                f"Expected a mean and a deviation for each channel, or one for all. Received: mean={self.mean}, "
+                f"std={self.std} and images of {image.shape[-1]} channels"
+            )
         image = tf.cast(image, tf.float32)
         is_erased = self.draw(transformation) < self.rate
         return tf.ensure_shape(

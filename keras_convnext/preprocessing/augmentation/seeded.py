@@ -27,7 +27,15 @@ class SeededAugmentation(BaseImageAugmentationLayer):
                 "Expected a dict with `images` and `seed`, the numbers of the training, the epoch and the image. "
                 f"Received: {sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__}"
             )
-        return dict(inputs)
+        return {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+
+    def _batch_augment(self, inputs):
+        signature = {name: value.dtype for name, value in inputs.items()}
+        return tf.map_fn(self._augment, inputs, fn_output_signature={**signature, "images": self.output_dtype(inputs)})
+
+    def output_dtype(self, inputs):
+        """The dtype of the images that come out."""
+        return inputs["images"].dtype
 
     def get_random_transformation(self, image=None, **kwargs):
         """Not called: what is drawn follows from the image's seed."""
@@ -42,10 +50,10 @@ class SeededAugmentation(BaseImageAugmentationLayer):
 
     def fold(self, seed, number=0):
         """A seed for TensorFlow's stateless functions; a number gives another."""
-        seed = tf.cast(seed, tf.int32)
-        folded = tf.random.experimental.stateless_fold_in(seed[:2], seed[2])
-        folded = tf.random.experimental.stateless_fold_in(folded, self.SALT)
-        return tf.random.experimental.stateless_fold_in(folded, number)
+        folded = tf.cast(seed[:2], tf.int64)
+        for more in (seed[2], self.SALT, number):
+            folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(more, tf.int64))
+        return folded
 
 
 class PillowAugmentation(SeededAugmentation):

@@ -50,8 +50,9 @@ def test_rectangles_are_distributed_as_timms(timm_data, boxes, assert_alike, qua
     assert_alike([measure(*box) for box in boxes], [measure(*box) for box in theirs])
 
 
-def test_a_quarter_of_the_images_has_noise_and_the_rest_is_as_it_was():
-    images = tf.fill((2000, 16, 16, 3), 100.0)
+@pytest.mark.parametrize("dtype", [tf.float32, tf.uint8])
+def test_a_quarter_of_the_images_has_noise_and_the_rest_is_as_it_was(dtype):
+    images = tf.fill((2000, 16, 16, 3), tf.constant(100, dtype))
     found = RandomErasing()({"images": images, "seed": seeds(2000)})["images"]
     found = keras.ops.convert_to_numpy(found)
     changed = (found != 100).any(axis=(1, 2, 3))
@@ -78,3 +79,8 @@ def test_an_image_in_which_no_rectangle_fits_stays():
     found = keras.ops.convert_to_numpy(layer({"images": image, "seed": seeds(1)[0]})["images"])
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, image)
+
+
+def test_refuses_statistics_of_other_channels():
+    with pytest.raises(ValueError, match=r"a mean and a deviation for each channel.*1 channels"):
+        RandomErasing()({"images": tf.zeros((8, 8, 1)), "seed": seeds(1)[0]})

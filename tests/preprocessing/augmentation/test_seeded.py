@@ -50,10 +50,25 @@ def test_another_seed_and_another_epoch_give_another_sequence(photographs, chang
 def test_layers_draw_independently():
     assert len({layer.SALT for layer in ALL}) == len(ALL)
     seeds = tf.constant([[0, 0, n] for n in range(500)], tf.int64)
-    flip, erasing = RandomFlip(), RandomErasing()
-    draws = np.array([[flip.generator(seed.numpy()).random(), float(erasing.draw(seed))] for seed in seeds])
-    assert abs(np.corrcoef(draws.T)[0, 1]) < 0.15
-    assert abs(np.corrcoef(draws[1:, 0], draws[:-1, 0])[0, 1]) < 0.15
+    pairs = {
+        "pictures": [lambda seed, layer=layer: layer.generator(seed.numpy()).random() for layer in LAYERS[1:3]],
+        "tensors": [lambda seed, layer=layer: float(layer.draw(seed)) for layer in ALL[3:]],
+    }
+    for draw_first, draw_second in pairs.values():
+        draws = np.array([[draw_first(seed), draw_second(seed)] for seed in seeds])
+        assert abs(np.corrcoef(draws.T)[0, 1]) < 0.15
+        assert abs(np.corrcoef(draws[1:, 0], draws[:-1, 0])[0, 1]) < 0.15
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_every_layer_heeds_the_seed_the_epoch_and_the_image(place):
+    for layer in ALL:
+        draws = set()
+        for number in (0, 1, 2**31, 2**32, 2**33):
+            seed = np.zeros(3, "int64")
+            seed[place] = number
+            draws.add(layer.generator(seed).random() if layer in LAYERS[:3] else float(layer.draw(tf.constant(seed))))
+        assert len(draws) == 5, type(layer).__name__
 
 
 def test_half_of_the_images_are_mirrored(rng):
