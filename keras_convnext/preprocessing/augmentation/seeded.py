@@ -17,10 +17,6 @@ class SeededAugmentation(BaseImageAugmentationLayer):
 
     SALT = 0
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.auto_vectorize = False
-
     def _ensure_inputs_are_compute_dtype(self, inputs):
         if not isinstance(inputs, dict) or "seed" not in inputs:
             raise ValueError(
@@ -36,10 +32,6 @@ class SeededAugmentation(BaseImageAugmentationLayer):
     def output_dtype(self, inputs):
         """The dtype of the images that come out."""
         return inputs["images"].dtype
-
-    def get_random_transformation(self, image=None, **kwargs):
-        """Not called: what is drawn follows from the image's seed."""
-        raise NotImplementedError
 
     def _augment(self, inputs):
         return {**inputs, "images": self.augment_image(inputs["images"], transformation=inputs["seed"])}
