@@ -16,6 +16,17 @@ def not_negative(text):
     return _at_least(0, text)
 
 
+def fraction(text):
+    """A number from 0 up, below 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 up, below 1, got {text!r}")
+    return number
+
+
 def _at_least(least, text):
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, got {text!r}")

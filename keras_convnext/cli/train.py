@@ -10,27 +10,44 @@ from pathlib import Path
 import keras
 
 from keras_convnext import __version__
-from keras_convnext.cli.arguments import INTERRUPTED, not_negative, positive
+from keras_convnext.checkpoints import find_preset
+from keras_convnext.cli.arguments import INTERRUPTED, fraction, not_negative, positive
 from keras_convnext.cli.labelled_images import load_run_data
+from keras_convnext.cli.load_file import load_file
 from keras_convnext.data import load_data, with_validation
 from keras_convnext.extras import require
-from keras_convnext.models import ConvNeXtClassifier
+from keras_convnext.models import ConvNeXtClassifier, transfer
 from keras_convnext.training import RECIPES, Recipe, Run, create_run, fit
 from keras_convnext.training.record import restore_state
-from keras_convnext.training.run import new_run_path, refuse_existing
+from keras_convnext.training.run import new_run_path, read_json, refuse_existing
 from keras_convnext.variants import get_variant, variant_for
 
 FILES_SIZE = 224
+SETTINGS = ("data", "variant", "stem", "checkpoint", "skip_unreadable", "recipe")
+"""What a file of settings may have, and a run's config.json has; what else is in the latter are facts about the run."""
 
 
 def add_arguments(parser):
     parser.add_argument("--data", help="`digits`, FILE.npz, or FOLDER (default: digits)")
     parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: by the images' size)")
+    parser.add_argument(
+        "--checkpoint", help="weights to start with: a name that `list` prints, a file, or a run folder"
+    )
     parser.add_argument("--stem", type=positive, help="stride of the stem: 1, 2 or 4 (default: by the images' size)")
     parser.add_argument("--size", type=positive, help=f"side to resize images to (default: for files {FILES_SIZE})")
-    parser.add_argument("--recipe", choices=RECIPES, help="(default: digits for the digits, else from_scratch)")
+    parser.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        metavar="RECIPE",
+        help=f"{', '.join(RECIPES)} (default: digits for the digits, fine_tune with --checkpoint, else small_images)",
+    )
+    parser.add_argument("--settings", metavar="FILE.json", help="settings from a file, such as a run's config.json")
     parser.add_argument("--epochs", type=positive, help="(default: the recipe's)")
-    parser.add_argument("--batch", type=positive, help="images a step (default: the recipe's)")
+    parser.add_argument("--batch", type=positive, help="images an update; scales the rate (default: the recipe's)")
+    parser.add_argument("--accumulate", type=positive, help="parts that a batch is computed in, to save memory")
+    parser.add_argument("--dtype", help="such as mixed_bfloat16 (default: float32)")
+    parser.add_argument("--remat", action="store_true", help="compute blocks again in the backward pass: less memory")
+    parser.add_argument("--ema", type=fraction, help="momentum of the weights' moving average, such as 0.9999")
     parser.add_argument("--seed", type=not_negative, help="of weights, order and validation images (default: 0)")
     parser.add_argument("--output", help="the run folder, new (default: a new one under runs/)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
@@ -43,45 +60,114 @@ def prepare(args):
 
 
 def _prepare_new(args):
-    if args.variant:
-        get_variant(args.variant)
+    settings = _settings(args)
+    if settings["variant"] and settings["checkpoint"]:
+        raise ValueError("--variant: a checkpoint has one of its own; leave out one of them.")
+    if settings["variant"]:
+        get_variant(settings["variant"])
     if args.output:
         refuse_existing(args.output)
-    source, seed = args.data or "digits", args.seed or 0
-    recipe = RECIPES[args.recipe or ("digits" if source == "digits" else "from_scratch")]
-    data = with_validation(load_data(source, args.skip_unreadable), seed)
-    shape = _image_shape(data.train, args.size)
-    variant, stem = variant_for(max(shape[:2]))
-    if args.variant:
-        variant, stem = args.variant, get_variant(args.variant).stem_patch_size
-    recipe = replace(
-        recipe.lasting(args.epochs or recipe.epochs),
-        batch_size=args.batch or recipe.batch_size,
-        seed=seed,
-        image_size=shape[:2],
-    )
-    recipe.dataset(data.train)  # asks for Pillow where images are to be resized
-    keras.utils.set_random_seed(seed)
-    model = ConvNeXtClassifier.from_preset(
-        variant,
-        num_classes=len(data.class_names),
-        input_shape=shape,
-        stem_patch_size=args.stem or stem,
-        drop_path_rate=recipe.drop_path_rate,
-    )
+    source = settings["data"]
+    loaded = load_data(source, settings["skip_unreadable"])
+    recipe = _recipe(settings["recipe"], args)
+    data = with_validation(loaded, recipe.seed)
+    shape = _image_shape(data.train, args.size, recipe.image_size)
+    build, variant = _model(settings, shape)
+    recipe = _changed(recipe.for_variant(variant), args, shape[:2])
+    keras.utils.set_random_seed(recipe.seed)
+    model = build(num_classes=len(data.class_names), input_shape=shape, **recipe.model_arguments)
+    recipe.dataset(data.train).close()  # refuses images that it is not for, and asks for Pillow where it is needed
     run = create_run(
         args.output or new_run_path(f"{Path(source).resolve().stem}-{variant}"),
         model,
         data,
         recipe,
         notes={
-            "variant": variant,
+            **settings,
             "data": source if source == "digits" else str(Path(source).resolve()),
-            "skip_unreadable": args.skip_unreadable,
+            "variant": None if settings["checkpoint"] else variant,
             "keras_convnext": __version__,
         },
     )
     return lambda: _train(model, data, recipe, run)
+
+
+def _settings(args):
+    """What is to be trained, on what and how: from the command line, else from the file, else by default."""
+    settings = dict.fromkeys(SETTINGS) | {"skip_unreadable": False}
+    if args.settings:
+        given = read_json(args.settings)
+        if not isinstance(given, dict) or not set(given) & set(SETTINGS):
+            raise ValueError(f"{args.settings}: expected an object with some of {', '.join(SETTINGS)}.")
+        is_config = "class_names" in given
+        unknown = [] if is_config else sorted(set(given) - set(SETTINGS))
+        if unknown:
+            raise ValueError(f"{args.settings}: no such setting: {', '.join(unknown)}. Expected {', '.join(SETTINGS)}.")
+        settings |= {name: given[name] for name in SETTINGS if name in given}
+    settings |= {name: value for name in SETTINGS if (value := getattr(args, name))}
+    settings["data"] = settings["data"] or "digits"
+    if not settings["recipe"]:
+        by_source = "digits" if settings["data"] == "digits" else "small_images"
+        settings["recipe"] = "fine_tune" if settings["checkpoint"] else by_source
+    return settings
+
+
+def _recipe(given, args):
+    """The recipe of a name, of settings under a `base`, or of all settings."""
+    if isinstance(given, str):
+        given = {"base": given}
+    if not isinstance(given, dict):
+        raise ValueError(f"`recipe` is a name or an object. Received: {given!r}")
+    changes = dict(given)
+    base = changes.pop("base", None)
+    if base is None:
+        missing = [
+            name for name in ("source", "epochs", "batch_size", "learning_rate", "warmup_epochs") if name not in given
+        ]
+        if missing:
+            raise ValueError(f"`recipe` needs a `base`, one of {', '.join(RECIPES)}, or {', '.join(missing)} too.")
+        recipe = Recipe.from_config(changes)
+    elif base in RECIPES:
+        recipe = RECIPES[base].with_settings(changes)
+    else:
+        raise ValueError(f"No such recipe: {base!r}. Expected one of {', '.join(RECIPES)}.")
+    return recipe if args.seed is None else replace(recipe, seed=args.seed)
+
+
+def _changed(recipe, args, image_size):
+    """The recipe with what the command line changes."""
+    recipe = recipe.lasting(args.epochs or recipe.epochs).at_batch_size(args.batch or recipe.batch_size)
+    changes = {
+        "accumulate": args.accumulate,
+        "dtype": args.dtype,
+        "remat": args.remat,
+        "ema": args.ema,
+    }
+    return replace(recipe, image_size=image_size, **{name: value for name, value in changes.items() if value})
+
+
+def _model(settings, shape):
+    """A function that makes the model, and the name of its variant, or of what it starts with."""
+    checkpoint = settings["checkpoint"]
+    if not checkpoint:
+        variant, stem = variant_for(max(shape[:2]))
+        if settings["variant"]:
+            variant, stem = settings["variant"], get_variant(settings["variant"]).stem_patch_size
+        stem = settings["stem"] or stem
+        return lambda **arguments: ConvNeXtClassifier.from_preset(variant, stem_patch_size=stem, **arguments), variant
+    if settings["stem"]:
+        raise ValueError("--stem: a checkpoint has one of its own.")
+    path = Path(checkpoint)
+    if not path.exists():
+        variant, published = find_preset(checkpoint)
+        if published is None:
+            raise ValueError(f"{checkpoint}: an architecture, without weights. Give it as --variant.")
+        return lambda **arguments: ConvNeXtClassifier.from_preset(checkpoint, **arguments), variant
+    model = Run.open(path).load_model() if path.is_dir() else load_file(path).model
+    channels = model.input_shape[-1]
+    if channels != shape[-1]:
+        raise ValueError(f"{checkpoint}: takes images of {channels} channels; those of the data have {shape[-1]}.")
+    return lambda **arguments: transfer(model, **arguments), path.stem
 
 
 def _prepare_resumed(args):
@@ -105,19 +191,20 @@ def _prepare_resumed(args):
     return lambda: _train(model, data, recipe, run, history)
 
 
-def _image_shape(images, size):
-    """`(height, width, channels)` that the model takes: the images' own, or `size` squared."""
+def _image_shape(images, size, recipe_size):
+    """`(height, width, channels)` that the model takes: `size` squared, the recipe's, or the images' own."""
+    if size:
+        recipe_size = (size, size)
     if images.are_files:
-        return (size or FILES_SIZE,) * 2 + (3,)
-    height, width, channels = images.pixels.shape[1:]
-    return (size or height, size or width, channels)
+        return (*(recipe_size or (FILES_SIZE, FILES_SIZE)), 3)
+    return (*(recipe_size or images.pixels.shape[1:3]), images.pixels.shape[-1])
 
 
 def _train(model, data, recipe, run, history=()):
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
     try:
         print(
-            f"{run.config['variant']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
+            f"{run.config['variant'] or run.config['checkpoint']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
             f"{len(data.train)} training images{skipped}, "
             f"{len(recipe.dataset(data.train))} batches of {recipe.batch_size} an epoch, "
             f"{keras.backend.backend()} backend; run folder {run.path}"

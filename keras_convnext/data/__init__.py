@@ -1,6 +1,6 @@
 """Images with labels: the bundled digits, `.npz` files and folders, and batches of them."""
 
-from keras_convnext.data.augmented import augmented_dataset
+from keras_convnext.data.augmented import AugmentedBatches, augmented_dataset
 from keras_convnext.data.batches import Batches, EpochOrder
 from keras_convnext.data.digits import load_digits
 from keras_convnext.data.folder import load_folder
@@ -10,6 +10,7 @@ from keras_convnext.data.npz import load_npz
 from keras_convnext.data.split import split_validation, with_validation
 
 __all__ = [
+    "AugmentedBatches",
     "Batches",
     "EpochOrder",
     "ImageData",

@@ -1,96 +1,149 @@
-"""Batches of augmented images for training, as a tf.data dataset, whichever backend computes."""
+"""Batches of augmented images for training, on every backend; and the same as a tf.data dataset."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from keras_convnext.data.images import read_image
+from keras_convnext.data.augment_workers import AugmentWorkers, as_bytes
+from keras_convnext.data.batches import Batches
 from keras_convnext.extras import require
 
+AHEAD = 3
+"""How many batches are in the making."""
 
-def augmented_dataset(
-    images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, seed=0, workers=2, mean=None, std=None
-):
+SLICE = 16
+"""Images of a job for a process."""
+
+
+class AugmentedBatches(Batches):
     """Batches of `Images` in an order drawn for each epoch, augmented, with soft labels; whole batches only.
 
     All that is drawn follows from the seed, the epoch and the image: the same in every run, however many workers there
-    are, and also where a training goes on with a later epoch. Who goes through the dataset a second time gets the same
-    again: for more epochs give `epochs`, and `steps_per_epoch=len(images) // batch_size` to `fit`.
+    are, and also where a training goes on with a later epoch. As with `Batches`, give `fit` `shuffle=False`.
 
     Args:
-        images: `Images`, at least `batch_size` of them.
+        images: `Images`, of three channels or one.
         image_size: `(height, width)` of the results in pixels.
         augmentation: `preprocessing.Augmentation`.
-        batch_size: int.
-        epochs: int, how many the dataset has. Defaults to 1.
-        first_epoch: int. Defaults to 0.
-        seed: int. Defaults to 0.
-        workers: int, how many images are augmented at a time. Defaults to 2.
+        batch_size: int; no more than there are images is taken.
+        label_smoothing: float in [0, 1), of the labels before they are mixed. Defaults to 0.1.
+        seed: int, 0 or more. Defaults to 0.
+        workers: int, processes that augment. Defaults to None: one for each core.
         mean, std: tuple of float in units of 0..1, what the model normalizes with. Default to ImageNet's for three
             channels, and to its averages for one, as the backbone's do.
+        group: int, as for `Batches`. Defaults to 1.
 
-    Returns:
-        `tf.data.Dataset` of `(pixels, labels)`, both float32: of shape `(batch, height, width, channels)`, about
-        0..255, and of shape `(batch, classes)`.
+    Item: `(pixels, labels)`, both float32: of shape `(batch, height, width, channels)`, about 0..255, and of shape
+    `(batch, classes)`.
 
     Raises:
-        ValueError: fewer images than a batch, a negative seed, or images of neither three channels nor one.
-        ModuleNotFoundError: keras-cv or TensorFlow is not installed.
+        ValueError: a negative seed, or images of neither three channels nor one.
+        ModuleNotFoundError: Pillow is not installed.
+
+    Example:
+
+    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.preprocessing import Augmentation
+    >>> batches = AugmentedBatches(load_digits().train, (8, 8), Augmentation(), batch_size=64)
+    >>> len(batches)
+    22
     """
-    require("keras_cv", extra="cv")
+
+    def __init__(
+        self,
+        images,
+        image_size,
+        augmentation,
+        batch_size,
+        label_smoothing=0.1,
+        seed=0,
+        workers=None,
+        mean=None,
+        std=None,
+        group=1,
+    ):
+        if seed < 0:
+            raise ValueError(f"Expected a seed of 0 or more. Received: {seed}")
+        channels = 3 if images.are_files else images.pixels.shape[-1]
+        if channels not in (1, 3):
+            raise ValueError(f"Expected images of three channels or one. Received: {channels}")
+        super().__init__(images, batch_size, shuffle=True, seed=seed, group=group)
+        self.item_shape = (*image_size, channels)
+        self._steps = augmentation.picture_steps(*image_size, channels, mean)
+        self._erasing = augmentation.erasing(channels, mean, std)
+        self._mixing = augmentation.mixing(label_smoothing)
+        self._processes = AugmentWorkers(workers or self.threads)
+        self._assembler = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._coming = {}
+
+    def __getitem__(self, index):
+        wanted = [(self.epoch, number) for number in range(index, min(index + AHEAD, len(self)))]
+        coming = {place: self._coming.pop(place, None) or self._begin(place[1]) for place in wanted}
+        for future in self._coming.values():  # of an epoch, or a place, that was left
+            future.cancel()
+        self._coming = coming
+        return self._coming.pop(wanted[0]).result()
+
+    def _begin(self, index):
+        """A future of a batch: its pictures are begun at once."""
+        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        seeds = [(self.seed, self.epoch, int(place)) for place in chosen]
+        sources = [self.images.pixels[place] for place in chosen]
+        if not self.images.are_files:
+            sources = [as_bytes(image) for image in sources]
+        jobs = [
+            self._processes.submit(sources[start : start + SLICE], seeds[start : start + SLICE], self._steps)
+            for start in range(0, len(chosen), SLICE)
+        ]
+        return self._assembler.submit(self._assembled, jobs, seeds, self.images.labels[chosen])
+
+    def _assembled(self, jobs, seeds, labels):
+        pixels = np.empty((len(seeds), *self.item_shape), "float32")
+        for number, job in enumerate(jobs):
+            pixels[number * SLICE : (number + 1) * SLICE] = job.result()
+        for image, seed in zip(pixels, seeds, strict=True):
+            self._erasing.erase(image, self._erasing.generator(seed))
+        labels = np.eye(len(self.images.class_names), dtype="float32")[labels]
+        return pixels, self._mixing.mix(pixels, labels, self._mixing.generator(seeds[0]))
+
+    def close(self):
+        """Ends the processes."""
+        self._processes.close()
+        self._assembler.shutdown(wait=False, cancel_futures=True)
+
+
+def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, **options):
+    """`AugmentedBatches` as a tf.data dataset.
+
+    Who goes through the dataset a second time gets the same again: for more epochs give `epochs`, and
+    `steps_per_epoch=len(images) // batch_size` to `fit`.
+
+    Args:
+        images, image_size, augmentation, batch_size: as for `AugmentedBatches`.
+        epochs: int, how many the dataset has. Defaults to 1.
+        first_epoch: int. Defaults to 0.
+        **options: `label_smoothing`, `seed`, `workers`, `mean` and `std`, as for `AugmentedBatches`.
+
+    Returns:
+        `tf.data.Dataset` of `(pixels, labels)`.
+
+    Raises:
+        ValueError: fewer images than a batch; and as `AugmentedBatches`.
+        ModuleNotFoundError: TensorFlow or Pillow is not installed.
+    """
     tf = require("tensorflow", extra="cv")
-    from keras_convnext.preprocessing.augmentation import augment_pictures, picture_of
-
-    steps = len(images) // batch_size
-    if steps == 0:
+    if len(images) < batch_size:
         raise ValueError(f"Expected a batch of images or more, {batch_size}. Received: {len(images)} images")
-    if seed < 0:
-        raise ValueError(f"Expected a seed of 0 or more. Received: {seed}")
-    channels = 3 if images.are_files else images.pixels.shape[-1]
-    if channels not in (1, 3):
-        raise ValueError(f"Expected images of three channels or one. Received: {channels}")
-    on_pictures, on_tensors = _parts(augmentation.image_layers(*image_size, channels, mean, std))
-    mix = augmentation.batch_layer()
-    labels = tf.constant(images.labels, tf.int32)
+    batches = AugmentedBatches(images, image_size, augmentation, batch_size, **options)
 
-    def read(place):
-        image = images.pixels[place[2]]
-        pixels = read_image(image) if images.are_files else as_bytes(image)
-        return augment_pictures(picture_of(pixels), place, on_pictures)
+    def generate():
+        for epoch in range(first_epoch, first_epoch + epochs):
+            batches.epoch = epoch
+            yield from (batches[index] for index in range(len(batches)))
 
-    def order(epoch):
-        drawn = tf.numpy_function(lambda epoch: _order(len(images), seed, epoch), [epoch], tf.int64, stateful=False)
-        places = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(drawn, (len(images),)))
-        return places.map(lambda place: tf.stack([tf.constant(seed, tf.int64), epoch, place]))
-
-    def augmented(place):
-        pixels = tf.numpy_function(read, [place], tf.uint8, stateful=False)
-        pixels.set_shape((*image_size, channels))
-        example = {"images": pixels, "labels": tf.one_hot(labels[place[2]], len(images.class_names)), "seed": place}
-        for layer in on_tensors:
-            example = layer(example)
-        return example
-
-    def batches(epoch):
-        examples = order(epoch).map(augmented, num_parallel_calls=workers)
-        examples = examples.prefetch(batch_size)  # or the workers would wait while a batch is mixed
-        return examples.batch(batch_size, drop_remainder=True).map(mix)
-
-    dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(batches)
-    dataset = dataset.map(lambda batch: (tf.cast(batch["images"], tf.float32), batch["labels"]))
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs)).prefetch(2)
-
-
-def _order(count, seed, epoch):
-    return np.random.default_rng((seed, int(epoch))).permutation(count).astype("int64")
-
-
-def as_bytes(image):
-    """An array with numbers in 0..255 as whole ones of 8 bits, rounded."""
-    return image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype("uint8")
-
-
-def _parts(layers):
-    """The layers that begin and work on Pillow images, which share a call for each image; and those that follow."""
-    from keras_convnext.preprocessing.augmentation import PillowAugmentation
-
-    count = next((i for i, layer in enumerate(layers) if not isinstance(layer, PillowAugmentation)), len(layers))
-    return layers[:count], layers[count:]
+    signature = (
+        tf.TensorSpec((batch_size, *batches.item_shape), "float32"),
+        tf.TensorSpec((batch_size, len(images.class_names)), "float32"),
+    )
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches) * epochs)).prefetch(2)

@@ -1,5 +1,6 @@
 """Batches of images for `fit`, `evaluate` and `predict`, on every backend."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -21,20 +22,25 @@ class Batches(keras.utils.PyDataset):
             shape. Image files are RGB. Defaults to None: images stay as they are.
         shuffle: bool, draw the order anew each epoch and leave out the last, smaller batch. Defaults to False.
         seed: int. Defaults to 0.
-        threads: int, how many images of a batch are read and transformed at a time. Defaults to 2. (Keras's own
-            `workers` do not keep the order of the batches.)
+        threads: int, how many images of a batch are read and transformed at a time. Defaults to None: one for each
+            core. (Keras's own `workers` do not keep the order of the batches.)
+        group: int; where the order is drawn, an epoch has a multiple of so many batches: as many as make an update
+            where gradients are accumulated. Defaults to 1.
 
     Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
     """
 
-    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, threads=2):
+    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, threads=None, group=1):
         super().__init__()
         self.images = images
         self.batch_size = min(batch_size, len(images))
         self.transform = transform
         self.shuffle = shuffle
         self.seed = seed
-        self.threads = threads
+        if self.batch_size * group > len(images):
+            raise ValueError(f"Expected {group} batches of {self.batch_size} images or more. Received: {len(images)}")
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.group = group
         self.epoch = 0
 
     @property
@@ -52,8 +58,9 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1  # a plain loop over epochs; Keras calls it before the first one too
 
     def __len__(self):
-        full, rest = divmod(len(self.images), self.batch_size)
-        return full + (rest > 0 and not self.shuffle)
+        if self.shuffle:
+            return len(self.images) // self.batch_size // self.group * self.group
+        return -(-len(self.images) // self.batch_size)
 
     def __getitem__(self, index):
         chosen = self.images.take(self._order[index * self.batch_size : (index + 1) * self.batch_size])
@@ -63,6 +70,9 @@ class Batches(keras.utils.PyDataset):
                 pixels = list(pool.map(self._prepared, pixels))
         labels = keras.utils.to_categorical(chosen.labels, len(chosen.class_names))
         return np.asarray(pixels, "float32"), labels.astype("float32")
+
+    def close(self):
+        """Ends what works for these batches beside this program; here, nothing does."""
 
     def _prepared(self, image):
         image = read_image(image) if self.images.are_files else image

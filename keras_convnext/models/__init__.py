@@ -3,5 +3,6 @@
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 from keras_convnext.models.load import load_classifier, load_saved
+from keras_convnext.models.transfer import transfer
 
-__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier", "load_classifier", "load_saved"]
+__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier", "load_classifier", "load_saved", "transfer"]

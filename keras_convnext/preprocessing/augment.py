@@ -1,4 +1,4 @@
-"""How training images are augmented, as data; and the layers that do it."""
+"""How training images are augmented, as data; and the steps that do it."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,6 @@ class Augmentation:
         erasing_rate: how often a rectangle is replaced by noise.
         mixup: MixUp's concentration, 0 for none.
         cutmix: CutMix's; where there are both, each has half of the batches.
-        label_smoothing: in [0, 1), within the mixed labels.
 
     Raises:
         ValueError: a number out of its range.
@@ -37,7 +36,6 @@ class Augmentation:
     erasing_rate: float = 0.25
     mixup: float = 0.8
     cutmix: float = 1.0
-    label_smoothing: float = 0.1
 
     def __post_init__(self):
         for name in ("flip_rate", "erasing_rate"):
@@ -49,44 +47,55 @@ class Augmentation:
         self._check("rand_augment", 0 <= self.rand_augment <= 10, "from 0 to 10")
         for name in ("mixup", "cutmix"):
             self._check(name, getattr(self, name) == 0 or getattr(self, name) >= 0.1, "0, or 0.1 and more")
-        self._check("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
 
     def _check(self, name, is_right, expected):
         if not is_right:
             raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
 
-    def image_layers(self, height, width, channels=3, mean=None, std=None):
-        """The layers for one image after the other.
+    def picture_steps(self, height, width, channels=3, mean=None):
+        """The steps for one image after the other, on Pillow images.
 
         Args:
             height, width: int, pixels of the results.
             channels: int, of the images, 3 or 1. Defaults to 3.
-            mean, std: tuple of float, what the model normalizes with: erased pixels are standard normal after it.
-                Default to ImageNet's, and to their averages for one channel, as the backbone's do.
+            mean: tuple of float in units of 0..1, the colour of what comes in from outside. Defaults to ImageNet's.
 
         Raises:
-            ModuleNotFoundError: keras-cv or TensorFlow is not installed.
+            ModuleNotFoundError: Pillow is not installed.
         """
-        require("keras_cv", extra="cv")
+        require("PIL", extra="cli")
         from keras_convnext.preprocessing import augmentation
 
-        mean, std = (
-            given or (imagenet if channels == 3 else (sum(imagenet) / 3,))
-            for given, imagenet in ((mean, IMAGENET_MEAN), (std, IMAGENET_STD))
-        )
-        layers = [augmentation.RandomResizedCrop(height, width, self.scale, self.ratio)]
+        steps = [augmentation.RandomResizedCrop(height, width, self.scale, self.ratio)]
         if self.flip_rate:
-            layers.append(augmentation.RandomFlip(self.flip_rate))
+            steps.append(augmentation.RandomFlip(self.flip_rate))
         if self.rand_augment:
+            mean = _for_channels(mean, IMAGENET_MEAN, channels)
             fill = tuple(round(255 * number) for number in (mean if len(mean) == 3 else mean * 3))
-            layers.append(augmentation.RandAugment(self.rand_augment, fill=fill))
-        if self.erasing_rate:
-            layers.append(augmentation.RandomErasing(self.erasing_rate, mean=mean, std=std))
-        return layers
+            steps.append(augmentation.RandAugment(self.rand_augment, fill=fill))
+        return steps
 
-    def batch_layer(self):
-        """The layer that mixes the images of a batch, and smooths their labels."""
-        require("keras_cv", extra="cv")
+    def erasing(self, channels=3, mean=None, std=None):
+        """The step that erases a part of an image.
+
+        Args:
+            channels: int, of the images, 3 or 1. Defaults to 3.
+            mean, std: tuple of float, what the model normalizes with: erased pixels are standard normal after it.
+                Default to ImageNet's, and to their averages for one channel, as the backbone's do.
+        """
+        require("PIL", extra="cli")
         from keras_convnext.preprocessing import augmentation
 
-        return augmentation.MixUpOrCutMix(self.mixup, self.cutmix, label_smoothing=self.label_smoothing)
+        mean, std = _for_channels(mean, IMAGENET_MEAN, channels), _for_channels(std, IMAGENET_STD, channels)
+        return augmentation.RandomErasing(self.erasing_rate, mean=mean, std=std)
+
+    def mixing(self, label_smoothing=0.1):
+        """The step that mixes the images of a batch, and smooths their labels before."""
+        require("PIL", extra="cli")
+        from keras_convnext.preprocessing import augmentation
+
+        return augmentation.MixUpOrCutMix(self.mixup, self.cutmix, label_smoothing=label_smoothing)
+
+
+def _for_channels(given, imagenet, channels):
+    return tuple(given or (imagenet if channels == 3 else (sum(imagenet) / 3,)))

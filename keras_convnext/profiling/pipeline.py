@@ -80,14 +80,14 @@ def _images(folder, from_files):
 
 
 def _ours(images, size):
-    from keras_convnext.data import augmented_dataset
+    from keras_convnext.data import AugmentedBatches
     from keras_convnext.preprocessing import Augmentation
 
-    dataset = augmented_dataset(images, (size, size), Augmentation(), batch_size=64, workers=WORKERS)
+    batches = AugmentedBatches(images, (size, size), Augmentation(), batch_size=64, workers=WORKERS)
 
     def run():
-        for _ in dataset:
-            pass
+        for index in range(len(batches)):
+            batches[index]
 
     return run
 

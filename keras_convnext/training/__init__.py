@@ -4,7 +4,8 @@ from keras_convnext.training.evaluate import ClassAccuracy, evaluate
 from keras_convnext.training.fit import create_run, fit
 from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import WEIGHT_DECAY_RULES, layer_decay_rules
-from keras_convnext.training.recipe import RECIPES, Recipe
+from keras_convnext.training.recipe import Recipe
+from keras_convnext.training.recipes import RECIPES
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.run import Run
 from keras_convnext.training.schedule import WarmupCosine

@@ -1,14 +1,19 @@
 """How a model is trained, as data: a `Recipe` gives plain Keras its parts, so that compile and fit stay in sight."""
 
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import asdict, dataclass, field, fields, replace
 
 import keras
 
-from keras_convnext.data import Batches
-from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.data import AugmentedBatches, Batches
+from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.training.optimizer import AdamW
+from keras_convnext.training.parameter_groups import EQUAL_RATES, layer_decay_rules
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.schedule import WarmupCosine
+
+SANE_LEARNING_RATES = (1e-6, 2e-2)
+"""Peaks outside of these warn: AdamW hardly moves, or diverges."""
 
 
 @dataclass(frozen=True)
@@ -16,26 +21,43 @@ class Recipe:
     """The settings of a training, and the parts for `compile` and `fit` that follow from them.
 
     Attributes:
-        source: str, where the settings come from.
-        epochs: int.
-        batch_size: int, images a step.
-        learning_rate: float, the peak, after the warmup.
-        warmup_epochs: float, epochs of linear warmup from 0.
-        min_learning_rate: float, where the cosine ends.
-        weight_decay: float, of the weights that `WEIGHT_DECAY_RULES` names.
-        label_smoothing: float in [0, 1).
-        drop_path_rate: float in [0, 1), for the model that is to be trained.
-        image_size: tuple `(height, width)` in pixels that images are resized and cropped to; None keeps their size.
-        threads: int, how many images of a batch are read and transformed at a time.
-        seed: int, of the order of the images.
+        source: where the settings come from.
+        epochs: how many.
+        batch_size: images an update of the weights.
+        learning_rate: the peak, after the warmup, at this batch size.
+        warmup_epochs: epochs of linear warmup from 0.
+        min_learning_rate: where the cosine ends.
+        weight_decay: of the weights that `WEIGHT_DECAY_RULES` names.
+        layer_decay: the rate of a layer over that of the next, in (0, 1]; None for equal rates. See
+            `layer_decay_rules`.
+        layer_decay_kind: `"group"`, `"single"` or `"stage_wise"`.
+        label_smoothing: in [0, 1); of mixed labels too.
+        drop_path_rate: in [0, 1), for the model that is to be trained.
+        head_init_scale: for the model's new head.
+        ema: momentum of the weights' moving average, which is evaluated and kept; None for none.
+        ema_warmup: whether it forgets faster at first, for short trainings.
+        augmentation: `preprocessing.Augmentation`, or None for none.
+        image_size: `(height, width)` in pixels that images are resized and cropped to; None keeps their size.
+        accumulate: into how many parts an update's batch is split, computed one after the other, for want of memory.
+        dtype: Keras's policy, such as `"mixed_bfloat16"`, for the model; None for the global one.
+        remat: whether the model's blocks are recomputed in the backward pass.
+        workers: processes that augment, or threads that read images; None: one for each core.
+        seed: of the order of the images and all that is drawn for them.
+        variants: for some variants, settings in place of these; see `for_variant`.
+
+    Raises:
+        ValueError: a number out of its range.
 
     Example:
 
     >>> from keras_convnext import ConvNeXtClassifier
     >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.training import RECIPES
     >>> recipe = RECIPES["digits"].lasting(epochs=1)
     >>> train = recipe.dataset(load_digits().train.take(range(128)))
-    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+    >>> model = ConvNeXtClassifier.from_preset(
+    ...     "convnext_mini", num_classes=10, input_shape=(8, 8, 1), **recipe.model_arguments
+    ... )
     >>> recipe.compile(model, steps_per_epoch=len(train))
     >>> history = model.fit(train, epochs=recipe.epochs, shuffle=False, verbose=0)
     """
@@ -47,86 +69,190 @@ class Recipe:
     warmup_epochs: float
     min_learning_rate: float = 1e-6
     weight_decay: float = 0.05
+    layer_decay: float | None = None
+    layer_decay_kind: str = "group"
     label_smoothing: float = 0.1
     drop_path_rate: float = 0.0
+    head_init_scale: float = 1.0
+    ema: float | None = None
+    ema_warmup: bool = False
+    augmentation: Augmentation | None = None
     image_size: tuple[int, int] | None = None
-    threads: int = 2
+    accumulate: int = 1
+    dtype: str | None = None
+    remat: bool = False
+    workers: int | None = None
     seed: int = 0
+    variants: dict[str, dict] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "accumulate"):
+            self._check(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("learning_rate", "weight_decay", "warmup_epochs", "min_learning_rate", "seed"):
+            self._check(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("label_smoothing", "drop_path_rate"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("ema", self.ema is None or 0 <= self.ema < 1, "None, or at least 0 and below 1")
+        self._check("accumulate", self.batch_size % self.accumulate == 0, f"a divisor of {self.batch_size} images")
+
+    def _check(self, name, is_right, expected):
+        if not is_right:
+            raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
 
     def lasting(self, epochs):
         """The same recipe over another number of epochs; the warmup keeps its share of them."""
         return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * epochs / self.epochs)
 
+    def at_batch_size(self, batch_size):
+        """The same recipe at another batch size; the rates are scaled alike, as the authors do it."""
+        scale = batch_size / self.batch_size
+        return replace(
+            self,
+            batch_size=batch_size,
+            learning_rate=self.learning_rate * scale,
+            min_learning_rate=min(self.min_learning_rate, self.learning_rate * scale),
+        )
+
+    def for_variant(self, name):
+        """The recipe with what its source has for a variant of `VARIANTS`; as it is where the source has nothing.
+
+        Example:
+
+        >>> from keras_convnext.training import RECIPES
+        >>> RECIPES["in1k_from_scratch"].for_variant("convnext_base").drop_path_rate
+        0.5
+        """
+        return replace(self.with_settings(self.variants.get(name, {})), variants={})
+
+    def with_settings(self, settings):
+        """The recipe with other settings.
+
+        Args:
+            settings: dict of attributes, as JSON has them; `augmentation` may have some of `Augmentation`'s alone.
+
+        Raises:
+            ValueError: no such setting, or a value out of range; the message names it.
+        """
+        return Recipe.from_config({**asdict(self), **settings}, self.augmentation)
+
+    @property
+    def model_arguments(self):
+        """Arguments for `ConvNeXtClassifier.from_preset` that the recipe has: drop path, head, dtype, remat."""
+        arguments = {"drop_path_rate": self.drop_path_rate, "head_init_scale": self.head_init_scale}
+        return arguments | {"remat": self.remat} | ({} if self.dtype is None else {"dtype": self.dtype})
+
     def dataset(self, images, training=True):
-        """Batches of `images`: in training drawn anew each epoch and whole batches only, else all in their order.
+        """Batches of `images`: in training drawn anew each epoch, augmented, whole updates only; else all in order.
 
         Args:
             images: `data.Images`.
             training: bool. Defaults to True.
 
         Returns:
-            `data.Batches`, for `fit`, `evaluate` or `predict`.
+            `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`.
         """
+        batch_size = max(1, min(self.batch_size, len(images)) // self.accumulate)
+        size = self.image_size or (None if images.are_files else images.pixels.shape[1:3])
+        if training and self.augmentation is not None:
+            if size is None:
+                raise ValueError("`image_size` is needed to make batches of image files. Received: None")
+            return AugmentedBatches(
+                images,
+                size,
+                self.augmentation,
+                batch_size,
+                label_smoothing=self.label_smoothing,
+                seed=self.seed,
+                workers=self.workers,
+                group=self.accumulate,
+            )
         as_they_are = self.image_size is None or (not images.are_files and images.pixels.shape[1:3] == self.image_size)
         transform = None if as_they_are else ResizeAndCrop(*self.image_size)
-        return Batches(images, self.batch_size, transform, shuffle=training, seed=self.seed, threads=self.threads)
+        return Batches(
+            images, batch_size, transform, training, self.seed, self.workers, group=self.accumulate if training else 1
+        )
 
     def compile(self, model, steps_per_epoch):
-        """Compiles a classifier: AdamW under the schedule, smoothed cross-entropy, accuracy.
+        """Compiles a classifier: AdamW under the schedule, cross-entropy of soft labels, accuracy.
 
         Args:
-            model: a `ConvNeXtClassifier`, or another model that returns logits.
-            steps_per_epoch: int, the schedule's steps in an epoch: the length of the training dataset.
+            model: a `ConvNeXtClassifier`, or another model that returns logits; with layer decay, one with a
+                `backbone`.
+            steps_per_epoch: int, the batches of an epoch: the length of the training dataset.
+
+        Warns:
+            UserWarning: the learning rate is out of any sane range.
         """
-        total_steps = self.epochs * steps_per_epoch
+        low, high = SANE_LEARNING_RATES
+        if not low <= self.learning_rate <= high:
+            warnings.warn(
+                f"The learning rate is {self.learning_rate:g}: for AdamW, from {low:g} to {high:g} are sane.",
+                stacklevel=2,
+            )
+        updates = steps_per_epoch // self.accumulate
+        total_steps = self.epochs * updates
         schedule = WarmupCosine(
             peak=self.learning_rate,
             total_steps=total_steps,
-            warmup_steps=min(round(self.warmup_epochs * steps_per_epoch), total_steps),
+            warmup_steps=min(round(self.warmup_epochs * updates), total_steps),
             minimum=self.min_learning_rate,
         )
+        rates = EQUAL_RATES
+        if self.layer_decay is not None:
+            rates = layer_decay_rules(model.backbone.depths, self.layer_decay, self.layer_decay_kind)
+        optimizer = AdamW(
+            schedule,
+            weight_decay=self.weight_decay,
+            learning_rate_rules=rates,
+            gradient_accumulation_steps=self.accumulate if self.accumulate > 1 else None,
+            use_ema=self.ema is not None,
+            ema_momentum=0.99 if self.ema is None else self.ema,
+            ema_warmup=self.ema_warmup,
+        )
+        smoothing = 0.0 if self.augmentation is not None else self.label_smoothing  # mixing smooths the labels
         from_logits = getattr(model, "activation", None) is None
         model.compile(
-            optimizer=AdamW(schedule, weight_decay=self.weight_decay),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=self.label_smoothing),
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=smoothing),
             metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         )
         # Where a train step makes variables, the optimizer's or a metric's, TensorFlow traces it twice.
         model.optimizer.build(model.trainable_variables)
 
-    def callbacks(self, run, history=()):
+    def callbacks(self, run, history=(), validation=None):
         """The callbacks that keep a training in a run folder: models, history, and all that a resumed run needs.
 
         Args:
             run: a `Run`.
             history: rows of the epochs that the run has already.
+            validation: the dataset on which the moving average is evaluated, where there is one.
         """
-        return [RunRecord(run, history)]
+        return [RunRecord(run, history, validation)]
 
     @classmethod
-    def from_config(cls, config):
-        """The recipe of which `dataclasses.asdict` and JSON made `config`."""
-        size = config["image_size"]
-        return cls(**{**config, "image_size": None if size is None else tuple(size)})
+    def from_config(cls, config, augmentation=None):
+        """The recipe of which `dataclasses.asdict` and JSON made `config`.
+
+        Args:
+            config: dict.
+            augmentation: `Augmentation` of which the settings are that `config` does not have. Defaults to the paper's.
+
+        Raises:
+            ValueError: a name that no recipe has, or a value out of its range.
+        """
+        config = dict(config)
+        if config.get("augmentation") is not None:
+            base = asdict(augmentation or Augmentation())
+            config["augmentation"] = _dataclass_from(Augmentation, {**base, **config["augmentation"]})
+        if isinstance(config.get("image_size"), int):
+            config["image_size"] = (config["image_size"],) * 2
+        return _dataclass_from(cls, config)
 
 
-RECIPES = {
-    # keras-convnext train: 97 % and more of the bundled digits in a minute or two on two cores.
-    "digits": Recipe(
-        source="keras_convnext",
-        epochs=30,
-        batch_size=64,
-        learning_rate=4e-3,
-        warmup_epochs=3,
-        drop_path_rate=0.1,
-    ),
-    # keras-convnext train --data ...: from scratch on images of the user's own.
-    "from_scratch": Recipe(
-        source="keras_convnext; the settings of arXiv:2201.03545 Table 5 at a small batch",
-        epochs=30,
-        batch_size=64,
-        learning_rate=1e-3,
-        warmup_epochs=2,
-        drop_path_rate=0.1,
-    ),
-}
+def _dataclass_from(kind, config):
+    """An instance of a dataclass from what JSON has: lists become tuples."""
+    known = {one.name for one in fields(kind)}
+    unknown = sorted(set(config) - known)
+    if unknown:
+        raise ValueError(f"No such setting: {', '.join(unknown)}. {kind.__name__} has {', '.join(sorted(known))}.")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})

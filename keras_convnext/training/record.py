@@ -21,10 +21,11 @@ class RunRecord(keras.callbacks.Callback):
         history: rows of the epochs that the run has already, where it is resumed.
     """
 
-    def __init__(self, run, history=()):
+    def __init__(self, run, history=(), validation=None):
         super().__init__()
         self.run = run
         self.history = list(history)
+        self.validation = validation
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.perf_counter()

@@ -1,6 +1,7 @@
 """RandAugment (arXiv:1909.13719) as the authors use it: timm's `rand-m9-mstd0.5-inc1`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from keras_convnext.checkpoints import IMAGENET_MEAN
-from keras_convnext.preprocessing.augmentation.seeded import PillowAugmentation
+from keras_convnext.preprocessing.augmentation.step import PictureStep
 
 LEVELS = 10.0
 """The greatest magnitude."""
@@ -95,53 +96,45 @@ OPERATIONS = {
 """The operations, each as strong as the magnitude is large: timm's "increasing" list, for magnitudes in 0..1."""
 
 
+_NAMES = tuple(OPERATIONS)
+
+
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class RandAugment(PillowAugmentation):
+@dataclass(frozen=True)
+class RandAugment(PictureStep):
     """Applies some of `OPERATIONS`, drawn with replacement, each with a magnitude around a given one.
 
-    Args:
-        magnitude: float in [0, 10]. Defaults to 9.
-        magnitude_std: float, standard deviation of the magnitude, which is cut at 0 and 10. Defaults to 0.5.
-        count: int, operations an image. Defaults to 2.
-        rate: float in [0, 1], how often an operation that was drawn is applied. Defaults to 0.5.
-        fill: tuple of int in 0..255, the colour of what comes in from outside. Defaults to ImageNet's mean.
-
-    Call: as `PillowAugmentation`.
+    Attributes:
+        magnitude: float in [0, 10].
+        magnitude_std: float, standard deviation of the magnitude, which is cut at 0 and 10.
+        count: int, operations an image.
+        rate: float in [0, 1], how often an operation that was drawn is applied.
+        fill: in 0..255, the colour of what comes in from outside; ImageNet's mean by default.
     """
 
     SALT = 3
 
-    def __init__(self, magnitude=9.0, magnitude_std=0.5, count=2, rate=0.5, fill=None, **kwargs):
-        super().__init__(**kwargs)
-        self.magnitude = magnitude
-        self.magnitude_std = magnitude_std
-        self.count = count
-        self.rate = rate
-        self.fill = tuple(round(255 * mean) for mean in IMAGENET_MEAN) if fill is None else tuple(fill)
+    magnitude: float = 9.0
+    magnitude_std: float = 0.5
+    count: int = 2
+    rate: float = 0.5
+    fill: tuple[int, ...] = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
 
     def drawn(self, generator):
         """What is done to an image: a list of the names of operations and their amounts."""
-        names = generator.choice(list(OPERATIONS), self.count)
-        rates, signs = generator.random(self.count), generator.random(self.count)
+        indices = generator.integers(len(OPERATIONS), size=self.count)
+        rates, signs = generator.random((2, self.count))
         magnitudes = np.clip(generator.normal(self.magnitude, self.magnitude_std, self.count), 0, LEVELS) / LEVELS
-        return [
-            (str(name), OPERATIONS[name].amount(-magnitude if OPERATIONS[name].signed and sign < 0.5 else magnitude))
-            for name, rate, sign, magnitude in zip(names, rates, signs, magnitudes, strict=True)
-            if rate < self.rate
-        ]
+        drawn = []
+        for index, rate, sign, magnitude in zip(indices, rates, signs, magnitudes.tolist(), strict=True):
+            name = _NAMES[index]
+            if rate < self.rate:
+                is_negative = OPERATIONS[name].signed and sign < 0.5
+                drawn.append((name, OPERATIONS[name].amount(-magnitude if is_negative else magnitude)))
+        return drawn
 
     def augment_picture(self, picture, generator):
         fill = self.fill if picture.mode == "RGB" else round(sum(self.fill) / 3)
         for name, amount in self.drawn(generator):
             picture = OPERATIONS[name].apply(picture, amount, fill)
         return picture
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "magnitude": self.magnitude,
-            "magnitude_std": self.magnitude_std,
-            "count": self.count,
-            "rate": self.rate,
-            "fill": self.fill,
-        }

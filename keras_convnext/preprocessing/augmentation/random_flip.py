@@ -1,27 +1,25 @@
 """Mirroring, left to right."""
 
+from dataclasses import dataclass
+
 import keras
 from PIL import Image
 
-from keras_convnext.preprocessing.augmentation.seeded import PillowAugmentation
+from keras_convnext.preprocessing.augmentation.step import PictureStep
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class RandomFlip(PillowAugmentation):
+@dataclass(frozen=True)
+class RandomFlip(PictureStep):
     """Mirrors an image left to right.
 
-    Args:
-        rate: float in [0, 1], how often. Defaults to 0.5.
+    Attributes:
+        rate: float in [0, 1], how often.
     """
 
     SALT = 1
 
-    def __init__(self, rate=0.5, **kwargs):
-        super().__init__(**kwargs)
-        self.rate = rate
+    rate: float = 0.5
 
     def augment_picture(self, picture, generator):
         return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if generator.random() < self.rate else picture
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}

@@ -1,61 +1,45 @@
 """A part of an image of any size and nearly any proportions, resized: "Inception crop" (arXiv:1409.4842, section 6)."""
 
 import math
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 from PIL import Image
 
-from keras_convnext.preprocessing.augmentation.seeded import PillowAugmentation
+from keras_convnext.preprocessing.augmentation.step import PictureStep
 
 ATTEMPTS = 10
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class RandomResizedCrop(PillowAugmentation):
+@dataclass(frozen=True)
+class RandomResizedCrop(PictureStep):
     """Crops a random part of an image and resizes it with Pillow.
 
     The part's area is drawn evenly from `scale` times the image's, the logarithm of its proportions evenly from
     `ratio`; a part that does not fit is drawn anew, up to ten times. Then the centre is taken, as large as `ratio` lets
     it. This is what timm and torchvision do.
 
-    Args:
+    Attributes:
         height, width: int, pixels of the result.
-        scale: pair of float in (0, 1], least and greatest area. Defaults to (0.08, 1).
-        ratio: pair of float, least and greatest width over height. Defaults to (3/4, 4/3).
-        interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
-
-    Call: as `PillowAugmentation`.
+        scale: least and greatest area, in (0, 1].
+        ratio: least and greatest width over height.
+        interpolation: `"bicubic"` or `"bilinear"`.
     """
 
     SALT = 2
 
-    def __init__(self, height, width, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), interpolation="bicubic", **kwargs):
-        super().__init__(**kwargs)
-        self.height = height
-        self.width = width
-        self.scale = tuple(scale)
-        self.ratio = tuple(ratio)
-        self.interpolation = interpolation
-        self._resampling = Image.Resampling[interpolation.upper()]
+    height: int
+    width: int
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    interpolation: str = "bicubic"
 
     def augment_picture(self, picture, generator):
         top, left, height, width = random_box(picture.height, picture.width, self.scale, self.ratio, generator)
-        part = picture.crop((left, top, left + width, top + height))
-        return part.resize((self.width, self.height), self._resampling)
-
-    def compute_output_shape(self, input_shape):
-        return (self.height, self.width, input_shape[-1])
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "height": self.height,
-            "width": self.width,
-            "scale": self.scale,
-            "ratio": self.ratio,
-            "interpolation": self.interpolation,
-        }
+        box = (left, top, left + width, top + height)
+        return picture.crop(box).resize((self.width, self.height), Image.Resampling[self.interpolation.upper()])
 
 
 def random_box(height, width, scale, ratio, generator):

@@ -1,0 +1,122 @@
+"""Processes that read and augment pictures: Python and Pillow need one for each core.
+
+Such a process runs `serve`: it reads pickled jobs from its standard input, writes the pickled results to its standard
+output, and ends with the process that started it. It computes nothing, and imports the lightest of Keras's backends.
+"""
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from keras_convnext.data.images import read_image
+
+PIPE_SIZE = 1 << 20
+"""Bytes that a process can be ahead of its reader; ignored where the system has no such setting."""
+
+
+def augmented_pictures(sources, seeds, steps):
+    """Reads images and augments them.
+
+    Args:
+        sources: paths of image files, or arrays of shape `(height, width, channels)` in 0..255.
+        seeds: for each, three whole numbers.
+        steps: sequence of `preprocessing.augmentation.PictureStep`, which give all images one size.
+
+    Returns:
+        A uint8 array of shape `(count, height, width, channels)`.
+
+    Raises:
+        ValueError: an image that cannot be read.
+    """
+    from keras_convnext.preprocessing.augmentation import augment_pictures
+
+    images = (as_bytes(source) if isinstance(source, np.ndarray) else read_image(source) for source in sources)
+    return np.stack([augment_pictures(image, seed, steps) for image, seed in zip(images, seeds, strict=True)])
+
+
+def as_bytes(image):
+    """An array with numbers in 0..255 as whole ones of 8 bits, rounded."""
+    return image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype("uint8")
+
+
+class AugmentWorkers:
+    """Calls `augmented_pictures` in processes that start at the first call, and end with this object.
+
+    Args:
+        count: int, how many.
+    """
+
+    def __init__(self, count):
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="augment")
+        self._idle = queue.SimpleQueue()
+        self._processes = []
+
+    def submit(self, sources, seeds, steps):
+        """A future of what `augmented_pictures` returns, or raises."""
+        return self._threads.submit(self._call, sources, seeds, steps)
+
+    def _call(self, *job):
+        try:
+            process = self._idle.get_nowait()
+        except queue.Empty:
+            process = self._start()
+        try:
+            pickle.dump(job, process.stdin, protocol=5)
+            process.stdin.flush()
+            result = pickle.load(process.stdout)
+        except (EOFError, OSError) as error:
+            raise RuntimeError(
+                f"A process that augments images ended, with exit code {process.wait()}; its own message stands above."
+            ) from error
+        self._idle.put(process)
+        if isinstance(result, ValueError):
+            raise result
+        return result
+
+    def _start(self):
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pipesize=PIPE_SIZE,
+            env={**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self._processes.append(process)
+        return process
+
+    def close(self):
+        """Ends the processes; those that still work are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+        self._processes.clear()
+
+    def __del__(self):
+        self.close()
+
+
+def serve():
+    """What the process does; see above."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, after the batch
+    jobs, results = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr
+    while True:
+        try:
+            job = pickle.load(jobs)
+        except EOFError:
+            return
+        try:
+            result = augmented_pictures(*job)
+        except ValueError as error:
+            result = ValueError(str(error))
+        pickle.dump(result, results, protocol=5)
+        results.flush()

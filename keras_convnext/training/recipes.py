@@ -1,0 +1,269 @@
+"""The recipes, each headed by its source and the command that trains by it.
+
+Those of the papers: "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 5 and 6, A.1, A.2; facebookresearch/ConvNeXt,
+TRAINING.md and main.py) and "ConvNeXt V2" (arXiv:2301.00808, Tables 9 to 13; facebookresearch/ConvNeXt-V2,
+TRAINING.md and main_finetune.py). A learning rate is the peak at the recipe's batch size: V2's are given there for 256
+images and scaled.
+"""
+
+from keras_convnext.preprocessing import Augmentation
+from keras_convnext.training.recipe import Recipe
+
+_V1 = "facebookresearch/ConvNeXt; arXiv:2201.03545"
+_V2 = "facebookresearch/ConvNeXt-V2; arXiv:2301.00808"
+_V2_SMALL = {"epochs": 600, "learning_rate": 2e-4 * 1024 / 256, "warmup_epochs": 0}
+_V2_LARGE = {
+    "epochs": 100,
+    "learning_rate": 6.25e-4 * 1024 / 256,
+    "warmup_epochs": 20,
+    "layer_decay": 0.6,
+    "layer_decay_kind": "group",
+}
+_UNMIXED = Augmentation(mixup=0.0, cutmix=0.0)
+
+
+def _drop_path(**rates):
+    return {name: {"drop_path_rate": rate} for name, rate in rates.items()}
+
+
+RECIPES = {
+    # ImageNet-1k from scratch: arXiv:2201.03545, Table 5.
+    # keras-convnext train --recipe in1k_from_scratch --variant convnext_tiny --data imagenet
+    "in1k_from_scratch": Recipe(
+        source=f"{_V1} Table 5",
+        epochs=300,
+        batch_size=4096,
+        learning_rate=4e-3,
+        warmup_epochs=20,
+        drop_path_rate=0.1,
+        ema=0.9999,
+        augmentation=Augmentation(),
+        image_size=(224, 224),
+        variants=_drop_path(convnext_tiny=0.1, convnext_small=0.4, convnext_base=0.5, convnext_large=0.5),
+    ),
+    # Isotropic ConvNeXt: arXiv:2201.03545, A.1.
+    # keras-convnext train --recipe in1k_from_scratch_isotropic --variant convnext_isotropic_small --data imagenet
+    "in1k_from_scratch_isotropic": Recipe(
+        source=f"{_V1} A.1",
+        epochs=300,
+        batch_size=4096,
+        learning_rate=4e-3,
+        warmup_epochs=50,
+        drop_path_rate=0.1,
+        ema=0.9999,
+        augmentation=Augmentation(),
+        image_size=(224, 224),
+        variants=_drop_path(convnext_isotropic_small=0.1, convnext_isotropic_base=0.2, convnext_isotropic_large=0.5),
+    ),
+    # The steps from ResNet-50 to ConvNeXt-T: arXiv:2201.03545, section 2.1 and A.1.
+    # keras-convnext train --recipe modernization_roadmap --variant convnext_tiny --data imagenet
+    "modernization_roadmap": Recipe(
+        source=f"{_V1} 2.1, A.1",
+        epochs=300,
+        batch_size=4096,
+        learning_rate=4e-3,
+        warmup_epochs=20,
+        drop_path_rate=0.1,
+        augmentation=Augmentation(),
+        image_size=(224, 224),
+    ),
+    # ImageNet-22k: arXiv:2201.03545, Table 5.
+    # keras-convnext train --recipe in22k_pretrain --variant convnext_base --data imagenet22k
+    "in22k_pretrain": Recipe(
+        source=f"{_V1} Table 5",
+        epochs=90,
+        batch_size=4096,
+        learning_rate=4e-3,
+        warmup_epochs=5,
+        augmentation=Augmentation(),
+        image_size=(224, 224),
+        variants=_drop_path(
+            convnext_tiny=0.0, convnext_small=0.0, convnext_base=0.1, convnext_large=0.1, convnext_xlarge=0.2
+        ),
+    ),
+    # From 224 to 384 pixels on ImageNet-1k: arXiv:2201.03545, Table 6, A.2.
+    # keras-convnext train --recipe ft_in1k_384 --checkpoint convnext_base_1k_224 --data imagenet
+    "ft_in1k_384": Recipe(
+        source=f"{_V1} Table 6",
+        epochs=30,
+        batch_size=512,
+        learning_rate=5e-5,
+        warmup_epochs=0,
+        weight_decay=1e-8,
+        layer_decay=0.7,
+        drop_path_rate=0.8,
+        head_init_scale=0.001,
+        augmentation=_UNMIXED,
+        image_size=(384, 384),
+        variants=_drop_path(convnext_base=0.8, convnext_large=0.95),
+    ),
+    # From ImageNet-22k to 1k: arXiv:2201.03545, Table 6. At 384 pixels too: --size 384.
+    # keras-convnext train --recipe ft_in22k_to_in1k --checkpoint convnext_base_22k_224 --data imagenet
+    "ft_in22k_to_in1k": Recipe(
+        source=f"{_V1} Table 6",
+        epochs=30,
+        batch_size=512,
+        learning_rate=5e-5,
+        warmup_epochs=0,
+        weight_decay=1e-8,
+        layer_decay=0.8,
+        head_init_scale=0.001,
+        augmentation=_UNMIXED,
+        image_size=(224, 224),
+        variants={
+            **_drop_path(convnext_tiny=0.0, convnext_small=0.1, convnext_base=0.2, convnext_large=0.3),
+            "convnext_xlarge": {"drop_path_rate": 0.4, "ema": 0.9999},
+        },
+    ),
+    # V2 after masked pre-training: arXiv:2301.00808, Tables 9 to 11. For base the authors' command has a tenth of the
+    # paper's rate; the paper prints the same for large, so large has a tenth of it too.
+    # keras-convnext train --recipe v2_ft_fcmae_in1k --checkpoint convnextv2_atto_1k_224_fcmae --data imagenet
+    "v2_ft_fcmae_in1k": Recipe(
+        source=f"{_V2} Tables 9-11",
+        epochs=300,
+        batch_size=1024,
+        learning_rate=8e-4 * 1024 / 256,
+        warmup_epochs=40,
+        layer_decay=0.9,
+        layer_decay_kind="single",
+        drop_path_rate=0.2,
+        head_init_scale=0.001,
+        ema=0.9999,
+        augmentation=Augmentation(),
+        image_size=(224, 224),
+        variants={
+            "convnextv2_atto": {
+                **_V2_SMALL,
+                "weight_decay": 0.3,
+                "drop_path_rate": 0.1,
+                "label_smoothing": 0.2,
+                "augmentation": {"mixup": 0.0, "cutmix": 0.0},
+            },
+            "convnextv2_femto": {
+                **_V2_SMALL,
+                "drop_path_rate": 0.0,
+                "label_smoothing": 0.2,
+                "augmentation": {"mixup": 0.3, "cutmix": 0.3},
+            },
+            "convnextv2_pico": {
+                **_V2_SMALL,
+                "weight_decay": 0.3,
+                "drop_path_rate": 0.0,
+                "label_smoothing": 0.2,
+                "augmentation": {"mixup": 0.3, "cutmix": 0.3},
+            },
+            "convnextv2_nano": {
+                **_V2_SMALL,
+                "weight_decay": 0.3,
+                "drop_path_rate": 0.1,
+                "label_smoothing": 0.2,
+                "augmentation": {"mixup": 0.5, "cutmix": 0.5},
+            },
+            "convnextv2_tiny": {},
+            "convnextv2_base": {
+                **_V2_LARGE,
+                "drop_path_rate": 0.1,
+            },
+            "convnextv2_large": {**_V2_LARGE, "drop_path_rate": 0.2},
+            "convnextv2_huge": {
+                "epochs": 50,
+                "learning_rate": 1.25e-3 * 1024 / 256,
+                "warmup_epochs": 10,
+                "layer_decay": 0.75,
+                "drop_path_rate": 0.3,
+            },
+        },
+    ),
+    # V2 on ImageNet-22k after masked pre-training: arXiv:2301.00808, Table 12.
+    # keras-convnext train --recipe v2_ft_in22k_intermediate --checkpoint convnextv2_base_1k_224_fcmae --data in22k
+    "v2_ft_in22k_intermediate": Recipe(
+        source=f"{_V2} Table 12",
+        epochs=90,
+        batch_size=4096,
+        learning_rate=2.5e-4 * 4096 / 256,
+        warmup_epochs=5,
+        layer_decay=0.9,
+        layer_decay_kind="single",
+        head_init_scale=0.001,
+        augmentation=Augmentation(),
+        image_size=(224, 224),
+        variants={
+            "convnextv2_nano": {"drop_path_rate": 0.0},
+            "convnextv2_tiny": {"drop_path_rate": 0.0},
+            "convnextv2_base": {"layer_decay": 0.8, "layer_decay_kind": "group", "drop_path_rate": 0.1},
+            "convnextv2_large": {"layer_decay": 0.8, "layer_decay_kind": "group", "drop_path_rate": 0.1},
+            "convnextv2_huge": {"layer_decay": 0.8, "drop_path_rate": 0.3},
+        },
+    ),
+    # V2 from ImageNet-22k to 1k: arXiv:2301.00808, Table 13. At 384 and 512 pixels too: --size.
+    # keras-convnext train --recipe v2_ft_in22k_to_in1k --checkpoint convnextv2_base_22k_224_ema --data imagenet
+    "v2_ft_in22k_to_in1k": Recipe(
+        source=f"{_V2} Table 13",
+        epochs=30,
+        batch_size=512,
+        learning_rate=2.5e-5 * 512 / 256,
+        warmup_epochs=0,
+        weight_decay=1e-8,
+        layer_decay=0.8,
+        layer_decay_kind="single",
+        drop_path_rate=0.2,
+        head_init_scale=0.001,
+        ema=0.9999,
+        augmentation=_UNMIXED,
+        image_size=(224, 224),
+        variants={
+            "convnextv2_nano": {"epochs": 90, "layer_decay": 0.9, "drop_path_rate": 0.1},
+            "convnextv2_tiny": {"epochs": 90, "layer_decay": 0.9, "drop_path_rate": 0.1},
+            "convnextv2_base": {"layer_decay_kind": "group", "drop_path_rate": 0.2},
+            "convnextv2_large": {"layer_decay_kind": "group", "drop_path_rate": 0.3},
+            "convnextv2_huge": {"layer_decay": 0.85, "drop_path_rate": 0.5, "ema": None},
+        },
+    ),
+    # Images of about 32 pixels, from scratch: three quarters of CIFAR-10 and more in a quarter of an hour on two cores.
+    # keras-convnext train --recipe small_images --data cifar10.npz
+    "small_images": Recipe(
+        source="keras_convnext",
+        epochs=15,
+        batch_size=128,
+        learning_rate=2e-3,
+        warmup_epochs=1,
+        drop_path_rate=0.05,
+        augmentation=Augmentation(scale=(0.5, 1.0), rand_augment=0.0, erasing_rate=0.0, mixup=0.0, cutmix=0.0),
+    ),
+    # A few thousand images of one's own, from published weights.
+    # keras-convnext train --recipe fine_tune --checkpoint convnext_tiny_22k_224 --data folder
+    "fine_tune": Recipe(
+        source="keras_convnext; the settings of arXiv:2201.03545 Table 6 for a small batch and fewer images",
+        epochs=10,
+        batch_size=64,
+        learning_rate=5e-4,
+        warmup_epochs=1,
+        layer_decay=0.8,
+        drop_path_rate=0.1,
+        head_init_scale=0.001,
+        ema=0.999,
+        ema_warmup=True,
+        augmentation=Augmentation(scale=(0.3, 1.0), mixup=0.0, cutmix=0.0),
+    ),
+    # The bundled digits: 97 % and more in a minute or two on two cores.
+    # keras-convnext train
+    "digits": Recipe(
+        source="keras_convnext",
+        epochs=30,
+        batch_size=64,
+        learning_rate=4e-3,
+        warmup_epochs=3,
+        drop_path_rate=0.1,
+    ),
+    # Images of one's own, from scratch, of any channels: nothing is augmented.
+    # keras-convnext train --recipe from_scratch --data images.npz
+    "from_scratch": Recipe(
+        source="keras_convnext; the settings of arXiv:2201.03545 Table 5 at a small batch",
+        epochs=30,
+        batch_size=64,
+        learning_rate=1e-3,
+        warmup_epochs=2,
+        drop_path_rate=0.1,
+    ),
+}
+"""The recipes by name."""
