@@ -14,8 +14,9 @@ import numpy as np
 
 from keras_convnext.profiling.packages import import_torchvision
 
-import_torchvision()
+import_torchvision()  # before timm does
 
+# ruff: noqa: E402
 import timm
 import torch
 from PIL import Image
@@ -131,7 +132,9 @@ def _random_data():
     random = np.random.default_rng(0)
 
     def part(count):
-        return Images(random.integers(0, 256, (count, 32, 32, 3), dtype="uint8"), np.arange(count) % 10, tuple("0123456789"))
+        return Images(
+            random.integers(0, 256, (count, 32, 32, 3), dtype="uint8"), np.arange(count) % 10, tuple("0123456789")
+        )
 
     return ImageData(part(300), test=part(20))
 

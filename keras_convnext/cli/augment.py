@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_convnext.cli.arguments import not_negative, positive
 from keras_convnext.data import load_data, read_image
-from keras_convnext.data.augmented import as_bytes
+from keras_convnext.data.augment_workers import as_bytes
 from keras_convnext.extras import require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.profiling.packages import import_torchvision

@@ -204,7 +204,8 @@ def _train(model, data, recipe, run, history=()):
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
     try:
         print(
-            f"{run.config['variant'] or run.config['checkpoint']}: {model.count_params():,} parameters, {len(data.class_names)} classes, "
+            f"{run.config['variant'] or run.config['checkpoint']}: {model.count_params():,} parameters, "
+            f"{len(data.class_names)} classes, "
             f"{len(data.train)} training images{skipped}, "
             f"{len(recipe.dataset(data.train))} batches of {recipe.batch_size} an epoch, "
             f"{keras.backend.backend()} backend; run folder {run.path}"
@@ -213,6 +214,9 @@ def _train(model, data, recipe, run, history=()):
     except KeyboardInterrupt:
         print(f"\n{_what_is_left(run)}", file=sys.stderr)
         return INTERRUPTED
+    except FloatingPointError as error:
+        print(f"\nkeras-convnext train: {error}", file=sys.stderr)
+        return 1
     test = "no test images"
     if metrics["test_accuracy"] is not None:
         test = f"test accuracy {metrics['test_accuracy']:.4f}"

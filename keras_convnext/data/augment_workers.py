@@ -14,30 +14,34 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from keras_convnext.data.images import read_image
+from keras_convnext.data.images import read_picture
 
 PIPE_SIZE = 1 << 20
 """Bytes that a process can be ahead of its reader; ignored where the system has no such setting."""
 
 
-def augmented_pictures(sources, seeds, steps):
+def augmented_pictures(sources, seeds, steps, erasing):
     """Reads images and augments them.
 
     Args:
         sources: paths of image files, or arrays of shape `(height, width, channels)` in 0..255.
         seeds: for each, three whole numbers.
         steps: sequence of `preprocessing.augmentation.PictureStep`, which give all images one size.
+        erasing: `preprocessing.augmentation.RandomErasing`.
 
     Returns:
-        A uint8 array of shape `(count, height, width, channels)`.
+        `(pixels, patches)`: a uint8 array of shape `(count, height, width, channels)`, and what is to be pasted into
+        it as float32, a list of `(index, top, left, patch)`.
 
     Raises:
         ValueError: an image that cannot be read.
     """
-    from keras_convnext.preprocessing.augmentation import augment_pictures
+    from keras_convnext.preprocessing.augmentation import augment_picture, picture_of
 
-    images = (as_bytes(source) if isinstance(source, np.ndarray) else read_image(source) for source in sources)
-    return np.stack([augment_pictures(image, seed, steps) for image, seed in zip(images, seeds, strict=True)])
+    pictures = (picture_of(as_bytes(one)) if isinstance(one, np.ndarray) else read_picture(one) for one in sources)
+    pixels = np.stack([augment_picture(picture, seed, steps) for picture, seed in zip(pictures, seeds, strict=True)])
+    drawn = (erasing.drawn(pixels.shape[1:], erasing.generator(seed)) for seed in seeds)
+    return pixels, [(index, *patch) for index, patch in enumerate(drawn) if patch is not None]
 
 
 def as_bytes(image):
@@ -57,11 +61,11 @@ class AugmentWorkers:
         self._idle = queue.SimpleQueue()
         self._processes = []
 
-    def submit(self, sources, seeds, steps):
-        """A future of what `augmented_pictures` returns, or raises."""
-        return self._threads.submit(self._call, sources, seeds, steps)
+    def submit(self, *job):
+        """A future of what `augmented_pictures` returns, or raises, for these arguments."""
+        return self._threads.submit(self._call, job)
 
-    def _call(self, *job):
+    def _call(self, job):
         try:
             process = self._idle.get_nowait()
         except queue.Empty:
@@ -101,7 +105,8 @@ class AugmentWorkers:
         self._processes.clear()
 
     def __del__(self):
-        self.close()
+        if not sys.is_finalizing():  # then the processes end by themselves
+            self.close()
 
 
 def serve():

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from keras_convnext.data.augment_workers import AugmentWorkers, as_bytes
+from keras_convnext.data.augment_workers import AugmentWorkers
 from keras_convnext.data.batches import Batches
 from keras_convnext.extras import require
 
@@ -89,22 +89,23 @@ class AugmentedBatches(Batches):
         chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         seeds = [(self.seed, self.epoch, int(place)) for place in chosen]
         sources = [self.images.pixels[place] for place in chosen]
-        if not self.images.are_files:
-            sources = [as_bytes(image) for image in sources]
         jobs = [
-            self._processes.submit(sources[start : start + SLICE], seeds[start : start + SLICE], self._steps)
+            (start, sources[start : start + SLICE], seeds[start : start + SLICE], self._steps, self._erasing)
             for start in range(0, len(chosen), SLICE)
         ]
-        return self._assembler.submit(self._assembled, jobs, seeds, self.images.labels[chosen])
+        coming = [(start, self._processes.submit(*job)) for start, *job in jobs]
+        return self._assembler.submit(self._assembled, coming, seeds[0], self.images.labels[chosen])
 
-    def _assembled(self, jobs, seeds, labels):
-        pixels = np.empty((len(seeds), *self.item_shape), "float32")
-        for number, job in enumerate(jobs):
-            pixels[number * SLICE : (number + 1) * SLICE] = job.result()
-        for image, seed in zip(pixels, seeds, strict=True):
-            self._erasing.erase(image, self._erasing.generator(seed))
+    def _assembled(self, coming, seed, labels):
+        pixels = np.empty((len(labels), *self.item_shape), "float32")
+        for start, job in coming:
+            pictures, patches = job.result()
+            pixels[start : start + len(pictures)] = pictures
+            for index, top, left, patch in patches:
+                height, width, _ = patch.shape
+                pixels[start + index, top : top + height, left : left + width] = patch
         labels = np.eye(len(self.images.class_names), dtype="float32")[labels]
-        return pixels, self._mixing.mix(pixels, labels, self._mixing.generator(seeds[0]))
+        return pixels, self._mixing.mix(pixels, labels, self._mixing.generator(seed))
 
     def close(self):
         """Ends the processes."""

@@ -71,6 +71,12 @@ def read_image(path, channels=3):
     Raises:
         ValueError: no such file, or not a whole image; the message names it.
     """
+    picture = read_picture(path, channels)
+    return np.asarray(picture).reshape(picture.height, picture.width, channels)
+
+
+def read_picture(path, channels=3):
+    """The same as a Pillow image."""
     image_module = require("PIL.Image", extra="cli")
     modes = {1: "L", 3: "RGB"}
     if channels not in modes:
@@ -81,7 +87,6 @@ def read_image(path, channels=3):
                 raise ValueError(f"more than 8 bits a channel, Pillow's mode {image.mode}; convert it to 8 bits")
             if "transparency" in image.info:
                 image = image.convert("RGBA")
-            pixels = np.asarray(image.convert(modes[channels]))
+            return image.convert(modes[channels])
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable image ({error})") from error
-    return pixels.reshape(*pixels.shape[:2], channels)

@@ -9,7 +9,7 @@ from keras_convnext.data import EpochOrder, with_validation
 from keras_convnext.extras import require
 from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.interrupt import StopBetweenBatches
-from keras_convnext.training.record import best_row
+from keras_convnext.training.record import best_row, rank
 from keras_convnext.training.run import Run
 
 
@@ -40,7 +40,7 @@ def create_run(path, model, data, recipe, notes=None):
     return Run.create(path, {**(notes or {}), **config})
 
 
-def fit(model, data, recipe, run, history=(), verbose="auto"):
+def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     """Trains, keeps the best model by validation accuracy, and scores it once on the test images.
 
     A tenth of the training images, drawn by the recipe's seed, is for validation where the data has no such part.
@@ -52,6 +52,7 @@ def fit(model, data, recipe, run, history=(), verbose="auto"):
         run: a `Run`: a new one, or one to go on with.
         history: rows of the epochs that the run has already; with them `model` is the one that `restore_state` gave,
             and is not compiled anew. Defaults to none.
+        callbacks: more of Keras's callbacks. Defaults to none.
         verbose: as in `model.fit`.
 
     Returns:
@@ -60,6 +61,7 @@ def fit(model, data, recipe, run, history=(), verbose="auto"):
 
     Raises:
         ValueError: the run has epochs already and `history` is not given, or there are too few images to validate with.
+        FloatingPointError: the loss is NaN; the message has the step, the rate and the last good checkpoint.
 
     Example:
 
@@ -83,22 +85,25 @@ def fit(model, data, recipe, run, history=(), verbose="auto"):
         train = recipe.dataset(data.train)
         if not history:
             recipe.compile(model, steps_per_epoch=len(train))
-        record, *others = recipe.callbacks(run, history)
+        validation = recipe.dataset(data.validation, training=False)
+        record, *others = recipe.callbacks(run, history, validation)
         model.fit(
             train,
-            validation_data=recipe.dataset(data.validation, training=False),
+            validation_data=validation,
             epochs=recipe.epochs,
             initial_epoch=len(history),
             shuffle=False,  # the order is the dataset's
-            callbacks=[EpochOrder(train), record, *others, stop],
+            callbacks=[EpochOrder(train), record, *others, *callbacks, stop],
             verbose=verbose,
         )
+        train.close()
         best = best_row(record.history)
+        accuracy, loss = rank(best)
         metrics = {
             "test_accuracy": None,
             "test_loss": None,
-            "val_accuracy": best["val_accuracy"],
-            "val_loss": best["val_loss"],
+            "val_accuracy": accuracy,
+            "val_loss": -loss,
             "best_epoch": best["epoch"],
             "epochs": len(record.history),
             "seconds": round(time.perf_counter() - started, 1),

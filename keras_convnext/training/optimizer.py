@@ -74,7 +74,7 @@ class AdamW(keras.optimizers.AdamW):
         super().build(variables)
         if self.use_ema:
             for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
-                average.assign(variable)
+                average.assign(ops.copy(variable))
 
     def factor(self, variable):
         """What the learning rate is multiplied by for a variable that the optimizer was built with."""
@@ -149,6 +149,12 @@ class AdamW(keras.optimizers.AdamW):
             rate = ops.where(is_update, rate, 0.0)
         for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
             average.assign(average + (variable - average) * ops.cast(rate, average.dtype))
+
+    def _overwrite_model_variables_with_average_value(self, trainable_variables):
+        # Copies: where two variables had one buffer, a step on JAX, which gives it away, would refuse them.
+        averages = self._model_variables_moving_average
+        for variable, average in zip(self._trainable_variables, averages, strict=True):
+            variable.assign(ops.copy(average))
 
     def get_config(self):
         return {

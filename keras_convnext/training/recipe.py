@@ -11,6 +11,7 @@ from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import EQUAL_RATES, layer_decay_rules
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.schedule import WarmupCosine
+from keras_convnext.training.stop_at_nan import StopAtNaN
 
 SANE_LEARNING_RATES = (1e-6, 2e-2)
 """Peaks outside of these warn: AdamW hardly moves, or diverges."""
@@ -227,7 +228,7 @@ class Recipe:
             history: rows of the epochs that the run has already.
             validation: the dataset on which the moving average is evaluated, where there is one.
         """
-        return [RunRecord(run, history, validation)]
+        return [RunRecord(run, history, validation), StopAtNaN(run)]
 
     @classmethod
     def from_config(cls, config, augmentation=None):

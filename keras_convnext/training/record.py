@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_convnext.models import load_classifier
+from keras_convnext.training.ema import averaged_weights, has_average
 from keras_convnext.training.run import read_json, write_json
 
 
@@ -14,11 +15,14 @@ class RunRecord(keras.callbacks.Callback):
     """After each epoch writes the state of the training, its history, and the model where it is the best so far.
 
     The best epoch has the highest accuracy on the validation images; among equals, the lowest loss. Where `fit` has no
-    validation images, those of the training are compared.
+    validation images, those of the training are compared. Where the optimizer keeps a moving average of the weights,
+    that is evaluated too, as `val_ema_accuracy`, and is what `model.keras` has; `model_raw.keras` then has the best of
+    the weights themselves.
 
     Args:
         run: the `Run` to write to.
         history: rows of the epochs that the run has already, where it is resumed.
+        validation: the dataset on which the moving average is evaluated; needed where there is one.
     """
 
     def __init__(self, run, history=(), validation=None):
@@ -27,23 +31,35 @@ class RunRecord(keras.callbacks.Callback):
         self.history = list(history)
         self.validation = validation
 
+    def on_train_begin(self, logs=None):
+        self._with_average = has_average(self.model) and self.validation is not None
+
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        seconds = round(time.perf_counter() - self._started, 2)
-        row = {"epoch": epoch + 1, **(logs or {}), "learning_rate": rate, "seconds": seconds}
-        is_best = not self.history or _rank(row) > _rank(best_row(self.history))
-        self.history.append(row)
-        self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, is_best))
+        row = {"epoch": epoch + 1, **(logs or {})}
+        if self._with_average:
+            with averaged_weights(self.model):
+                scores = self.model.evaluate(self.validation, verbose=0, return_dict=True)
+            row |= {f"val_ema_{name}": score for name, score in scores.items()}
+        row |= {"learning_rate": rate, "seconds": round(time.perf_counter() - self._started, 2)}
+        earlier, self.history = self.history, [*self.history, row]
+        self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, earlier))
         self.run.write_csv("history.csv", self.history)
 
-    def _write_state(self, folder, is_best):
-        """Writes the files of a state; model.keras too, before the state counts, so that it is never behind it."""
+    def _write_state(self, folder, earlier):
+        """Writes the files of a state; the best models too, before the state counts, so that none is behind it."""
         self.model.save(folder / "model.keras")
-        if is_best:
-            self.run.write("model.keras", lambda path: shutil.copyfile(folder / "model.keras", path))
+        kept = {"model.keras": (folder / "model.keras", rank)}
+        if self._with_average:
+            with averaged_weights(self.model):
+                self.model.save(folder / "ema.keras")
+            kept = {"model.keras": (folder / "ema.keras", rank), "model_raw.keras": (folder / "model.keras", _raw_rank)}
+        for name, (source, rank_by) in kept.items():
+            if not earlier or rank_by(self.history[-1]) > max(map(rank_by, earlier)):
+                self.run.write(name, lambda path, source=source: shutil.copyfile(source, path))
         np.savez(folder / "seeds.npz", *[variable.numpy() for variable in _seed_variables(self.model)])
         write_json(folder / "history.json", self.history)
 
@@ -63,10 +79,17 @@ def restore_state(folder):
 
 def best_row(history):
     """The row of the epoch whose model `RunRecord` keeps."""
-    return max(history, key=_rank)
+    return max(history, key=rank)
 
 
-def _rank(row):
+def rank(row):
+    """What the best epoch has most of: accuracy of the moving average, where there is one, and a low loss."""
+    if "val_ema_accuracy" in row:
+        return row["val_ema_accuracy"], -row["val_ema_loss"]
+    return _raw_rank(row)
+
+
+def _raw_rank(row):
     return row.get("val_accuracy", row["accuracy"]), -row.get("val_loss", row["loss"])
 
 

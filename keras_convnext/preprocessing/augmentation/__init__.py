@@ -12,7 +12,7 @@ from keras_convnext.preprocessing.augmentation.rand_augment import RandAugment
 from keras_convnext.preprocessing.augmentation.random_erasing import RandomErasing
 from keras_convnext.preprocessing.augmentation.random_flip import RandomFlip
 from keras_convnext.preprocessing.augmentation.random_resized_crop import RandomResizedCrop
-from keras_convnext.preprocessing.augmentation.step import augment_pictures
+from keras_convnext.preprocessing.augmentation.step import augment_picture, picture_of
 
 __all__ = [
     "MixUpOrCutMix",
@@ -20,5 +20,6 @@ __all__ = [
     "RandomErasing",
     "RandomFlip",
     "RandomResizedCrop",
-    "augment_pictures",
+    "augment_picture",
+    "picture_of",
 ]

@@ -7,7 +7,7 @@ from keras_cv.layers import BaseImageAugmentationLayer
 
 from keras_convnext.preprocessing.augmentation.mix import MixUpOrCutMix
 from keras_convnext.preprocessing.augmentation.random_erasing import RandomErasing
-from keras_convnext.preprocessing.augmentation.step import augment_pictures
+from keras_convnext.preprocessing.augmentation.step import augment_picture, picture_of
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -72,7 +72,7 @@ class AugmentationLayer(BaseImageAugmentationLayer):
 
     def _augmented(self, image, seed):
         if not isinstance(self.step, RandomErasing):
-            return augment_pictures(image, seed, [self.step])
+            return augment_picture(picture_of(image), seed, [self.step])
         pixels = np.array(image, "float32")
         self.step.erase(pixels, self.step.generator(seed))
         return pixels

@@ -45,19 +45,26 @@ class RandomErasing(Step):
         Raises:
             ValueError: images of other channels than `mean` and `std` are for.
         """
-        height, width, channels = pixels.shape
+        patch = self.drawn(pixels.shape, generator)
+        if patch is not None:
+            top, left, noise = patch
+            pixels[top : top + noise.shape[0], left : left + noise.shape[1]] = noise
+
+    def drawn(self, shape, generator):
+        """What an image of a shape gets: `(top, left, noise)`, or None."""
+        height, width, channels = shape
         if len(self.mean) not in (1, channels):
             raise ValueError(
                 f"Expected a mean and a deviation for each channel, or one for all. Received: mean={self.mean}, "
                 f"std={self.std} and images of {channels} channels"
             )
         if generator.random() >= self.rate:
-            return
+            return None
         top, left, box_height, box_width = self.box(height, width, generator)
         noise = generator.standard_normal((box_height, box_width, channels), dtype="float32")
         noise *= 255 * np.asarray(self.std, "float32")
         noise += 255 * np.asarray(self.mean, "float32")
-        pixels[top : top + box_height, left : left + box_width] = noise
+        return top, left, noise
 
     def box(self, height, width, generator):
         """The rectangle in an image of some size: `(top, left, height, width)`, of no size where none fits."""

@@ -31,18 +31,22 @@ class PictureStep(Step):
         raise NotImplementedError
 
 
-def augment_pictures(pixels, seed, steps):
+def augment_picture(picture, seed, steps):
     """An image through several steps, without an array between them.
 
     Args:
-        pixels: uint8 array of shape `(height, width, channels)`, of three channels or one.
+        picture: Pillow image of mode `RGB` or `L`.
         seed: three whole numbers: the training's seed, the epoch, the image.
         steps: sequence of `PictureStep`.
 
     Returns:
         A uint8 array of shape `(height, width, channels)`.
     """
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     for step in steps:
         picture = step.augment_picture(picture, step.generator(seed))
     return np.asarray(picture).reshape(picture.height, picture.width, -1)
+
+
+def picture_of(image):
+    """The Pillow image of a uint8 array of three channels or one."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

@@ -1,0 +1,38 @@
+"""A training whose loss is no number any more is stopped, with what is known of it."""
+
+import math
+
+import keras
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Raises `FloatingPointError` after the batch whose loss is NaN or infinite, with step, rate and last state.
+
+    Args:
+        run: the `Run` whose last state is named, or None.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(1e30), loss="mse")
+    >>> model.fit(np.ones((8, 1)), np.ones((8, 1)), batch_size=1, callbacks=[StopAtNaN()], verbose=0)
+    Traceback (most recent call last):
+    FloatingPointError: ...
+    """
+
+    def __init__(self, run=None):
+        super().__init__()
+        self.run = run
+
+    def on_train_batch_end(self, batch, logs=None):
+        if math.isfinite((logs or {}).get("loss", 0.0)):
+            return
+        optimizer = self.model.optimizer
+        step, rate = (float(keras.ops.convert_to_numpy(one)) for one in (optimizer.iterations, optimizer.learning_rate))
+        state = self.run and self.run.last_state
+        raise FloatingPointError(
+            f"The loss is {logs['loss']} after step {step:.0f}, at a learning rate of {rate:g}. "
+            + (f"The last good checkpoint is {state / 'model.keras'}. " if state else "No epoch was complete before. ")
+            + "Try a lower rate or a longer warmup; with float16, bfloat16."
+        )
