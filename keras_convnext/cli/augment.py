@@ -35,7 +35,7 @@ def add_arguments(parser):
 def prepare(args):
     if args.benchmark == bool(args.out):
         raise ValueError("give --out GRID.png to draw a grid, or --benchmark to time the augmentation.")
-    require("keras_cv", extra="cv")
+    require("PIL", extra="cli")
     if args.benchmark:
         if not Path(args.data).is_dir():
             raise ValueError(f"{args.data}: --benchmark takes a folder of images.")
@@ -54,36 +54,31 @@ def prepare(args):
 
 
 def _draw(images, args, out):
-    import tensorflow as tf
+    from keras_convnext.preprocessing.augmentation import augment_picture, picture_of
 
+    size = (args.size, args.size)
     augmentation = Augmentation()
-    resize = ResizeAndCrop(args.size, args.size)
-    pixels = [read_image(image) if images.are_files else as_bytes(image) for image in images.pixels]
-    layers = augmentation.image_layers(args.size, args.size, pixels[0].shape[-1])
-    labels = tf.one_hot(images.labels, len(images.class_names))
+    sources = [read_image(image) if images.are_files else as_bytes(image) for image in images.pixels]
+    channels = sources[0].shape[-1]
+    steps, erasing = augmentation.picture_steps(*size, channels), augmentation.erasing(channels)
 
-    def example(index, epoch):
-        seed = tf.constant([args.seed, epoch, index], tf.int64)
-        return {"images": tf.constant(pixels[index]), "labels": labels[index], "seed": seed}
+    def augmented(index, epoch):
+        seed = (args.seed, epoch, index)
+        pixels = augment_picture(picture_of(sources[index]), seed, steps).astype("float32")
+        erasing.erase(pixels, erasing.generator(seed))
+        return pixels
 
-    def through(layers, inputs):
-        """In a graph, as in a training: there, the layers' tensors are TensorFlow's on every backend."""
-        for layer in layers:
-            inputs = next(iter(tf.data.Dataset.from_tensors(inputs).map(layer)))
-        return inputs
-
+    resize, mixing = ResizeAndCrop(*size), augmentation.mixing()
     rows = [
-        [resize(image), *(through(layers, example(index, epoch))["images"] for epoch in range(COLUMNS - 1))]
-        for index, image in enumerate(pixels)
+        [resize(image), *(augmented(index, epoch) for epoch in range(COLUMNS - 1))]
+        for index, image in enumerate(sources)
     ]
-    examples = [through(layers, example(number % len(pixels), COLUMNS + number)) for number in range(COLUMNS)]
-    batch = {key: tf.stack([one[key] for one in examples]) for key in examples[0]}
-    rows.append(through([augmentation.batch_layer()], batch)["images"])
-    grid = np.concatenate([np.concatenate([np.asarray(image, "float32") for image in row], axis=1) for row in rows])
+    batch = np.stack([augmented(number % len(sources), COLUMNS + number) for number in range(COLUMNS)])
+    mixing.mix(batch, np.zeros((COLUMNS, 1)), mixing.generator((args.seed, COLUMNS, 0)))
+    grid = np.concatenate([np.concatenate(row, axis=1) for row in [*rows, batch]])
     grid = np.clip(grid, 0, 255).round().astype("uint8")
-    pillow = require("PIL.Image", extra="cli")
-    pillow.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(out)
-    print(f"{out}: {len(pixels)} images, {COLUMNS - 1} epochs of each, and a mixed batch")
+    picture_of(grid).save(out)
+    print(f"{out}: {len(sources)} images, {COLUMNS - 1} epochs of each, and a mixed batch")
 
 
 def _benchmark(args):

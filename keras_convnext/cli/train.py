@@ -217,6 +217,9 @@ def _train(model, data, recipe, run, history=()):
     except FloatingPointError as error:
         print(f"\nkeras-convnext train: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"\nkeras-convnext train: {error}. {_what_is_left(run)}", file=sys.stderr)
+        return 1
     test = "no test images"
     if metrics["test_accuracy"] is not None:
         test = f"test accuracy {metrics['test_accuracy']:.4f}"

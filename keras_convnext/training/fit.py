@@ -112,6 +112,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
             test = recipe.dataset(data.test, training=False)
             scores = run.load_model().evaluate(test, callbacks=[stop], verbose=0, return_dict=True)
             metrics |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
+    run.write_csv("history.csv", record.history)  # the last row too, where a run was killed before it was written
     run.write_json("metrics.json", metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
     return metrics

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_convnext.training.parameter_groups import EQUAL_RATES, WEIGHT_DECAY_RULES, match_rules
+from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, WEIGHT_DECAY_RULES, match_rules
 
 _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 _ON_TORCH = keras.backend.backend() == "torch"
@@ -30,6 +30,8 @@ class AdamW(keras.optimizers.AdamW):
             Defaults to `WEIGHT_DECAY_RULES`: kernels decay; biases, norms, layer scales and GRN's weights do not.
         learning_rate_rules: sequence of `(regex, factor)`, likewise, what the rate is multiplied by; see
             `layer_decay_rules`. Defaults to 1 for all.
+        unfreeze_rules: sequence of `(regex, update)`, likewise, from which update on a weight learns. Defaults to 0 for
+            all. Before, its moments are kept already.
         ema_warmup: bool, whether the moving average forgets faster at first, `min(ema_momentum, (1 + t) / (10 + t))` at
             update t: for short trainings. Defaults to False.
         **kwargs: as `keras.optimizers.AdamW`; `amsgrad` is refused.
@@ -50,6 +52,7 @@ class AdamW(keras.optimizers.AdamW):
         epsilon=1e-8,
         weight_decay_rules=WEIGHT_DECAY_RULES,
         learning_rate_rules=EQUAL_RATES,
+        unfreeze_rules=FROM_THE_START,
         ema_warmup=False,
         **kwargs,
     ):
@@ -60,6 +63,7 @@ class AdamW(keras.optimizers.AdamW):
             raise ValueError("`amsgrad` is not part of this optimizer: keras.optimizers.AdamW has it.")
         self.weight_decay_rules = tuple((regex, bool(decays)) for regex, decays in weight_decay_rules)
         self.learning_rate_rules = tuple((regex, float(factor)) for regex, factor in learning_rate_rules)
+        self.unfreeze_rules = tuple((regex, int(update)) for regex, update in unfreeze_rules)
         self.ema_warmup = ema_warmup
 
     def build(self, variables):
@@ -68,6 +72,7 @@ class AdamW(keras.optimizers.AdamW):
         variables = list(variables)
         decays = match_rules("weight_decay_rules", self.weight_decay_rules, variables)
         self._factors = match_rules("learning_rate_rules", self.learning_rate_rules, variables)
+        self._starts = match_rules("unfreeze_rules", self.unfreeze_rules, variables)
         self.exclude_from_weight_decay(
             var_list=[variable for variable, decay in zip(variables, decays, strict=True) if not decay]
         )
@@ -79,6 +84,10 @@ class AdamW(keras.optimizers.AdamW):
     def factor(self, variable):
         """What the learning rate is multiplied by for a variable that the optimizer was built with."""
         return self._factors[self._get_variable_index(variable)]
+
+    def start(self, variable):
+        """The update from which on a variable that the optimizer was built with learns."""
+        return self._starts[self._get_variable_index(variable)]
 
     def decays(self, variable):
         """Whether a variable that the optimizer was built with decays."""
@@ -101,20 +110,22 @@ class AdamW(keras.optimizers.AdamW):
         groups = {}
         for grad, variable in zip(grads, trainable_variables, strict=True):
             index = self._get_variable_index(variable)
-            group = groups.setdefault((self._use_weight_decay(variable), self._factors[index]), [])
+            kind = self._use_weight_decay(variable), self._factors[index], self._starts[index]
+            group = groups.setdefault(kind, [])
             group.append((grad, variable.value, self._momentums[index].value, self._velocities[index].value))
-        for (decays, factor), group in groups.items():
+        for (decays, factor, start), group in groups.items():
             fused_adamw_step(
                 *map(list, zip(*group, strict=True)),
                 step=ops.convert_to_tensor(self.iterations),
-                learning_rate=learning_rate * factor,
+                learning_rate=learning_rate * factor * self._has_begun(start),
                 weight_decay=self.weight_decay if decays else 0.0,
                 betas=(self.beta_1, self.beta_2),
                 epsilon=self.epsilon,
             )
 
     def update_step(self, gradient, variable, learning_rate):
-        learning_rate = ops.cast(learning_rate, variable.dtype) * self.factor(variable)
+        learning_rate = learning_rate * self.factor(variable) * self._has_begun(self.start(variable))
+        learning_rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
@@ -132,6 +143,10 @@ class AdamW(keras.optimizers.AdamW):
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
         denominator = ops.sqrt(velocity / corrections[1]) + self.epsilon
         self.assign_sub(variable, learning_rate * (momentum / corrections[0]) / denominator)
+
+    def _has_begun(self, start):
+        """1 from the update `start` on, 0 before."""
+        return ops.cast(self.iterations >= start, "float32") if start else 1.0
 
     def _bias_correction(self, beta):
         """`1 - beta ** step`, without the cancellation that float32 has there."""
@@ -161,5 +176,6 @@ class AdamW(keras.optimizers.AdamW):
             **super().get_config(),
             "weight_decay_rules": [list(rule) for rule in self.weight_decay_rules],
             "learning_rate_rules": [list(rule) for rule in self.learning_rate_rules],
+            "unfreeze_rules": [list(rule) for rule in self.unfreeze_rules],
             "ema_warmup": self.ema_warmup,
         }

@@ -17,6 +17,9 @@ WEIGHT_DECAY_RULES = (
 EQUAL_RATES = (("", 1.0),)
 """Every weight learns at the optimizer's rate."""
 
+FROM_THE_START = (("", 0),)
+"""Every weight learns from the first update on."""
+
 BODY = r"(stem|stage_\d+_(downsample|block_\d+))"
 
 
@@ -51,6 +54,25 @@ def layer_decay_rules(depths, decay, kind="group"):
     ids, last = _IDS[kind](depths)
     rules = tuple((rf"(^|/){layer}/", decay ** (last + 1 - number)) for layer, number in ids)
     return (*rules, (rf"^(?!(.*/)?{BODY}/)", 1.0))
+
+
+def unfreeze_rules(starts):
+    """Rules for weights that stay as they are at first, such as those of a pretrained backbone under a new head.
+
+    Args:
+        starts: dict from names of stages, such as `"stage_3"`, to the update from which on they learn. What is of no
+            stage and not the stem learns from the first.
+
+    Returns:
+        A tuple of `(regex, update)`, for `AdamW(unfreeze_rules=...)`.
+
+    Example:
+
+    >>> unfreeze_rules({"stage_3": 100})[0]
+    ('(^|/)stage_3_[^/]*/', 100)
+    """
+    rules = tuple((rf"(^|/){stage}_[^/]*/", update) for stage, update in starts.items())
+    return (*rules, (rf"^(?!(.*/)?{BODY}/)", 0))
 
 
 def _group(depths):

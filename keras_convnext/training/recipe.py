@@ -8,7 +8,7 @@ import keras
 from keras_convnext.data import AugmentedBatches, Batches
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.training.optimizer import AdamW
-from keras_convnext.training.parameter_groups import EQUAL_RATES, layer_decay_rules
+from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, layer_decay_rules, unfreeze_rules
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.schedule import WarmupCosine
 from keras_convnext.training.stop_at_nan import StopAtNaN
@@ -32,6 +32,8 @@ class Recipe:
         layer_decay: the rate of a layer over that of the next, in (0, 1]; None for equal rates. See
             `layer_decay_rules`.
         layer_decay_kind: `"group"`, `"single"` or `"stage_wise"`.
+        unfreeze: for a pretrained backbone, the epoch from which on each stage learns, such as `{"stage_3": 4}`; stages
+            that are not there, and the stem, stay as they are. None: all learn from the start.
         label_smoothing: in [0, 1); of mixed labels too.
         drop_path_rate: in [0, 1), for the model that is to be trained.
         head_init_scale: for the model's new head.
@@ -72,6 +74,7 @@ class Recipe:
     weight_decay: float = 0.05
     layer_decay: float | None = None
     layer_decay_kind: str = "group"
+    unfreeze: dict[str, float] | None = None
     label_smoothing: float = 0.1
     drop_path_rate: float = 0.0
     head_init_scale: float = 1.0
@@ -198,6 +201,10 @@ class Recipe:
             warmup_steps=min(round(self.warmup_epochs * updates), total_steps),
             minimum=self.min_learning_rate,
         )
+        starts = FROM_THE_START
+        if self.unfreeze is not None:
+            model.backbone.freeze_stages(self._first_stage(len(model.backbone.depths)))
+            starts = unfreeze_rules({name: round(epoch * updates) for name, epoch in self.unfreeze.items()})
         rates = EQUAL_RATES
         if self.layer_decay is not None:
             rates = layer_decay_rules(model.backbone.depths, self.layer_decay, self.layer_decay_kind)
@@ -205,6 +212,7 @@ class Recipe:
             schedule,
             weight_decay=self.weight_decay,
             learning_rate_rules=rates,
+            unfreeze_rules=starts,
             gradient_accumulation_steps=self.accumulate if self.accumulate > 1 else None,
             use_ema=self.ema is not None,
             ema_momentum=0.99 if self.ema is None else self.ema,
@@ -219,6 +227,14 @@ class Recipe:
         )
         # Where a train step makes variables, the optimizer's or a metric's, TensorFlow traces it twice.
         model.optimizer.build(model.trainable_variables)
+
+    def _first_stage(self, count):
+        """The first stage that is to learn; those before it are frozen for good, which spares their gradients."""
+        stages = [f"stage_{number}" for number in range(count)]
+        first = min(map(stages.index, self.unfreeze), default=count) if set(self.unfreeze) <= set(stages) else None
+        if first is None or set(stages[first:]) != set(self.unfreeze):
+            raise ValueError(f"`unfreeze` must name the last stages of {', '.join(stages)}. Received: {self.unfreeze}")
+        return first
 
     def callbacks(self, run, history=(), validation=None):
         """The callbacks that keep a training in a run folder: models, history, and all that a resumed run needs.

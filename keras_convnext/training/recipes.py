@@ -245,6 +245,19 @@ RECIPES = {
         ema_warmup=True,
         augmentation=Augmentation(scale=(0.3, 1.0), mixup=0.0, cutmix=0.0),
     ),
+    # Few images of one's own: a new head on the features of published weights, then the last stages with it, one after
+    # the other, slowly.
+    # keras-convnext train --recipe linear_probe --checkpoint convnext_tiny_22k_224 --data folder
+    "linear_probe": Recipe(
+        source="keras_convnext",
+        epochs=12,
+        batch_size=64,
+        learning_rate=1e-3,
+        warmup_epochs=0.5,
+        layer_decay=0.5,
+        unfreeze={"stage_3": 5, "stage_2": 8},
+        augmentation=Augmentation(scale=(0.5, 1.0), rand_augment=0.0, erasing_rate=0.0, mixup=0.0, cutmix=0.0),
+    ),
     # The bundled digits: 97 % and more in a minute or two on two cores.
     # keras-convnext train
     "digits": Recipe(

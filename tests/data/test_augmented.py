@@ -6,11 +6,20 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext.data import Images, augmented_dataset, load_digits, load_folder, read_image
+from keras_convnext.data import (
+    AugmentedBatches,
+    EpochOrder,
+    Images,
+    augmented_dataset,
+    load_digits,
+    load_folder,
+    read_image,
+)
 from keras_convnext.preprocessing import Augmentation
 
 NO_CROP = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
-NONE = Augmentation(**NO_CROP, flip_rate=0, rand_augment=0, erasing_rate=0, mixup=0, cutmix=0, label_smoothing=0)
+NONE = Augmentation(**NO_CROP, flip_rate=0, rand_augment=0, erasing_rate=0, mixup=0, cutmix=0)
+PLAIN = {"label_smoothing": 0.0, "workers": 1}
 GREY = {"mean": (0.45,), "std": (0.226,)}
 
 
@@ -24,7 +33,7 @@ def batches_of(dataset):
 
 
 def test_without_augmentation_each_epoch_has_each_image_at_most_once(digits):
-    dataset = augmented_dataset(digits, (8, 8), NONE, batch_size=16, epochs=2, **GREY)
+    dataset = augmented_dataset(digits, (8, 8), NONE, batch_size=16, epochs=2, **GREY, **PLAIN)
     assert int(dataset.cardinality()) == 8
     pixels, labels = batches_of(dataset)
     known = {image.tobytes(): label for image, label in zip(digits.pixels, digits.labels, strict=True)}
@@ -55,13 +64,65 @@ def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
         Image.fromarray(image[..., 0]).resize((24, 24)).save(tmp_path / str(label) / f"{number}.png")
     images = load_folder(tmp_path, verbose=False).train
     known = {read_image(path).tobytes(): label for path, label in zip(images.pixels, images.labels, strict=True)}
-    pixels, labels = batches_of(augmented_dataset(images, (24, 24), NONE, batch_size=20))
+    pixels, labels = batches_of(augmented_dataset(images, (24, 24), NONE, batch_size=20, **PLAIN))
     assert [known[image.astype("uint8").tobytes()] for image in pixels] == labels.argmax(-1).tolist()
     dataset = augmented_dataset(images, (16, 16), Augmentation(), batch_size=20)
     model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
     history = model.fit(dataset, epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()
+
+
+def test_the_same_as_a_dataset_of_keras(digits):
+    """For `fit` without TensorFlow: epochs in any order, and batches too."""
+    options = {"augmentation": Augmentation(), "batch_size": 16, "seed": 3, "workers": 2, **GREY}
+    pixels, labels = batches_of(augmented_dataset(digits, (8, 8), epochs=2, **options))
+    batches = AugmentedBatches(digits, (8, 8), **options)
+    assert len(batches) == 4
+    for epoch, index in ((1, 2), (0, 0), (0, 3), (0, 1), (1, 0)):
+        batches.epoch = epoch
+        found = batches[index]
+        start = 16 * (4 * epoch + index)
+        np.testing.assert_array_equal(found[0], pixels[start : start + 16])
+        np.testing.assert_array_equal(found[1], labels[start : start + 16])
+    batches.close()
+
+
+def test_a_model_trains_on_them_epoch_by_epoch(digits):
+    batches = AugmentedBatches(digits, (8, 8), Augmentation(), 16, workers=1)
+    seen = []
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(batches.epoch))
+    history = model.fit(
+        batches, epochs=3, initial_epoch=1, shuffle=False, callbacks=[EpochOrder(batches), note], verbose=0
+    )
+    assert seen == [1, 2]
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path, digits):
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        path.write_bytes(b"no image")
+    batches = AugmentedBatches(Images(paths, np.arange(4) % 2, ("a", "b")), (8, 8), Augmentation(), 4, workers=1)
+    with pytest.raises(ValueError, match=r"\d\.png: not a readable image"):
+        batches[0]
+
+
+def test_a_process_that_ends_is_told(digits):
+    batches = AugmentedBatches(digits, (8, 8), Augmentation(), 16, workers=1)
+    batches[0]
+    for process in batches._processes._processes:
+        process.kill()
+    with pytest.raises(RuntimeError, match="augments images ended, with exit code -9"):
+        [batches[index] for index in range(4)]
+
+
+def test_groups_of_batches_are_whole(digits):
+    assert len(AugmentedBatches(digits, (8, 8), Augmentation(), 8, group=3)) == 6
+    with pytest.raises(ValueError, match=r"3 batches of 32 images or more\. Received: 70"):
+        AugmentedBatches(digits, (8, 8), Augmentation(), 32, group=3)
 
 
 def test_refuses_fewer_images_than_a_batch(digits):
@@ -72,18 +133,20 @@ def test_refuses_fewer_images_than_a_batch(digits):
 def test_one_channel_is_normalized_with_the_average_by_default(digits):
     """With the noise of erased pixels, which follows from it; every image has some of it here."""
     erased = replace(NONE, erasing_rate=1.0)
-    pixels, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16))
-    given, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16, mean=(0.449,), std=(0.226,)))
+    pixels, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16, workers=1))
+    given, _ = batches_of(
+        augmented_dataset(digits, (8, 8), erased, batch_size=16, workers=1, mean=(0.449,), std=(0.226,))
+    )
     np.testing.assert_allclose(pixels, given, atol=1e-3)
-    other, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16, mean=(0.0,), std=(1.0,)))
+    other, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16, workers=1, mean=(0.0,), std=(1.0,)))
     assert (np.abs(pixels - other) > 1).any(axis=(1, 2, 3)).mean() > 0.9
 
 
 def test_float_pixels_are_rounded(digits):
     floats = Images(digits.pixels + np.float32(0.4), digits.labels, digits.class_names)
     for first, second in zip(
-        batches_of(augmented_dataset(floats, (8, 8), NONE, 16)),
-        batches_of(augmented_dataset(digits, (8, 8), NONE, 16)),
+        batches_of(augmented_dataset(floats, (8, 8), NONE, 16, **PLAIN)),
+        batches_of(augmented_dataset(digits, (8, 8), NONE, 16, **PLAIN)),
         strict=True,
     ):
         np.testing.assert_array_equal(first, second)
@@ -110,7 +173,6 @@ def test_refuses_what_would_fail_in_the_middle(digits, changes, message):
         {"rand_augment": 90.0},
         {"mixup": -1.0},
         {"cutmix": 0.01},
-        {"label_smoothing": 1.0},
     ],
 )
 def test_refuses_settings_out_of_range(changes):

@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import asdict, replace
+from itertools import pairwise
 
 import keras
 import numpy as np
 import pytest
 
-from keras_convnext import RECIPES, Recipe
-from keras_convnext.data import Batches, split_validation
-from keras_convnext.preprocessing import ResizeAndCrop
-from keras_convnext.training import AdamW, Run, RunRecord, WarmupCosine
+from keras_convnext import RECIPES, ConvNeXtBackbone, ConvNeXtClassifier, Recipe
+from keras_convnext.data import AugmentedBatches, Batches, split_validation
+from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
+from keras_convnext.training import AdamW, Run, RunRecord, StopAtNaN, WarmupCosine
 
 
 def test_training_dataset_is_shuffled_by_the_seed_and_whole(recipe, few_digits):
@@ -107,11 +108,12 @@ def test_plain_compile_and_fit(recipe, make_model, few_digits, tmp_path):
     assert run.load_model().num_classes == 10
 
 
-def test_callbacks_are_a_record_of_the_run(recipe, tmp_path):
+def test_callbacks_are_a_record_of_the_run_and_a_stop_at_nan(recipe, tmp_path):
     run = Run(tmp_path)
-    (record,) = recipe.callbacks(run)
+    record, stop = recipe.callbacks(run)
     assert isinstance(record, RunRecord)
-    assert record.run is run
+    assert isinstance(stop, StopAtNaN)
+    assert record.run is stop.run is run
 
 
 def test_frozen_weights_stay(recipe, make_model, few_digits):
@@ -131,17 +133,132 @@ def test_lasting_keeps_the_share_of_the_warmup(recipe, epochs, warmup_epochs):
     assert recipe.lasting(epochs) == replace(recipe, epochs=epochs, warmup_epochs=warmup_epochs)
 
 
-@pytest.mark.parametrize("image_size", [None, (12, 10)])
-def test_survives_json(recipe, image_size):
-    recipe = replace(recipe, image_size=image_size)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image_size": (12, 10)},
+        {"augmentation": Augmentation(scale=(0.3, 0.9)), "ema": 0.99},
+        {"unfreeze": {"stage_1": 2.0}, "variants": {"convnext_tiny": {"drop_path_rate": 0.2}}},
+    ],
+)
+def test_survives_json(recipe, changes):
+    recipe = replace(recipe, **changes)
     assert Recipe.from_config(json.loads(json.dumps(asdict(recipe)))) == recipe
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_the_recipes_are_sound(recipe):
-    assert isinstance(recipe, Recipe)
-    assert recipe.source
-    assert 0 <= recipe.warmup_epochs < recipe.epochs
-    assert 0 <= recipe.min_learning_rate < recipe.learning_rate
-    assert 0 <= recipe.label_smoothing < 1
-    assert 0 <= recipe.drop_path_rate < 1
+def test_the_rate_scales_with_the_batch(recipe):
+    found = recipe.at_batch_size(64)
+    assert (found.batch_size, found.learning_rate) == (64, pytest.approx(0.08))
+    assert found.at_batch_size(16) == recipe
+
+
+@pytest.mark.parametrize("rate", [0.5, 1e-9])
+def test_a_rate_out_of_any_sane_range_warns(recipe, make_model, rate):
+    with pytest.warns(UserWarning, match=f"The learning rate is {rate:g}: for AdamW"):
+        replace(recipe, learning_rate=rate, min_learning_rate=0.0).compile(make_model(), steps_per_epoch=1)
+
+
+def test_augmented_dataset_is_that_of_the_settings(recipe, few_digits):
+    augmentation = Augmentation(scale=(0.5, 1.0), cutmix=0.0)
+    found = replace(recipe, augmentation=augmentation, label_smoothing=0.2, seed=4, workers=1)
+    batches = found.dataset(few_digits.train)
+    reference = AugmentedBatches(few_digits.train, (8, 8), augmentation, 16, label_smoothing=0.2, seed=4, workers=1)
+    assert len(batches) == len(reference) == 4
+    for mine, others in zip(batches[1], reference[1], strict=True):
+        np.testing.assert_array_equal(mine, others)
+    assert type(found.dataset(few_digits.test, training=False)) is Batches
+
+
+def test_smoothing_of_mixed_labels_is_not_done_twice(recipe, make_model):
+    for augmentation, smoothing in ((None, 0.1), (Augmentation(), 0.0)):
+        model = make_model()
+        replace(recipe, augmentation=augmentation).compile(model, steps_per_epoch=1)
+        assert model.loss.label_smoothing == smoothing
+
+
+def test_image_files_need_a_size(recipe, few_digits, tmp_path):
+    files = replace(few_digits.train, pixels=[tmp_path / "none.png"] * 72)
+    with pytest.raises(ValueError, match="`image_size` is needed"):
+        replace(recipe, augmentation=Augmentation()).dataset(files)
+
+
+def test_accumulated_parts_make_the_same_updates(recipe, make_model, few_digits):
+    """Of four parts of four images each, as of sixteen; epochs have whole updates."""
+    recipe = replace(recipe, learning_rate=0.01)
+    weights = []
+    for accumulate in (1, 4):
+        model = ConvNeXtClassifier(make_model().backbone.from_config(without_drop_path(make_model())), num_classes=10)
+        model.set_weights(make_model().get_weights())
+        changed = replace(recipe, accumulate=accumulate)
+        train = changed.dataset(few_digits.train)
+        assert len(train) == 4 * accumulate
+        changed.compile(model, steps_per_epoch=len(train))
+        assert model.optimizer._learning_rate.total_steps == 16
+        model.fit(train, epochs=2, shuffle=False, verbose=0)
+        assert int(model.optimizer.iterations) == 8
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(other, one, atol=2e-4)
+
+
+def without_drop_path(model):
+    return {**model.backbone.get_config(), "drop_path_rate": 0.0}
+
+
+def test_layer_decay_and_average_reach_the_optimizer(recipe, make_model):
+    model = make_model()
+    changed = replace(recipe, layer_decay=0.5, layer_decay_kind="single", ema=0.99, ema_warmup=True)
+    changed.compile(model, steps_per_epoch=1)
+    rates = {weight.path: model.optimizer.factor(weight) for weight in model.trainable_weights}
+    assert rates["head/kernel"] == 1
+    assert rates["stage_1_block_0/depthwise_conv/kernel"] == 0.5
+    assert rates["stage_0_block_0/depthwise_conv/kernel"] == 0.25
+    assert (model.optimizer.use_ema, model.optimizer.ema_momentum, model.optimizer.ema_warmup) == (True, 0.99, True)
+
+
+def test_stages_learn_from_their_epoch_on(few_digits):
+    """The stem and the first stage never, the second from the third epoch."""
+    keras.utils.set_random_seed(0)
+    backbone = ConvNeXtBackbone(depths=(1, 1), dims=(8, 16), stem_patch_size=1, input_shape=(8, 8, 1))
+    model = ConvNeXtClassifier(backbone, num_classes=10)
+    recipe = Recipe("test", 4, 24, 0.01, 0, unfreeze={"stage_1": 2})
+    train = recipe.dataset(few_digits.train)
+    recipe.compile(model, steps_per_epoch=len(train))
+    seen = [{weight.path: weight.numpy() for weight in model.weights}]
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append({weight.path: weight.numpy() for weight in model.weights})
+    )
+    model.fit(train, epochs=4, shuffle=False, verbose=0, callbacks=[note])
+    for path in seen[0]:
+        changed = [(before[path] != after[path]).any() for before, after in pairwise(seen)]
+        part = path.split("/")[0]
+        learns = [True] * 4 if part.startswith("head") else [False, False, True, True]
+        assert changed == (learns if part.startswith(("head", "stage_1")) else [False] * 4), path
+
+
+@pytest.mark.parametrize("unfreeze", [{"stage_0": 1}, {"stage_7": 1}, {"stem": 1}])
+def test_refuses_to_unfreeze_what_are_not_the_last_stages(recipe, make_model, unfreeze):
+    with pytest.raises(ValueError, match="`unfreeze` must name the last stages of stage_0, stage_1"):
+        replace(recipe, unfreeze=unfreeze).compile(make_model(), steps_per_epoch=1)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"epoch": 3}, r"No such setting: epoch\. Recipe has .*epochs"),
+        ({"augmentation": {"mix": 1}}, r"No such setting: mix\. Augmentation has .*mixup"),
+        ({"epochs": 0}, "`epochs` must be 1 or more"),
+        ({"learning_rate": -1.0}, "`learning_rate` must be 0 or more"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be at least 0 and below 1"),
+        ({"ema": 1.0}, "`ema` must be None, or at least 0 and below 1"),
+        ({"accumulate": 3}, "`accumulate` must be a divisor of 16 images"),
+    ],
+)
+def test_refuses_settings(recipe, settings, message):
+    with pytest.raises(ValueError, match=message):
+        recipe.with_settings(settings)
+
+
+def test_settings_of_the_augmentation_change_it_alone():
+    recipe = RECIPES["small_images"].with_settings({"augmentation": {"mixup": 0.3}})
+    assert recipe.augmentation == replace(RECIPES["small_images"].augmentation, mixup=0.3)

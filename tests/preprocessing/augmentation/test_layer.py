@@ -1,0 +1,132 @@
+"""Steps as keras-cv layers: one seed gives one sequence, however many workers map it, and the batches' own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_convnext.data import AugmentedBatches, Images
+from keras_convnext.preprocessing import Augmentation
+from keras_convnext.preprocessing.augmentation import (
+    MixUpOrCutMix,
+    RandAugment,
+    RandomErasing,
+    RandomFlip,
+    RandomResizedCrop,
+)
+from keras_convnext.preprocessing.augmentation.layer import AugmentationLayer
+
+STEPS = [RandomResizedCrop(32, 32), RandomFlip(), RandAugment(), RandomErasing()]
+ALL = [*STEPS, MixUpOrCutMix()]
+
+
+def pipeline(picture, workers, seed=0, epoch=0, count=32):
+    layers = [AugmentationLayer(step) for step in STEPS]
+
+    def element(index):
+        place = tf.stack([tf.constant(seed, tf.int64), tf.constant(epoch, tf.int64), index])
+        inputs = {"images": tf.constant(picture), "labels": tf.one_hot(index % 4, 4), "seed": place}
+        for layer in layers:
+            inputs = layer(inputs)
+        return inputs
+
+    examples = tf.data.Dataset.range(count).map(element, num_parallel_calls=workers)
+    batches = examples.batch(8).map(AugmentationLayer(MixUpOrCutMix()))
+    return [np.concatenate(parts) for parts in zip(*((b["images"], b["labels"]) for b in batches), strict=True)]
+
+
+def test_the_sequence_is_the_same_however_many_map_it(photographs):
+    picture = np.asarray(photographs[6])
+    images, labels = pipeline(picture, workers=1)
+    for workers in (2, 5):
+        again = pipeline(picture, workers)
+        np.testing.assert_array_equal(again[0], images)
+        np.testing.assert_array_equal(again[1], labels)
+    assert len({image.tobytes() for image in images}) == len(images)
+
+
+def test_the_sequence_is_that_of_augmented_batches(photographs):
+    picture = np.asarray(photographs[6])
+    batches = AugmentedBatches(
+        Images(np.stack([picture] * 32), np.arange(32) % 4, tuple("abcd")), (32, 32), Augmentation(), 8, workers=1
+    )
+    batches.epoch = 0
+    order = batches._order
+    ours = {int(place): batches[start // 8][0][start % 8] for start, place in enumerate(order)}
+    # Of batches that are mixed, those with the same images would have to be compared: so before they are.
+    unmixed = AugmentedBatches(
+        batches.images, (32, 32), Augmentation(mixup=0.0, cutmix=0.0), 8, workers=1, label_smoothing=0.0
+    )
+    found = {int(place): unmixed[start // 8][0][start % 8] for start, place in enumerate(order)}
+    layers = [AugmentationLayer(step) for step in STEPS]
+    for place in range(6):
+        inputs = {"images": picture, "seed": np.array([0, 0, place])}
+        for layer in layers:
+            inputs = next(iter(tf.data.Dataset.from_tensors(inputs).map(layer)))
+        np.testing.assert_array_equal(inputs["images"], found[place])
+    assert any((ours[place] != found[place]).any() for place in ours)
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"epoch": 1}])
+def test_another_seed_and_another_epoch_give_another_sequence(photographs, changes):
+    picture = np.asarray(photographs[6])
+    images, _ = pipeline(picture, 2)
+    others, _ = pipeline(picture, 2, **changes)
+    assert (images != others).any(axis=(1, 2, 3)).all()
+
+
+def test_steps_draw_independently():
+    assert len({step.SALT for step in ALL}) == len(ALL)
+    draws = np.array([[step.generator((0, 0, number)).random() for step in ALL] for number in range(500)])
+    for shifted in (draws, np.roll(draws, 1, axis=0)):
+        correlation = np.corrcoef(draws.T, shifted.T)[: len(ALL), len(ALL) :]
+        assert np.abs(correlation - np.eye(len(ALL)) * (shifted is draws)).max() < 0.2
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_every_step_heeds_the_seed_the_epoch_and_the_image(place):
+    for step in ALL:
+        draws = set()
+        for number in (0, 1, 2**31, 2**32, 2**33):
+            seed = np.zeros(3, "int64")
+            seed[place] = number
+            draws.add(step.generator(seed).random())
+        assert len(draws) == 5, type(step).__name__
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_erasing_gives_float32(dtype):
+    images = np.full((8, 8, 3), 100, dtype)
+    layer = AugmentationLayer(RandomErasing(rate=1.0))
+    found = layer({"images": images, "seed": np.zeros(3, "int64")})["images"]
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+
+
+def test_half_of_the_images_are_mirrored(rng):
+    image = rng.integers(0, 256, (4, 5, 3), dtype="uint8")
+    seeds = tf.constant([[0, 0, n] for n in range(400)], tf.int64)
+    found = AugmentationLayer(RandomFlip())({"images": tf.tile(image[None], (400, 1, 1, 1)), "seed": seeds})["images"]
+    found = keras.ops.convert_to_numpy(found)
+    mirrored = (found == image[:, ::-1]).all(axis=(1, 2, 3))
+    assert ((found == image).all(axis=(1, 2, 3)) == ~mirrored).all()
+    assert 160 < mirrored.sum() < 240
+
+
+@pytest.mark.parametrize("step", ALL, ids=lambda step: type(step).__name__)
+def test_configuration_round_trips(step):
+    layer = AugmentationLayer(step)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.step == step
+
+
+def test_refuses_a_single_image_to_mix():
+    with pytest.raises(ValueError, match="a batch of images to mix"):
+        AugmentationLayer(MixUpOrCutMix())(
+            {"images": tf.zeros((8, 8, 3)), "labels": tf.zeros(2), "seed": tf.zeros(3, tf.int64)}
+        )
+
+
+@pytest.mark.parametrize("inputs", [{"images": np.zeros((8, 8, 3), "uint8")}, np.zeros((8, 8, 3), "uint8")])
+def test_refuses_images_without_a_seed(inputs):
+    with pytest.raises(ValueError, match="a dict with `images` and `seed`"):
+        AugmentationLayer(RandomFlip())(inputs)

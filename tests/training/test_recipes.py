@@ -1,0 +1,129 @@
+"""The table of recipes, number by number, against the reference (tests/reference/recipes.json)."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from keras_convnext import RECIPES, VARIANTS, Recipe
+
+REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "recipes.json").read_text())
+ROWS = REFERENCE["recipes"]
+OWN = {"small_images", "fine_tune", "linear_probe", "digits", "from_scratch"}
+SIZES = ("nano", "tiny", "base", "large", "huge")
+
+
+def expected(name):
+    """What the reference has for a recipe: `{variant: settings}`, each under this package's names."""
+    row = ROWS[name]
+    common = {
+        "batch_size": row.get("batch", row.get("common", {}).get("batch")),
+        "min_learning_rate": REFERENCE["optimizer_common"]["min_lr"],
+    }
+    if name == "v2_ft_fcmae_in1k":
+        return {
+            variant: {
+                **common,
+                "learning_rate": (one["base_lr"] or _printed(variant, one)) * common["batch_size"] / 256,
+                "ema": row["common"]["ema"],
+                "head_init_scale": row["common"]["head_init_scale"],
+                "erasing_rate": row["common"]["reprob"],
+                "rand_augment": row["common"]["rand_augment"][0],
+                "layer_decay_kind": one["layer_decay_type"].split()[0],
+                **_renamed(one),
+            }
+            for variant, one in row["per_variant"].items()
+        }
+    if name.startswith("v2_"):
+        return {
+            f"convnextv2_{size}": {
+                **common,
+                "learning_rate": row["base_lr"] * row["batch"] / 256,
+                "layer_decay_kind": "group" if size in ("base", "large") else "single",
+                **_renamed({key: value[size] if isinstance(value, dict) else value for key, value in row.items()}),
+            }
+            for size in SIZES
+        }
+    drop_path = row["drop_path"]
+    variants = drop_path if all(variant in VARIANTS for variant in drop_path) else {"convnext_tiny": None}
+    return {
+        variant: {
+            **common,
+            "learning_rate": row["lr"],
+            "layer_decay_kind": "group",
+            **_renamed({key: value[variant] if _has(value, variant) else value for key, value in row.items()}),
+            "drop_path_rate": drop_path.get(variant, drop_path.get("resnet50_regime")),
+        }
+        for variant in variants
+    }
+
+
+def _has(value, variant):
+    return isinstance(value, dict) and variant in value
+
+
+def _printed(variant, one):
+    """The paper's rate; a tenth of it where base's in the authors' command is a tenth of the same."""
+    return one["base_lr_paper_table11"] / (10 if variant == "convnextv2_large" else 1)
+
+
+def _renamed(row):
+    names = {
+        "epochs": "epochs",
+        "warmup_epochs": "warmup_epochs",
+        "weight_decay": "weight_decay",
+        "layer_decay": "layer_decay",
+        "drop_path": "drop_path_rate",
+        "smoothing": "label_smoothing",
+        "mixup": "mixup",
+        "cutmix": "cutmix",
+        "reprob": "erasing_rate",
+        "ema": "ema",
+        "head_init_scale": "head_init_scale",
+    }
+    found = {ours: row[theirs] for theirs, ours in names.items() if theirs in row}
+    if "rand_augment" in row:
+        found["rand_augment"] = row["rand_augment"][0]
+    return found
+
+
+PAPERS = [name for name in RECIPES if name not in OWN]
+CASES = [(name, variant) for name in PAPERS for variant in expected(name)]
+
+
+def test_every_entry_for_classification_is_there():
+    others = ("fcmae_pretrain", "v2_vs_v1_in1k_224", "torchvision_recipe")
+    assert set(PAPERS) == {
+        name for name in ROWS if name not in others and "detection" not in name and "segm" not in name
+    }
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_every_number_is_the_references(name, variant):
+    recipe = RECIPES[name].for_variant(variant)
+    found = {**asdict(recipe), **asdict(recipe.augmentation)}
+    for setting, value in expected(name)[variant].items():
+        assert found[setting] == (pytest.approx(value) if isinstance(value, float) else value), setting
+    assert not recipe.variants
+    assert recipe.image_size == (384, 384) if name.endswith("384") else recipe.image_size == (224, 224)
+
+
+def test_the_augmentation_is_the_papers():
+    common = REFERENCE["augmentation_common"]
+    augmentation = RECIPES["in1k_from_scratch"].augmentation
+    assert list(augmentation.scale) == common["random_resized_crop"]["scale"]
+    assert augmentation.ratio == pytest.approx(common["random_resized_crop"]["ratio"])
+    assert augmentation.flip_rate == common["hflip"]
+    assert augmentation.rand_augment == common["rand_augment_means"]["magnitude"]
+    assert augmentation.erasing_rate == common["random_erasing"]["prob"]
+    assert (augmentation.mixup, augmentation.cutmix) == (common["mixup"]["alpha"], common["mixup"]["cutmix_alpha"])
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_the_recipes_are_sound(recipe):
+    assert recipe.source
+    assert 0 <= recipe.warmup_epochs < recipe.epochs
+    assert 0 <= recipe.min_learning_rate < recipe.learning_rate
+    assert set(recipe.variants) <= set(VARIANTS)
+    assert Recipe.from_config(json.loads(json.dumps(asdict(recipe)))) == recipe
