@@ -37,7 +37,7 @@ def prepare(args):
         config = source.run.config
         recipe = Recipe.from_config(config["recipe"])
         recipe = replace(recipe, batch_size=args.batch or recipe.batch_size)
-        label_smoothing = recipe.label_smoothing
+        label_smoothing = recipe.loss_smoothing
         data = load_run_data(config, args.data, args.skip_unreadable, verbose=not args.json)
         if not args.data:
             data = with_validation(data, recipe.seed)

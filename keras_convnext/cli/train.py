@@ -15,6 +15,7 @@ from keras_convnext.cli.arguments import INTERRUPTED, fraction, not_negative, po
 from keras_convnext.cli.labelled_images import load_run_data
 from keras_convnext.cli.load_file import load_file
 from keras_convnext.data import load_data, with_validation
+from keras_convnext.data.load import is_name
 from keras_convnext.extras import require
 from keras_convnext.models import ConvNeXtClassifier, transfer
 from keras_convnext.training import RECIPES, Recipe, Run, create_run, fit
@@ -28,7 +29,7 @@ SETTINGS = ("data", "variant", "stem", "checkpoint", "skip_unreadable", "recipe"
 
 
 def add_arguments(parser):
-    parser.add_argument("--data", help="`digits`, FILE.npz, or FOLDER (default: digits)")
+    parser.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")
     parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: by the images' size)")
     parser.add_argument(
         "--checkpoint", help="weights to start with: a name that `list` prints, a file, or a run folder"
@@ -78,13 +79,13 @@ def _prepare_new(args):
     model = build(num_classes=len(data.class_names), input_shape=shape, **recipe.model_arguments)
     recipe.dataset(data.train).close()  # refuses images that it is not for, and asks for Pillow where it is needed
     run = create_run(
-        args.output or new_run_path(f"{Path(source).resolve().stem}-{variant}"),
+        args.output or new_run_path(f"{Path(source.replace(':', '-')).resolve().stem}-{variant}"),
         model,
         data,
         recipe,
         notes={
             **settings,
-            "data": source if source == "digits" else str(Path(source).resolve()),
+            "data": source if is_name(source) else str(Path(source).resolve()),
             "variant": None if settings["checkpoint"] else variant,
             "keras_convnext": __version__,
         },

@@ -8,6 +8,7 @@ from keras_convnext.data.images import ImageData, Images, read_image
 from keras_convnext.data.load import load_data
 from keras_convnext.data.npz import load_npz
 from keras_convnext.data.split import split_validation, with_validation
+from keras_convnext.data.tfds import load_tfds
 
 __all__ = [
     "AugmentedBatches",
@@ -20,6 +21,7 @@ __all__ = [
     "load_digits",
     "load_folder",
     "load_npz",
+    "load_tfds",
     "read_image",
     "split_validation",
     "with_validation",

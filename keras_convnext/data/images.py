@@ -1,5 +1,6 @@
 """What a data set is here: pictures with labels, as arrays or as files, in up to three parts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,13 @@ class Images:
     """Labelled images.
 
     Attributes:
-        pixels: an array of shape `(count, height, width, channels)` in 0..255, or a list of paths of image files.
+        pixels: an array of shape `(count, height, width, channels)` in 0..255; or a list of paths of image files; or
+            another sequence of RGB images of any size, with a method `take(indices)`, such as `TfdsPixels`.
         labels: int array of shape `(count,)`, each an index into `class_names`.
         class_names: tuple of str.
     """
 
-    pixels: np.ndarray | list[Path]
+    pixels: np.ndarray | list[Path] | Sequence
     labels: np.ndarray
     class_names: tuple[str, ...]
 
@@ -29,12 +31,15 @@ class Images:
 
     @property
     def are_files(self):
-        """Whether `pixels` are paths, to be read when they are used."""
-        return isinstance(self.pixels, list)
+        """Whether `pixels` are of any size, and read one by one when they are used."""
+        return not isinstance(self.pixels, np.ndarray)
 
     def take(self, indices):
         """The images at `indices`, as `Images`."""
-        pixels = [self.pixels[i] for i in indices] if self.are_files else self.pixels[indices]
+        if isinstance(self.pixels, list):
+            pixels = [self.pixels[i] for i in indices]
+        else:
+            pixels = self.pixels.take(indices, **({} if self.are_files else {"axis": 0}))
         return Images(pixels, self.labels[indices], self.class_names)
 
 
@@ -62,7 +67,7 @@ def read_image(path, channels=3):
     """Reads an image file with Pillow.
 
     Args:
-        path: of a file in any format that Pillow reads.
+        path: of a file in any format that Pillow reads. An array is taken for an image that has been read.
         channels: int, 1 (grey) or 3 (RGB), what it is converted to.
 
     Returns:
@@ -71,6 +76,8 @@ def read_image(path, channels=3):
     Raises:
         ValueError: no such file, or not a whole image; the message names it.
     """
+    if isinstance(path, np.ndarray):
+        return path
     picture = read_picture(path, channels)
     return np.asarray(picture).reshape(picture.height, picture.width, channels)
 

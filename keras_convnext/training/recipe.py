@@ -145,6 +145,11 @@ class Recipe:
         arguments = {"drop_path_rate": self.drop_path_rate, "head_init_scale": self.head_init_scale}
         return arguments | {"remat": self.remat} | ({} if self.dtype is None else {"dtype": self.dtype})
 
+    @property
+    def loss_smoothing(self):
+        """The label smoothing of the compiled loss: none where the augmented batches have smoothed labels."""
+        return 0.0 if self.augmentation is not None else self.label_smoothing
+
     def dataset(self, images, training=True):
         """Batches of `images`: in training drawn anew each epoch, augmented, whole updates only; else all in order.
 
@@ -218,11 +223,10 @@ class Recipe:
             ema_momentum=0.99 if self.ema is None else self.ema,
             ema_warmup=self.ema_warmup,
         )
-        smoothing = 0.0 if self.augmentation is not None else self.label_smoothing  # mixing smooths the labels
         from_logits = getattr(model, "activation", None) is None
         model.compile(
             optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=smoothing),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=self.loss_smoothing),
             metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         )
         # Where a train step makes variables, the optimizer's or a metric's, TensorFlow traces it twice.

@@ -31,8 +31,9 @@ class RunRecord(keras.callbacks.Callback):
         self.history = list(history)
         self.validation = validation
 
-    def on_train_begin(self, logs=None):
-        self._with_average = has_average(self.model) and self.validation is not None
+    @property
+    def _with_average(self):
+        return self.validation is not None and has_average(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.perf_counter()

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext import __version__
+from keras_convnext import RECIPES, ConvNeXtClassifier, __version__
 from keras_convnext.cli import main
 from keras_convnext.data import Batches, load_folder, load_npz
 from keras_convnext.models import load_classifier
 from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.training import Run
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +140,127 @@ def test_options_reach_the_training(cli, fitted, tiny):
     assert call.model.input_shape == (None, 16, 16, 1)
     assert (call.recipe.epochs, call.recipe.batch_size, call.recipe.seed) == (7, 5, 11)
     assert call.recipe.image_size == (16, 16)
-    assert call.recipe.learning_rate == 1e-3
+    assert call.recipe.learning_rate == pytest.approx(1e-3 * 5 / 64)
+    assert call.recipe.warmup_epochs == pytest.approx(2 * 7 / 30)
+
+
+def test_options_of_memory_and_average_reach_the_training(cli, fitted, tiny):
+    options = ["--accumulate", "2", "--dtype", "mixed_bfloat16", "--remat", "--ema", "0.99"]
+    assert cli("train", "--variant", tiny, "--batch", "8", *options).code == 0
+    (call,) = fitted
+    assert (call.recipe.accumulate, call.recipe.ema) == (2, 0.99)
+    assert call.model.backbone.remat
+    assert call.model.backbone.dtype_policy.name == "mixed_bfloat16"
+    assert len(call.recipe.dataset(call.data.train)) == 1295 // 8 * 2
+
+
+def test_a_papers_recipe_has_the_variants_numbers(cli, fitted):
+    assert cli("train", "--recipe", "in1k_from_scratch", "--variant", "convnext_small", "--size", "32").code == 0
+    (call,) = fitted
+    assert call.model.backbone.drop_path_rate == 0.4
+    assert (call.recipe.epochs, call.recipe.learning_rate, call.recipe.ema) == (300, 4e-3, 0.9999)
+    assert call.recipe.image_size == (32, 32)
+
+
+# === Settings from a file
+
+
+def test_settings_come_from_a_file_and_the_command_line_has_the_last_word(cli, fitted, tiny, digits_npz, tmp_path):
+    recipe = {"base": "small_images", "epochs": 3, "seed": 5, "augmentation": {"mixup": 0.4}}
+    settings = {"data": str(digits_npz), "variant": tiny, "stem": 2, "recipe": recipe}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    assert cli("train", "--settings", tmp_path / "settings.json", "--seed", "6", "--batch", "8").code == 0
+    (call,) = fitted
+    assert (call.recipe.epochs, call.recipe.seed, call.recipe.augmentation.mixup) == (3, 6, 0.4)
+    assert call.recipe.learning_rate == pytest.approx(RECIPES["small_images"].learning_rate * 8 / 128)
+    assert call.model.backbone.stem_patch_size == 2
+    assert len(call.data.train) == 70
+
+
+def test_a_runs_config_repeats_the_run(cli, trained, fitted, tiny):
+    assert cli("train", "--settings", trained.path / "config.json").code == 0
+    (call,) = fitted
+    first = Run.open(trained.path).config
+    assert {**call.run.config, "keras_convnext": None} == {**first, "keras_convnext": None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"variants": "tiny"}, "expected an object with some of data, variant"),
+        ({"data": "digits", "epochs": 3}, "no such setting: epochs"),
+        ({"recipe": {"epochs": 3}}, "`recipe` needs a `base`"),
+        ({"recipe": {"base": "best"}}, "No such recipe: 'best'"),
+        ({"recipe": {"base": "digits", "rate": 3}}, "No such setting: rate"),
+        ({"recipe": 3}, "`recipe` is a name or an object"),
+        ([], "expected an object"),
+    ],
+)
+def test_refuses_settings(refusal, fitted, tmp_path, settings, message):
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    assert message in refusal("train", "--settings", tmp_path / "settings.json")
+    assert fitted == []
+
+
+# === From a checkpoint
+
+
+def test_goes_on_from_a_run_with_other_classes(cli, trained, fitted, write_digits, tmp_path, rng):
+    """The weights are the run's but for the head's; the recipe is fine_tune."""
+    images, labels = rng.integers(0, 256, (6, 8, 8), dtype="uint8"), np.arange(6) % 3
+    np.savez(tmp_path / "three.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    assert cli("train", "--data", tmp_path / "three.npz", "--checkpoint", trained.path, "--batch", "3").code == 0
+    (call,) = fitted
+    old = {weight.path: weight.numpy() for weight in Run.open(trained.path).load_model().weights}
+    for weight in call.model.weights:
+        same = weight.path in old and np.array_equal(weight.numpy(), old[weight.path])
+        assert same != weight.path.startswith("head/"), weight.path
+    assert call.model.backbone.drop_path_rate == RECIPES["fine_tune"].drop_path_rate
+    assert call.recipe.layer_decay == RECIPES["fine_tune"].layer_decay
+    assert call.run.config["checkpoint"] == str(trained.path)
+    assert call.run.config["variant"] is None
+
+
+def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
+    model = ConvNeXtClassifier.from_preset("convnext_atto", num_classes=10, input_shape=(32, 32, 3))
+    model.save(tmp_path / "atto.keras")
+    images, labels = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 2
+    np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    options = ["--data", tmp_path / "two.npz", "--checkpoint", tmp_path / "atto.keras", "--recipe", "linear_probe"]
+    assert cli("train", *options).code == 0
+    (call,) = fitted
+    np.testing.assert_array_equal(call.model.weights[0].numpy(), model.weights[0].numpy())
+    assert call.recipe.unfreeze == {"stage_3": 5, "stage_2": 8}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--checkpoint", "convnext_tiny"], "an architecture, without weights. Give it as --variant"),
+        (["--checkpoint", "convnext_tiny_1k_224", "--variant", "convnext_tiny"], "a checkpoint has one of its own"),
+        (["--checkpoint", "convnext_tiny_1k_224", "--stem", "2"], "--stem: a checkpoint has one of its own"),
+        (["--checkpoint", "convnext_tinny"], "the nearest names are"),
+        (["--accumulate", "5"], "`accumulate` must be a divisor of 64 images"),
+        (["--dtype", "float7"], "float7"),
+    ],
+)
+def test_refuses_options(refusal, fitted, options, message):
+    assert message in refusal("train", *options)
+    assert fitted == []
+
+
+@pytest.mark.parametrize("momentum", ["1", "-0.1", "most"])
+def test_refuses_a_momentum_out_of_range(capsys, momentum):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--ema", momentum])
+    assert "expected a number from 0 up, below 1" in capsys.readouterr().err
+
+
+def test_refuses_a_checkpoint_of_other_channels(refusal, trained, fitted, tmp_path):
+    images, labels = np.zeros((4, 8, 8, 3), "uint8"), np.arange(4) % 2
+    np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    message = refusal("train", "--data", tmp_path / "two.npz", "--checkpoint", trained.path)
+    assert "takes images of 1 channels; those of the data have 3" in message
 
 
 def test_the_seed_draws_the_weights(cli, fitted):
@@ -213,8 +334,8 @@ def test_refuses_a_number_out_of_range_in_one_line(option, capsys):
         (["--variant", "convnext_mini", "--size", "2"], "smaller than this network's stride of 4"),
         (["--variant", "convnext_tiny"], "8x8 pixels are smaller than this network's stride of 32"),
         (["--stem", "3"], "stem_patch_size"),
-        (["--data", "nowhere"], "nowhere: expected `digits`, an .npz file or a folder"),
-        (["--data", "nowhere.npz"], "nowhere.npz: expected `digits`, an .npz file or a folder"),
+        (["--data", "nowhere"], "nowhere: expected `digits`, an .npz file, a folder"),
+        (["--data", "nowhere.npz"], "nowhere.npz: expected `digits`, an .npz file, a folder"),
     ],
 )
 def test_refuses(refused, options, message):

@@ -262,3 +262,48 @@ def test_refuses_settings(recipe, settings, message):
 def test_settings_of_the_augmentation_change_it_alone():
     recipe = RECIPES["small_images"].with_settings({"augmentation": {"mixup": 0.3}})
     assert recipe.augmentation == replace(RECIPES["small_images"].augmentation, mixup=0.3)
+
+
+def as_tf_data(pixels, labels):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(24)
+
+
+def as_py_dataset(pixels, labels):
+    class Whole(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return pixels[24 * index : 24 * (index + 1)], labels[24 * index : 24 * (index + 1)]
+
+    return Whole()
+
+
+def as_data_loader(pixels, labels):
+    import torch
+
+    return torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch.tensor(pixels), torch.tensor(labels)), batch_size=24
+    )
+
+
+@pytest.mark.parametrize("wrap", [as_tf_data, as_py_dataset, as_data_loader])
+def test_trains_on_any_dataset_that_keras_takes(recipe, make_model, few_digits, tmp_path, wrap):
+    pixels, labels = few_digits.train.pixels.astype("float32"), np.eye(10, dtype="float32")[few_digits.train.labels]
+    dataset = wrap(pixels, labels)
+    model, run = make_model(), Run.create(tmp_path / "run", {})
+    recipe = replace(recipe, ema=0.5)
+    recipe.compile(model, steps_per_epoch=3)
+    history = model.fit(
+        dataset,
+        epochs=recipe.epochs,
+        validation_data=dataset,
+        callbacks=recipe.callbacks(run, validation=dataset),
+        verbose=0,
+    ).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert int(model.optimizer.iterations) == 12
+    assert run.last_state.name == "epoch-4"
+    assert "val_ema_accuracy" in run.read_json("state/epoch-4/history.json")[0]

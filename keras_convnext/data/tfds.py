@@ -1,0 +1,74 @@
+"""Data sets of TensorFlow Datasets, by name."""
+
+import numpy as np
+
+from keras_convnext.data.images import ImageData, Images
+from keras_convnext.extras import require
+
+PARTS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
+
+def load_tfds(name, data_dir=None):
+    """A data set of images with labels, downloaded and prepared where it is not yet.
+
+    Images of one size are loaded into memory; of several sizes, each is decoded when it is used.
+
+    Args:
+        name: str, as `tfds.builder` takes it: `"cifar10"`, `"imagenet2012:5.1.0"`.
+        data_dir: path of the folder of prepared data sets. Defaults to TensorFlow Datasets' own.
+
+    Returns:
+        `ImageData`.
+
+    Raises:
+        ValueError: no such data set, or none of images with labels and a training part.
+        ModuleNotFoundError: tensorflow-datasets is not installed.
+    """
+    tfds = require("tensorflow_datasets", extra="tfds")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        raise ValueError(f"tfds:{name}: no such data set ({str(error).splitlines()[0]})") from error
+    features = builder.info.features
+    if not {"image", "label"} <= set(features or ()) or not isinstance(features["label"], tfds.features.ClassLabel):
+        raise ValueError(
+            f"tfds:{name}: expected an `image` and a `label` that is a class, got {sorted(features or ())}."
+        )
+    builder.download_and_prepare(file_format="array_record")
+    found = {part: split for part, names in PARTS.items() for split in names if split in builder.info.splits}
+    if "train" not in found:
+        raise ValueError(f"tfds:{name}: no training part, only {', '.join(builder.info.splits)}.")
+    return ImageData(**{part: _images(tfds, builder, split) for part, split in found.items()})
+
+
+def _images(tfds, builder, split):
+    undecoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    labels = np.array([example["label"] for example in undecoded], "int64")
+    pixels = TfdsPixels(builder.as_data_source(split))
+    if None not in builder.info.features["image"].shape:
+        pixels = np.stack([pixels.source[index]["image"] for index in range(len(labels))])
+    return Images(pixels, labels, tuple(builder.info.features["label"].names))
+
+
+class TfdsPixels:
+    """The images of a TFDS data source, RGB, each decoded when it is asked for.
+
+    Args:
+        source: what `builder.as_data_source` returns.
+        indices: int array, which of its examples. Defaults to all.
+    """
+
+    def __init__(self, source, indices=None):
+        self.source = source
+        self.indices = np.arange(len(source)) if indices is None else np.asarray(indices)
+
+    def __len__(self):
+        return len(self.indices)
+
+    def __getitem__(self, index):
+        image = self.source[int(self.indices[index])]["image"]
+        return image if image.shape[-1] == 3 else np.repeat(image[..., :1], 3, axis=-1)
+
+    def take(self, indices):
+        """Some of them, likewise."""
+        return TfdsPixels(self.source, self.indices[np.asarray(indices)])

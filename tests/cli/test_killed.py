@@ -1,0 +1,141 @@
+"""Trainings that are killed, or that cannot write: what they leave, and that they end alike when resumed."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keras_convnext.models import load_classifier
+from keras_convnext.training import Run
+
+START = """
+import sys
+from keras_convnext.cli import main
+from keras_convnext.variants import VARIANTS, ConvNeXtConfig
+VARIANTS["tiny"] = ConvNeXtConfig(depths=(1, 1), dims=(8, 16), stem_patch_size=1, layer_scale_init_value=1.0)
+sys.exit(main())
+"""
+EPOCHS = 8
+
+
+@pytest.fixture
+def train(tmp_path):
+    """A function: starts a training and returns its process, which ends with the test at the latest."""
+    processes = []
+
+    def start(*options, preexec_fn=None):
+        command = [sys.executable, "-c", START, "train", *map(str, options)]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=preexec_fn
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def settings(digits_npz, tmp_path):
+    """A file of settings: augmentation, drop path, a moving average, an order: all that is drawn and kept."""
+    recipe = {
+        "source": "test",
+        "epochs": EPOCHS,
+        "batch_size": 8,
+        "learning_rate": 0.004,
+        "warmup_epochs": 1,
+        "drop_path_rate": 0.3,
+        "ema": 0.9,
+        "augmentation": {"scale": [0.5, 1.0]},
+        "workers": 1,
+        "seed": 2,
+    }
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"data": str(digits_npz), "variant": "tiny", "recipe": recipe}))
+    return path
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out[-3000:]
+
+
+def wait_for(condition, process):
+    until = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.stdout.read()[-3000:]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def weights_of(run, name):
+    return load_classifier(run.last_state / name).get_weights()
+
+
+def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_path):
+    """Killed while an epoch is trained, and while its state is written, as it comes; resumed, and killed again."""
+    whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")
+    finish(train("--settings", settings, "--output", whole.path))
+    for epoch, delay in enumerate((0.0, 0.02, 0.1), start=2):
+        options = ["--resume", killed.path] if epoch > 2 else ["--settings", settings, "--output", killed.path]
+        process = train(*options)
+        wait_for(lambda epoch=epoch: any((killed.path / "state").glob(f"*epoch-{epoch}")), process)  # or in the making
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert killed.last_state.name != f"epoch-{EPOCHS}"
+    assert not (killed.path / "metrics.json").exists()
+    finish(train("--resume", killed.path))
+    assert killed.last_state.name == f"epoch-{EPOCHS}"
+    for name in ("model.keras", "ema.keras"):
+        for one, other in zip(weights_of(whole, name), weights_of(killed, name), strict=True):
+            np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
+    first, second = (json.loads((run.path / "metrics.json").read_text()) for run in (whole, killed))
+    assert second["test_accuracy"] == first["test_accuracy"]
+    rows = [(run.path / "history.csv").read_text().splitlines() for run in (whole, killed)]
+    assert len(rows[0]) == len(rows[1]) == EPOCHS + 1
+
+    """A limit on the size of files stands in for a full disk: h5py and zipfile get the same kind of error."""
+    run = Run(tmp_path / "run")
+    process = train("--settings", settings, "--output", run.path)
+    wait_for(lambda: run.last_state is not None, process)
+    process.kill()
+    process.communicate()
+    before, best = run.last_state, run.model_path.read_bytes()
+    kept = {file.name: file.read_bytes() for file in before.iterdir()}
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    process = train("--resume", run.path, preexec_fn=limit)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, out[-3000:]
+    assert f"Go on with: keras-convnext train --resume {run.path}" in out
+    assert run.last_state == before
+    assert {file.name: file.read_bytes() for file in before.iterdir()} == kept
+    assert run.model_path.read_bytes() == best
+    finish(train("--resume", run.path))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(train, settings, tmp_path):
+    config = json.loads(settings.read_text())
+    config["recipe"] |= {"learning_rate": 1e30, "warmup_epochs": 3, "batch_size": 24}
+    settings.write_text(json.dumps(config))
+    process = train("--settings", settings, "--output", tmp_path / "run")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, out[-3000:]
+    assert "The learning rate is 1e+30: for AdamW, from 1e-06 to 0.02 are sane" in out
+    last = out.splitlines()[-1]
+    assert "keras-convnext train: The loss is nan after step" in last
+    assert "at a learning rate of" in last
+    assert "No epoch was complete before" in last or "The last good checkpoint is" in last
+    assert "Traceback" not in out
