@@ -13,6 +13,7 @@ from keras_convnext.checkpoints import CHECKPOINTS, cached_path
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 QUICK = {
     "01_train_and_save.ipynb": "epochs = 2",
+    "03_recipe.ipynb": "epochs = 2",
     "02_pretrained.ipynb": 'preset = "convnextv2_atto_1k_224_ema"',
 }
 

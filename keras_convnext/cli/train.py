@@ -52,11 +52,15 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=not_negative, help="of weights, order and validation images (default: 0)")
     parser.add_argument("--output", help="the run folder, new (default: a new one under runs/)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    parser.add_argument("--tensorboard", action="store_true", help="write logs/ for TensorBoard into the run folder")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run after its last whole epoch")
 
 
 def prepare(args):
     require("matplotlib", extra="cli")  # for curves.png, which is drawn last
+    if args.tensorboard:
+        for package in ("tensorflow", "tensorboard"):
+            require(package, extra="tensorboard")
     return _prepare_resumed(args) if args.resume else _prepare_new(args)
 
 
@@ -90,7 +94,7 @@ def _prepare_new(args):
             "keras_convnext": __version__,
         },
     )
-    return lambda: _train(model, data, recipe, run)
+    return lambda: _train(args, model, data, recipe, run)
 
 
 def _settings(args):
@@ -173,7 +177,7 @@ def _model(settings, shape):
 
 def _prepare_resumed(args):
     given = {name: value for name, value in vars(args).items() if value is not None and value is not False}
-    ignored = [name for name in given if name not in ("resume", "command")]
+    ignored = [name for name in given if name not in ("resume", "tensorboard", "command")]
     if ignored:
         raise ValueError(f"--resume goes on with a run as it was started; leave out {', '.join(ignored)}.")
     run = Run.open(args.resume)
@@ -189,7 +193,7 @@ def _prepare_resumed(args):
             f"{config['data']}: {len(data.train)} training images; the run began with {config['training_images']}."
         )
     model, history = restore_state(run.last_state)
-    return lambda: _train(model, data, recipe, run, history)
+    return lambda: _train(args, model, data, recipe, run, history)
 
 
 def _image_shape(images, size, recipe_size):
@@ -201,7 +205,8 @@ def _image_shape(images, size, recipe_size):
     return (*(recipe_size or images.pixels.shape[1:3]), images.pixels.shape[-1])
 
 
-def _train(model, data, recipe, run, history=()):
+def _train(args, model, data, recipe, run, history=()):
+    logs = [keras.callbacks.TensorBoard(run.path / "logs")] if args.tensorboard else []
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
     try:
         print(
@@ -211,7 +216,7 @@ def _train(model, data, recipe, run, history=()):
             f"{len(recipe.dataset(data.train))} batches of {recipe.batch_size} an epoch, "
             f"{keras.backend.backend()} backend; run folder {run.path}"
         )
-        metrics = fit(model, data, recipe, run, history)
+        metrics = fit(model, data, recipe, run, history, callbacks=logs)
     except KeyboardInterrupt:
         print(f"\n{_what_is_left(run)}", file=sys.stderr)
         return INTERRUPTED

@@ -50,7 +50,7 @@ def as_bytes(image):
 
 
 class AugmentWorkers:
-    """Calls `augmented_pictures` in processes that start at the first call, and end with this object.
+    """Calls `augmented_pictures` in processes that start at the first calls, and are ended by `close`.
 
     Args:
         count: int, how many.
@@ -103,10 +103,6 @@ class AugmentWorkers:
             process.stdin.close()
             process.stdout.close()
         self._processes.clear()
-
-    def __del__(self):
-        if not sys.is_finalizing():  # then the processes end by themselves
-            self.close()
 
 
 def serve():

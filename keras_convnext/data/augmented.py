@@ -1,5 +1,6 @@
 """Batches of augmented images for training, on every backend; and the same as a tf.data dataset."""
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -74,9 +75,10 @@ class AugmentedBatches(Batches):
         self._mixing = augmentation.mixing(label_smoothing)
         self._processes = AugmentWorkers(workers or self.threads)
         self._assembler = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._end = weakref.finalize(self, _end, self._processes, self._assembler)  # at the program's end, too
         self._coming = {}
 
-    def __getitem__(self, index):
+    def _batch(self, index):
         wanted = [(self.epoch, number) for number in range(index, min(index + AHEAD, len(self)))]
         coming = {place: self._coming.pop(place, None) or self._begin(place[1]) for place in wanted}
         for future in self._coming.values():  # of an epoch, or a place, that was left
@@ -108,9 +110,14 @@ class AugmentedBatches(Batches):
         return pixels, self._mixing.mix(pixels, labels, self._mixing.generator(seed))
 
     def close(self):
-        """Ends the processes."""
-        self._processes.close()
-        self._assembler.shutdown(wait=False, cancel_futures=True)
+        """Ends the batches, and the processes; who waits for one gets an error."""
+        self._end()
+        super().close()
+
+
+def _end(processes, assembler):
+    assembler.shutdown(wait=False, cancel_futures=True)
+    processes.close()
 
 
 def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, **options):

@@ -1,6 +1,7 @@
 """Batches of images for `fit`, `evaluate` and `predict`, on every backend."""
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -42,6 +43,8 @@ class Batches(keras.utils.PyDataset):
         self.threads = threads or len(os.sched_getaffinity(0))
         self.group = group
         self.epoch = 0
+        self._is_closed = False
+        self._one_at_a_time = threading.Lock()
 
     @property
     def epoch(self):
@@ -63,6 +66,12 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.images) // self.batch_size)
 
     def __getitem__(self, index):
+        with self._one_at_a_time:
+            if self._is_closed:
+                raise RuntimeError("These batches were closed: no more of them can be had.")
+            return self._batch(index)
+
+    def _batch(self, index):
         chosen = self.images.take(self._order[index * self.batch_size : (index + 1) * self.batch_size])
         pixels = chosen.pixels
         if chosen.are_files or self.transform is not None:
@@ -72,7 +81,9 @@ class Batches(keras.utils.PyDataset):
         return np.asarray(pixels, "float32"), labels.astype("float32")
 
     def close(self):
-        """Ends what works for these batches beside this program; here, nothing does."""
+        """Ends the batches: a thread that asks for one gets an error from now on. Waits for one in the making."""
+        with self._one_at_a_time:
+            self._is_closed = True
 
     def _prepared(self, image):
         image = read_image(image) if self.images.are_files else image

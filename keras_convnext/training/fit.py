@@ -1,5 +1,6 @@
 """A whole training in a run folder: thin sugar over `Recipe`, `compile` and `fit`."""
 
+import sys
 import time
 from dataclasses import asdict
 
@@ -11,6 +12,9 @@ from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.record import best_row, rank
 from keras_convnext.training.run import Run
+
+SECONDS_TO_END = 0.5
+"""What TensorFlow's threads are given, in which all that is left to do takes some milliseconds."""
 
 
 def create_run(path, model, data, recipe, notes=None):
@@ -87,16 +91,18 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
             recipe.compile(model, steps_per_epoch=len(train))
         validation = recipe.dataset(data.validation, training=False)
         record, *others = recipe.callbacks(run, history, validation)
-        model.fit(
-            train,
-            validation_data=validation,
-            epochs=recipe.epochs,
-            initial_epoch=len(history),
-            shuffle=False,  # the order is the dataset's
-            callbacks=[EpochOrder(train), record, *others, *callbacks, stop],
-            verbose=verbose,
-        )
-        train.close()
+        try:
+            model.fit(
+                train,
+                validation_data=validation,
+                epochs=recipe.epochs,
+                initial_epoch=len(history),
+                shuffle=False,  # the order is the dataset's
+                callbacks=[EpochOrder(train), record, *others, *callbacks, stop],
+                verbose=verbose,
+            )
+        finally:
+            _close(train, validation)
         best = best_row(record.history)
         accuracy, loss = rank(best)
         metrics = {
@@ -116,3 +122,15 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     run.write_json("metrics.json", metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
     return metrics
+
+
+def _close(*datasets):
+    """Ends the datasets, and on TensorFlow waits for its threads, which asked for batches ahead, to see it.
+
+    Where a training ends amid an epoch, TensorFlow's iterator goes while such a thread may wait for Python's lock; the
+    iterator would wait for the thread with that lock in its hand, for ever.
+    """
+    for dataset in datasets:
+        dataset.close()
+    if keras.backend.backend() == "tensorflow" and sys.exc_info()[0] is not None:
+        time.sleep(SECONDS_TO_END)

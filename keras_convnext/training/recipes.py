@@ -219,16 +219,15 @@ RECIPES = {
             "convnextv2_huge": {"layer_decay": 0.85, "drop_path_rate": 0.5, "ema": None},
         },
     ),
-    # Images of about 32 pixels, from scratch: three quarters of CIFAR-10 and more in a quarter of an hour on two cores.
+    # Images of about 32 pixels, from scratch.
     # keras-convnext train --recipe small_images --data cifar10.npz
     "small_images": Recipe(
         source="keras_convnext",
         epochs=15,
-        batch_size=128,
+        batch_size=64,
         learning_rate=2e-3,
-        warmup_epochs=1,
-        drop_path_rate=0.05,
-        augmentation=Augmentation(scale=(0.5, 1.0), rand_augment=0.0, erasing_rate=0.0, mixup=0.0, cutmix=0.0),
+        warmup_epochs=0.5,
+        augmentation=Augmentation(scale=(0.7, 1.0), rand_augment=0.0, erasing_rate=0.0, mixup=0.0, cutmix=0.0),
     ),
     # A few thousand images of one's own, from published weights.
     # keras-convnext train --recipe fine_tune --checkpoint convnext_tiny_22k_224 --data folder

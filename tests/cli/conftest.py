@@ -97,7 +97,7 @@ def fitted(monkeypatch, metrics):
     """The trainings that `train` starts: `fit` is replaced by a function that keeps what it is given."""
     calls = []
 
-    def fit(model, data, recipe, run, history=()):
+    def fit(model, data, recipe, run, history=(), callbacks=()):
         calls.append(SimpleNamespace(model=model, data=data, recipe=recipe, run=run, history=history))
         return metrics
 

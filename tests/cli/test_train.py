@@ -162,6 +162,13 @@ def test_a_papers_recipe_has_the_variants_numbers(cli, fitted):
     assert call.recipe.image_size == (32, 32)
 
 
+def test_writes_logs_for_tensorboard(cli, tiny, digits_npz, tmp_path):
+    options = ["--variant", tiny, "--data", digits_npz, "--epochs", "1", "--batch", "24", "--recipe", "digits"]
+    assert cli("train", *options, "--tensorboard", "--output", tmp_path / "run").code == 0
+    for part in ("train", "validation"):
+        assert list((tmp_path / "run" / "logs" / part).glob("events.out.tfevents.*"))
+
+
 # === Settings from a file
 
 
@@ -172,7 +179,7 @@ def test_settings_come_from_a_file_and_the_command_line_has_the_last_word(cli, f
     assert cli("train", "--settings", tmp_path / "settings.json", "--seed", "6", "--batch", "8").code == 0
     (call,) = fitted
     assert (call.recipe.epochs, call.recipe.seed, call.recipe.augmentation.mixup) == (3, 6, 0.4)
-    assert call.recipe.learning_rate == pytest.approx(RECIPES["small_images"].learning_rate * 8 / 128)
+    assert call.recipe.learning_rate == pytest.approx(RECIPES["small_images"].learning_rate * 8 / 64)
     assert call.model.backbone.stem_patch_size == 2
     assert len(call.data.train) == 70
 
@@ -297,7 +304,7 @@ def test_pictures_are_224_pixels_wide_by_default(cli, fitted, write_digits, tmp_
 
 def test_a_training_without_test_images_says_so(cli, metrics, monkeypatch):
     fit = {**metrics, "test_accuracy": None, "test_loss": None}
-    monkeypatch.setattr(sys.modules["keras_convnext.cli.train"], "fit", lambda *arguments: fit)
+    monkeypatch.setattr(sys.modules["keras_convnext.cli.train"], "fit", lambda *arguments, **options: fit)
     assert "validation accuracy 0.7500, no test images" in cli("train").out
 
 
