@@ -90,6 +90,7 @@ def _prepare_new(args):
         notes={
             **settings,
             "data": source if is_name(source) else str(Path(source).resolve()),
+            "checkpoint": _absolute(settings["checkpoint"]),
             "variant": None if settings["checkpoint"] else variant,
             "keras_convnext": __version__,
         },
@@ -149,6 +150,11 @@ def _changed(recipe, args, image_size):
         "ema": args.ema,
     }
     return replace(recipe, image_size=image_size, **{name: value for name, value in changes.items() if value})
+
+
+def _absolute(checkpoint):
+    """A path that holds wherever the settings are used again; a name as it is."""
+    return str(Path(checkpoint).resolve()) if checkpoint and Path(checkpoint).exists() else checkpoint
 
 
 def _model(settings, shape):

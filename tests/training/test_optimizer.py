@@ -282,3 +282,51 @@ def test_trains_weights_of_which_none_decays():
     before = model.trainable_weights[0].numpy()
     model.fit(np.arange(4.0).reshape(2, 2), np.ones((2, 2)), verbose=0)
     assert (model.trainable_weights[0].numpy() != before).all()
+
+
+def test_a_scaled_loss_gives_the_same_weights(start, draw, backend):
+    """As `mixed_float16` wraps it; a step whose gradients overflow is left out."""
+    steps = draw(6)
+    expected = ours(start, steps, learning_rate_rules=[("kernel", 0.5), ("^(?!kernel)", 1.0)])
+    variables = variables_of(start)
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        AdamW(0.01, learning_rate_rules=[("kernel", 0.5), ("^(?!kernel)", 1.0)]), initial_scale=1024.0
+    )
+    optimizer.build(variables)
+    overflow = {name: np.full(shape, np.inf, "float32") for name, shape in SHAPES.items()}
+    for gradients in [*steps[:3], overflow, *steps[3:]]:
+        scale = float(keras.ops.convert_to_numpy(optimizer.scale_loss(1.0)))
+        scaled = [keras.ops.convert_to_tensor(gradients[name] * np.float32(scale)) for name in start]
+        if backend != "jax":
+            optimizer.apply(scaled, variables)
+            continue
+        state = [[variable.value for variable in one] for one in (optimizer.variables, variables)]  # as in `fit`
+        state = optimizer.stateless_apply(state[0], scaled, state[1])
+        for variable, value in zip([*variables, *optimizer.variables], [*state[0], *state[1]], strict=True):
+            variable.assign(value)
+    assert int(optimizer.inner_optimizer.iterations) == 6
+    assert_equal(values(variables), expected, start)
+
+
+def test_a_clone_has_all_settings(make_model):
+    settings = {
+        "weight_decay": 0.1,
+        "learning_rate_rules": [("head", 1.0), ("^(?!head)", 0.5)],
+        "unfreeze_rules": [("head", 0), ("^(?!head)", 3)],
+        "use_ema": True,
+        "ema_warmup": True,
+        "clipnorm": 1.0,
+        "gradient_accumulation_steps": 2,
+    }
+    model = make_model()
+    optimizers = [AdamW(WarmupCosine(0.01, 10, 2), **settings)]
+    optimizers.append(type(optimizers[0]).from_config(optimizers[0].get_config()))
+    optimizers.append(keras.optimizers.deserialize(keras.optimizers.serialize(optimizers[0])))
+    cloned = keras.models.clone_model(model)
+    for optimizer, one in zip(optimizers, (model, cloned, cloned), strict=True):
+        optimizer.build(one.trainable_variables)
+    for other in optimizers[1:]:
+        assert other.get_config() == optimizers[0].get_config()
+        for mine, its in zip(model.trainable_variables, cloned.trainable_variables, strict=True):
+            for quality in ("factor", "start", "decays"):
+                assert getattr(other, quality)(its) == getattr(optimizers[0], quality)(mine), mine.path
