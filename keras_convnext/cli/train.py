@@ -92,6 +92,7 @@ def _prepare_new(args):
             "data": source if is_name(source) else str(Path(source).resolve()),
             "checkpoint": _absolute(settings["checkpoint"]),
             "variant": None if settings["checkpoint"] else variant,
+            "stem": None if settings["checkpoint"] else model.backbone.stem_patch_size,
             "keras_convnext": __version__,
         },
     )

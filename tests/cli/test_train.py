@@ -191,6 +191,16 @@ def test_a_runs_config_repeats_the_run(cli, trained, fitted, tiny):
     assert {**call.run.config, "keras_convnext": None} == {**first, "keras_convnext": None}
 
 
+def test_what_followed_from_the_images_is_repeated_too(cli, fitted, tmp_path):
+    images, labels = np.zeros((4, 32, 32), "uint8"), np.arange(4) % 2
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    assert cli("train", "--data", tmp_path / "images.npz", "--output", tmp_path / "first").code == 0
+    assert cli("train", "--settings", tmp_path / "first" / "config.json").code == 0
+    first, second = fitted
+    assert second.model.backbone.get_config() == first.model.backbone.get_config()
+    assert second.model.backbone.stem_patch_size == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
