@@ -36,7 +36,7 @@ def prepare(args):
     if source.run:
         config = source.run.config
         recipe = Recipe.from_config(config["recipe"])
-        recipe = replace(recipe, batch_size=args.batch or recipe.batch_size)
+        recipe = replace(recipe, batch_size=args.batch or recipe.batch_size, accumulate=1)
         label_smoothing = recipe.loss_smoothing
         data = load_run_data(config, args.data, args.skip_unreadable, verbose=not args.json)
         if not args.data:

@@ -1,4 +1,4 @@
-"""Trains a ConvNeXt on images: the bundled digits, an .npz file, or a folder with a sub-folder a class.
+"""Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder a class, or tfds:NAME.
 
 Leaves a run folder with model.keras (best on validation images), config.json, history.csv, metrics.json and curves.png.
 """
@@ -21,7 +21,7 @@ from keras_convnext.models import ConvNeXtClassifier, transfer
 from keras_convnext.training import RECIPES, Recipe, Run, create_run, fit
 from keras_convnext.training.record import restore_state
 from keras_convnext.training.run import new_run_path, read_json, refuse_existing
-from keras_convnext.variants import get_variant, variant_for
+from keras_convnext.variants import VARIANTS, get_variant, variant_for
 
 FILES_SIZE = 224
 SETTINGS = ("data", "variant", "stem", "checkpoint", "skip_unreadable", "recipe")
@@ -35,7 +35,9 @@ def add_arguments(parser):
         "--checkpoint", help="weights to start with: a name that `list` prints, a file, or a run folder"
     )
     parser.add_argument("--stem", type=positive, help="stride of the stem: 1, 2 or 4 (default: by the images' size)")
-    parser.add_argument("--size", type=positive, help=f"side to resize images to (default: for files {FILES_SIZE})")
+    parser.add_argument(
+        "--size", type=positive, help=f"side to resize images to (default: the recipe's; for files {FILES_SIZE})"
+    )
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
@@ -73,17 +75,20 @@ def _prepare_new(args):
     if args.output:
         refuse_existing(args.output)
     source = settings["data"]
-    loaded = load_data(source, settings["skip_unreadable"])
-    recipe = _recipe(settings["recipe"], args)
-    data = with_validation(loaded, recipe.seed)
-    shape = _image_shape(data.train, args.size, recipe.image_size)
+    recipe, changes = _recipe(settings["recipe"])
+    data = load_data(source, settings["skip_unreadable"])
+    shape = _image_shape(data.train, args.size, recipe.with_settings(changes).image_size)
     build, variant = _model(settings, shape)
-    recipe = _changed(recipe.for_variant(variant), args, shape[:2])
+    recipe = _changed(recipe.for_variant(variant).with_settings(changes), args, shape[:2])
+    data = with_validation(data, recipe.seed)
     keras.utils.set_random_seed(recipe.seed)
     model = build(num_classes=len(data.class_names), input_shape=shape, **recipe.model_arguments)
-    recipe.dataset(data.train).close()  # refuses images that it is not for, and asks for Pillow where it is needed
+    batches = recipe.dataset(data.train)  # refuses images that it is not for, and asks for Pillow where it is needed
+    recipe.compile(model, steps_per_epoch=len(batches))  # refuses rules that are not for this model
+    batches.close()
+    name = settings["checkpoint"] and Path(settings["checkpoint"]).stem
     run = create_run(
-        args.output or new_run_path(f"{Path(source.replace(':', '-')).resolve().stem}-{variant}"),
+        args.output or new_run_path(f"{Path(source.replace(':', '-')).resolve().stem}-{name or variant}"),
         model,
         data,
         recipe,
@@ -111,6 +116,10 @@ def _settings(args):
         if unknown:
             raise ValueError(f"{args.settings}: no such setting: {', '.join(unknown)}. Expected {', '.join(SETTINGS)}.")
         settings |= {name: given[name] for name in SETTINGS if name in given}
+        kinds = {"data": str, "variant": str, "checkpoint": str, "stem": int, "skip_unreadable": bool}
+        for name, kind in kinds.items():
+            if settings[name] is not None and not isinstance(settings[name], kind):
+                raise ValueError(f"{args.settings}: `{name}` is a {kind.__name__}. Received: {settings[name]!r}")
     settings |= {name: value for name in SETTINGS if (value := getattr(args, name))}
     settings["data"] = settings["data"] or "digits"
     if not settings["recipe"]:
@@ -119,38 +128,39 @@ def _settings(args):
     return settings
 
 
-def _recipe(given, args):
-    """The recipe of a name, of settings under a `base`, or of all settings."""
+def _recipe(given):
+    """The recipe of a name, of settings under a `base`, or of all settings; and the settings that a `base` is under."""
     if isinstance(given, str):
         given = {"base": given}
     if not isinstance(given, dict):
         raise ValueError(f"`recipe` is a name or an object. Received: {given!r}")
     changes = dict(given)
     base = changes.pop("base", None)
+    if base is None and set(changes) < {"source", "epochs", "batch_size", "learning_rate", "warmup_epochs"}:
+        raise ValueError(f"`recipe` needs a `base`, one of {', '.join(RECIPES)}, or all settings.")
     if base is None:
-        missing = [
-            name for name in ("source", "epochs", "batch_size", "learning_rate", "warmup_epochs") if name not in given
-        ]
-        if missing:
-            raise ValueError(f"`recipe` needs a `base`, one of {', '.join(RECIPES)}, or {', '.join(missing)} too.")
-        recipe = Recipe.from_config(changes)
-    elif base in RECIPES:
-        recipe = RECIPES[base].with_settings(changes)
-    else:
+        return Recipe.from_config(changes), {}
+    if not isinstance(base, str) or base not in RECIPES:
         raise ValueError(f"No such recipe: {base!r}. Expected one of {', '.join(RECIPES)}.")
-    return recipe if args.seed is None else replace(recipe, seed=args.seed)
+    RECIPES[base].with_settings(changes)  # refused now, and not after the images were read
+    return RECIPES[base], changes
 
 
 def _changed(recipe, args, image_size):
     """The recipe with what the command line changes."""
-    recipe = recipe.lasting(args.epochs or recipe.epochs).at_batch_size(args.batch or recipe.batch_size)
+    recipe = recipe.lasting(args.epochs or recipe.epochs)
+    batch_size = args.batch or recipe.batch_size
     changes = {
         "accumulate": args.accumulate,
         "dtype": args.dtype,
-        "remat": args.remat,
+        "remat": args.remat or None,
         "ema": args.ema,
+        "seed": args.seed,
     }
-    return replace(recipe, image_size=image_size, **{name: value for name, value in changes.items() if value})
+    changes = {name: value for name, value in changes.items() if value is not None}
+    accumulate = changes.pop("accumulate", recipe.accumulate)
+    recipe = replace(recipe, accumulate=1, image_size=image_size, **changes)
+    return replace(recipe.at_batch_size(batch_size), accumulate=accumulate)
 
 
 def _absolute(checkpoint):
@@ -176,10 +186,22 @@ def _model(settings, shape):
             raise ValueError(f"{checkpoint}: an architecture, without weights. Give it as --variant.")
         return lambda **arguments: ConvNeXtClassifier.from_preset(checkpoint, **arguments), variant
     model = Run.open(path).load_model() if path.is_dir() else load_file(path).model
+    backbone = getattr(model, "backbone", model)
+    if backbone.data_format != "channels_last":
+        raise ValueError(f"{checkpoint}: expected a model of channels last.")
     channels = model.input_shape[-1]
     if channels != shape[-1]:
         raise ValueError(f"{checkpoint}: takes images of {channels} channels; those of the data have {shape[-1]}.")
-    return lambda **arguments: transfer(model, **arguments), path.stem
+    return lambda **arguments: transfer(model, **arguments), _variant_of(backbone)
+
+
+def _variant_of(backbone):
+    """The name of the variant that a backbone is of; None where it is of none."""
+    arguments = ("depths", "dims", "use_grn", "stem")
+    for name, row in VARIANTS.items():
+        if all(getattr(row, argument) == getattr(backbone, argument) for argument in arguments):
+            return name
+    return None
 
 
 def _prepare_resumed(args):
@@ -220,7 +242,7 @@ def _train(args, model, data, recipe, run, history=()):
             f"{run.config['variant'] or run.config['checkpoint']}: {model.count_params():,} parameters, "
             f"{len(data.class_names)} classes, "
             f"{len(data.train)} training images{skipped}, "
-            f"{len(recipe.dataset(data.train))} batches of {recipe.batch_size} an epoch, "
+            f"{len(data.train) // recipe.batch_size} batches of {recipe.batch_size} an epoch, "
             f"{keras.backend.backend()} backend; run folder {run.path}"
         )
         metrics = fit(model, data, recipe, run, history, callbacks=logs)
@@ -230,7 +252,7 @@ def _train(args, model, data, recipe, run, history=()):
     except FloatingPointError as error:
         print(f"\nkeras-convnext train: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         print(f"\nkeras-convnext train: {error}. {_what_is_left(run)}", file=sys.stderr)
         return 1
     test = "no test images"

@@ -7,17 +7,15 @@ output, and ends with the process that started it. It computes nothing, and impo
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 
 from keras_convnext.data.images import read_picture
-
-PIPE_SIZE = 1 << 20
-"""Bytes that a process can be ahead of its reader; ignored where the system has no such setting."""
 
 
 def augmented_pictures(sources, seeds, steps, erasing):
@@ -60,6 +58,8 @@ class AugmentWorkers:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="augment")
         self._idle = queue.SimpleQueue()
         self._processes = []
+        self._starting = threading.Lock()
+        self._is_closed = False
 
     def submit(self, *job):
         """A future of what `augmented_pictures` returns, or raises, for these arguments."""
@@ -74,9 +74,11 @@ class AugmentWorkers:
             pickle.dump(job, process.stdin, protocol=5)
             process.stdin.flush()
             result = pickle.load(process.stdout)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            process.kill()
             raise RuntimeError(
-                f"A process that augments images ended, with exit code {process.wait()}; its own message stands above."
+                f"A process that augments images ended, with exit code {process.wait()}; its own message, if there was "
+                "one, stands above. It may have been out of memory: fewer `workers` need less."
             ) from error
         self._idle.put(process)
         if isinstance(result, ValueError):
@@ -84,40 +86,50 @@ class AugmentWorkers:
         return result
 
     def _start(self):
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pipesize=PIPE_SIZE,
-            env={**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        self._processes.append(process)
+        with self._starting:
+            if self._is_closed:
+                raise RuntimeError("These batches were closed: no more of them can be had.")
+            process = subprocess.Popen(
+                [sys.executable, "-c", f"{IGNORE_INTERRUPTS}; from {__name__} import serve; serve()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+            self._processes.append(process)
         return process
 
     def close(self):
         """Ends the processes; those that still work are not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._starting:
+            self._is_closed = True
         for process in self._processes:
             process.kill()
+        for process in self._processes:
             process.wait()
-            process.stdin.close()
-            process.stdout.close()
-        self._processes.clear()
+            with suppress(OSError):  # what was not sent yet cannot be any more
+                process.stdin.close()
+
+
+IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Ctrl-C goes to these processes too, from their first moment on; it is the other process's to answer."""
 
 
 def serve():
     """What the process does; see above."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, after the batch
     jobs, results = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     while True:
         try:
             job = pickle.load(jobs)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # the other process ended, maybe amid a job
             return
         try:
             result = augmented_pictures(*job)
         except ValueError as error:
             result = ValueError(str(error))
-        pickle.dump(result, results, protocol=5)
-        results.flush()
+        try:
+            pickle.dump(result, results, protocol=5)
+            results.flush()
+        except BrokenPipeError:
+            os._exit(0)  # the same; the interpreter's own end would try to write once more

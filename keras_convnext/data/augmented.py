@@ -67,7 +67,10 @@ class AugmentedBatches(Batches):
             raise ValueError(f"Expected a seed of 0 or more. Received: {seed}")
         channels = 3 if images.are_files else images.pixels.shape[-1]
         if channels not in (1, 3):
-            raise ValueError(f"Expected images of three channels or one. Received: {channels}")
+            raise ValueError(
+                f"Expected images of three channels or one to augment. Received: {channels}. The recipe `from_scratch` "
+                "augments nothing."
+            )
         super().__init__(images, batch_size, shuffle=True, seed=seed, group=group)
         self.item_shape = (*image_size, channels)
         self._steps = augmentation.picture_steps(*image_size, channels, mean)
@@ -111,8 +114,10 @@ class AugmentedBatches(Batches):
 
     def close(self):
         """Ends the batches, and the processes; who waits for one gets an error."""
-        self._end()
-        super().close()
+        try:
+            self._end()
+        finally:
+            super().close()
 
 
 def _end(processes, assembler):
@@ -142,13 +147,20 @@ def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, fi
     tf = require("tensorflow", extra="cv")
     if len(images) < batch_size:
         raise ValueError(f"Expected a batch of images or more, {batch_size}. Received: {len(images)} images")
-    batches = AugmentedBatches(images, image_size, augmentation, batch_size, **options)
+
+    def make():
+        return AugmentedBatches(images, image_size, augmentation, batch_size, **options)
 
     def generate():
-        for epoch in range(first_epoch, first_epoch + epochs):
-            batches.epoch = epoch
-            yield from (batches[index] for index in range(len(batches)))
+        batches = make()
+        try:
+            for epoch in range(first_epoch, first_epoch + epochs):
+                batches.epoch = epoch
+                yield from (batches[index] for index in range(len(batches)))
+        finally:
+            batches.close()
 
+    batches = make()
     signature = (
         tf.TensorSpec((batch_size, *batches.item_shape), "float32"),
         tf.TensorSpec((batch_size, len(images.class_names)), "float32"),

@@ -40,7 +40,7 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         if self.batch_size * group > len(images):
             raise ValueError(f"Expected {group} batches of {self.batch_size} images or more. Received: {len(images)}")
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or os.cpu_count() or 1
         self.group = group
         self.epoch = 0
         self._is_closed = False

@@ -9,7 +9,7 @@ PARTS = {"train": ("train",), "validation": ("validation", "val"), "test": ("tes
 
 
 def load_tfds(name, data_dir=None):
-    """A data set of images with labels, downloaded and prepared where it is not yet.
+    """A data set of images with labels, downloaded and prepared where it is not yet. A part without labels is left out.
 
     Images of one size are loaded into memory; of several sizes, each is decoded when it is used.
 
@@ -34,11 +34,22 @@ def load_tfds(name, data_dir=None):
         raise ValueError(
             f"tfds:{name}: expected an `image` and a `label` that is a class, got {sorted(features or ())}."
         )
-    builder.download_and_prepare(file_format="array_record")
+    try:
+        builder.download_and_prepare(file_format="array_record")
+        builder.as_data_source("train")
+    except (AssertionError, NotImplementedError, OSError, ValueError) as error:
+        raise ValueError(
+            f"tfds:{name}: cannot be prepared as array_record, or is prepared otherwise already: "
+            f"{' '.join(str(error).split())[:300]} Try another data_dir (TFDS_DATA_DIR), or prepare it by hand."
+        ) from error
     found = {part: split for part, names in PARTS.items() for split in names if split in builder.info.splits}
     if "train" not in found:
         raise ValueError(f"tfds:{name}: no training part, only {', '.join(builder.info.splits)}.")
-    return ImageData(**{part: _images(tfds, builder, split) for part, split in found.items()})
+    parts = {part: _images(tfds, builder, split) for part, split in found.items()}
+    for part, images in parts.items():
+        if images.labels.min() < 0 and (part == "train" or images.labels.max() >= 0):
+            raise ValueError(f"tfds:{name}: images without labels in {part}.")
+    return ImageData(**{part: images for part, images in parts.items() if images.labels.min() >= 0})
 
 
 def _images(tfds, builder, split):
@@ -67,7 +78,9 @@ class TfdsPixels:
 
     def __getitem__(self, index):
         image = self.source[int(self.indices[index])]["image"]
-        return image if image.shape[-1] == 3 else np.repeat(image[..., :1], 3, axis=-1)
+        if image.shape[-1] not in (1, 3):
+            raise ValueError(f"Expected images of three channels or one. Received: {image.shape[-1]}")
+        return image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1)
 
     def take(self, indices):
         """Some of them, likewise."""

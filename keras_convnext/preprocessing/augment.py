@@ -1,6 +1,7 @@
 """How training images are augmented, as data; and the steps that do it."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.extras import require
@@ -38,6 +39,11 @@ class Augmentation:
     cutmix: float = 1.0
 
     def __post_init__(self):
+        for name in ("flip_rate", "rand_augment", "erasing_rate", "mixup", "cutmix"):
+            self._check(name, isinstance(getattr(self, name), Real), "a number")
+        for name in ("scale", "ratio"):
+            value = getattr(self, name)
+            self._check(name, isinstance(value, tuple) and len(value) == 2, "two numbers")
         for name in ("flip_rate", "erasing_rate"):
             self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         for name in ("scale", "ratio"):

@@ -104,6 +104,9 @@ def _stage_wise(depths):
 
 _IDS = {"group": _group, "single": _single, "stage_wise": _stage_wise}
 
+LAYER_DECAYS = tuple(_IDS)
+"""The kinds of `layer_decay_rules`."""
+
 
 def match_rules(name, rules, variables):
     """What the one rule that matches a variable's path says, for each variable.

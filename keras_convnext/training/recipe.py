@@ -2,13 +2,20 @@
 
 import warnings
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Real
 
 import keras
 
 from keras_convnext.data import AugmentedBatches, Batches
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.training.optimizer import AdamW
-from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, layer_decay_rules, unfreeze_rules
+from keras_convnext.training.parameter_groups import (
+    EQUAL_RATES,
+    FROM_THE_START,
+    LAYER_DECAYS,
+    layer_decay_rules,
+    unfreeze_rules,
+)
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.schedule import WarmupCosine
 from keras_convnext.training.stop_at_nan import StopAtNaN
@@ -32,8 +39,8 @@ class Recipe:
         layer_decay: the rate of a layer over that of the next, in (0, 1]; None for equal rates. See
             `layer_decay_rules`.
         layer_decay_kind: `"group"`, `"single"` or `"stage_wise"`.
-        unfreeze: for a pretrained backbone, the epoch from which on each stage learns, such as `{"stage_3": 4}`; stages
-            that are not there, and the stem, stay as they are. None: all learn from the start.
+        unfreeze: for a pretrained backbone, the epochs from which on its last stage, the one before it and so on learn,
+            such as `(5, 8)`; earlier stages and the stem stay as they are. None: all learn from the start.
         label_smoothing: in [0, 1); of mixed labels too.
         drop_path_rate: in [0, 1), for the model that is to be trained.
         head_init_scale: for the model's new head.
@@ -74,7 +81,7 @@ class Recipe:
     weight_decay: float = 0.05
     layer_decay: float | None = None
     layer_decay_kind: str = "group"
-    unfreeze: dict[str, float] | None = None
+    unfreeze: tuple[float, ...] | None = None
     label_smoothing: float = 0.1
     drop_path_rate: float = 0.0
     head_init_scale: float = 1.0
@@ -91,31 +98,43 @@ class Recipe:
 
     def __post_init__(self):
         for name in ("epochs", "batch_size", "accumulate"):
-            self._check(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("learning_rate", "weight_decay", "warmup_epochs", "min_learning_rate", "seed"):
-            self._check(name, getattr(self, name) >= 0, "0 or more")
+            self._check(name, _is(int, getattr(self, name)) and getattr(self, name) >= 1, "a whole number from 1 up")
+        for name in ("learning_rate", "weight_decay", "warmup_epochs", "min_learning_rate"):
+            self._check(name, _is(Real, getattr(self, name)) and getattr(self, name) >= 0, "a number from 0 up")
         for name in ("label_smoothing", "drop_path_rate"):
-            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._check("ema", self.ema is None or 0 <= self.ema < 1, "None, or at least 0 and below 1")
+            self._check(name, _is(Real, getattr(self, name)) and 0 <= getattr(self, name) < 1, "from 0 up, below 1")
+        for name, least in (("ema", 0), ("layer_decay", 0)):
+            value = getattr(self, name)
+            self._check(name, value is None or (_is(Real, value) and least <= value <= 1), "None, or from 0 to 1")
+        self._check("seed", _is(int, self.seed) and self.seed >= 0, "a whole number from 0 up")
+        self._check("workers", self.workers is None or _is(int, self.workers), "None, or a whole number")
+        self._check("layer_decay_kind", self.layer_decay_kind in LAYER_DECAYS, f"one of {', '.join(LAYER_DECAYS)}")
+        self._check("augmentation", isinstance(self.augmentation, Augmentation | None), "an `Augmentation` or None")
+        for name, count in (("image_size", 2), ("unfreeze", None)):
+            value = getattr(self, name)
+            is_right = value is None or (isinstance(value, tuple) and all(_is(Real, one) for one in value))
+            self._check(name, is_right and (value is None or count in (None, len(value))), "None, or numbers")
+        starts = self.unfreeze or ()
+        self._check("unfreeze", all(0 <= epoch < self.epochs for epoch in starts), "epochs of the training")
         self._check("accumulate", self.batch_size % self.accumulate == 0, f"a divisor of {self.batch_size} images")
 
     def _check(self, name, is_right, expected):
         if not is_right:
-            raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}")
+            raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)!r}")
 
     def lasting(self, epochs):
-        """The same recipe over another number of epochs; the warmup keeps its share of them."""
-        return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * epochs / self.epochs)
+        """The same recipe over another number of epochs; warmup and unfreezing keep their share of them."""
+        scale = epochs / self.epochs
+        unfreeze = None if self.unfreeze is None else tuple(epoch * scale for epoch in self.unfreeze)
+        return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * scale, unfreeze=unfreeze)
 
     def at_batch_size(self, batch_size):
-        """The same recipe at another batch size; the rates are scaled alike, as the authors do it."""
-        scale = batch_size / self.batch_size
-        return replace(
-            self,
-            batch_size=batch_size,
-            learning_rate=self.learning_rate * scale,
-            min_learning_rate=min(self.min_learning_rate, self.learning_rate * scale),
-        )
+        """The same recipe at another batch size: the peak of the rate is scaled alike, as the authors do it."""
+        if batch_size == self.batch_size:  # whose rate then stays to the last digit
+            return self
+        rate = self.learning_rate * batch_size / self.batch_size
+        least = min(self.min_learning_rate, rate)
+        return replace(self, batch_size=batch_size, learning_rate=rate, min_learning_rate=least)
 
     def for_variant(self, name):
         """The recipe with what its source has for a variant of `VARIANTS`; as it is where the source has nothing.
@@ -208,8 +227,12 @@ class Recipe:
         )
         starts = FROM_THE_START
         if self.unfreeze is not None:
-            model.backbone.freeze_stages(self._first_stage(len(model.backbone.depths)))
-            starts = unfreeze_rules({name: round(epoch * updates) for name, epoch in self.unfreeze.items()})
+            count = len(model.backbone.depths)
+            if len(self.unfreeze) > count:
+                raise ValueError(f"`unfreeze` has {len(self.unfreeze)} stages, the model {count}.")
+            model.backbone.freeze_stages(count - len(self.unfreeze))  # for good, which spares their gradients
+            stages = (f"stage_{count - 1 - place}" for place in range(count))
+            starts = unfreeze_rules({s: round(e * updates) for s, e in zip(stages, self.unfreeze, strict=False)})
         rates = EQUAL_RATES
         if self.layer_decay is not None:
             rates = layer_decay_rules(model.backbone.depths, self.layer_decay, self.layer_decay_kind)
@@ -232,22 +255,19 @@ class Recipe:
         # Where a train step makes variables, the optimizer's or a metric's, TensorFlow traces it twice.
         model.optimizer.build(model.trainable_variables)
 
-    def _first_stage(self, count):
-        """The first stage that is to learn; those before it are frozen for good, which spares their gradients."""
-        stages = [f"stage_{number}" for number in range(count)]
-        first = min(map(stages.index, self.unfreeze), default=count) if set(self.unfreeze) <= set(stages) else None
-        if first is None or set(stages[first:]) != set(self.unfreeze):
-            raise ValueError(f"`unfreeze` must name the last stages of {', '.join(stages)}. Received: {self.unfreeze}")
-        return first
-
     def callbacks(self, run, history=(), validation=None):
         """The callbacks that keep a training in a run folder: models, history, and all that a resumed run needs.
 
         Args:
             run: a `Run`.
             history: rows of the epochs that the run has already.
-            validation: the dataset on which the moving average is evaluated, where there is one.
+            validation: the dataset on which the moving average is evaluated; needed where the recipe has one.
+
+        Raises:
+            ValueError: a moving average and no validation dataset.
         """
+        if self.ema is not None and validation is None:
+            raise ValueError("`validation` is needed: the moving average of the weights is evaluated on it.")
         return [RunRecord(run, history, validation), StopAtNaN(run)]
 
     @classmethod
@@ -262,7 +282,7 @@ class Recipe:
             ValueError: a name that no recipe has, or a value out of its range.
         """
         config = dict(config)
-        if config.get("augmentation") is not None:
+        if isinstance(config.get("augmentation"), dict):
             base = asdict(augmentation or Augmentation())
             config["augmentation"] = _dataclass_from(Augmentation, {**base, **config["augmentation"]})
         if isinstance(config.get("image_size"), int):
@@ -270,10 +290,19 @@ class Recipe:
         return _dataclass_from(cls, config)
 
 
+def _is(kind, value):
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def _dataclass_from(kind, config):
     """An instance of a dataclass from what JSON has: lists become tuples."""
     known = {one.name for one in fields(kind)}
+    if not isinstance(config, dict):
+        raise ValueError(f"Expected settings of {kind.__name__} by their names. Received: {config!r}")
     unknown = sorted(set(config) - known)
+    missing = [one.name for one in fields(kind) if one.default is one.default_factory and one.name not in config]
+    if missing:
+        raise ValueError(f"{kind.__name__} needs {', '.join(missing)} too.")
     if unknown:
         raise ValueError(f"No such setting: {', '.join(unknown)}. {kind.__name__} has {', '.join(sorted(known))}.")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})

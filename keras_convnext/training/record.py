@@ -41,6 +41,7 @@ class RunRecord(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, **(logs or {})}
+        self._refuse_what_is_no_number(epoch + 1)
         if self._with_average:
             with averaged_weights(self.model):
                 scores = self.model.evaluate(self.validation, verbose=0, return_dict=True)
@@ -49,6 +50,14 @@ class RunRecord(keras.callbacks.Callback):
         earlier, self.history = self.history, [*self.history, row]
         self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, earlier))
         self.run.write_csv("history.csv", self.history)
+
+    def _refuse_what_is_no_number(self, epoch):
+        """The last update may have spoilt the weights after its loss was taken: then the earlier state must stay."""
+        spoilt = [weight.path for weight in self.model.weights if not np.isfinite(weight.numpy()).all()]
+        if spoilt:
+            state = self.run.last_state
+            last = f"The last good checkpoint is {state / 'model.keras'}." if state else "No epoch was complete before."
+            raise FloatingPointError(f"After epoch {epoch} {len(spoilt)} weights are no numbers: {spoilt[0]}. {last}")
 
     def _write_state(self, folder, earlier):
         """Writes the files of a state; the best models too, before the state counts, so that none is behind it."""

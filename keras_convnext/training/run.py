@@ -1,11 +1,14 @@
 """The run folder: where a training leaves its models and figures, and finds them again.
 
-    RUN/model.keras    the model of the best epoch on the validation images
+    RUN/model.keras    the model of the best epoch on the validation images, of the moving average where there is one
+        model_raw.keras  then, the best of the weights themselves
         config.json    recipe, class names, image shape, data, variant, versions
         history.csv    a row an epoch
         metrics.json   what the test images gave, once, at the end
         curves.png     loss and accuracy by epoch
-        state/epoch-N/ the last complete epoch: model with optimizer, random states, history; a resumed run starts there
+        logs/          for TensorBoard, where asked for
+        state/epoch-N/ the last complete epoch: model with optimizer, average, random states, history; a resumed run
+                       starts there
 
 Every file, and the state as a folder, is written beside its place, flushed to disk and then renamed, so that what is
 there is always whole.

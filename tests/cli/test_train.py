@@ -206,7 +206,7 @@ def test_what_followed_from_the_images_is_repeated_too(cli, fitted, tmp_path):
     [
         ({"variants": "tiny"}, "expected an object with some of data, variant"),
         ({"data": "digits", "epochs": 3}, "no such setting: epochs"),
-        ({"recipe": {"epochs": 3}}, "`recipe` needs a `base`"),
+        ({"recipe": {"epochs": 3}}, "`recipe` needs a `base`, one of"),
         ({"recipe": {"base": "best"}}, "No such recipe: 'best'"),
         ({"recipe": {"base": "digits", "rate": 3}}, "No such setting: rate"),
         ({"recipe": 3}, "`recipe` is a name or an object"),
@@ -219,7 +219,43 @@ def test_refuses_settings(refusal, fitted, tmp_path, settings, message):
     assert fitted == []
 
 
+def test_a_files_numbers_come_before_the_variants(cli, fitted, tmp_path):
+    recipe = {"base": "in1k_from_scratch", "drop_path_rate": 0.05, "image_size": 32}
+    (tmp_path / "settings.json").write_text(json.dumps({"variant": "convnext_small", "recipe": recipe}))
+    assert cli("train", "--settings", tmp_path / "settings.json").code == 0
+    (call,) = fitted
+    assert call.model.backbone.drop_path_rate == 0.05
+    assert call.recipe.variants == {}
+
+
 # === From a checkpoint
+
+
+@pytest.mark.parametrize("recipe", ["fine_tune", "linear_probe"])
+def test_fine_tunes_a_run_of_three_stages(cli, tmp_path, digits_npz, recipe):
+    """To the end: whose stages are not four."""
+    options = ["--data", digits_npz, "--epochs", "1", "--batch", "35"]
+    first = ["--variant", "convnext_mini", "--recipe", "digits", "--output", tmp_path / "first"]
+    assert cli("train", *options, *first).code == 0
+    second = ["--checkpoint", tmp_path / "first", "--recipe", recipe, "--output", tmp_path / "second"]
+    result = cli("train", *options, *second)
+    assert result.code == 0, result.err
+    assert Run.open(tmp_path / "second").config["checkpoint"] == str(tmp_path / "first")
+
+
+def test_a_checkpoints_variant_is_known_by_its_layers(cli, fitted, tmp_path):
+    ConvNeXtClassifier.from_preset("convnextv2_atto", num_classes=2, input_shape=(32, 32, 3)).save(tmp_path / "x.keras")
+    images, labels = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 2
+    np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    options = ["--checkpoint", tmp_path / "x.keras", "--recipe", "v2_ft_fcmae_in1k", "--size", "32"]
+    assert cli("train", "--data", tmp_path / "two.npz", *options).code == 0
+    assert fitted[0].recipe.weight_decay == 0.3
+
+
+def test_refuses_rules_that_are_not_for_the_model(refusal, fitted, tmp_path):
+    message = refusal("train", "--recipe", "ft_in1k_384", "--variant", "convnext_mini", "--output", tmp_path / "run")
+    assert "Layer decay by group is for four stages" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_goes_on_from_a_run_with_other_classes(cli, trained, fitted, write_digits, tmp_path, rng):
@@ -247,7 +283,7 @@ def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
     assert cli("train", *options).code == 0
     (call,) = fitted
     np.testing.assert_array_equal(call.model.weights[0].numpy(), model.weights[0].numpy())
-    assert call.recipe.unfreeze == {"stage_3": 5, "stage_2": 8}
+    assert call.recipe.unfreeze == (5, 8)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from keras_convnext.data import (
     load_folder,
     read_image,
 )
+from keras_convnext.data.augment_workers import AugmentWorkers
 from keras_convnext.preprocessing import Augmentation
 
 NO_CROP = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
@@ -117,6 +118,27 @@ def test_a_process_that_ends_is_told(digits):
         process.kill()
     with pytest.raises(RuntimeError, match="augments images ended, with exit code -9"):
         [batches[index] for index in range(4)]
+
+
+def test_closed_batches_are_told_and_leave_no_process(digits):
+    batches = AugmentedBatches(digits, (8, 8), Augmentation(), 16, workers=2)
+    batches[0]
+    processes = list(batches._processes._processes)
+    assert processes
+    batches.close()
+    batches.close()
+    assert all(process.returncode is not None for process in processes)
+    with pytest.raises(RuntimeError, match="These batches were closed"):
+        batches[1]
+
+
+def test_a_dataset_ends_its_processes(digits, monkeypatch):
+    made = []
+    start = AugmentWorkers._start
+    monkeypatch.setattr(AugmentWorkers, "_start", lambda self: made.append(start(self)) or made[-1])
+    batches_of(augmented_dataset(digits, (8, 8), Augmentation(), 16, workers=1, **GREY))
+    assert made
+    assert all(process.returncode is not None for process in made)
 
 
 def test_groups_of_batches_are_whole(digits):

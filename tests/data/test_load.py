@@ -31,6 +31,6 @@ def test_folder_with_an_unreadable_image(write_folder):
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.npz", "notes.txt"])
 def test_refuses_what_is_no_data(tmp_path, name):
     (tmp_path / "notes.txt").write_text("no data")
-    with pytest.raises(ValueError, match=r"expected `digits`, an \.npz file or a folder") as raised:
+    with pytest.raises(ValueError, match=r"expected `digits`, an \.npz file, a folder") as raised:
         load_data(tmp_path / name)
     assert name in str(raised.value)

@@ -138,7 +138,7 @@ def test_lasting_keeps_the_share_of_the_warmup(recipe, epochs, warmup_epochs):
     [
         {"image_size": (12, 10)},
         {"augmentation": Augmentation(scale=(0.3, 0.9)), "ema": 0.99},
-        {"unfreeze": {"stage_1": 2.0}, "variants": {"convnext_tiny": {"drop_path_rate": 0.2}}},
+        {"unfreeze": (2.0,), "variants": {"convnext_tiny": {"drop_path_rate": 0.2}}},
     ],
 )
 def test_survives_json(recipe, changes):
@@ -221,7 +221,7 @@ def test_stages_learn_from_their_epoch_on(few_digits):
     keras.utils.set_random_seed(0)
     backbone = ConvNeXtBackbone(depths=(1, 1), dims=(8, 16), stem_patch_size=1, input_shape=(8, 8, 1))
     model = ConvNeXtClassifier(backbone, num_classes=10)
-    recipe = Recipe("test", 4, 24, 0.01, 0, unfreeze={"stage_1": 2})
+    recipe = Recipe("test", 4, 24, 0.01, 0, unfreeze=(2,))
     train = recipe.dataset(few_digits.train)
     recipe.compile(model, steps_per_epoch=len(train))
     seen = [{weight.path: weight.numpy() for weight in model.weights}]
@@ -236,10 +236,20 @@ def test_stages_learn_from_their_epoch_on(few_digits):
         assert changed == (learns if part.startswith(("head", "stage_1")) else [False] * 4), path
 
 
-@pytest.mark.parametrize("unfreeze", [{"stage_0": 1}, {"stage_7": 1}, {"stem": 1}])
-def test_refuses_to_unfreeze_what_are_not_the_last_stages(recipe, make_model, unfreeze):
-    with pytest.raises(ValueError, match="`unfreeze` must name the last stages of stage_0, stage_1"):
-        replace(recipe, unfreeze=unfreeze).compile(make_model(), steps_per_epoch=1)
+def test_refuses_to_unfreeze_more_stages_than_there_are(recipe, make_model):
+    with pytest.raises(ValueError, match="`unfreeze` has 3 stages, the model 2"):
+        replace(recipe, unfreeze=(1, 2, 3)).compile(make_model(), steps_per_epoch=1)
+
+
+def test_lasting_keeps_the_share_of_the_unfreezing(recipe):
+    assert replace(recipe, unfreeze=(1, 2)).lasting(8).unfreeze == (2, 4)
+    with pytest.raises(ValueError, match="`unfreeze` must be epochs of the training"):
+        replace(recipe, unfreeze=(4,))
+
+
+def test_an_average_needs_validation_images(recipe, tmp_path):
+    with pytest.raises(ValueError, match="`validation` is needed"):
+        replace(recipe, ema=0.9).callbacks(Run(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -247,10 +257,16 @@ def test_refuses_to_unfreeze_what_are_not_the_last_stages(recipe, make_model, un
     [
         ({"epoch": 3}, r"No such setting: epoch\. Recipe has .*epochs"),
         ({"augmentation": {"mix": 1}}, r"No such setting: mix\. Augmentation has .*mixup"),
-        ({"epochs": 0}, "`epochs` must be 1 or more"),
-        ({"learning_rate": -1.0}, "`learning_rate` must be 0 or more"),
-        ({"label_smoothing": 1.0}, "`label_smoothing` must be at least 0 and below 1"),
-        ({"ema": 1.0}, "`ema` must be None, or at least 0 and below 1"),
+        ({"epochs": 0}, "`epochs` must be a whole number from 1 up"),
+        ({"epochs": "3"}, r"`epochs` must be a whole number from 1 up\. Received: epochs='3'"),
+        ({"seed": None}, "`seed` must be a whole number from 0 up"),
+        ({"augmentation": "none"}, "`augmentation` must be an `Augmentation` or None"),
+        ({"augmentation": {"scale": 0.5}}, "`scale` must be two numbers"),
+        ({"image_size": "224"}, "`image_size` must be None, or numbers"),
+        ({"layer_decay_kind": "deep"}, "`layer_decay_kind` must be one of group"),
+        ({"learning_rate": -1.0}, "`learning_rate` must be a number from 0 up"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be from 0 up, below 1"),
+        ({"ema": 1.5}, "`ema` must be None, or from 0 to 1"),
         ({"accumulate": 3}, "`accumulate` must be a divisor of 16 images"),
     ],
 )

@@ -143,3 +143,15 @@ def test_a_run_broken_off_in_the_midst_of_its_writing_ends_with_the_best_model(r
     assert epoch_of(run.load_model()) == 2
     with (run.path / "history.csv").open(newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("logs", [{"val_accuracy": 0.1, "val_loss": float("nan")}, {}])
+def test_a_state_that_is_no_number_does_not_take_the_place_of_the_last(run, model, logs):
+    """Where the epoch's last update spoilt the weights: no loss of a batch told so."""
+    record = record_epochs(run, model, [(0.9, 1.0)])
+    record.set_model(model)
+    record.on_epoch_begin(1)
+    model.get_layer("head").bias.assign(np.full(10, np.nan))
+    with pytest.raises(FloatingPointError, match=r"After epoch 2 .* The last good checkpoint is .*epoch-1"):
+        record.on_epoch_end(1, {"accuracy": 0.5, "loss": 1.0, **logs})
+    assert run.last_state.name == "epoch-1"
