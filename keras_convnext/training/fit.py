@@ -20,8 +20,8 @@ SECONDS_TO_END = 0.5
 def create_run(path, model, data, recipe, notes=None):
     """Makes a new run folder whose `config.json` has all that `predict` needs.
 
-    For `evaluate` and `--resume`, `notes` must have `data`, the name or path of the data set, and `skip_unreadable`; for
-    the latter `variant` or `checkpoint` too, as `keras-convnext train` notes them.
+    For `evaluate` and `--resume`, `notes` must have `data`, the name or path of the data set, and `skip_unreadable`,
+    as `keras-convnext train` notes them; `--resume` prints `variant` or `checkpoint` too.
 
     Args:
         path: of the folder.
