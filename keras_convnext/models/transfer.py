@@ -14,7 +14,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
             `input_shape`, `drop_path_rate`, `dtype`, `remat`.
 
     Returns:
-        A `ConvNeXtClassifier`, not compiled; `model` stays as it was.
+        A `ConvNeXtClassifier` that returns logits, not compiled; `model` stays as it was.
 
     Raises:
         ValueError: a change under which the model has other weights.
@@ -39,6 +39,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
         if source is None and weight.path.startswith("head"):  # of a backbone alone
             continue
         if source is None or source.shape != weight.shape:
-            raise ValueError(f"{weight.path}: of shape {weight.shape}; the model has {source and source.shape}.")
+            known_shape = "none" if source is None else source.shape
+            raise ValueError(f"{weight.path}: of shape {weight.shape}; the model has {known_shape}.")
         weight.assign(source)
     return new

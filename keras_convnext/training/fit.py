@@ -89,7 +89,8 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     started = time.perf_counter()
     with StopBetweenBatches() as stop:
         data = with_validation(data, recipe.seed)
-        train = recipe.dataset(data.train)
+        backbone = getattr(model, "backbone", None)
+        train = recipe.dataset(data.train, mean=getattr(backbone, "mean", None), std=getattr(backbone, "std", None))
         if not history:
             recipe.compile(model, steps_per_epoch=len(train))
         validation = recipe.dataset(data.validation, training=False)

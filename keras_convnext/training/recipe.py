@@ -169,12 +169,14 @@ class Recipe:
         """The label smoothing of the compiled loss: none where the augmented batches have smoothed labels."""
         return 0.0 if self.augmentation is not None else self.label_smoothing
 
-    def dataset(self, images, training=True):
+    def dataset(self, images, training=True, mean=None, std=None):
         """Batches of `images`: in training drawn anew each epoch, augmented, whole updates only; else all in order.
 
         Args:
             images: `data.Images`.
             training: bool. Defaults to True.
+            mean, std: tuple of float in units of 0..1, what the model normalizes with: for what is erased, and for what
+                comes in from outside. Default to ImageNet's.
 
         Returns:
             `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`.
@@ -192,6 +194,8 @@ class Recipe:
                 label_smoothing=self.label_smoothing,
                 seed=self.seed,
                 workers=self.workers,
+                mean=mean,
+                std=std,
                 group=self.accumulate,
             )
         as_they_are = self.image_size is None or (not images.are_files and images.pixels.shape[1:3] == self.image_size)
