@@ -38,7 +38,7 @@ class AugmentedBatches(Batches):
     `(batch, classes)`.
 
     Raises:
-        ValueError: a negative seed, or images of neither three channels nor one.
+        ValueError: a negative seed, a label smoothing out of range, or images of neither three channels nor one.
         ModuleNotFoundError: Pillow is not installed.
 
     Example:
@@ -65,6 +65,8 @@ class AugmentedBatches(Batches):
     ):
         if seed < 0:
             raise ValueError(f"Expected a seed of 0 or more. Received: {seed}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"`label_smoothing` must be from 0 up, below 1. Received: {label_smoothing}")
         channels = 3 if images.are_files else images.pixels.shape[-1]
         if channels not in (1, 3):
             raise ValueError(

@@ -36,7 +36,7 @@ def load_tfds(name, data_dir=None):
         )
     try:
         builder.download_and_prepare(file_format="array_record")
-        builder.as_data_source("train")
+        builder.as_data_source(next(iter(builder.info.splits)))
     except (AssertionError, NotImplementedError, OSError, ValueError) as error:
         raise ValueError(
             f"tfds:{name}: cannot be prepared as array_record, or is prepared otherwise already: "

@@ -176,7 +176,11 @@ def test_float_pixels_are_rounded(digits):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"seed": -1}, "a seed of 0 or more"), ({"pixels": np.zeros((70, 8, 8, 4), "uint8")}, "three channels or one")],
+    [
+        ({"seed": -1}, "a seed of 0 or more"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be from 0 up"),
+        ({"pixels": np.zeros((70, 8, 8, 4), "uint8")}, "three channels or one"),
+    ],
 )
 def test_refuses_what_would_fail_in_the_middle(digits, changes, message):
     images = replace(digits, pixels=changes.pop("pixels", digits.pixels))

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from keras_convnext.data import AugmentedBatches, Batches, load_data, load_tfds
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
-
-tfds = pytest.importorskip("tensorflow_datasets")
 
 
 def builder_of(name, shape, pictures):
@@ -69,7 +68,7 @@ def test_images_of_several_sizes_are_decoded_when_they_are_used(folder):
     assert (pixels.shape, labels.shape) == ((4, 6, 6, 3), (4, 2))
 
 
-def test_by_name_on_the_command_line(folder, monkeypatch):
+def test_by_name_as_the_command_line_does(folder, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
     assert len(load_data("tfds:tiny_squares").train) == 8
 
