@@ -125,7 +125,7 @@ VARIANTS = {
     "convnext_xxlarge": ConvNeXtConfig(
         depths=(3, 4, 30, 3), dims=(384, 768, 1536, 3072), norm_eps=1e-5, image_size=256, **_TIMM
     ),
-    # Our own: for images of 8 to 16 pixels, such as the bundled digits.
+    # Our own: for images of 8 to 40 pixels, such as the bundled digits.
     "convnext_mini": ConvNeXtConfig(
         depths=(2, 2, 2), dims=(32, 64, 128), stem_patch_size=1, image_size=8, source="keras_convnext"
     ),
@@ -134,6 +134,7 @@ VARIANTS = {
 
 BY_IMAGE_SIZE = (
     (16, "convnext_mini", 1),
+    (40, "convnext_mini", 2),
     (80, "convnext_atto", 2),
     (float("inf"), "convnext_atto", 4),
 )
@@ -152,7 +153,7 @@ def variant_for(image_size):
     Example:
 
     >>> variant_for(32)
-    ('convnext_atto', 2)
+    ('convnext_mini', 2)
     """
     return next(row[1:] for row in BY_IMAGE_SIZE if image_size <= row[0])
 

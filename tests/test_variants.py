@@ -106,7 +106,9 @@ def test_a_name_that_is_near_to_none(name):
     [
         (8, "convnext_mini", 1),
         (16, "convnext_mini", 1),
-        (17, "convnext_atto", 2),
+        (17, "convnext_mini", 2),
+        (40, "convnext_mini", 2),
+        (41, "convnext_atto", 2),
         (80, "convnext_atto", 2),
         (81, "convnext_atto", 4),
         (5000, "convnext_atto", 4),

@@ -192,7 +192,11 @@ def _model(settings, shape):
     channels = model.input_shape[-1]
     if channels != shape[-1]:
         raise ValueError(f"{checkpoint}: takes images of {channels} channels; those of the data have {shape[-1]}.")
-    return lambda **arguments: transfer(model, **arguments), _variant_of(backbone)
+
+    def build(layer_scale_init_value=None, **arguments):  # the layer scale is the checkpoint's
+        return transfer(model, **arguments)
+
+    return build, _variant_of(backbone)
 
 
 def _variant_of(backbone):

@@ -19,6 +19,7 @@ from keras_convnext.training.parameter_groups import (
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.schedule import WarmupCosine
 from keras_convnext.training.stop_at_nan import StopAtNaN
+from keras_convnext.variants import VARIANTS
 
 SANE_LEARNING_RATES = (1e-6, 2e-2)
 """Peaks outside of these warn: AdamW hardly moves, or diverges."""
@@ -44,6 +45,7 @@ class Recipe:
         label_smoothing: in [0, 1); of mixed labels too.
         drop_path_rate: in [0, 1), for the model that is to be trained.
         head_init_scale: for the model's new head.
+        layer_scale_init_value: where the model has a layer scale, what it begins with; None for the variant's own.
         ema: momentum of the weights' moving average, which is evaluated and kept; None for none.
         ema_warmup: whether it forgets faster at first, for short trainings.
         augmentation: `preprocessing.Augmentation`, or None for none.
@@ -85,6 +87,7 @@ class Recipe:
     label_smoothing: float = 0.1
     drop_path_rate: float = 0.0
     head_init_scale: float = 1.0
+    layer_scale_init_value: float | None = None
     ema: float | None = None
     ema_warmup: bool = False
     augmentation: Augmentation | None = None
@@ -103,9 +106,9 @@ class Recipe:
             self._check(name, _is(Real, getattr(self, name)) and getattr(self, name) >= 0, "a number from 0 up")
         for name in ("label_smoothing", "drop_path_rate"):
             self._check(name, _is(Real, getattr(self, name)) and 0 <= getattr(self, name) < 1, "from 0 up, below 1")
-        for name, least in (("ema", 0), ("layer_decay", 0)):
+        for name in ("ema", "layer_decay", "layer_scale_init_value"):
             value = getattr(self, name)
-            self._check(name, value is None or (_is(Real, value) and least <= value <= 1), "None, or from 0 to 1")
+            self._check(name, value is None or (_is(Real, value) and 0 <= value <= 1), "None, or from 0 to 1")
         self._check("seed", _is(int, self.seed) and self.seed >= 0, "a whole number from 0 up")
         self._check("workers", self.workers is None or _is(int, self.workers), "None, or a whole number")
         self._check("layer_decay_kind", self.layer_decay_kind in LAYER_DECAYS, f"one of {', '.join(LAYER_DECAYS)}")
@@ -145,7 +148,9 @@ class Recipe:
         >>> RECIPES["in1k_from_scratch"].for_variant("convnext_base").drop_path_rate
         0.5
         """
-        return replace(self.with_settings(self.variants.get(name, {})), variants={})
+        recipe = replace(self.with_settings(self.variants.get(name, {})), variants={})
+        has_layer_scale = name not in VARIANTS or VARIANTS[name].layer_scale_init_value is not None
+        return recipe if has_layer_scale else replace(recipe, layer_scale_init_value=None)
 
     def with_settings(self, settings):
         """The recipe with other settings.
@@ -160,9 +165,10 @@ class Recipe:
 
     @property
     def model_arguments(self):
-        """Arguments for `ConvNeXtClassifier.from_preset` that the recipe has: drop path, head, dtype, remat."""
-        arguments = {"drop_path_rate": self.drop_path_rate, "head_init_scale": self.head_init_scale}
-        return arguments | {"remat": self.remat} | ({} if self.dtype is None else {"dtype": self.dtype})
+        """Arguments for `ConvNeXtClassifier.from_preset` that the recipe has: drop path, scales, dtype, remat."""
+        always = {name: getattr(self, name) for name in ("drop_path_rate", "head_init_scale", "remat")}
+        given = {name: getattr(self, name) for name in ("layer_scale_init_value", "dtype")}
+        return always | {name: value for name, value in given.items() if value is not None}
 
     @property
     def loss_smoothing(self):

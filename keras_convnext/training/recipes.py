@@ -223,10 +223,11 @@ RECIPES = {
     # keras-convnext train --recipe small_images --data cifar10.npz
     "small_images": Recipe(
         source="keras_convnext",
-        epochs=15,
+        epochs=28,
         batch_size=64,
         learning_rate=2e-3,
         warmup_epochs=0.5,
+        layer_scale_init_value=1.0,
         augmentation=Augmentation(scale=(0.7, 1.0), rand_augment=0.0, erasing_rate=0.0, mixup=0.0, cutmix=0.0),
     ),
     # A few thousand images of one's own, from published weights.

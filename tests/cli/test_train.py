@@ -326,7 +326,7 @@ def test_the_seed_draws_the_weights(cli, fitted):
 
 @pytest.mark.parametrize(
     "side, variant, stem",
-    [(8, "convnext_mini", 1), (16, "convnext_mini", 1), (28, "convnext_atto", 2), (64, "convnext_atto", 2)],
+    [(8, "convnext_mini", 1), (16, "convnext_mini", 1), (28, "convnext_mini", 2), (64, "convnext_atto", 2)],
 )
 def test_variant_and_stem_follow_from_the_size_of_the_images(cli, fitted, tmp_path, rng, side, variant, stem):
     images = rng.integers(0, 256, (4, side, side - 2), dtype="uint8")
