@@ -2,9 +2,9 @@
 
     python examples/cifar10_timm.py cifar10.npz
 
-timm's ConvNeXt of the same variant with the same stem, and timm's own crop, flip, parameter groups, schedule and loss,
-with the recipe's numbers. The tenth of the training images that ours validates with is left out here too, and the test
-images are scored once, at the end. Needs the extra `dev`.
+timm's ConvNeXt of the same stem, depths and widths, and timm's own crop, flip, parameter groups, schedule
+and loss, with the recipe's numbers. The tenth of the training images that ours validates with is left out here too,
+and the test images are scored once, at the end. Needs the extra `dev`.
 """
 
 import argparse
@@ -17,17 +17,18 @@ from keras_convnext.profiling.packages import import_torchvision
 import_torchvision()  # before timm does
 
 # ruff: noqa: E402
-import timm
 import torch
 from PIL import Image
 from timm.data import create_transform
 from timm.loss import LabelSmoothingCrossEntropy
+from timm.models.convnext import ConvNeXt
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 
 from keras_convnext import RECIPES
 from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.data import load_npz, with_validation
+from keras_convnext.variants import get_variant, variant_for
 
 
 class Pictures(torch.utils.data.Dataset):
@@ -47,18 +48,21 @@ class Pictures(torch.utils.data.Dataset):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("data", nargs="?", help="cifar10.npz")
-    parser.add_argument("--variant", default="convnext_atto")
-    parser.add_argument("--stem", type=int, default=2)
+    parser.add_argument("--variant", help="(default: by the images' size, as for ours)")
+    parser.add_argument("--stem", type=int, help="(default: likewise)")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--smoke", action="store_true", help="a step on random images")
     args = parser.parse_args()
     recipe = RECIPES["small_images"].lasting(args.epochs or RECIPES["small_images"].epochs)
-    torch.manual_seed(recipe.seed)
-    data = with_validation(_random_data() if args.smoke else load_npz(args.data), recipe.seed)
+    torch.manual_seed(args.seed)
+    data = with_validation(_random_data() if args.smoke else load_npz(args.data), args.seed)
     if args.smoke:
         recipe = recipe.lasting(1)
     height, width, _ = data.train.pixels.shape[1:]
+    variant, stem = variant_for(max(height, width))
+    variant, stem = args.variant or variant, args.stem or stem
     transform = create_transform(
         (height, width),
         is_training=True,
@@ -77,12 +81,7 @@ def main():
         persistent_workers=args.workers > 0,
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = timm.create_model(
-        args.variant,
-        num_classes=len(data.class_names),
-        patch_size=args.stem,
-        drop_path_rate=recipe.drop_path_rate,
-    ).to(device)
+    model = _timm_model(variant, stem, len(data.class_names), recipe).to(device)
     optimizer = create_optimizer_v2(model, "adamw", lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scheduler = CosineLRScheduler(
         optimizer,
@@ -111,7 +110,26 @@ def main():
             f"{time.perf_counter() - started:.0f} s",
             flush=True,
         )
-    print(f"timm {args.variant}, {recipe.epochs} epochs: test accuracy {_accuracy(model, data.test, device):.4f}")
+    print(f"timm {variant}, {recipe.epochs} epochs: test accuracy {_accuracy(model, data.test, device):.4f}")
+
+
+def _timm_model(variant, stem, num_classes, recipe):
+    """timm's network has four stages, and halves before the first where the stem's stride is 2: both are undone."""
+    config = get_variant(variant)
+    missing = 4 - len(config.depths)
+    model = ConvNeXt(
+        num_classes=num_classes,
+        depths=config.depths + (0,) * missing,
+        dims=config.dims + config.dims[-1:] * missing,
+        patch_size=stem,
+        ls_init_value=recipe.layer_scale_init_value or config.layer_scale_init_value,
+        drop_path_rate=recipe.drop_path_rate,
+    )
+    for stage in range(len(config.depths), 4):
+        model.stages[stage] = torch.nn.Identity()
+    model.stages[0].downsample = torch.nn.Identity()
+    print(f"timm {variant}: {sum(weight.numel() for weight in model.parameters()):,} weights", flush=True)
+    return model
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ def main():
     shape = data.train.pixels.shape[1:]
     variant, stem = variant_for(max(shape[:2]))
     recipe = RECIPES["small_images"] if shape[0] > 16 else RECIPES["digits"]
-    architecture = {"input_shape": shape, "stem_patch_size": stem, "drop_path_rate": recipe.drop_path_rate}
+    architecture = {"input_shape": shape, "stem_patch_size": stem, **recipe.model_arguments}
 
     keras.utils.set_random_seed(0)
     pretrained = ConvNeXtClassifier.from_preset(variant, num_classes=len(first), **architecture)

@@ -15,6 +15,7 @@ QUICK = {
     "01_train_and_save.ipynb": "epochs = 2",
     "03_recipe.ipynb": "epochs = 2",
     "02_pretrained.ipynb": 'preset = "convnextv2_atto_1k_224_ema"',
+    "04_roadmap.ipynb": 'step = "resnet"',
 }
 
 

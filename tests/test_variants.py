@@ -4,46 +4,14 @@ import json
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 
 from keras_convnext import VARIANTS, ConvNeXtBackbone, ConvNeXtClassifier
-from keras_convnext.layers.initialization import Normal
-from keras_convnext.profiling import profile
 from keras_convnext.variants import get_variant, variant_for
 
 REFERENCE = json.loads(Path(__file__).with_name("reference").joinpath("variants.json").read_text())
 ROWS = {row["name"]: row for row in REFERENCE["variants"]}
 COMPUTED = {name: row["computed"] for name, row in ROWS.items() if "computed" in row}
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Starts all weights at zero, and lets a variant go before the next one comes: the largest takes 3.4 GB."""
-    monkeypatch.setattr(Normal, "__call__", lambda self, shape, dtype=None: np.zeros(shape, dtype))
-    yield
-    keras.backend.clear_session()
-
-
-@pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("name", COMPUTED)
-def test_parameters_and_macs_are_exact(name):
-    expected = dict(COMPUTED[name])
-    side = expected.pop("resolution")
-    assert VARIANTS[name].image_size == side
-    model = ConvNeXtClassifier.from_preset(name, num_classes=expected.pop("num_classes"))
-    result = profile(model, (side, side, 3))
-    found = {"params": result.params, "macs_conv_linear": result.macs}
-    for key in expected:
-        if key.startswith("macs_conv_linear_"):
-            side = int(key.rpartition("_")[2])
-            found[key] = profile(model, (side, side, 3)).macs
-        elif key == "params_21841_classes":
-            found[key] = ConvNeXtClassifier(model.backbone, 21841, **VARIANTS[name].head_arguments()).count_params()
-        elif key == "params_backbone_no_final_norm_no_head":
-            found[key] = model.backbone.count_params()
-    assert found == expected
 
 
 @pytest.mark.parametrize("name", COMPUTED)

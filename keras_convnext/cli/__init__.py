@@ -7,7 +7,7 @@ the work, a function without arguments; what it refuses becomes one line and exi
 import argparse
 import sys
 
-from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, summary, train
+from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, roadmap, summary, train
 from keras_convnext.cli import list as list_command
 from keras_convnext.cli.arguments import INTERRUPTED
 
@@ -20,6 +20,7 @@ COMMANDS = {
     "convert": convert,
     "augment": augment,
     "benchmark": benchmark,
+    "roadmap": roadmap,
 }
 
 

@@ -9,7 +9,7 @@ from keras_convnext.layers.lowering import on_jax_cpu, on_tensorflow, on_tensorf
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class DepthwiseConv2D(keras.layers.Layer):
-    """Convolves each channel with its own kernel, at stride 1, the size kept.
+    """Convolves each channel with its own kernel, with `kernel_size // 2` zeros (dilated, more) around the map.
 
     On TensorFlow without a GPU the layer turns XLA off for every model that it stands in and that is compiled with
     Keras's default `jit_compile="auto"`: there XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's.
@@ -20,10 +20,12 @@ class DepthwiseConv2D(keras.layers.Layer):
         kernel_size: int, an odd side of the kernel. Defaults to 7.
         dilation_rate: int, the distance of the kernel's taps. Defaults to 1.
         use_bias: bool. Defaults to True.
+        strides: int; with 2, every second row and column is left out, after they were computed. Defaults to 1.
 
     Weights: `kernel` of shape `(kernel_size, kernel_size, channels, 1)`, `bias` of shape `(channels,)`.
 
-    Shapes: `(batch, height, width, channels)` in and out.
+    Shapes: `(batch, height, width, channels)` in, `(batch, height / strides, width / strides, channels)` out, rounded
+    up.
 
     Raises:
         ValueError: `kernel_size` is even.
@@ -35,13 +37,14 @@ class DepthwiseConv2D(keras.layers.Layer):
     (1, 14, 14, 8)
     """
 
-    def __init__(self, kernel_size=7, dilation_rate=1, use_bias=True, **kwargs):
+    def __init__(self, kernel_size=7, dilation_rate=1, use_bias=True, strides=1, **kwargs):
         super().__init__(**kwargs)
         if kernel_size % 2 == 0:
             raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
         self.kernel_size = kernel_size
         self.dilation_rate = dilation_rate
         self.use_bias = use_bias
+        self.strides = strides
         self.input_spec = keras.InputSpec(ndim=4)
         if on_tensorflow_cpu():
             self.supports_jit = False
@@ -57,6 +60,10 @@ class DepthwiseConv2D(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
 
     def call(self, inputs, training=None):
+        outputs = self._at_stride_1(inputs, training)
+        return outputs if self.strides == 1 else outputs[:, :: self.strides, :: self.strides]
+
+    def _at_stride_1(self, inputs, training):
         function = self._function(inputs, training)
         if function is None:
             outputs = self._convolved(inputs)
@@ -96,7 +103,8 @@ class DepthwiseConv2D(keras.layers.Layer):
         )
 
     def compute_output_shape(self, input_shape):
-        return input_shape
+        batch, *sides, channels = input_shape
+        return (batch, *(side and -(-side // self.strides) for side in sides), channels)
 
     def get_config(self):
         return {
@@ -104,4 +112,5 @@ class DepthwiseConv2D(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "dilation_rate": self.dilation_rate,
             "use_bias": self.use_bias,
+            "strides": self.strides,
         }

@@ -36,7 +36,10 @@ def load_classifier(path):
 
 
 def load_saved(path, kinds=(ConvNeXtClassifier, ConvNeXtBackbone)):
-    """The same of a model of one of several classes, by default a classifier or a backbone."""
+    """The same of a model of one of several classes, by default a classifier or a backbone.
+
+    `keras.Model` among them stands for a functional model of no class of its own, such as those of `roadmap.build`.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
@@ -49,7 +52,7 @@ def load_saved(path, kinds=(ConvNeXtClassifier, ConvNeXtBackbone)):
     if damaged:
         raise ValueError(f"{path}: {damaged} in it is damaged.")
     kind = isinstance(config, dict) and (config.get("registered_name") or config.get("class_name"))
-    if kind not in map(keras.saving.get_registered_name, kinds):
+    if kind not in ["Functional" if one is keras.Model else keras.saving.get_registered_name(one) for one in kinds]:
         raise ValueError(f"{path}: expected a {' or '.join(one.__name__ for one in kinds)}, got {kind}.")
     try:
         with called_keras(path) as called:

@@ -1,10 +1,13 @@
 """Parameters and multiply-accumulates (MACs) of any Keras model, layer by layer.
 
 MACs follow the paper's convention: those of convolutions and linear layers. Norms, activations, biases, pooling and
-residual sums are not counted. One MAC is what the paper prints as one FLOP.
+residual sums are not counted, nor are the products of attention, unless asked for. One MAC is what the paper prints as
+one FLOP; of the 34 networks on its path from ResNet to ConvNeXt two have another count than it prints (see
+`models.roadmap.STEPS`).
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 import keras
@@ -12,13 +15,23 @@ import keras
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One call of one layer: its path in the model, class, output shape without the batch, parameters and MACs."""
+    """One call of one layer.
+
+    Attributes:
+        path: of the layer in the model.
+        layer: its class.
+        output_shape: without the batch.
+        params: its trainable parameters.
+        macs: for one image.
+        activation_bytes: what its output takes for one image, in its own type.
+    """
 
     path: str
     layer: str
     output_shape: tuple[int, ...]
     params: int
     macs: int
+    activation_bytes: int
 
 
 @dataclass(frozen=True)
@@ -26,22 +39,30 @@ class Profile:
     """The rows of a model, and their sums.
 
     Attributes:
-        rows: a `ProfileRow` for each call of each layer that has no layers inside, in the order of the calls.
+        rows: a `ProfileRow` for each call of each layer that has no layers inside, in the order of the calls; where the
+            products of attention are counted, one for each call of such a layer too.
         params: int, trainable parameters of the model, as torch counts them.
         macs: int, multiply-accumulates for one image.
+        activation_bytes: int, what the outputs of all layers take for one image: about what training keeps of it for
+            the backward pass.
     """
 
     rows: tuple[ProfileRow, ...]
     params: int
     macs: int
+    activation_bytes: int
 
 
-def profile(model, input_shape=None):
+def profile(model, input_shape=None, attention=False, elementwise=False):
     """Counts a model's parameters and multiply-accumulates for one image. Nothing is computed: only shapes are traced.
 
     Args:
         model: any built Keras model with one input.
         input_shape: tuple, shape of one image without the batch; needed where the model's own has None.
+        attention: bool, whether the two products of Keras's `MultiHeadAttention`, queries by keys and weights by
+            values, count as MACs. Defaults to False.
+        elementwise: bool, whether layers without a kernel (norms, activations, pooling, sums) count one for each number
+            that they give. Defaults to False.
 
     Returns:
         A `Profile`.
@@ -60,17 +81,23 @@ def profile(model, input_shape=None):
     if None in shape:
         raise ValueError(f"`input_shape` must be given where the model's own has None. Received: {shape}")
     rows = []
-    leaves = [layer for layer in _layers(model) if not _layers(layer)]
+    counts = {layer: _macs for layer in _layers(model) if not _layers(layer)}
+    if elementwise:
+        counts = dict.fromkeys(counts, _macs_or_numbers)
+    if attention:
+        heads = [layer for layer in _layers(model) if isinstance(layer, keras.layers.MultiHeadAttention)]
+        counts |= dict.fromkeys(heads, _attention_macs)
     try:
-        for layer in leaves:
-            layer.call = _recorded(layer, layer.call, rows)
+        for layer, count in counts.items():
+            layer.call = _recorded(layer, layer.call, count, rows)
         _Trace(model, rows)(keras.Input(batch_shape=(1, *shape)))
     finally:
-        for layer in leaves:
+        for layer in counts:
             if "call" in vars(layer):
                 del layer.call
     params = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return Profile(rows=tuple(rows), params=params, macs=sum(row.macs for row in rows))
+    totals = {name: sum(getattr(row, name) for row in rows) for name in ("macs", "activation_bytes")}
+    return Profile(rows=tuple(rows), params=params, **totals)
 
 
 _TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -93,18 +120,20 @@ def _layers(layer):
     return list(layer._flatten_layers(include_self=False))
 
 
-def _recorded(layer, call, rows):
+def _recorded(layer, call, count, rows):
     def recorded_call(*args, **kwargs):
         outputs = call(*args, **kwargs)
         if hasattr(outputs, "shape") and args and hasattr(args[0], "shape"):
             output_shape = tuple(outputs.shape)
+            has_parts = bool(_layers(layer))  # which have rows of their own
             rows.append(
                 ProfileRow(
                     path=layer.path or layer.name,
                     layer=type(layer).__name__,
                     output_shape=output_shape[1:],
-                    params=sum(math.prod(weight.shape) for weight in layer.trainable_weights),
-                    macs=_macs(layer, tuple(args[0].shape), output_shape),
+                    params=0 if has_parts else sum(math.prod(weight.shape) for weight in layer.trainable_weights),
+                    macs=count(layer, tuple(args[0].shape), output_shape, *args[1:], **kwargs),
+                    activation_bytes=0 if has_parts else math.prod(output_shape) * _item_size(outputs.dtype),
                 )
             )
         return outputs
@@ -112,7 +141,23 @@ def _recorded(layer, call, rows):
     return recorded_call
 
 
-def _macs(layer, input_shape, output_shape):
+def _item_size(dtype):
+    """Bytes of a number: of `bfloat16` two, of `bool` one."""
+    bits = re.search(r"\d+", keras.backend.standardize_dtype(dtype))
+    return int(bits[0]) // 8 if bits else 1
+
+
+def _attention_macs(layer, query_shape, output_shape, value=None, key=None, **kwargs):
+    """Each of the queries is held against each of the keys, and takes from each of the values."""
+    queries, keys = query_shape[1], (value if value is not None else kwargs["value"]).shape[1]
+    return queries * keys * layer.num_heads * (layer.key_dim + layer.value_dim)
+
+
+def _macs_or_numbers(layer, input_shape, output_shape, *args, **kwargs):
+    return _macs(layer, input_shape, output_shape) or math.prod(output_shape)
+
+
+def _macs(layer, input_shape, output_shape, *args, **kwargs):
     """MACs of one call: every weight of a kernel is used once for each position of the map that it slides over."""
     if isinstance(layer, keras.layers.EinsumDense):
         operands, output_labels = layer.equation.split("->")

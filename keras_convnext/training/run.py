@@ -20,7 +20,9 @@ import os
 import shutil
 from pathlib import Path
 
-from keras_convnext.models import load_classifier
+import keras
+
+from keras_convnext.models import ConvNeXtClassifier, load_saved
 
 CONFIG_KEYS = {"class_names", "image_shape", "recipe"}
 """What every run's `config.json` must have: enough to prepare images for the model and to name its classes."""
@@ -94,7 +96,7 @@ class Run:
         Raises:
             ValueError: there is none, or its file is damaged.
         """
-        return load_classifier(self.model_path)
+        return load_saved(self.model_path, kinds=(ConvNeXtClassifier, keras.Model))
 
     def read_json(self, name):
         """What a JSON file of the folder holds.
@@ -118,6 +120,11 @@ class Run:
                 writer.writerows(rows)
 
         self.write(name, write)
+
+    def read_csv(self, name):
+        """The rows of a CSV file of the folder, as dicts of str."""
+        with (self.path / name).open(newline="") as file:
+            return list(csv.DictReader(file))
 
     def write(self, name, write_to):
         """Has `write_to(path)` write a file beside its place, flushes it to disk and renames it."""

@@ -147,3 +147,33 @@ def test_leaves_the_model_as_it_was_after_an_error():
         profile(model, (8, 8, 4))
     _assert_calls_are_their_own(model)
     assert profile(model).macs == 36 * 27 * 2
+
+
+def attention_model():
+    """Self-attention of 9 tokens of 8 numbers: two heads with keys of 4 and values of 3."""
+    tokens = keras.Input((9, 8))
+    x = L.MultiHeadAttention(2, key_dim=4, value_dim=3)(tokens, tokens)
+    return keras.Model(tokens, L.Add()([tokens, x]))
+
+
+def test_products_of_attention_count_where_asked_for():
+    model = attention_model()
+    linear = 9 * 8 * (2 * 4) * 2 + 9 * 8 * (2 * 3) + 9 * (2 * 3) * 8  # queries and keys, values, outputs
+    assert profile(model).macs == linear
+    result = profile(model, attention=True)
+    assert result.macs == linear + 9 * 9 * 2 * (4 + 3)
+    assert result.params == profile(model).params == sum(row.params for row in result.rows)
+
+
+def test_numbers_count_where_asked_for():
+    model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(4, 1), L.LayerNormalization(), L.ReLU()])
+    assert profile(model).macs == 64 * 12
+    assert profile(model, elementwise=True).macs == 64 * 12 + 2 * 64 * 4
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("bfloat16", 2), ("float16", 2)])
+def test_activation_bytes(dtype, size):
+    model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(4, 3, dtype=dtype), L.MaxPooling2D(2, dtype=dtype)])
+    result = profile(model)
+    assert [row.activation_bytes for row in result.rows] == [36 * 4 * size, 9 * 4 * size]
+    assert result.activation_bytes == 45 * 4 * size

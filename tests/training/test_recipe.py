@@ -323,3 +323,17 @@ def test_trains_on_any_dataset_that_keras_takes(recipe, make_model, few_digits, 
     assert int(model.optimizer.iterations) == 12
     assert run.last_state.name == "epoch-4"
     assert "val_ema_accuracy" in run.read_json("state/epoch-4/history.json")[0]
+
+
+def test_the_layer_scale_begins_as_the_recipe_has_it(recipe):
+    recipe = replace(recipe, layer_scale_init_value=0.5)
+    build = {"num_classes": 3, "input_shape": (8, 8, 1)}
+    model = ConvNeXtClassifier.from_preset(
+        "convnext_mini", **build, **recipe.for_variant("convnext_mini").model_arguments
+    )
+    scales = [weight.numpy() for weight in model.weights if "layer_scale/" in weight.path]
+    assert len(scales) == 6
+    assert all((scale == 0.5).all() for scale in scales)
+    # V2 has no layer scale, and gets none.
+    assert "layer_scale_init_value" not in recipe.for_variant("convnextv2_atto").model_arguments
+    assert "layer_scale_init_value" not in replace(recipe, layer_scale_init_value=None).model_arguments

@@ -1,0 +1,102 @@
+"""`roadmap`: the table, the picture, and the path in miniature, which goes on where it was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_convnext.models import roadmap
+
+TWO = ("resnet_enhanced", "separate_downsampling")
+FAST = ("--train", "--width-divisor", "32", "--epochs", "1")
+
+
+@pytest.fixture
+def few_images(tmp_path):
+    """An .npz file with a few images of 32 pixels."""
+    rng, path = np.random.default_rng(0), tmp_path / "few.npz"
+    arrays = {}
+    for part, count in (("train", 80), ("test", 20)):
+        arrays[f"x_{part}"] = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
+        arrays[f"y_{part}"] = np.arange(count) % 2
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Makes the path two steps long, for what does not depend on its length."""
+    monkeypatch.setattr(roadmap, "STEPS", {name: roadmap.STEPS[name] for name in ("resnet", *TWO)})
+    monkeypatch.setattr(roadmap.steps, "STEPS", roadmap.STEPS)
+    monkeypatch.setattr(roadmap.figure, "STEPS", roadmap.STEPS)
+
+
+def test_prints_the_table_and_draws_it(cli, short, tmp_path):
+    result = cli("roadmap", "--out", tmp_path / "path.png")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert len(lines) == 1 + 3
+    assert all(word in lines[1] for word in ("resnet", "4.09", "25,557,032", "76.13"))
+    with Image.open(tmp_path / "path.png") as picture:
+        assert picture.width > 600
+
+
+def test_prints_json(cli, short):
+    facts = json.loads(cli("roadmap", "--json").out)
+    assert facts["regime"] == "resnet50"
+    assert facts["steps"][0]["macs"] == 4_089_184_256
+    assert facts["steps"][1]["deviation"] == 0.07
+
+
+def test_trains_a_few_steps(cli, few_images, tmp_path):
+    result = cli("roadmap", *FAST, "--data", few_images, "--steps", ",".join(TWO), "--output", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert "Too few steps for a rank correlation" in result.out
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["step"] for row in results["steps"]] == list(TWO)
+    assert all(0 <= row["mean"] <= 1 and row["images_per_second"] > 0 for row in results["steps"])
+    with Image.open(tmp_path / "out" / "roadmap.png") as picture:
+        assert picture.width > 600
+    for step in TWO:
+        assert (tmp_path / "out" / f"{step}-0" / "metrics.json").is_file()
+
+
+def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
+    out, first = tmp_path / "out", tmp_path / "out" / f"{TWO[0]}-0" / "metrics.json"
+    command = [sys.executable, "-m", "keras_convnext", "roadmap"]
+    start = [*command, *FAST, "--data", few_images, "--steps", ",".join(TWO), "--output", out]
+    process = subprocess.Popen([str(one) for one in start], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not first.is_file():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "results.json").exists()
+    trained_at = first.stat().st_mtime_ns
+    subprocess.run([*command, "--resume", out], check=True, timeout=300, capture_output=True)
+    assert first.stat().st_mtime_ns == trained_at
+    results = json.loads((out / "results.json").read_text())
+    assert [row["step"] for row in results["steps"]] == list(TWO)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--train", "--size", "16"), "32 pixels or more"),
+        (("--train", "--steps", "resnet"), "unknown resnet"),
+        (("--train", "--width-divisor", "7"), "must divide the width, 64"),
+        (("--train", "--data", "nowhere.npz"), "nowhere.npz"),
+        (("--out", "nowhere/path.png"), "no such folder"),
+        (("--out", "path.txt"), "expected a name that ends in .png"),
+        (("--resume", "nowhere"), "nowhere"),
+    ],
+)
+def test_refuses(refusal, arguments, message):
+    assert message in refusal("roadmap", *arguments)
