@@ -14,7 +14,7 @@ from keras_convnext.data import load_data, with_validation
 from keras_convnext.data.load import is_name
 from keras_convnext.extras import require
 from keras_convnext.models import roadmap
-from keras_convnext.profiling import profile
+from keras_convnext.profiling.roadmap import draw_path, path_rows
 from keras_convnext.training import RECIPES, Recipe, Run
 from keras_convnext.training import roadmap as experiment
 from keras_convnext.training.run import new_run_path, refuse_existing
@@ -68,9 +68,9 @@ def _check_picture(path):
 
 
 def _show(regime, out, as_json):
-    rows = [_row(name, step, regime) for name, step in roadmap.STEPS.items()]
+    rows = path_rows(regime)
     if out:
-        roadmap.draw_path({row["step"]: row["macs"] for row in rows}, regime, out)
+        draw_path(rows, regime, out)
     if as_json:
         print(json.dumps({"regime": regime, "steps": rows}, indent=2))
         return
@@ -83,22 +83,6 @@ def _show(regime, out, as_json):
             f"{row['step']:22} {row['change']:{width}} {row['macs'] / 1e9:7.2f} {row['gflops']:6.2f} "
             f"{row['params']:12,}  {top1}{mark}"
         )
-
-
-def _row(name, step, regime):
-    result, published = profile(roadmap.build(name, regime)), step.published[regime]
-    return {
-        "step": name,
-        "name": step.name,
-        "section": step.section,
-        "change": step.change,
-        "macs": result.macs,
-        "params": result.params,
-        "gflops": published.gflops,
-        "top1": published.top1,
-        "deviation": published.deviation,
-        "adopted": step.adopted,
-    }
 
 
 # === The path in miniature

@@ -1,6 +1,5 @@
 """The path from ResNet to ConvNeXt, step by step: a network for each (arXiv:2201.03545, section 2)."""
 
-from keras_convnext.models.roadmap.figure import draw_path
 from keras_convnext.models.roadmap.network import STRIDE, build, convnext_path, narrowed
 from keras_convnext.models.roadmap.steps import PEERS, REGIMES, STEPS, Network, Published, Step, describe
 
@@ -15,6 +14,5 @@ __all__ = [
     "build",
     "convnext_path",
     "describe",
-    "draw_path",
     "narrowed",
 ]
