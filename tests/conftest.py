@@ -3,6 +3,9 @@
 import inspect
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: torch's threads would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import keras
 import numpy as np
 import pytest

@@ -29,6 +29,26 @@ def test_equals_the_numpy_loop(layer_for, formulas, numpy_of, rng, shape, kernel
     np.testing.assert_allclose(numpy_of(layer, x), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(2, 8, 6, 5), (1, 7, 9, 3)])
+@pytest.mark.parametrize("kernel_size", [3, 7])
+def test_strides_are_torchs(layer_for, numpy_of, rng, shape, kernel_size):
+    import torch
+
+    layer = layer_for(shape, kernel_size=kernel_size, strides=2)
+    x = rng.normal(size=shape).astype("float32")
+    expected = torch.nn.functional.conv2d(
+        torch.tensor(x.transpose(0, 3, 1, 2)),
+        torch.tensor(np.ascontiguousarray(layer.kernel.numpy().transpose(2, 3, 0, 1))),
+        torch.tensor(layer.bias.numpy()),
+        stride=2,
+        padding=kernel_size // 2,
+        groups=shape[-1],
+    )
+    found = numpy_of(layer, x)
+    assert found.shape == layer.compute_output_shape(shape)
+    np.testing.assert_allclose(found, expected.numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("kernel_size", "dilation_rate"), [(3, 1), (7, 1), (7, 2)])
 def test_gradients_equal_those_of_the_keras_layer(layer_for, gradients, rng, kernel_size, dilation_rate):
     shape = (2, 9, 7, 5)

@@ -19,7 +19,7 @@ ARGUMENTS = {
         "dilation_rate": 2,
         "remat": True,
     },
-    "DepthwiseConv2D": {"kernel_size": 3, "dilation_rate": 2, "use_bias": False},
+    "DepthwiseConv2D": {"kernel_size": 3, "dilation_rate": 2, "use_bias": False, "strides": 2},
     "Downsample": {"dim": 6, "strides": 1, "dilation_rate": 2, "norm_eps": 1e-3},
     "GlobalResponseNormalization": {"epsilon": 1e-2},
     "LayerScale": {"init_value": 0.25},
