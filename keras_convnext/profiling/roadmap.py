@@ -66,8 +66,9 @@ def draw_path(rows, regime, path):
         bar.set_hatch(None if row["adopted"] else "///")
     least = min(accuracies) - 1
     for place, accuracy, count in zip(places, accuracies, gmacs, strict=True):
-        axes.text(least + 0.08, place, f"{count:.2f} GMACs", va="center", fontsize=8)
-        axes.text(accuracy + 0.25, place, f"{accuracy:.1f}", va="center", fontsize=8)
+        box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
+        axes.text(least + 0.1, place, f"{count:.2f} GMACs", va="center", fontsize=8, bbox=box)
+        axes.text(accuracy + 0.25, place, f"{accuracy:.2f}", va="center", fontsize=8)
     axes.set(
         yticks=list(places),
         yticklabels=names,
