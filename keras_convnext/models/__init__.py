@@ -3,7 +3,15 @@
 from keras_convnext.models import roadmap
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
-from keras_convnext.models.load import load_classifier, load_saved
+from keras_convnext.models.load import load_classifier, load_saved, load_trained
 from keras_convnext.models.transfer import transfer
 
-__all__ = ["ConvNeXtBackbone", "ConvNeXtClassifier", "load_classifier", "load_saved", "roadmap", "transfer"]
+__all__ = [
+    "ConvNeXtBackbone",
+    "ConvNeXtClassifier",
+    "load_classifier",
+    "load_saved",
+    "load_trained",
+    "roadmap",
+    "transfer",
+]

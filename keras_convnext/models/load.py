@@ -35,10 +35,15 @@ def load_classifier(path):
     return load_saved(path, (ConvNeXtClassifier,))
 
 
+def load_trained(path):
+    """The same of what `fit` trains: a `ConvNeXtClassifier`, or a functional model such as `roadmap.build` makes."""
+    return load_saved(path, (ConvNeXtClassifier, keras.Model))
+
+
 def load_saved(path, kinds=(ConvNeXtClassifier, ConvNeXtBackbone)):
     """The same of a model of one of several classes, by default a classifier or a backbone.
 
-    `keras.Model` among them stands for a functional model of no class of its own, such as those of `roadmap.build`.
+    `keras.Model` among them stands for a functional model of no class of its own.
     """
     path = Path(path)
     if not path.is_file():

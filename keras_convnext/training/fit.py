@@ -53,7 +53,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     A tenth of the training images, drawn by the recipe's seed, is for validation where the data has no such part.
 
     Args:
-        model: a `ConvNeXtClassifier`.
+        model: a `ConvNeXtClassifier`, or a functional model of images to logits, such as one of `roadmap.build`.
         data: `data.ImageData`.
         recipe: a `Recipe`.
         run: a `Run`: a new one, or one to go on with.

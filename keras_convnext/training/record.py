@@ -6,7 +6,7 @@ import time
 import keras
 import numpy as np
 
-from keras_convnext.models import ConvNeXtClassifier, load_saved
+from keras_convnext.models import load_trained
 from keras_convnext.training.ema import averaged_weights, has_average
 from keras_convnext.training.run import read_json, write_json
 
@@ -80,7 +80,7 @@ def restore_state(folder):
     Returns:
         `(model, history)`: the model compiled, with its optimizer's and its random generators' states.
     """
-    model = load_saved(folder / "model.keras", kinds=(ConvNeXtClassifier, keras.Model))
+    model = load_trained(folder / "model.keras")
     with np.load(folder / "seeds.npz") as seeds:
         for variable, name in zip(_seed_variables(model), seeds.files, strict=True):
             variable.assign(seeds[name])

@@ -24,7 +24,7 @@ FEWEST_PAIRS = 4
 
 
 def miniature(step, regime, shape, num_classes, recipe, width_divisor):
-    """The network of a step for small images: `roadmap.build`, with the recipe's drop path and layer scale left out."""
+    """The network of a step for small images: `roadmap.build`, with the recipe's drop path, without layer scale."""
     return roadmap.build(
         step,
         regime,

@@ -20,9 +20,7 @@ import os
 import shutil
 from pathlib import Path
 
-import keras
-
-from keras_convnext.models import ConvNeXtClassifier, load_saved
+from keras_convnext.models import load_trained
 
 CONFIG_KEYS = {"class_names", "image_shape", "recipe"}
 """What every run's `config.json` must have: enough to prepare images for the model and to name its classes."""
@@ -96,7 +94,7 @@ class Run:
         Raises:
             ValueError: there is none, or its file is damaged.
         """
-        return load_saved(self.model_path, kinds=(ConvNeXtClassifier, keras.Model))
+        return load_trained(self.model_path)
 
     def read_json(self, name):
         """What a JSON file of the folder holds.
