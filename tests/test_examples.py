@@ -10,7 +10,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 PRINTS = {
     "train_on_folder.py": "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
     "backbone_features.py": "P0: (4, 8, 8, 32)",
-    "cifar10_timm.py": "timm convnext_atto, 1 epochs: test accuracy",
+    "cifar10_timm.py": "timm convnext_mini, 1 epochs: test accuracy",
     "convert_weights.py": "timm                 70 arrays, logits differ by 0e+00",
     "fine_tune.py": "test accuracy on the second half: fine-tuned",
     "fast_inference.py": "fused",

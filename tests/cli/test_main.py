@@ -64,7 +64,7 @@ def test_an_interrupt_while_data_is_read_exits_with_130(cli, trained, monkeypatc
     def interrupted(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_convnext.training.run.load_classifier", interrupted)
+    monkeypatch.setattr("keras_convnext.training.run.load_trained", interrupted)
     assert cli("evaluate", trained.path).code == 130
 
 
