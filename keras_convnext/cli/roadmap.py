@@ -114,7 +114,11 @@ def _prepare_training(args):
     }
 
     def work():
-        lasting = recipe.lasting(_epochs_in(args.minutes, settings, data, recipe)) if args.minutes else recipe
+        epochs = _epochs_in(args.minutes, settings, data, recipe) if args.minutes else recipe.epochs
+        if not epochs:
+            print(f"keras-convnext roadmap: --minutes {args.minutes} does not hold one epoch.", file=sys.stderr)
+            return 2
+        lasting = recipe.lasting(epochs)
         stem = Path(args.data.replace(":", "-")).stem
         folder = Run.create(args.output or new_run_path(f"roadmap-{stem}"), {**settings, "recipe": asdict(lasting)})
         return _train(folder, settings, data, lasting, args.json)
@@ -142,7 +146,7 @@ def _epochs_in(minutes, settings, data, recipe):
     )
     epochs = int(60 * minutes / (seconds * settings["seeds"]))
     print(f"an epoch of all: {seconds:.0f} s; {epochs} epochs, {settings['seeds']} seeds", file=sys.stderr)
-    return max(1, epochs)
+    return epochs
 
 
 def _train(folder, settings, data, recipe, as_json):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from keras_convnext.models import roadmap
 from keras_convnext.profiling import roadmap as profiled
+from keras_convnext.training import roadmap as experiment
 
 TWO = ("resnet_enhanced", "separate_downsampling")
 FAST = ("--train", "--width-divisor", "32", "--epochs", "1")
@@ -94,3 +95,18 @@ def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
 )
 def test_refuses(refusal, arguments, message):
     assert message in refusal("roadmap", *arguments)
+
+
+def test_minutes_become_epochs(cli, few_images, tmp_path, monkeypatch):
+    """Of 20 s an epoch, two seeds of two steps: none in a minute, two in three; the trainings are not begun here."""
+    monkeypatch.setattr(experiment, "seconds_an_epoch", lambda *arguments: 20.0)
+    trained = []
+    monkeypatch.setattr(experiment, "train_step", lambda *arguments: trained.append(arguments) or (0.5, 1.0))
+    command = ("roadmap", "--train", "--data", few_images, "--steps", ",".join(TWO), "--seeds", "2")
+    refused = cli(*command, "--minutes", "1", "--output", tmp_path / "none")
+    assert refused.code == 2
+    assert "does not hold one epoch" in refused.err
+    assert not (tmp_path / "none").exists()
+    assert cli(*command, "--minutes", "3", "--output", tmp_path / "two").code == 0
+    assert [(step, seed) for step, seed, *_ in trained] == [(step, seed) for seed in (0, 1) for step in TWO]
+    assert json.loads((tmp_path / "two" / "config.json").read_text())["recipe"]["epochs"] == 2
