@@ -147,10 +147,9 @@ def _item_size(dtype):
     return int(bits[0]) // 8 if bits else 1
 
 
-def _attention_macs(layer, query_shape, output_shape, value=None, key=None, **kwargs):
+def _attention_macs(layer, query_shape, output_shape, value, *args, **kwargs):
     """Each of the queries is held against each of the keys, and takes from each of the values."""
-    queries, keys = query_shape[1], (value if value is not None else kwargs["value"]).shape[1]
-    return queries * keys * layer.num_heads * (layer.key_dim + layer.value_dim)
+    return query_shape[1] * value.shape[1] * layer.num_heads * (layer.key_dim + layer.value_dim)
 
 
 def _macs_or_numbers(layer, input_shape, output_shape, *args, **kwargs):
