@@ -13,12 +13,11 @@ import keras
 
 from keras_convnext.cli.arguments import positive
 from keras_convnext.extras import require
-from keras_convnext.models import ConvNeXtClassifier
-from keras_convnext.profiling import profile
+from keras_convnext.profiling.attention import ATTENTION_MODELS, STRIDES
 from keras_convnext.profiling.benchmark import time_in_turn
 from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
 from keras_convnext.profiling.compare import compare
-from keras_convnext.profiling.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS
+from keras_convnext.profiling.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
 from keras_convnext.profiling.sweep import draw_sweep
 from keras_convnext.variants import get_variant
 
@@ -34,9 +33,13 @@ def add_arguments(parser):
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="(default: cpu)")
     parser.add_argument("--backend", default=keras.backend.backend(), help="ours, with commas (default: Keras's)")
     parser.add_argument("--also", default="", help="ours in more forms, with commas: remat (train), exported (torch)")
-    parser.add_argument("--against", default=",".join(PEERS), help=f"with commas (default: {','.join(PEERS)})")
+    parser.add_argument(
+        "--against",
+        help=f"with commas: {', '.join(PEERS)} (default), {', '.join(ATTENTION_MODELS)}; in a sweep none by default",
+    )
     parser.add_argument("--rounds", type=positive, default=15, help="turns of each (default: 15)")
-    parser.add_argument("--sweep", choices=SWEEPS, help="time ours alone over sizes or batches, and draw it")
+    parser.add_argument("--sweep", choices=SWEEPS, help="time over sizes or batches, and draw it")
+    parser.add_argument("--values", type=_numbers, help="that a sweep goes over, with commas, such as 128,256,512")
     parser.add_argument("--output", help="the picture of a sweep, new (default: benchmark-SWEEP.png)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -44,7 +47,9 @@ def add_arguments(parser):
 def prepare(args):
     size = args.size or get_variant(args.variant).image_size
     backends = _names(args.backend, BACKENDS, "--backend")
-    peers = _names(args.against, PEERS, "--against")
+    by_default = "" if args.sweep else ",".join(PEERS)
+    against = by_default if args.against is None else args.against
+    peers = _names(against, (*PEERS, *ATTENTION_MODELS), "--against")
     for backend in backends:
         require(backend, extra=backend)
     forms = ["", *_names(args.also, OUR_FORMS, "--also")]
@@ -58,22 +63,46 @@ def prepare(args):
         for form in forms
         if form != "exported" or backend == "torch"
     ]
-    if args.sweep:
-        output = Path(args.output or f"benchmark-{args.sweep}.png")
-        if output.exists():
-            raise ValueError(f"{output}: there is something already; give another --output.")
-        require("matplotlib", extra="cli")
-        return lambda: _sweep(args, ours, output)
-    macs = profile(ConvNeXtClassifier.from_preset(args.variant, input_shape=(size, size, 3))).macs
     missing = [name for name in peers if find_spec(PACKAGES[name].module) is None]
     others = [
         replace(ours[0], package=name, backend=backend, form=form)
-        for name in (*peers, *LIMITS)
+        for name in (*peers, *(() if args.sweep else LIMITS))
         if name not in missing
         for backend in ([PACKAGES[name].backend] if PACKAGES[name].backend else backends)
         for form in PACKAGES[name].forms
     ]
-    return lambda: _compare(args, ours + others, missing, macs)
+    if args.values and not args.sweep:
+        raise ValueError("--values: it is for --sweep.")
+    if args.sweep:
+        return _prepare_sweep(args, ours + others, missing)
+    _check(ours + others)
+    return lambda: _compare(args, ours + others, missing)
+
+
+def _prepare_sweep(args, cases, missing):
+    values = args.values or SWEEPS[args.sweep]
+    cases = {value: [replace(case, **{args.sweep: value}) for case in cases] for value in values}
+    for of_a_value in cases.values():
+        _check(of_a_value)
+    output = Path(args.output or f"benchmark-{args.sweep}.png")
+    if output.exists():
+        raise ValueError(f"{output}: there is something already; give another --output.")
+    require("matplotlib", extra="cli")
+    return lambda: _sweep(args, cases, missing, output)
+
+
+def _check(cases):
+    """Refuses images that a model is not for; ours says so itself when it is counted."""
+    for case in cases:
+        stride = STRIDES.get(case.package, 1)
+        if case.size % stride:
+            raise ValueError(f"{case.package} takes sides of {stride} pixels or a multiple of that, got {case.size}.")
+        if case.package == OURS:
+            macs(case)
+
+
+def _numbers(text):
+    return tuple(positive(number) for number in text.split(","))
 
 
 def _names(text, known, option):
@@ -84,8 +113,8 @@ def _names(text, known, option):
     return names
 
 
-def _compare(args, cases, missing, macs):
-    report = compare(cases, macs, args.rounds, progress=_progress)
+def _compare(args, cases, missing):
+    report = compare(cases, args.rounds, progress=_progress)
     for name in missing:
         report["skipped"].append({"package": name, "why": "not installed"})
     if args.json:
@@ -113,11 +142,11 @@ def _compare(args, cases, missing, macs):
         print(f"skipped {row['package']}: {row['why']}")
 
 
-def _sweep(args, ours, output):
+def _sweep(args, cases, missing, output):
     timings, failures = [], {}
-    for value in SWEEPS[args.sweep]:
-        cases = [replace(case, **{args.sweep: value}) for case in ours]
-        some, failed = time_in_turn(cases, args.rounds, _progress)
+    for value, of_a_value in cases.items():
+        _progress(f"{args.sweep} {value}")
+        some, failed = time_in_turn(of_a_value, args.rounds, _progress)
         timings += some
         failures |= failed
         if any(len(timing.seconds) < args.rounds for timing in some):  # Ctrl-C
@@ -125,14 +154,22 @@ def _sweep(args, ours, output):
     if timings:
         draw_sweep(timings, args.sweep, output)
     if args.json:
-        rows = [{**asdict(timing.case), "milliseconds": 1e3 * timing.median} for timing in timings]
+        rows = [
+            {**asdict(timing.case), "milliseconds": 1e3 * timing.median, "macs": macs(timing.case)}
+            for timing in timings
+        ]
         print(json.dumps(rows, indent=2))
         return
     for timing in timings:
         value = getattr(timing.case, args.sweep)
-        print(f"{timing.case!s:28} {args.sweep} {value:4} {1e3 * timing.median:9.1f} ms {timing.spread:6.1%}")
+        print(
+            f"{timing.case!s:28} {args.sweep} {value:4} {macs(timing.case) / 1e9:8.2f} GMACs "
+            f"{1e3 * timing.median:9.1f} ms {timing.spread:6.1%}"
+        )
     for case, why in failures.items():
-        print(f"skipped {case}: {why}")
+        print(f"skipped {case}, {args.sweep} {getattr(case, args.sweep)}: {why}")
+    for name in missing:
+        print(f"skipped {name}: not installed")
     if timings:
         print(output)
 

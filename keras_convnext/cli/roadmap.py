@@ -1,7 +1,8 @@
 """Prints the path from ResNet to ConvNeXt, step by step: what changes, multiply-accumulates, parameters, accuracy.
 
-Multiply-accumulates (MACs) and parameters are counted on the networks; accuracy and GFLOPs are the paper's. --train
-trains the path in miniature instead: every step's network, narrow, on small images, by one recipe.
+Multiply-accumulates (MACs) and parameters are counted on the networks; accuracy and GFLOPs are the paper's. --blocks
+prints and draws the blocks of ResNet, Swin Transformer and ConvNeXt instead, part by part. --train trains the path in
+miniature instead: every step's network, narrow, on small images, by one recipe.
 """
 
 import json
@@ -14,6 +15,7 @@ from keras_convnext.data import load_data, with_validation
 from keras_convnext.data.load import is_name
 from keras_convnext.extras import require
 from keras_convnext.models import roadmap
+from keras_convnext.profiling.blocks import blocks, draw_blocks, totals
 from keras_convnext.profiling.roadmap import draw_path, path_rows
 from keras_convnext.training import RECIPES, Recipe, Run
 from keras_convnext.training import roadmap as experiment
@@ -22,23 +24,31 @@ from keras_convnext.training.run import new_run_path, refuse_existing
 SETTINGS = ("data", "regime", "steps", "seeds", "width_divisor", "recipe")
 """What an experiment's config.json has."""
 
+MODES = {
+    "resume": (),
+    "blocks": (),
+    "train": ("regime", "data", "size", "width_divisor", "steps", "seeds", "epochs", "minutes", "output"),
+    "": ("regime", "out"),
+}
+"""What may be given beside an option that says what is to be done; beside none of them, the path is shown."""
+
 
 def add_arguments(parser):
     parser.add_argument(
         "--regime",
         choices=roadmap.REGIMES,
-        default="resnet50",
         help="where the path begins: resnet50 leads to ConvNeXt-T, resnet200 to ConvNeXt-B (default: resnet50)",
     )
     parser.add_argument("--out", metavar="PICTURE.png", help="draw the paper's Figure 2 anew")
+    parser.add_argument("--blocks", metavar="PICTURE.png", help="draw the blocks of the paper's Figure 4 anew")
     parser.add_argument("--json", action="store_true", help="print JSON")
     train = parser.add_argument_group("the path in miniature")
     train.add_argument("--train", action="store_true", help="train every step's network")
-    train.add_argument("--data", default="digits", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")
-    train.add_argument("--size", type=positive, default=32, help="side to resize images to, 32 or more (default: 32)")
-    train.add_argument("--width-divisor", type=positive, default=4, help="what widths are divided by (default: 4)")
+    train.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")
+    train.add_argument("--size", type=positive, help="side to resize images to, 32 or more (default: 32)")
+    train.add_argument("--width-divisor", type=positive, help="what widths are divided by (default: 4)")
     train.add_argument("--steps", help="names with commas between (default: all)")
-    train.add_argument("--seeds", type=positive, default=1, help="trainings of each step (default: 1)")
+    train.add_argument("--seeds", type=positive, help="trainings of each step (default: 1)")
     budget = train.add_mutually_exclusive_group()
     budget.add_argument("--epochs", type=positive, help="of each training (default: 3)")
     budget.add_argument("--minutes", type=positive, help="for all of it: as many epochs as go into them")
@@ -47,13 +57,28 @@ def add_arguments(parser):
 
 
 def prepare(args):
+    _check_mode(args)
     if args.resume:
         return _prepare_resumed(args)
+    if args.blocks:
+        require("keras_hub", extra="hub")
+        _check_picture(args.blocks)
+        return lambda: _show_blocks(args.blocks, args.json)
     if args.train:
         return _prepare_training(args)
     if args.out:
         _check_picture(args.out)
-    return lambda: _show(args.regime, args.out, args.json)
+    return lambda: _show(args.regime or "resnet50", args.out, args.json)
+
+
+def _check_mode(args):
+    """Refuses an option that would be passed over."""
+    given = [name for name, value in vars(args).items() if value not in (None, False)]
+    mode = next(name for name in MODES if name in given or not name)
+    others = [name for name in given if name not in ("command", "json", mode, *MODES[mode])]
+    if others:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ValueError(f"{names}: not {f'with --{mode}' if mode else 'without --train'}.")
 
 
 def _check_picture(path):
@@ -85,32 +110,50 @@ def _show(regime, out, as_json):
         )
 
 
+# === The blocks
+
+
+def _show_blocks(out, as_json):
+    three = blocks()
+    draw_blocks(three, out)
+    if as_json:
+        facts = [{**asdict(block), "params": block.params, "macs": block.macs} for block in three]
+        print(json.dumps({"blocks": facts}, indent=2))
+        return
+    for block in three:
+        print(f"{block.name}, {block.channels} channels: {totals(block)}")
+        for part in block.parts:
+            shape = " x ".join(map(str, part.output_shape))
+            print(f"  {part.label:20} {shape:18} {part.macs:12,} MACs {part.params:7,} parameters")
+
+
 # === The path in miniature
 
 
 def _prepare_training(args):
     require("matplotlib", extra="cli")
-    if args.size < roadmap.STRIDE:
-        raise ValueError(f"--size: the networks take {roadmap.STRIDE} pixels or more. Received: {args.size}")
+    regime, source, size = args.regime or "resnet50", args.data or "digits", args.size or roadmap.STRIDE
+    width_divisor, seeds = args.width_divisor or 4, args.seeds or 1
+    if size < roadmap.STRIDE:
+        raise ValueError(f"--size: the networks take {roadmap.STRIDE} pixels or more. Received: {size}")
     steps = tuple(args.steps.split(",")) if args.steps else experiment.STEPS
     unknown = [step for step in steps if step not in experiment.STEPS]
     if unknown:
         raise ValueError(f"--steps: unknown {', '.join(unknown)}. Expected some of {', '.join(experiment.STEPS)}.")
     for step in steps:  # refuses a width that does not divide
-        roadmap.narrowed(roadmap.describe(step, args.regime), args.width_divisor)
+        roadmap.narrowed(roadmap.describe(step, regime), width_divisor)
     if args.output:
         refuse_existing(args.output)
-    recipe = replace(RECIPES["small_images"], image_size=(args.size, args.size), layer_scale_init_value=None)
+    recipe = replace(RECIPES["small_images"], image_size=(size, size), layer_scale_init_value=None)
     recipe = recipe.lasting(args.epochs or 3)
-    data = with_validation(load_data(args.data), recipe.seed)
+    data = with_validation(load_data(source), recipe.seed)
     recipe.dataset(data.train).close()  # refuses images that it is not for
-    source = args.data if is_name(args.data) else str(Path(args.data).resolve())
     settings = {
-        "data": source,
-        "regime": args.regime,
+        "data": source if is_name(source) else str(Path(source).resolve()),
+        "regime": regime,
         "steps": steps,
-        "seeds": args.seeds,
-        "width_divisor": args.width_divisor,
+        "seeds": seeds,
+        "width_divisor": width_divisor,
     }
 
     def work():
@@ -119,7 +162,7 @@ def _prepare_training(args):
             print(f"keras-convnext roadmap: --minutes {args.minutes} does not hold one epoch.", file=sys.stderr)
             return 2
         lasting = recipe.lasting(epochs)
-        stem = Path(args.data.replace(":", "-")).stem
+        stem = Path(source.replace(":", "-")).stem
         folder = Run.create(args.output or new_run_path(f"roadmap-{stem}"), {**settings, "recipe": asdict(lasting)})
         return _train(folder, settings, data, lasting, args.json)
 
@@ -163,8 +206,14 @@ def _train(folder, settings, data, recipe, as_json):
                     )
                 )
     except KeyboardInterrupt:
-        print(f"\nInterrupted. Go on with: keras-convnext roadmap --resume {folder.path}", file=sys.stderr)
+        print(f"\nInterrupted. {_going_on(folder)}", file=sys.stderr)
         return INTERRUPTED
+    except FloatingPointError as error:
+        print(f"\nkeras-convnext roadmap: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"\nkeras-convnext roadmap: {error}. {_going_on(folder)}", file=sys.stderr)
+        return 1
     results = experiment.summarize(found, settings["regime"])
     folder.write_json("results.json", results)
     folder.write("roadmap.png", lambda path: experiment.draw_miniature(results, path))
@@ -178,6 +227,10 @@ def _train(folder, settings, data, recipe, as_json):
     print(_verdict(results, recipe.epochs))
     print(folder.path)
     return 0
+
+
+def _going_on(folder):
+    return f"Go on with: keras-convnext roadmap --resume {folder.path}"
 
 
 def _verdict(results, epochs):

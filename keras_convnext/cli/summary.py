@@ -1,4 +1,7 @@
-"""Prints a variant's stages: output shape, parameters and multiply-accumulates of each."""
+"""Prints a variant's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory of each.
+
+Memory is what the outputs of all layers take for one image in float32: about what training keeps of it.
+"""
 
 import json
 
@@ -7,6 +10,8 @@ from keras_convnext.models import ConvNeXtClassifier
 from keras_convnext.profiling import profile
 from keras_convnext.variants import get_variant
 
+COUNTS = ("params", "macs", "activation_bytes")
+
 
 def add_arguments(parser):
     parser.add_argument("variant", help="a name that `keras-convnext list` prints")
@@ -14,6 +19,11 @@ def add_arguments(parser):
     parser.add_argument("--channels", type=positive, default=3, help="of the images (default: 3)")
     parser.add_argument("--classes", type=int, default=1000, help="of the head (default: 1000)")
     parser.add_argument("--stem", type=positive, help="stride of the stem (default: the variant's)")
+    parser.add_argument(
+        "--elementwise",
+        action="store_true",
+        help="as MACs, count one for each number that norms and pooling give too",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -23,27 +33,27 @@ def prepare(args):
     model = ConvNeXtClassifier.from_preset(
         args.variant, num_classes=args.classes, input_shape=(size, size, args.channels), **changes
     )
-    return lambda: _print(args.variant, model, args.json)
+    return lambda: _print(args.variant, model, profile(model, elementwise=args.elementwise), args.json)
 
 
-def _print(variant, model, as_json):
-    result = profile(model)
+def _print(variant, model, result, as_json):
     stages = {}
     for row in result.rows:
         part = row.path.split("/")[0]
         name = "_".join(part.split("_")[:2]) if part.startswith("stage_") else part.partition("_")[0]
-        if row.params:
-            stage = stages.setdefault(name, {"name": name, "params": 0, "macs": 0})
-            stage["params"] += row.params
-            stage["macs"] += row.macs
+        if any(getattr(row, count) for count in COUNTS):
+            stage = stages.setdefault(name, {"name": name, **dict.fromkeys(COUNTS, 0)})
+            for count in COUNTS:
+                stage[count] += getattr(row, count)
             stage["output_shape"] = list(row.output_shape)
     if as_json:
         facts = {"variant": variant, "input_shape": list(model.input_shape[1:]), "stages": list(stages.values())}
-        print(json.dumps({**facts, "params": result.params, "macs": result.macs}, indent=2))
+        print(json.dumps({**facts, **{count: getattr(result, count) for count in COUNTS}}, indent=2))
         return
     print(f"{variant}, images {' x '.join(map(str, model.input_shape[1:]))}\n")
-    print(f"{'stage':10} {'output shape':18} {'parameters':>14} {'MACs':>18}")
-    for stage in stages.values():
+    total = {"name": "total", "output_shape": (), **{count: getattr(result, count) for count in COUNTS}}
+    print(f"{'stage':13} {'output shape':15} {'parameters':>14} {'MACs':>18} {'activations, MiB':>17}")
+    for stage in [*stages.values(), total]:
         shape = " x ".join(map(str, stage["output_shape"]))
-        print(f"{stage['name']:10} {shape:18} {stage['params']:14,} {stage['macs']:18,}")
-    print(f"{'total':10} {'':18} {result.params:14,} {result.macs:18,}")
+        memory = stage["activation_bytes"] / 2**20
+        print(f"{stage['name']:13} {shape:15} {stage['params']:14,} {stage['macs']:18,} {memory:17,.2f}")

@@ -3,18 +3,17 @@
 from dataclasses import asdict
 
 from keras_convnext.profiling.benchmark import ratio, time_in_turn
-from keras_convnext.profiling.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES
+from keras_convnext.profiling.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES, macs
 
 PASSES = {"forward": 1, "train": 3}
 """How many times the forward pass's multiply-accumulates a task takes: the backward pass has two products for each."""
 
 
-def compare(cases, macs, rounds, progress):
+def compare(cases, rounds, progress):
     """Times cases in turn and sets ours against each of the others.
 
     Args:
         cases: list of `Case`: ours, others, and the machine's limits.
-        macs: int, multiply-accumulates of the forward pass for one image.
         rounds: int.
         progress: function of a line of text.
 
@@ -30,7 +29,7 @@ def compare(cases, macs, rounds, progress):
     peak = 2 * MATRIX_SIDE**3 / min(products) if products else None
     return {
         "rounds": len(timings[0].seconds) if timings else 0,
-        "timings": [_row(timing, macs, peak) for timing in models],
+        "timings": [_row(timing, peak) for timing in models],
         "ratios": [
             {"ours": str(ours.case), "other": str(other.case), "ratio": ratio(ours, other)}
             for ours in models
@@ -42,9 +41,9 @@ def compare(cases, macs, rounds, progress):
     }
 
 
-def _row(timing, macs, peak):
+def _row(timing, peak):
     case = timing.case
-    flops = 2 * macs * case.batch * PASSES[case.task]
+    flops = 2 * macs(case) * case.batch * PASSES[case.task]
     return {
         "name": str(case),
         **asdict(case),

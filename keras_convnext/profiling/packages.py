@@ -1,5 +1,6 @@
-"""The packages whose ConvNeXt a benchmark can time, and how each is built."""
+"""What a benchmark can time: ConvNeXt of several packages, and models with attention. How each is built and counted."""
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_convnext.profiling.attention import ATTENTION_MODELS, profile_with_attention
+from keras_convnext.profiling.profile import profile
 from keras_convnext.variants import get_variant
 
 CLASSES = 1000
@@ -86,6 +89,13 @@ def _zeromodels(case):
     model = ConvNeXtImageClassify(
         depths=variant.depths, projection_dim=variant.dims, use_grn=variant.use_grn, image_size=case.size
     )
+    return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
+
+
+def _attention_model(case):
+    import keras
+
+    model = ATTENTION_MODELS[case.package](case.size, CLASSES, _policy(case))
     return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
 
 
@@ -215,6 +225,20 @@ def _copy(case):
 # === All of them
 
 
+def macs(case):
+    """Multiply-accumulates of a case's forward pass for one image, those of attention included."""
+    return _macs(case.package if case.package in ATTENTION_MODELS else case.variant, case.size)
+
+
+@functools.cache
+def _macs(name, size):
+    from keras_convnext.models import ConvNeXtClassifier
+
+    if name in ATTENTION_MODELS:
+        return profile_with_attention(ATTENTION_MODELS[name](size, CLASSES)).macs
+    return profile(ConvNeXtClassifier.from_preset(name, num_classes=CLASSES, input_shape=(size, size, 3))).macs
+
+
 def _images(case):
     return np.random.default_rng(0).normal(size=(case.batch, case.size, case.size, 3)).astype("float32")
 
@@ -235,16 +259,25 @@ OUR_FORMS = ("remat", "exported")
 
 _TORCH_FORMS = ("contiguous", "channels_last", "compiled", "compiled channels_last")
 
-PACKAGES = {
-    "keras_convnext": Package("keras_convnext", None, ("", *OUR_FORMS), _keras_convnext),
+OURS = "keras_convnext"
+_PEERS = {
     "keras.applications": Package("keras", None, ("",), _keras_applications),
     "zeromodels": Package("zeromodels", None, ("",), _zeromodels),
     "timm": Package("timm", "torch", _TORCH_FORMS, _timm),
     "torchvision": Package("torchvision", "torch", _TORCH_FORMS, _torchvision),
     "transformers": Package("transformers", "torch", _TORCH_FORMS[:1], _transformers),
+}
+_LIMITS = {
     "matrix product": Package("keras", None, ("",), _matrix_product),
     "copy": Package("numpy", "numpy", ("",), _copy),
 }
-OURS, *PEERS, _, _ = PACKAGES
-LIMITS = ("matrix product", "copy")
-"""What the machine can do at most: the last two."""
+PACKAGES = {
+    OURS: Package("keras_convnext", None, ("", *OUR_FORMS), _keras_convnext),
+    **_PEERS,
+    **{name: Package("keras_hub", None, ("",), _attention_model) for name in ATTENTION_MODELS},
+    **_LIMITS,
+}
+PEERS = tuple(_PEERS)
+"""Other packages' ConvNeXt."""
+LIMITS = tuple(_LIMITS)
+"""What the machine can do at most."""

@@ -15,12 +15,12 @@ import keras
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One call of one layer.
+    """One call of one layer. One that gives its input back costs nothing.
 
     Attributes:
         path: of the layer in the model.
         layer: its class.
-        output_shape: without the batch.
+        output_shape: without its first axis: the batch, or what the model folds into it, such as windows.
         params: its trainable parameters.
         macs: for one image.
         activation_bytes: what its output takes for one image, in its own type.
@@ -53,7 +53,7 @@ class Profile:
     activation_bytes: int
 
 
-def profile(model, input_shape=None, attention=False, elementwise=False):
+def profile(model, input_shape=None, attention=False, elementwise=False, counts=None):
     """Counts a model's parameters and multiply-accumulates for one image. Nothing is computed: only shapes are traced.
 
     Args:
@@ -63,6 +63,9 @@ def profile(model, input_shape=None, attention=False, elementwise=False):
             values, count as MACs. Defaults to False.
         elementwise: bool, whether layers without a kernel (norms, activations, pooling, sums) count one for each number
             that they give. Defaults to False.
+        counts: dict from a class of layers to a function of such a layer and its input's shape, the batch of one
+            included, that returns the MACs of a call beyond those of the layers inside: for attention that is not
+            Keras's. Defaults to None.
 
     Returns:
         A `Profile`.
@@ -81,18 +84,21 @@ def profile(model, input_shape=None, attention=False, elementwise=False):
     if None in shape:
         raise ValueError(f"`input_shape` must be given where the model's own has None. Received: {shape}")
     rows = []
-    counts = {layer: _macs for layer in _layers(model) if not _layers(layer)}
+    count_of = {layer: _macs for layer in _layers(model) if not _layers(layer)}
     if elementwise:
-        counts = dict.fromkeys(counts, _macs_or_numbers)
+        count_of = dict.fromkeys(count_of, _macs_or_numbers)
     if attention:
         heads = [layer for layer in _layers(model) if isinstance(layer, keras.layers.MultiHeadAttention)]
-        counts |= dict.fromkeys(heads, _attention_macs)
+        count_of |= dict.fromkeys(heads, _attention_macs)
+    for kind, count in (counts or {}).items():
+        own = [layer for layer in _layers(model) if isinstance(layer, kind)]
+        count_of |= dict.fromkeys(own, _of_input_shape(count))
     try:
-        for layer, count in counts.items():
+        for layer, count in count_of.items():
             layer.call = _recorded(layer, layer.call, count, rows)
         _Trace(model, rows)(keras.Input(batch_shape=(1, *shape)))
     finally:
-        for layer in counts:
+        for layer in count_of:
             if "call" in vars(layer):
                 del layer.call
     params = sum(math.prod(weight.shape) for weight in model.trainable_weights)
@@ -126,14 +132,16 @@ def _recorded(layer, call, count, rows):
         if hasattr(outputs, "shape") and args and hasattr(args[0], "shape"):
             output_shape = tuple(outputs.shape)
             has_parts = bool(_layers(layer))  # which have rows of their own
+            is_identity = outputs is args[0]
+            item_size = 0 if has_parts or is_identity else _item_size(outputs.dtype)
             rows.append(
                 ProfileRow(
                     path=layer.path or layer.name,
                     layer=type(layer).__name__,
                     output_shape=output_shape[1:],
                     params=0 if has_parts else sum(math.prod(weight.shape) for weight in layer.trainable_weights),
-                    macs=count(layer, tuple(args[0].shape), output_shape, *args[1:], **kwargs),
-                    activation_bytes=0 if has_parts else math.prod(output_shape) * _item_size(outputs.dtype),
+                    macs=0 if is_identity else count(layer, tuple(args[0].shape), output_shape, *args[1:], **kwargs),
+                    activation_bytes=math.prod(output_shape) * item_size,
                 )
             )
         return outputs
@@ -147,9 +155,13 @@ def _item_size(dtype):
     return int(bits[0]) // 8 if bits else 1
 
 
+def _of_input_shape(count):
+    return lambda layer, input_shape, *args, **kwargs: count(layer, input_shape)
+
+
 def _attention_macs(layer, query_shape, output_shape, value, *args, **kwargs):
     """Each of the queries is held against each of the keys, and takes from each of the values."""
-    return query_shape[1] * value.shape[1] * layer.num_heads * (layer.key_dim + layer.value_dim)
+    return math.prod(query_shape[:2]) * value.shape[1] * layer.num_heads * (layer.key_dim + layer.value_dim)
 
 
 def _macs_or_numbers(layer, input_shape, output_shape, *args, **kwargs):
@@ -165,4 +177,4 @@ def _macs(layer, input_shape, output_shape, *args, **kwargs):
     kernels = [getattr(layer, name, None) for name in ("kernel", "depthwise_kernel", "pointwise_kernel")]
     shape = input_shape if isinstance(layer, _TRANSPOSED) else output_shape
     sides = shape[2:] if getattr(layer, "data_format", None) == "channels_first" else shape[1:-1]
-    return math.prod(sides) * sum(math.prod(kernel.shape) for kernel in kernels if kernel is not None)
+    return shape[0] * math.prod(sides) * sum(math.prod(kernel.shape) for kernel in kernels if kernel is not None)

@@ -1,29 +1,48 @@
 """How cost grows with the size of the images or of the batch: a picture."""
 
-from keras_convnext.extras import require
+import numpy as np
 
-LABELS = {"size": "side of the images, pixels", "batch": "images a step"}
+from keras_convnext.extras import require
+from keras_convnext.profiling.attention import ATTENTION_MODELS
+from keras_convnext.profiling.packages import macs
+
+LABELS = {"size": "side of the images, pixels; drawn in proportion to their number", "batch": "images a step"}
 
 
 def draw_sweep(timings, over, path):
-    """Draws milliseconds a step and images a second into a PNG file, a line a backend.
+    """Draws milliseconds a step and images a second into a PNG file, a line for each package and backend; over sizes,
+    multiply-accumulates too. There a straight line is a cost in proportion to the number of pixels.
 
     Args:
         timings: list of `Timing`.
         over: str, the field of their cases that changes: `"size"` or `"batch"`.
         path: of the file to write.
     """
-    figure = require("matplotlib.figure", extra="cli").Figure(figsize=(9, 3.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for backend in sorted({timing.case.backend for timing in timings}):
-        line = [timing for timing in timings if timing.case.backend == backend]
-        values = [getattr(timing.case, over) for timing in line]
-        left.plot(values, [1e3 * timing.median for timing in line], marker=".", label=backend)
-        right.plot(values, [timing.case.batch / timing.median for timing in line], marker=".", label=backend)
-    case = timings[0].case
-    figure.suptitle(f"{case.variant}, {case.task}, {case.dtype}, {case.device}")
-    for axes, quantity in ((left, "milliseconds a step"), (right, "images a second")):
-        axes.set(xlabel=LABELS[over], ylabel=quantity, ylim=(0, None))
+    quantities = {
+        "milliseconds a step": lambda timing: 1e3 * timing.median,
+        "images a second": lambda timing: timing.case.batch / timing.median,
+    }
+    if over == "size":
+        quantities = {"GMACs an image": lambda timing: macs(timing.case) / 1e9} | quantities
+    lines = {}
+    for timing in timings:
+        lines.setdefault(_label(timing.case), []).append(timing)
+    figure = require("matplotlib.figure", extra="cli").Figure(figsize=(4.5 * len(quantities), 4), layout="constrained")
+    for axes, (quantity, value_of) in zip(figure.subplots(1, len(quantities)), quantities.items(), strict=True):
+        for label, line in lines.items():
+            values = [getattr(timing.case, over) for timing in line]
+            axes.plot(values, [value_of(timing) for timing in line], marker=".", label=label)
+        axes.set(ylabel=quantity, xlim=(0, None), ylim=(0, None))
+        if over == "size":
+            axes.set_xscale("function", functions=(np.square, np.sqrt))
+            axes.set_xticks(sorted({timing.case.size for timing in timings}))
         axes.grid(alpha=0.3)
-        axes.legend()
+    axes.legend()
+    case = timings[0].case
+    figure.suptitle(f"{case.task}, {case.dtype}, {case.device}")
+    figure.supxlabel(LABELS[over])
     figure.savefig(path, dpi=120)
+
+
+def _label(case):
+    return str(case) if case.package in ATTENTION_MODELS else f"{case}, {case.variant}"

@@ -56,6 +56,21 @@ def test_prints_json(cli, short):
     assert facts["steps"][1]["deviation"] == 0.07
 
 
+def test_prints_the_blocks_and_draws_them(cli, tmp_path):
+    result = cli("roadmap", "--blocks", tmp_path / "blocks.png")
+    assert result.code == 0, result.err
+    heads = [line for line in result.out.splitlines() if not line.startswith(" ")]
+    assert heads[0] == "ResNet, 256 channels: 218.4 M MACs, 70,400 parameters, 3 norms, 3 activations"
+    assert [head.partition(",")[0] for head in heads] == ["ResNet", "Swin Transformer", "ConvNeXt"]
+    with Image.open(tmp_path / "blocks.png") as picture:
+        assert picture.width > 600
+
+
+def test_prints_the_blocks_as_json(cli, tmp_path):
+    last = json.loads(cli("roadmap", "--blocks", tmp_path / "blocks.png", "--json").out)["blocks"][-1]
+    assert (last["name"], last["params"], last["parts"][0]["label"]) == ("ConvNeXt", 79_200, "d7x7, 96")
+
+
 def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
     out, first = tmp_path / "out", tmp_path / "out" / f"{TWO[0]}-0" / "metrics.json"
     command = [sys.executable, "-m", "keras_convnext", "roadmap"]
@@ -91,6 +106,11 @@ def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
         (("--out", "nowhere/path.png"), "no such folder"),
         (("--out", "path.txt"), "expected a name that ends in .png"),
         (("--resume", "nowhere"), "nowhere"),
+        (("--resume", "nowhere", "--epochs", "3"), "--epochs: not with --resume"),
+        (("--train", "--out", "path.png"), "--out: not with --train"),
+        (("--width-divisor", "2"), "--width-divisor: not without --train"),
+        (("--blocks", "blocks.png", "--regime", "resnet50"), "--regime: not with --blocks"),
+        (("--blocks", "nowhere/blocks.png"), "no such folder"),
     ],
 )
 def test_refuses(refusal, arguments, message):

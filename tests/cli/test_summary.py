@@ -23,12 +23,19 @@ def test_tiny_has_the_published_figures(summary):
     assert facts["macs"] == 4_455_531_264
     assert facts["input_shape"] == [224, 224, 3]
     stages = {stage["name"]: stage for stage in facts["stages"]}
-    assert list(stages) == ["stem", "stage_0", "stage_1", "stage_2", "stage_3", "head"]
+    assert list(stages) == ["normalization", "stem", "stage_0", "stage_1", "stage_2", "stage_3", "head"]
     for number, (side, dim) in enumerate([(56, 96), (28, 192), (14, 384), (7, 768)]):
         assert stages[f"stage_{number}"]["output_shape"] == [side, side, dim]
     assert stages["head"]["output_shape"] == [1000]
     assert sum(stage["params"] for stage in stages.values()) == facts["params"]
     assert sum(stage["macs"] for stage in stages.values()) == facts["macs"]
+    assert sum(stage["activation_bytes"] for stage in stages.values()) == facts["activation_bytes"]
+    assert stages["stem"]["activation_bytes"] == 2 * 56 * 56 * 96 * 4  # its convolution's and its norm's
+
+
+def test_norms_and_pooling_count_where_asked_for(summary):
+    stages = {stage["name"]: stage for stage in summary("convnext_mini", "--elementwise")["stages"]}
+    assert stages["head"]["macs"] == 128 + 128 + 128 * 1000  # pooling, norm, linear layer
 
 
 def test_options_change_the_model(summary):
@@ -52,7 +59,16 @@ def test_prints_a_table(cli):
     assert result.code == 0
     assert result.out.startswith("convnext_mini, images 8 x 8 x 1\n")
     rows = [line.split() for line in result.out.splitlines()[2:]]
-    assert [row[0] for row in rows] == ["stage", "stem", "stage_0", "stage_1", "stage_2", "head", "total"]
+    assert [row[0] for row in rows] == [
+        "stage",
+        "normalization",
+        "stem",
+        "stage_0",
+        "stage_1",
+        "stage_2",
+        "head",
+        "total",
+    ]
     assert rows[-1][1] == "413,066"
 
 

@@ -79,7 +79,7 @@ def test_an_interrupt_keeps_the_whole_rounds(case):
 
 def test_compare_sets_ours_against_the_machine(case):
     cases = [case, replace(case, package="matrix product"), replace(case, package="copy", backend="numpy")]
-    report = compare(cases, macs=3_762_432, rounds=2, progress=silent)
+    report = compare(cases, rounds=2, progress=silent)
     (row,) = report["timings"]
     assert report["rounds"] == 2
     assert report["limits"]["gflops"] > 1

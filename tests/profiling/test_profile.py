@@ -171,6 +171,42 @@ def test_numbers_count_where_asked_for():
     assert profile(model, elementwise=True).macs == 64 * 12 + 2 * 64 * 4
 
 
+class Windows(L.Layer):
+    """Folds windows into the batch, gives them to layers inside, and multiplies each by itself."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.side, self.dense = side, L.Dense(5)
+
+    def build(self, input_shape):
+        self.dense.build((None, self.side, input_shape[-1]))
+
+    def call(self, inputs):
+        windows = keras.ops.reshape(inputs, (-1, self.side, inputs.shape[-1]))
+        x = self.dense(windows)
+        return keras.ops.matmul(x, keras.ops.transpose(x, (0, 2, 1)))
+
+
+def test_windows_in_the_batch_count():
+    model = keras.Sequential([keras.Input((12, 3)), Windows(4)])
+    assert profile(model).macs == 12 * 3 * 5
+
+
+def test_own_products_count_where_a_function_says_how_many():
+    model = keras.Sequential([keras.Input((12, 3)), Windows(4)])
+    asked = []
+    result = profile(model, counts={Windows: lambda layer, shape: asked.append(shape) or shape[1] * layer.side * 5})
+    assert asked[-1] == (1, 12, 3)
+    assert result.macs == 12 * 3 * 5 + 12 * 4 * 5
+    assert result.params == sum(row.params for row in result.rows)
+
+
+def test_a_layer_that_gives_its_input_back_costs_nothing():
+    model = keras.Sequential([keras.Input((4,)), L.Dropout(0.0), L.Identity(), L.Dense(2)])
+    result = profile(model, elementwise=True)
+    assert [(row.macs, row.activation_bytes) for row in result.rows if row.layer != "Dense"] == [(0, 0)] * 2
+
+
 @pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("bfloat16", 2), ("float16", 2)])
 def test_activation_bytes(dtype, size):
     model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(4, 3, dtype=dtype), L.MaxPooling2D(2, dtype=dtype)])

@@ -1,0 +1,45 @@
+"""Swin-T and ViT-S/16, which cost is compared with, against torchvision's: parameters and multiply-accumulates."""
+
+import pytest
+
+from keras_convnext.profiling import profile
+from keras_convnext.profiling.attention import profile_with_attention, swin_tiny, vit_small
+from keras_convnext.profiling.packages import import_torchvision
+
+
+def vit_small_of_torchvision(size):
+    return import_torchvision().models.VisionTransformer(
+        image_size=size, patch_size=16, num_layers=12, num_heads=6, hidden_dim=384, mlp_dim=1536
+    )
+
+
+@pytest.mark.parametrize("size", [224, 256])  # at 256 windows of 7 x 7 do not divide the maps
+def test_swin_costs_what_torchvisions_costs(size, macs_in_torch):
+    torch = pytest.importorskip("torch")
+    theirs = import_torchvision().models.swin_t()
+    ours = profile_with_attention(swin_tiny(size))
+    assert ours.params == sum(parameter.numel() for parameter in theirs.parameters())
+    assert ours.macs == macs_in_torch(theirs, torch.zeros(1, 3, size, size))
+
+
+@pytest.mark.parametrize("size", [128, 224])
+def test_vit_costs_what_torchvisions_costs(size, macs_in_torch):
+    torch = pytest.importorskip("torch")
+    theirs = vit_small_of_torchvision(size)
+    ours = profile_with_attention(vit_small(size))
+    assert ours.params == sum(parameter.numel() for parameter in theirs.parameters())
+    assert ours.macs == macs_in_torch(theirs, torch.zeros(1, 3, size, size))
+
+
+def test_without_the_products_of_attention_both_are_linear_in_pixels():
+    small, large = (profile(vit_small(size)) for size in (128, 256))
+    tokens = [(size // 16) ** 2 + 1 for size in (128, 256)]
+    head, embedding = 384 * 1000, [(count - 1) * 16 * 16 * 3 * 384 for count in tokens]
+    per_token = 12 * 12 * 384**2
+    assert [small.macs, large.macs] == [head + e + n * per_token for e, n in zip(embedding, tokens, strict=True)]
+
+
+def test_swin_takes_maps_smaller_than_its_windows():
+    """At 128 pixels the last map has 4 x 4 positions: one window."""
+    model = swin_tiny(128, num_classes=10)
+    assert model.output_shape == (None, 10)
