@@ -7,6 +7,7 @@ miniature instead: every step's network, narrow, on small images, by one recipe.
 
 import json
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -181,13 +182,15 @@ def _prepare_resumed(args):
 
 
 def _epochs_in(minutes, settings, data, recipe):
-    """How many epochs of all trainings go into a time, by a few batches of each step's network."""
+    """How many epochs of all trainings go into a time, by a few batches of each step's network, which are part of it."""
+    started = time.perf_counter()
     print(f"timing {len(settings['steps'])} networks", file=sys.stderr)
     seconds = sum(
         experiment.seconds_an_epoch(step, settings["regime"], data, recipe, settings["width_divisor"])
         for step in settings["steps"]
     )
-    epochs = int(60 * minutes / (seconds * settings["seeds"]))
+    left = 60 * minutes - (time.perf_counter() - started)
+    epochs = max(0, int(left / (seconds * settings["seeds"])))
     print(f"an epoch of all: {seconds:.0f} s; {epochs} epochs, {settings['seeds']} seeds", file=sys.stderr)
     return epochs
 

@@ -6,12 +6,13 @@ from keras_convnext.extras import require
 from keras_convnext.profiling.attention import ATTENTION_MODELS
 from keras_convnext.profiling.packages import macs
 
+STYLES = {"tensorflow": "-", "jax": "--", "torch": ":"}
 LABELS = {"size": "side of the images, pixels; drawn in proportion to their number", "batch": "images a step"}
 
 
 def draw_sweep(timings, over, path):
-    """Draws milliseconds a step and images a second into a PNG file, a line for each package and backend; over sizes,
-    multiply-accumulates too. There a straight line is a cost in proportion to the number of pixels.
+    """Draws milliseconds a step and images a second into a PNG file, a colour for each package, a kind of line for
+    each backend; over sizes, multiply-accumulates too. There a straight line is a cost in proportion to the pixels.
 
     Args:
         timings: list of `Timing`.
@@ -24,21 +25,28 @@ def draw_sweep(timings, over, path):
     }
     if over == "size":
         quantities = {"GMACs an image": lambda timing: macs(timing.case) / 1e9} | quantities
-    lines = {}
+    lines, colours = {}, {}
     for timing in timings:
-        lines.setdefault(_label(timing.case), []).append(timing)
+        lines.setdefault(str(timing.case), []).append(timing)
+        colours.setdefault((timing.case.package, timing.case.form), f"C{len(colours)}")
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(4.5 * len(quantities), 4), layout="constrained")
     for axes, (quantity, value_of) in zip(figure.subplots(1, len(quantities)), quantities.items(), strict=True):
-        for label, line in lines.items():
-            values = [getattr(timing.case, over) for timing in line]
-            axes.plot(values, [value_of(timing) for timing in line], marker=".", label=label)
+        for line in lines.values():
+            case = line[0].case
+            axes.plot(
+                [getattr(timing.case, over) for timing in line],
+                [value_of(timing) for timing in line],
+                color=colours[case.package, case.form],
+                linestyle=STYLES[case.backend],
+                marker=".",
+                label=_label(case),
+            )
         axes.set(ylabel=quantity, xlim=(0, None), ylim=(0, None))
         if over == "size":
             axes.set_xscale("function", functions=(np.square, np.sqrt))
             axes.set_xticks(sorted({timing.case.size for timing in timings}))
         axes.grid(alpha=0.3)
-    axes.legend()
-    case = timings[0].case
+    axes.legend(fontsize=8)
     figure.suptitle(f"{case.task}, {case.dtype}, {case.device}")
     figure.supxlabel(LABELS[over])
     figure.savefig(path, dpi=120)
