@@ -1,6 +1,9 @@
 """What several commands share: kinds of arguments, checked as they are read, and an exit code."""
 
 import argparse
+from pathlib import Path
+
+from keras_convnext.extras import require
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -25,6 +28,20 @@ def fraction(text):
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 up, below 1, got {text!r}")
     return number
+
+
+def check_picture(path):
+    """Refuses a path that no picture can be drawn into.
+
+    Raises:
+        ValueError: another ending than .png, .svg or .pdf, or no such folder.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    require("matplotlib", extra="cli")
+    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"{path or 'an empty name'}: expected a name that ends in .png, .svg or .pdf.")
+    if not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"{Path(path).parent}: no such folder.")
 
 
 def _at_least(least, text):

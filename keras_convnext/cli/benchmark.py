@@ -1,22 +1,24 @@
 """Times this package's models against others': in turn, each in a process of its own.
 
-The headline is our time as a multiple of theirs: the median over rounds in which each had its turn.
+The headline is our time as a multiple of theirs: the median over rounds in which each had its turn. --sweep draws how
+time grows with the images' size or number instead.
 """
 
+import contextlib
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import keras
 
-from keras_convnext.cli.arguments import positive
+from keras_convnext.cli.arguments import check_picture, positive
 from keras_convnext.extras import require
-from keras_convnext.profiling.attention import ATTENTION_MODELS, STRIDES
+from keras_convnext.profiling.attention import ATTENTION_MODELS, check_size
 from keras_convnext.profiling.benchmark import time_in_turn
 from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
-from keras_convnext.profiling.compare import compare
+from keras_convnext.profiling.compare import compare, timing_facts
 from keras_convnext.profiling.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
 from keras_convnext.profiling.sweep import draw_sweep
 from keras_convnext.variants import get_variant
@@ -27,7 +29,7 @@ SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 
 def add_arguments(parser):
     parser.add_argument("--variant", default="convnext_tiny", help="(default: convnext_tiny)")
     parser.add_argument("--task", choices=TASKS, default="forward", help="(default: forward)")
-    parser.add_argument("--batch", type=positive, default=8, help="images a step; 1 for latency (default: 8)")
+    parser.add_argument("--batch", type=positive, help="images a step; 1 for latency (default: 8)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="(default: float32)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="(default: cpu)")
@@ -45,8 +47,12 @@ def add_arguments(parser):
 
 
 def prepare(args):
-    size = args.size or get_variant(args.variant).image_size
+    _check_sweep(args)
+    published = get_variant(args.variant)
+    size = args.size or published.image_size
     backends = _names(args.backend, BACKENDS, "--backend")
+    if not backends:
+        raise ValueError(f"--backend: expected some of {', '.join(BACKENDS)}.")
     by_default = "" if args.sweep else ",".join(PEERS)
     against = by_default if args.against is None else args.against
     peers = _names(against, (*PEERS, *ATTENTION_MODELS), "--against")
@@ -58,21 +64,21 @@ def prepare(args):
     if "exported" in forms and (args.task != "forward" or "torch" not in backends):
         raise ValueError("--also exported: it is for --task forward and --backend torch.")
     ours = [
-        Case(OURS, backend, form, args.task, args.variant, args.batch, size, args.dtype, args.device)
+        Case(OURS, backend, form, args.task, args.variant, args.batch or 8, size, args.dtype, args.device)
         for backend in backends
         for form in forms
         if form != "exported" or backend == "torch"
     ]
+    if set(peers) & set(ATTENTION_MODELS):
+        require("keras_hub", extra="hub")
     missing = [name for name in peers if find_spec(PACKAGES[name].module) is None]
     others = [
-        replace(ours[0], package=name, backend=backend, form=form)
+        replace(ours[0], package=name, backend=backend, form=form, variant=_variant_for(name, args.variant))
         for name in (*peers, *(() if args.sweep else LIMITS))
         if name not in missing
         for backend in ([PACKAGES[name].backend] if PACKAGES[name].backend else backends)
         for form in PACKAGES[name].forms
     ]
-    if args.values and not args.sweep:
-        raise ValueError("--values: it is for --sweep.")
     if args.sweep:
         return _prepare_sweep(args, ours + others, missing)
     _check(ours + others)
@@ -80,23 +86,40 @@ def prepare(args):
 
 
 def _prepare_sweep(args, cases, missing):
-    values = args.values or SWEEPS[args.sweep]
+    values = sorted(set(args.values or SWEEPS[args.sweep]))
     cases = {value: [replace(case, **{args.sweep: value}) for case in cases] for value in values}
     for of_a_value in cases.values():
         _check(of_a_value)
-    output = Path(args.output or f"benchmark-{args.sweep}.png")
-    if output.exists():
-        raise ValueError(f"{output}: there is something already; give another --output.")
-    require("matplotlib", extra="cli")
-    return lambda: _sweep(args, cases, missing, output)
+    return lambda: _sweep(args, cases, missing, _output(args))
+
+
+def _check_sweep(args):
+    """Refuses options that would be passed over, and a picture that could not be drawn."""
+    if not args.sweep:
+        given = [name for name in ("values", "output") if getattr(args, name) is not None]
+        if given:
+            raise ValueError(f"--{given[0]}: it is for --sweep.")
+        return
+    if getattr(args, args.sweep) is not None:
+        raise ValueError(f"--{args.sweep}: the sweep goes over it; give --values instead.")
+    check_picture(_output(args))
+    if _output(args).exists():
+        raise ValueError(f"{_output(args)}: there is something already; give another --output.")
+
+
+def _output(args):
+    return Path(f"benchmark-{args.sweep}.png" if args.output is None else args.output)
+
+
+def _variant_for(package, variant):
+    return "" if package in ATTENTION_MODELS else variant
 
 
 def _check(cases):
     """Refuses images that a model is not for; ours says so itself when it is counted."""
     for case in cases:
-        stride = STRIDES.get(case.package, 1)
-        if case.size % stride:
-            raise ValueError(f"{case.package} takes sides of {stride} pixels or a multiple of that, got {case.size}.")
+        if case.package in ATTENTION_MODELS:
+            check_size(case.package, case.size)
         if case.package == OURS:
             macs(case)
 
@@ -106,7 +129,7 @@ def _numbers(text):
 
 
 def _names(text, known, option):
-    names = [name for name in text.split(",") if name]
+    names = list(dict.fromkeys(name for name in text.split(",") if name))
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"{option}: expected some of {', '.join(known)}, got {', '.join(unknown)}.")
@@ -143,35 +166,32 @@ def _compare(args, cases, missing):
 
 
 def _sweep(args, cases, missing, output):
-    timings, failures = [], {}
-    for value, of_a_value in cases.items():
-        _progress(f"{args.sweep} {value}")
-        some, failed = time_in_turn(of_a_value, args.rounds, _progress)
-        timings += some
-        failures |= failed
-        if any(len(timing.seconds) < args.rounds for timing in some):  # Ctrl-C
-            break
-    if timings:
-        draw_sweep(timings, args.sweep, output)
+    timings, skipped = [], [{"package": name, "why": "not installed"} for name in missing]
+    with contextlib.suppress(KeyboardInterrupt):  # what was measured counts
+        for value, of_a_value in cases.items():
+            _progress(f"{args.sweep} {value}")
+            some, failures = time_in_turn(of_a_value, args.rounds, _progress)
+            timings += some
+            skipped += [{"package": str(case), args.sweep: value, "why": why} for case, why in failures.items()]
+            if len(some) + len(failures) < len(cases[value]) or any(len(one.seconds) < args.rounds for one in some):
+                break  # Ctrl-C
     if args.json:
-        rows = [
-            {**asdict(timing.case), "milliseconds": 1e3 * timing.median, "macs": macs(timing.case)}
-            for timing in timings
-        ]
-        print(json.dumps(rows, indent=2))
-        return
-    for timing in timings:
-        value = getattr(timing.case, args.sweep)
-        print(
-            f"{timing.case!s:28} {args.sweep} {value:4} {macs(timing.case) / 1e9:8.2f} GMACs "
-            f"{1e3 * timing.median:9.1f} ms {timing.spread:6.1%}"
-        )
-    for case, why in failures.items():
-        print(f"skipped {case}, {args.sweep} {getattr(case, args.sweep)}: {why}")
-    for name in missing:
-        print(f"skipped {name}: not installed")
-    if timings:
-        print(output)
+        print(json.dumps({"timings": [timing_facts(timing) for timing in timings], "skipped": skipped}, indent=2))
+    else:
+        for timing in timings:
+            value = getattr(timing.case, args.sweep)
+            print(
+                f"{timing.case!s:28} {args.sweep} {value:4} {macs(timing.case) / 1e9:8.2f} GMACs "
+                f"{1e3 * timing.median:9.1f} ms {timing.spread:6.1%}"
+            )
+        for row in skipped:
+            at = f", {args.sweep} {row[args.sweep]}" if args.sweep in row else ""
+            print(f"skipped {row['package']}{at}: {row['why']}")
+    if not timings:
+        return 1
+    draw_sweep(timings, args.sweep, output)
+    _progress(output)
+    return 0
 
 
 def _progress(text):

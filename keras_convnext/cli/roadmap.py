@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from keras_convnext.cli.arguments import INTERRUPTED, positive
+from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
 from keras_convnext.data import load_data, with_validation
 from keras_convnext.data.load import is_name
 from keras_convnext.extras import require
@@ -24,6 +24,9 @@ from keras_convnext.training.run import new_run_path, refuse_existing
 
 SETTINGS = ("data", "regime", "steps", "seeds", "width_divisor", "recipe")
 """What an experiment's config.json has."""
+
+NO_PICTURE = object()
+"""In place of a picture's name: that none was given."""
 
 MODES = {
     "resume": (),
@@ -41,7 +44,13 @@ def add_arguments(parser):
         help="where the path begins: resnet50 leads to ConvNeXt-T, resnet200 to ConvNeXt-B (default: resnet50)",
     )
     parser.add_argument("--out", metavar="PICTURE.png", help="draw the paper's Figure 2 anew")
-    parser.add_argument("--blocks", metavar="PICTURE.png", help="draw the blocks of the paper's Figure 4 anew")
+    parser.add_argument(
+        "--blocks",
+        nargs="?",
+        const=NO_PICTURE,
+        metavar="PICTURE.png",
+        help="print the blocks of the paper's Figure 4, and draw them; needs keras-hub",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     train = parser.add_argument_group("the path in miniature")
     train.add_argument("--train", action="store_true", help="train every step's network")
@@ -59,35 +68,29 @@ def add_arguments(parser):
 
 def prepare(args):
     _check_mode(args)
-    if args.resume:
+    if args.resume is not None:
         return _prepare_resumed(args)
-    if args.blocks:
+    if args.blocks is not None:
+        out = None if args.blocks is NO_PICTURE else args.blocks
+        if out is not None:
+            check_picture(out)
         require("keras_hub", extra="hub")
-        _check_picture(args.blocks)
-        return lambda: _show_blocks(args.blocks, args.json)
+        return lambda: _show_blocks(out, args.json)
     if args.train:
         return _prepare_training(args)
-    if args.out:
-        _check_picture(args.out)
+    if args.out is not None:
+        check_picture(args.out)
     return lambda: _show(args.regime or "resnet50", args.out, args.json)
 
 
 def _check_mode(args):
     """Refuses an option that would be passed over."""
-    given = [name for name, value in vars(args).items() if value not in (None, False)]
+    given = [name for name, value in vars(args).items() if value is not None and value is not False]
     mode = next(name for name in MODES if name in given or not name)
     others = [name for name in given if name not in ("command", "json", mode, *MODES[mode])]
     if others:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
         raise ValueError(f"{names}: not {f'with --{mode}' if mode else 'without --train'}.")
-
-
-def _check_picture(path):
-    require("matplotlib", extra="cli")
-    if not Path(path).absolute().parent.is_dir():
-        raise ValueError(f"{Path(path).parent}: no such folder.")
-    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"{path}: expected a name that ends in .png, .svg or .pdf.")
 
 
 # === The path as it was published
@@ -116,7 +119,8 @@ def _show(regime, out, as_json):
 
 def _show_blocks(out, as_json):
     three = blocks()
-    draw_blocks(three, out)
+    if out is not None:
+        draw_blocks(three, out)
     if as_json:
         facts = [{**asdict(block), "params": block.params, "macs": block.macs} for block in three]
         print(json.dumps({"blocks": facts}, indent=2))
@@ -125,7 +129,7 @@ def _show_blocks(out, as_json):
         print(f"{block.name}, {block.channels} channels: {totals(block)}")
         for part in block.parts:
             shape = " x ".join(map(str, part.output_shape))
-            print(f"  {part.label:20} {shape:18} {part.macs:12,} MACs {part.params:7,} parameters")
+            print(f"  {part.label:25} {shape:18} {part.macs:12,} MACs {part.params:7,} parameters")
 
 
 # === The path in miniature
@@ -133,17 +137,18 @@ def _show_blocks(out, as_json):
 
 def _prepare_training(args):
     require("matplotlib", extra="cli")
-    regime, source, size = args.regime or "resnet50", args.data or "digits", args.size or roadmap.STRIDE
+    regime, size = args.regime or "resnet50", args.size or roadmap.STRIDE
+    source = "digits" if args.data is None else args.data
     width_divisor, seeds = args.width_divisor or 4, args.seeds or 1
     if size < roadmap.STRIDE:
         raise ValueError(f"--size: the networks take {roadmap.STRIDE} pixels or more. Received: {size}")
-    steps = tuple(args.steps.split(",")) if args.steps else experiment.STEPS
+    steps = experiment.STEPS if args.steps is None else tuple(dict.fromkeys(args.steps.split(",")))
     unknown = [step for step in steps if step not in experiment.STEPS]
     if unknown:
         raise ValueError(f"--steps: unknown {', '.join(unknown)}. Expected some of {', '.join(experiment.STEPS)}.")
     for step in steps:  # refuses a width that does not divide
         roadmap.narrowed(roadmap.describe(step, regime), width_divisor)
-    if args.output:
+    if args.output is not None:
         refuse_existing(args.output)
     recipe = replace(RECIPES["small_images"], image_size=(size, size), layer_scale_init_value=None)
     recipe = recipe.lasting(args.epochs or 3)
@@ -171,6 +176,7 @@ def _prepare_training(args):
 
 
 def _prepare_resumed(args):
+    require("matplotlib", extra="cli")
     folder = Run(args.resume)
     config = folder.read_json("config.json")
     missing = set(SETTINGS) - set(config if isinstance(config, dict) else ())
@@ -182,7 +188,7 @@ def _prepare_resumed(args):
 
 
 def _epochs_in(minutes, settings, data, recipe):
-    """How many epochs of all trainings go into a time, by a few batches of each step's network, which are part of it."""
+    """How many epochs of all trainings go into a time, of which timing a few batches of each network is a part."""
     started = time.perf_counter()
     print(f"timing {len(settings['steps'])} networks", file=sys.stderr)
     seconds = sum(
@@ -239,7 +245,7 @@ def _going_on(folder):
 def _verdict(results, epochs):
     """What the experiment says about the paper's order of the steps, and what it cannot."""
     if results["rank_correlation"] is None:
-        return "Too few steps for a rank correlation: four or more are needed."
+        return "No rank correlation: four steps or more are needed, and accuracies that are not all equal."
     low, high = results["interval"]
     says = "says nothing about the order" if low <= 0 <= high else "agrees with it" if low > 0 else "reverses it"
     return (

@@ -1,6 +1,6 @@
 """Prints a variant's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory of each.
 
-Memory is what the outputs of all layers take for one image in float32: about what training keeps of it.
+Memory is what the outputs of all layers take for one image in float32.
 """
 
 import json
@@ -14,7 +14,7 @@ COUNTS = ("params", "macs", "activation_bytes")
 
 
 def add_arguments(parser):
-    parser.add_argument("variant", help="a name that `keras-convnext list` prints")
+    parser.add_argument("variant", help="an architecture that `keras-convnext list` prints")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--channels", type=positive, default=3, help="of the images (default: 3)")
     parser.add_argument("--classes", type=int, default=1000, help="of the head (default: 1000)")
@@ -28,7 +28,8 @@ def add_arguments(parser):
 
 
 def prepare(args):
-    size = args.size or get_variant(args.variant).image_size
+    published = get_variant(args.variant)
+    size = args.size or published.image_size
     changes = {} if args.stem is None else {"stem_patch_size": args.stem}
     model = ConvNeXtClassifier.from_preset(
         args.variant, num_classes=args.classes, input_shape=(size, size, args.channels), **changes

@@ -30,11 +30,13 @@ def load_data(source="digits", skip_unreadable=False, verbose=True):
     if str(source).startswith(TFDS):
         return load_tfds(str(source).removeprefix(TFDS))
     path = Path(source)
-    if path.is_dir():
+    if str(source) and path.is_dir():  # an empty name, such as of an unset shell variable, is not this folder
         return load_folder(path, skip_unreadable, verbose)
     if path.suffix == ".npz" and path.is_file():
         return load_npz(path)
-    raise ValueError(f"{source}: expected `digits`, an .npz file, a folder of images or tfds:NAME, and found none.")
+    raise ValueError(
+        f"{source or repr(source)}: expected `digits`, an .npz file, a folder of images or tfds:NAME, and found none."
+    )
 
 
 def is_name(source):

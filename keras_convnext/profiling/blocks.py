@@ -17,6 +17,9 @@ SIDE = 56
 LINEAR = ("Conv2D", "DepthwiseConv2D", "Dense")
 NORMS = {"BatchNormalization": "BN", "LayerNormalization": "LN", "LayerNorm": "LN"}
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU"}
+PRODUCTS = ("queries x keys", "weights x values")
+LEFT_OUT = ("InputLayer", "Reshape", "Transpose", "Unstack", "Multiply", "Softmax", "Dropout")
+"""What Figure 4 does not show: how tensors are laid out, and the scaling and softmax of attention."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def blocks():
 
     Raises:
         ModuleNotFoundError: keras-hub is not installed.
+        ValueError: its block has an operation that is not known here.
 
     Example:
 
@@ -135,12 +139,16 @@ def _block(name, model, weights):
             parts.append(Part("activation", activation, shape))
         elif kind == "Matmul":
             macs = math.prod(outputs[0].shape) * inputs[0].shape[-1]
-            parts.append(Part("product", f"attention, {inputs[0].shape[1]} heads", shape, macs=macs))
+            products = sum(part.kind == "product" for part in parts)
+            label = f"{PRODUCTS[products % 2]}, {inputs[0].shape[1]} heads"
+            parts.append(Part("product", label, shape, macs=macs))
         elif kind == "Add" and len(inputs) == 1:  # a weight to a tensor
             params = sum(math.prod(weight.shape) for weight in weights) - params_in_layers
             parts.append(Part("bias", "relative positions", shape, params=params))
         elif kind == "Add":
             parts.append(Part("sum", "+", shape, begin=min(place[id(tensor)] for tensor in inputs)))
+        elif kind not in LEFT_OUT:
+            raise ValueError(f"The block of {name} has an operation that is not known here: {kind}")
         place |= {id(tensor): len(parts) for tensor in outputs}
     return Block(name, model.input_shape[-1], tuple(parts))
 
@@ -158,22 +166,19 @@ HEIGHTS = {"linear": 1.0, "product": 1.0}
 COLOURS = {"linear": "#dbe9f4", "product": "#f4dfdb", "norm": "#4a90b8", "activation": "#c8644a", "bias": "0.4"}
 
 
-def draw_blocks(blocks, path):
+def draw_blocks(drawn, path):
     """Draws blocks side by side, with shapes, multiply-accumulates and parameters, into a picture file.
 
     Args:
-        blocks: what `blocks()` returns.
+        drawn: list of `Block`, such as `blocks()` returns.
         path: of the file to write, such as `"blocks.png"`.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
-    require("matplotlib", extra="cli")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.6 * len(blocks), 7.5), layout="constrained")
-    tallest = max(_ends(block)[-1] for block in blocks)
-    for axes, block in zip(figure.subplots(1, len(blocks)), blocks, strict=True):
+    figure = require("matplotlib.figure", extra="cli").Figure(figsize=(4.6 * len(drawn), 7.5), layout="constrained")
+    tallest = max(_ends(block)[-1] for block in drawn)
+    for axes, block in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         axes.set(xlim=(-0.12, 1.1), ylim=(tallest + 0.5, -0.8))
         axes.axis("off")
         axes.set_title(f"{block.name} block, {block.channels}-d\n{totals(block)}", fontsize=10)

@@ -17,7 +17,7 @@ class Case:
         backend: str, `"tensorflow"`, `"jax"` or `"torch"`.
         form: str, how it is run, one of the package's forms; empty where there is only one.
         task: str, `"forward"`, without gradients, or `"train"`: forward, backward and a step of AdamW.
-        variant: str, a key of `VARIANTS`.
+        variant: str, a key of `VARIANTS`; empty for a package that is one model.
         batch: int, images a step.
         size: int, side of the images in pixels.
         dtype: str. `"bfloat16"` is the type of weights and activations in a forward pass, in training that of the

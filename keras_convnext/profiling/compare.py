@@ -29,7 +29,7 @@ def compare(cases, rounds, progress):
     peak = 2 * MATRIX_SIDE**3 / min(products) if products else None
     return {
         "rounds": len(timings[0].seconds) if timings else 0,
-        "timings": [_row(timing, peak) for timing in models],
+        "timings": [timing_facts(timing, peak) for timing in models],
         "ratios": [
             {"ours": str(ours.case), "other": str(other.case), "ratio": ratio(ours, other)}
             for ours in models
@@ -41,12 +41,19 @@ def compare(cases, rounds, progress):
     }
 
 
-def _row(timing, peak):
+def timing_facts(timing, peak=None):
+    """What was measured, as a dict for JSON.
+
+    Args:
+        timing: a `Timing`.
+        peak: float, the operations a second of the machine's fastest matrix product. Defaults to None: unknown.
+    """
     case = timing.case
     flops = 2 * macs(case) * case.batch * PASSES[case.task]
     return {
         "name": str(case),
         **asdict(case),
+        "macs": macs(case),
         "milliseconds": 1e3 * timing.median,
         "spread": timing.spread,
         "images_per_second": case.batch / timing.median,

@@ -227,7 +227,7 @@ def _copy(case):
 
 def macs(case):
     """Multiply-accumulates of a case's forward pass for one image, those of attention included."""
-    return _macs(case.package if case.package in ATTENTION_MODELS else case.variant, case.size)
+    return _macs(case.variant or case.package, case.size)
 
 
 @functools.cache

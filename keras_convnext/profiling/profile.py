@@ -6,6 +6,7 @@ one FLOP; of the 34 networks on its path from ResNet to ConvNeXt two have anothe
 `models.roadmap.STEPS`).
 """
 
+import inspect
 import math
 import re
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class ProfileRow:
         output_shape: without its first axis: the batch, or what the model folds into it, such as windows.
         params: its trainable parameters.
         macs: for one image.
-        activation_bytes: what its output takes for one image, in its own type.
+        activation_bytes: what its output takes for one image, in its own type; not what it computes on the way, such
+            as the input of a Dense layer's activation.
     """
 
     path: str
@@ -39,12 +41,12 @@ class Profile:
     """The rows of a model, and their sums.
 
     Attributes:
-        rows: a `ProfileRow` for each call of each layer that has no layers inside, in the order of the calls; where the
-            products of attention are counted, one for each call of such a layer too.
+        rows: a `ProfileRow` for each call of each layer that has no layers inside, in the order of the calls. One with
+            layers inside has a row too where it has weights of its own, or products that are counted.
         params: int, trainable parameters of the model, as torch counts them.
         macs: int, multiply-accumulates for one image.
-        activation_bytes: int, what the outputs of all layers take for one image: about what training keeps of it for
-            the backward pass.
+        activation_bytes: int, what the outputs of all layers take for one image. Training keeps these, and what
+            operations within layers give that their gradients need.
     """
 
     rows: tuple[ProfileRow, ...]
@@ -61,11 +63,11 @@ def profile(model, input_shape=None, attention=False, elementwise=False, counts=
         input_shape: tuple, shape of one image without the batch; needed where the model's own has None.
         attention: bool, whether the two products of Keras's `MultiHeadAttention`, queries by keys and weights by
             values, count as MACs. Defaults to False.
-        elementwise: bool, whether layers without a kernel (norms, activations, pooling, sums) count one for each number
-            that they give. Defaults to False.
-        counts: dict from a class of layers to a function of such a layer and its input's shape, the batch of one
-            included, that returns the MACs of a call beyond those of the layers inside: for attention that is not
-            Keras's. Defaults to None.
+        elementwise: bool, whether layers without a kernel (of norms, activations, pooling, sums) count one for each
+            number that they give. Defaults to False.
+        counts: dict from a class of layers to a function `(layer, inputs, output)`, the shapes of the tensors that it
+            gets and gives, which returns the MACs of a call beyond those of the layers inside: for attention that is
+            not Keras's. The batch of one is in the shapes. Defaults to None.
 
     Returns:
         A `Profile`.
@@ -84,15 +86,13 @@ def profile(model, input_shape=None, attention=False, elementwise=False, counts=
     if None in shape:
         raise ValueError(f"`input_shape` must be given where the model's own has None. Received: {shape}")
     rows = []
-    count_of = {layer: _macs for layer in _layers(model) if not _layers(layer)}
-    if elementwise:
-        count_of = dict.fromkeys(count_of, _macs_or_numbers)
-    if attention:
-        heads = [layer for layer in _layers(model) if isinstance(layer, keras.layers.MultiHeadAttention)]
-        count_of |= dict.fromkeys(heads, _attention_macs)
-    for kind, count in (counts or {}).items():
-        own = [layer for layer in _layers(model) if isinstance(layer, kind)]
-        count_of |= dict.fromkeys(own, _of_input_shape(count))
+    own_counts = ({keras.layers.MultiHeadAttention: _attention_macs} if attention else {}) | (counts or {})
+    of_kernels = _macs_or_numbers if elementwise else _macs
+    count_of = {}
+    for layer in _layers(model):
+        own = [count for kind, count in own_counts.items() if isinstance(layer, kind)]
+        if own or not _layers(layer) or _own_params(layer):
+            count_of[layer] = own[-1] if own else _no_macs if _layers(layer) else of_kernels
     try:
         for layer, count in count_of.items():
             layer.call = _recorded(layer, layer.call, count, rows)
@@ -126,27 +126,38 @@ def _layers(layer):
     return list(layer._flatten_layers(include_self=False))
 
 
+def _own_params(layer):
+    """Trainable parameters that no layer inside has."""
+    inside = {id(weight) for part in _layers(layer) for weight in part.weights}
+    return sum(math.prod(weight.shape) for weight in layer.trainable_weights if id(weight) not in inside)
+
+
 def _recorded(layer, call, count, rows):
     def recorded_call(*args, **kwargs):
         outputs = call(*args, **kwargs)
-        if hasattr(outputs, "shape") and args and hasattr(args[0], "shape"):
-            output_shape = tuple(outputs.shape)
-            has_parts = bool(_layers(layer))  # which have rows of their own
-            is_identity = outputs is args[0]
-            item_size = 0 if has_parts or is_identity else _item_size(outputs.dtype)
+        inputs = _tensors(inspect.signature(call).bind(*args, **kwargs).arguments.values())
+        output = next(iter(_tensors([outputs])), None)
+        if inputs and output is not None:
+            shape = tuple(output.shape)
+            is_identity = output is inputs[0]
+            item_size = 0 if is_identity or _layers(layer) else _item_size(output.dtype)
             rows.append(
                 ProfileRow(
                     path=layer.path or layer.name,
                     layer=type(layer).__name__,
-                    output_shape=output_shape[1:],
-                    params=0 if has_parts else sum(math.prod(weight.shape) for weight in layer.trainable_weights),
-                    macs=0 if is_identity else count(layer, tuple(args[0].shape), output_shape, *args[1:], **kwargs),
-                    activation_bytes=math.prod(output_shape) * item_size,
+                    output_shape=shape[1:],
+                    params=_own_params(layer),
+                    macs=0 if is_identity else count(layer, [tuple(one.shape) for one in inputs], shape),
+                    activation_bytes=math.prod(shape) * item_size,
                 )
             )
         return outputs
 
     return recorded_call
+
+
+def _tensors(values):
+    return [value for value in keras.tree.flatten(list(values)) if hasattr(value, "shape")]
 
 
 def _item_size(dtype):
@@ -155,26 +166,27 @@ def _item_size(dtype):
     return int(bits[0]) // 8 if bits else 1
 
 
-def _of_input_shape(count):
-    return lambda layer, input_shape, *args, **kwargs: count(layer, input_shape)
-
-
-def _attention_macs(layer, query_shape, output_shape, value, *args, **kwargs):
+def _attention_macs(layer, inputs, output):
     """Each of the queries is held against each of the keys, and takes from each of the values."""
-    return math.prod(query_shape[:2]) * value.shape[1] * layer.num_heads * (layer.key_dim + layer.value_dim)
+    queries, values = (math.prod(shape[1:-1]) for shape in inputs[:2])
+    return inputs[0][0] * queries * values * layer.num_heads * (layer.key_dim + layer.value_dim)
 
 
-def _macs_or_numbers(layer, input_shape, output_shape, *args, **kwargs):
-    return _macs(layer, input_shape, output_shape) or math.prod(output_shape)
+def _no_macs(layer, inputs, output):
+    return 0
 
 
-def _macs(layer, input_shape, output_shape, *args, **kwargs):
+def _macs_or_numbers(layer, inputs, output):
+    return _macs(layer, inputs, output) or math.prod(output)
+
+
+def _macs(layer, inputs, output):
     """MACs of one call: every weight of a kernel is used once for each position of the map that it slides over."""
     if isinstance(layer, keras.layers.EinsumDense):
         operands, output_labels = layer.equation.split("->")
         kernel_labels = zip(operands.split(",")[1], layer.kernel.shape, strict=True)
-        return math.prod(output_shape) * math.prod(size for label, size in kernel_labels if label not in output_labels)
+        return math.prod(output) * math.prod(size for label, size in kernel_labels if label not in output_labels)
     kernels = [getattr(layer, name, None) for name in ("kernel", "depthwise_kernel", "pointwise_kernel")]
-    shape = input_shape if isinstance(layer, _TRANSPOSED) else output_shape
+    shape = inputs[0] if isinstance(layer, _TRANSPOSED) else output
     sides = shape[2:] if getattr(layer, "data_format", None) == "channels_first" else shape[1:-1]
     return shape[0] * math.prod(sides) * sum(math.prod(kernel.shape) for kernel in kernels if kernel is not None)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from keras_convnext.extras import require
-from keras_convnext.profiling.attention import ATTENTION_MODELS
 from keras_convnext.profiling.packages import macs
 
 STYLES = {"tensorflow": "-", "jax": "--", "torch": ":"}
@@ -11,13 +10,16 @@ LABELS = {"size": "side of the images, pixels; drawn in proportion to their numb
 
 
 def draw_sweep(timings, over, path):
-    """Draws milliseconds a step and images a second into a PNG file, a colour for each package, a kind of line for
+    """Draws milliseconds a step and images a second into a picture file, a colour for each package, a kind of line for
     each backend; over sizes, multiply-accumulates too. There a straight line is a cost in proportion to the pixels.
 
     Args:
         timings: list of `Timing`.
         over: str, the field of their cases that changes: `"size"` or `"batch"`.
         path: of the file to write.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
     """
     quantities = {
         "milliseconds a step": lambda timing: 1e3 * timing.median,
@@ -47,10 +49,12 @@ def draw_sweep(timings, over, path):
             axes.set_xticks(sorted({timing.case.size for timing in timings}))
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    figure.suptitle(f"{case.task}, {case.dtype}, {case.device}")
+    first = timings[0].case
+    fixed = f"{first.batch} images a step" if over == "size" else f"{first.size} x {first.size} pixels"
+    figure.suptitle(f"{first.task}, {fixed}, {first.dtype}, {first.device}")
     figure.supxlabel(LABELS[over])
     figure.savefig(path, dpi=120)
 
 
 def _label(case):
-    return str(case) if case.package in ATTENTION_MODELS else f"{case}, {case.variant}"
+    return f"{case}, {case.variant}" if case.variant else str(case)

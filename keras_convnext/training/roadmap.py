@@ -98,7 +98,8 @@ def summarize(found, regime):
         regime: `"resnet50"` or `"resnet200"`.
 
     Returns:
-        dict: `steps`, a row each; `rank_correlation` and its 95 % `interval`, None for fewer than four steps.
+        dict: `steps`, a row each; `rank_correlation` and its 95 % `interval`, both None for fewer than four steps and
+        where all accuracies are equal.
     """
     rows = []
     for step, trainings in found.items():
@@ -114,7 +115,7 @@ def summarize(found, regime):
             }
         )
     correlation, interval = None, None
-    if len(rows) >= FEWEST_PAIRS:
+    if len(rows) >= FEWEST_PAIRS and len({row["mean"] for row in rows}) > 1:
         correlation, interval = rank_correlation([row["mean"] for row in rows], [row["top1"] for row in rows])
     return {"regime": regime, "steps": rows, "rank_correlation": correlation, "interval": interval}
 

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from keras_convnext.profiling.benchmark import Timing
 from keras_convnext.profiling.packages import PEERS
 
 SMALL = ["--variant", "convnext_mini", "--batch", "2", "--rounds", "2"]
+SWEPT = ["--variant", "convnext_mini", "--rounds", "2"]
 
 
 def test_prints_ours_and_skips_what_is_not_there(cli, backend, monkeypatch):
@@ -38,7 +41,8 @@ def test_times_ours_in_more_forms(cli, backend):
 
 def test_sweeps_and_draws(cli, backend, tmp_path):
     output = tmp_path / "sweep.png"
-    result = cli("benchmark", *SMALL, "--sweep", "batch", "--values", "1,4", "--output", output)
+    result = cli("benchmark", *SWEPT, "--sweep", "batch", "--values", "4,1,4", "--output", output)
+    assert result.code == 0
     assert [line.split()[:4] for line in result.out.splitlines()[:2]] == [
         ["keras_convnext", backend, "batch", batch] for batch in ("1", "4")
     ]
@@ -47,15 +51,58 @@ def test_sweeps_and_draws(cli, backend, tmp_path):
 
 def test_sweeps_beside_attention(cli, tmp_path):
     """Of each the multiply-accumulates of the images that were timed; in one run."""
-    options = ["--sweep", "size", "--values", "64", "--against", "vit_small", "--rounds", "1", "--json"]
-    rows = json.loads(cli("benchmark", *SMALL, *options, "--output", tmp_path / "sweep.svg").out)
-    assert [(row["package"], row["size"]) for row in rows] == [("keras_convnext", 64), ("vit_small", 64)]
-    assert all(row["milliseconds"] > 0 for row in rows)
+    options = ["--sweep", "size", "--values", "64", "--against", "vit_small", "--json"]
+    report = json.loads(cli("benchmark", *SWEPT, *options, "--output", tmp_path / "sweep.svg").out)
+    rows = report["timings"]
+    assert [(row["package"], row["variant"]) for row in rows] == [
+        ("keras_convnext", "convnext_mini"),
+        ("vit_small", ""),
+    ]
+    assert all(row["size"] == 64 and row["milliseconds"] > 0 for row in rows)
+    assert report["skipped"] == []
     tokens, width = 1 + 4 * 4, 384
     layers = 12 * (12 * tokens * width**2 + 2 * tokens**2 * width)
     assert rows[-1]["macs"] == 4 * 4 * 16 * 16 * 3 * width + layers + width * 1000
-    text = (tmp_path / "sweep.svg").read_text()
-    assert "<svg" in text
+    assert "<svg" in (tmp_path / "sweep.svg").read_text()
+
+
+@pytest.mark.parametrize("when", ["while processes start", "in the first round"])
+def test_an_interrupted_sweep_gives_what_it_has(cli, tmp_path, monkeypatch, when):
+    """Ctrl-C at the second of three values: the first counts, the third is not begun."""
+    begun = []
+
+    def interrupted(cases, rounds, progress):
+        begun.append(cases[0].batch)
+        if len(begun) == 1:
+            return [Timing(case, (0.5,) * rounds, 1.0, None) for case in cases], {}
+        if when == "in the first round":
+            return [], {}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["keras_convnext.cli.benchmark"], "time_in_turn", interrupted)
+    options = ["--sweep", "batch", "--values", "1,2,4", "--output", tmp_path / "sweep.png", "--json"]
+    report = json.loads(cli("benchmark", *SWEPT, *options).out)
+    assert [row["batch"] for row in report["timings"]] == [1]
+    assert begun == [1, 2]
+    assert (tmp_path / "sweep.png").exists()
+
+
+def test_a_sweep_says_what_failed(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["keras_convnext.cli.benchmark"],
+        "time_in_turn",
+        lambda cases, rounds, progress: ([], {cases[0]: "no memory left"}),
+    )
+    options = ["--sweep", "batch", "--values", "64", "--output", tmp_path / "sweep.png"]
+    result = cli("benchmark", *SWEPT, *options)
+    assert result.code == 1
+    assert "batch 64: no memory left" in result.out
+    assert not (tmp_path / "sweep.png").exists()
+
+
+def test_attention_needs_keras_hub(refusal, without):
+    without("keras_hub")
+    assert 'pip install "keras-convnext[hub]"' in refusal("benchmark", "--against", "swin_tiny")
 
 
 @pytest.mark.parametrize(
@@ -67,14 +114,22 @@ def test_sweeps_beside_attention(cli, tmp_path):
         (["--also", "exported", "--task", "train"], "--also exported: it is for --task forward and --backend torch."),
         (
             ["--against", "swin_tiny", "--size", "48"],
-            "swin_tiny takes sides of 32 pixels or a multiple of that, got 48.",
+            "swin_tiny takes sides of 32 pixels or a multiple of that",
         ),
         (["--sweep", "size", "--values", "64,16"], "smaller than this network's stride of 32"),
         (["--values", "64"], "--values: it is for --sweep."),
+        (["--output", "sweep.png"], "--output: it is for --sweep."),
+        (["--sweep", "size", "--size", "64"], "--size: the sweep goes over it"),
+        (["--sweep", "size", "--output", "nowhere/sweep.png"], "nowhere: no such folder."),
+        (["--sweep", "size", "--output", "sweep"], "expected a name that ends in .png"),
+        (["--backend", ","], "--backend: expected some of tensorflow, jax, torch."),
+        (["--variant", "convnext_tiny_1k_224_ema", "--size", "224"], "Unknown variant"),
         (["--backend", "numpy"], "--backend: expected some of tensorflow, jax, torch, got numpy."),
         (["--variant", "convnext_tinny"], "nearest names are convnext_tiny"),
-        (["--sweep", "size", "--output", "."], "there is something already"),
+        (["--sweep", "size", "--output", "there.png"], "there is something already"),
     ],
 )
-def test_refuses(refusal, options, message):
+def test_refuses(refusal, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    Path("there.png").touch()
     assert message in refusal("benchmark", *options)

@@ -34,3 +34,8 @@ def test_refuses_what_is_no_data(tmp_path, name):
     with pytest.raises(ValueError, match=r"expected `digits`, an \.npz file, a folder") as raised:
         load_data(tmp_path / name)
     assert name in str(raised.value)
+
+
+def test_an_empty_name_is_not_the_folder_one_is_in():
+    with pytest.raises(ValueError, match=r"^'': expected `digits`"):
+        load_data("")

@@ -31,7 +31,7 @@ def test_vit_costs_what_torchvisions_costs(size, macs_in_torch):
     assert ours.macs == macs_in_torch(theirs, torch.zeros(1, 3, size, size))
 
 
-def test_without_the_products_of_attention_both_are_linear_in_pixels():
+def test_without_the_products_of_attention_vit_is_linear_in_pixels():
     small, large = (profile(vit_small(size)) for size in (128, 256))
     tokens = [(size // 16) ** 2 + 1 for size in (128, 256)]
     head, embedding = 384 * 1000, [(count - 1) * 16 * 16 * 3 * 384 for count in tokens]
@@ -39,7 +39,15 @@ def test_without_the_products_of_attention_both_are_linear_in_pixels():
     assert [small.macs, large.macs] == [head + e + n * per_token for e, n in zip(embedding, tokens, strict=True)]
 
 
-def test_swin_takes_maps_smaller_than_its_windows():
-    """At 128 pixels the last map has 4 x 4 positions: one window."""
-    model = swin_tiny(128, num_classes=10)
-    assert model.output_shape == (None, 10)
+def test_below_224_pixels_swins_windows_are_of_the_last_maps_side():
+    """At 128 pixels 4 x 4, also where the map has 32 x 32 positions."""
+    model = swin_tiny(128)
+    products = profile_with_attention(model).macs - profile(model).macs
+    positions, widths, depths = (32**2, 16**2, 8**2, 4**2), (96, 192, 384, 768), (2, 2, 6, 2)
+    assert products == sum(2 * d * n * 16 * w for n, w, d in zip(positions, widths, depths, strict=True))
+
+
+@pytest.mark.parametrize(("build", "size"), [(swin_tiny, 48), (vit_small, 40)])
+def test_refuses_sides_that_do_not_divide(build, size):
+    with pytest.raises(ValueError, match=f"{build.__name__} takes sides of .* Received: {size}"):
+        build(size)

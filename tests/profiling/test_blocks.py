@@ -44,7 +44,15 @@ def test_has_the_norms_and_activations_of_torchvisions(ours, theirs, calls_in_to
 def test_parts_stand_as_in_the_papers_figure(ours):
     labels = {name: [part.label for part in block.parts] for name, block in ours.items()}
     bottleneck = ["1x1, 64", "BN", "ReLU", "3x3, 64", "BN", "ReLU", "1x1, 256", "BN", "+", "ReLU"]
-    attention = ["LN", "1x1, 288", "attention, 3 heads", "relative positions", "attention, 3 heads", "1x1, 96", "+"]
+    attention = [
+        "LN",
+        "1x1, 288",
+        "queries x keys, 3 heads",
+        "relative positions",
+        "weights x values, 3 heads",
+        "1x1, 96",
+        "+",
+    ]
     assert labels == {
         "ResNet": bottleneck,
         "Swin Transformer": [*attention, "LN", "1x1, 384", "GELU", "1x1, 96", "+"],

@@ -165,6 +165,43 @@ def test_products_of_attention_count_where_asked_for():
     assert result.params == profile(model).params == sum(row.params for row in result.rows)
 
 
+def test_attention_over_maps_and_by_keywords():
+    """Every position of a 3 x 3 map attends to each of a 2 x 5 map; the scores are given too."""
+
+    class Attends(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.attention = L.MultiHeadAttention(2, key_dim=4)
+
+        def build(self, input_shape):
+            self.attention.build((1, 3, 3, 8), (1, 2, 5, 8))
+
+        def call(self, inputs):
+            queries, values = inputs[:, :9], inputs[:, 9:]
+            queries, values = keras.ops.reshape(queries, (-1, 3, 3, 8)), keras.ops.reshape(values, (-1, 2, 5, 8))
+            return self.attention(value=values, query=queries, return_attention_scores=True)[0]
+
+    model = keras.Sequential([keras.Input((19, 8)), Attends()])
+    assert profile(model, attention=True).macs - profile(model).macs == 9 * 10 * 2 * (4 + 4)
+
+
+def test_a_layer_around_others_has_a_row_for_weights_of_its_own():
+    class Scaled(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = L.Dense(3)
+
+        def build(self, input_shape):
+            self.dense.build(input_shape)
+            self.scale = self.add_weight(shape=(3,), name="scale")
+
+        def call(self, inputs):
+            return self.dense(inputs) * self.scale
+
+    result = profile(keras.Sequential([keras.Input((4,)), Scaled()]), elementwise=True)
+    assert [(row.layer, row.params, row.macs) for row in result.rows] == [("Dense", 15, 12), ("Scaled", 3, 0)]
+
+
 def test_numbers_count_where_asked_for():
     model = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(4, 1), L.LayerNormalization(), L.ReLU()])
     assert profile(model).macs == 64 * 12
@@ -195,8 +232,13 @@ def test_windows_in_the_batch_count():
 def test_own_products_count_where_a_function_says_how_many():
     model = keras.Sequential([keras.Input((12, 3)), Windows(4)])
     asked = []
-    result = profile(model, counts={Windows: lambda layer, shape: asked.append(shape) or shape[1] * layer.side * 5})
-    assert asked[-1] == (1, 12, 3)
+
+    def products(layer, inputs, output):
+        asked.append((inputs, output))
+        return inputs[0][1] * layer.side * 5
+
+    result = profile(model, counts={Windows: products})
+    assert asked[-1] == ([(1, 12, 3)], (3, 4, 4))
     assert result.macs == 12 * 3 * 5 + 12 * 4 * 5
     assert result.params == sum(row.params for row in result.rows)
 

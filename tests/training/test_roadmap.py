@@ -49,3 +49,5 @@ def test_summary_has_the_papers_accuracy_beside():
     assert row["deviation"] == pytest.approx(0.1 / np.sqrt(2))
     assert results["rank_correlation"] == rank_correlation(range(4), [78.82, 79.36, 79.51, 78.28])[0]
     assert summarize({steps[0]: [(0.5, 1.0)]}, "resnet50")["rank_correlation"] is None
+    equal = summarize({step: [(0.1, 1.0)] for step in steps}, "resnet50")
+    assert (equal["rank_correlation"], equal["interval"]) == (None, None), "chance says nothing"
