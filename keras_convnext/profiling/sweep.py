@@ -50,7 +50,7 @@ def draw_sweep(timings, over, path):
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     first = timings[0].case
-    fixed = f"{first.batch} images a step" if over == "size" else f"{first.size} x {first.size} pixels"
+    fixed = f"batch {first.batch}" if over == "size" else f"{first.size} x {first.size} pixels"
     figure.suptitle(f"{first.task}, {fixed}, {first.dtype}, {first.device}")
     figure.supxlabel(LABELS[over])
     figure.savefig(path, dpi=120)
