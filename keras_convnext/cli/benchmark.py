@@ -90,7 +90,7 @@ def _prepare_sweep(args, cases, missing):
     cases = {value: [replace(case, **{args.sweep: value}) for case in cases] for value in values}
     for of_a_value in cases.values():
         _check(of_a_value)
-    return lambda: _sweep(args, cases, missing, _output(args))
+    return lambda: _sweep(args, cases, missing)
 
 
 def _check_sweep(args):
@@ -165,7 +165,7 @@ def _compare(args, cases, missing):
         print(f"skipped {row['package']}: {row['why']}")
 
 
-def _sweep(args, cases, missing, output):
+def _sweep(args, cases, missing):
     timings, skipped = [], [{"package": name, "why": "not installed"} for name in missing]
     with contextlib.suppress(KeyboardInterrupt):  # what was measured counts
         for value, of_a_value in cases.items():
@@ -189,8 +189,8 @@ def _sweep(args, cases, missing, output):
             print(f"skipped {row['package']}{at}: {row['why']}")
     if not timings:
         return 1
-    draw_sweep(timings, args.sweep, output)
-    _progress(output)
+    draw_sweep(timings, args.sweep, _output(args))
+    _progress(_output(args))
     return 0
 
 

@@ -1,22 +1,58 @@
 """Transformers of ConvNeXt-T's cost at 224 pixels, from keras-hub: windowed attention (Swin-T), global (ViT-S/16)."""
 
+from dataclasses import dataclass
+
 import keras
 
 from keras_convnext.extras import require
 from keras_convnext.profiling.profile import profile
 
-WINDOW = 7
-STRIDES = {"swin_tiny": 32, "vit_small": 16}
-"""What the sides of images must be a multiple of."""
+
+@dataclass(frozen=True)
+class AttentionModel:
+    """A row of `ATTENTION_MODELS`.
+
+    Attributes:
+        backbone: keras-hub's class.
+        stride: what the sides of images are a multiple of.
+        arguments: of the class.
+    """
+
+    backbone: str
+    stride: int
+    arguments: dict
 
 
-def swin_tiny(size, num_classes=1000, dtype=None):
-    """Swin-T (arXiv:2103.14030): attention within windows of 7 x 7 positions.
+ATTENTION_MODELS = {
+    # arXiv:2103.14030, section 3.3
+    "swin_tiny": AttentionModel(
+        "SwinTransformerBackbone",
+        stride=32,
+        arguments={
+            "embed_dim": 96,
+            "depths": (2, 2, 6, 2),
+            "num_heads": (3, 6, 12, 24),
+            "window_size": 7,
+            "drop_path": 0.0,
+        },
+    ),
+    # arXiv:2010.11929; its small size is DeiT-S of arXiv:2012.12877, Table 1
+    "vit_small": AttentionModel(
+        "ViTBackbone",
+        stride=16,
+        arguments={"patch_size": 16, "num_layers": 12, "num_heads": 6, "hidden_dim": 384, "mlp_dim": 1536},
+    ),
+}
 
-    keras-hub's takes no map that is smaller than a window. So below 224 pixels all windows are of the last map's side.
+
+def attention_model(name, size, num_classes=1000, dtype=None):
+    """A classifier of `ATTENTION_MODELS`, with new weights.
+
+    keras-hub's Swin takes no map that is smaller than a window: below 224 pixels all windows have the last map's side.
 
     Args:
-        size: int, side of the images in pixels, a multiple of 32.
+        name: str, `"swin_tiny"` or `"vit_small"`.
+        size: int, side of the images in pixels, a multiple of the row's stride.
         num_classes: int. Defaults to 1000.
         dtype: of weights and activations. Defaults to Keras's.
 
@@ -24,57 +60,25 @@ def swin_tiny(size, num_classes=1000, dtype=None):
         `keras.Model`, of images to logits.
 
     Raises:
-        ValueError: `size` is no multiple of 32.
+        ValueError: a size that is no such multiple.
         ModuleNotFoundError: keras-hub is not installed.
     """
-    check_size("swin_tiny", size)
-    backbone = require("keras_hub", extra="hub").models.SwinTransformerBackbone(
-        image_shape=(size, size, 3),
-        embed_dim=96,
-        depths=(2, 2, 6, 2),
-        num_heads=(3, 6, 12, 24),
-        window_size=min(WINDOW, size // STRIDES["swin_tiny"]),
-        drop_path=0.0,
-        dtype=dtype,
-    )
-    return _with_head(backbone, num_classes, dtype)
-
-
-def vit_small(size, num_classes=1000, dtype=None):
-    """ViT-S/16 (arXiv:2010.11929, arXiv:2012.12877): attention of every patch of 16 x 16 pixels to every other.
-
-    Args:
-        size: int, side of the images in pixels, a multiple of 16.
-        num_classes: int. Defaults to 1000.
-        dtype: of weights and activations. Defaults to Keras's.
-
-    Returns:
-        `keras.Model`, of images to logits.
-
-    Raises:
-        ValueError: `size` is no multiple of 16.
-        ModuleNotFoundError: keras-hub is not installed.
-    """
-    check_size("vit_small", size)
-    backbone = require("keras_hub", extra="hub").models.ViTBackbone(
-        image_shape=(size, size, 3),
-        patch_size=16,
-        num_layers=12,
-        num_heads=6,
-        hidden_dim=384,
-        mlp_dim=1536,
-        dtype=dtype,
-    )
-    return _with_head(backbone, num_classes, dtype)
-
-
-ATTENTION_MODELS = {"swin_tiny": swin_tiny, "vit_small": vit_small}
+    check_size(name, size)
+    row = ATTENTION_MODELS[name]
+    arguments = dict(row.arguments)
+    if "window_size" in arguments:
+        arguments["window_size"] = min(arguments["window_size"], size // row.stride)
+    models = require("keras_hub", extra="hub").models
+    backbone = getattr(models, row.backbone)(image_shape=(size, size, 3), dtype=dtype, **arguments)
+    features = keras.layers.GlobalAveragePooling1D(dtype=dtype)(backbone.output)
+    return keras.Model(backbone.input, keras.layers.Dense(num_classes, dtype=dtype, name="head")(features))
 
 
 def check_size(name, size):
     """Raises ValueError for sides of images that a model of `ATTENTION_MODELS` is not for."""
-    if size % STRIDES[name]:
-        raise ValueError(f"{name} takes sides of {STRIDES[name]} pixels or a multiple of that. Received: {size}")
+    stride = ATTENTION_MODELS[name].stride
+    if size % stride:
+        raise ValueError(f"{name} takes sides of {stride} pixels or a multiple of that. Received: {size}")
 
 
 def profile_with_attention(model):
@@ -94,8 +98,3 @@ def _window_attention_macs(layer, inputs, output):
     """In each window, each position's query is held against each key, and takes from each value."""
     windows, positions, _ = output
     return 2 * windows * positions**2 * layer.attn_dim
-
-
-def _with_head(backbone, num_classes, dtype):
-    features = keras.layers.GlobalAveragePooling1D(dtype=dtype)(backbone.output)
-    return keras.Model(backbone.input, keras.layers.Dense(num_classes, dtype=dtype, name="head")(features))

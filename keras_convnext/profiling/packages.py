@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_convnext.profiling.attention import ATTENTION_MODELS, profile_with_attention
+from keras_convnext.profiling.attention import ATTENTION_MODELS, attention_model, profile_with_attention
 from keras_convnext.profiling.profile import profile
 from keras_convnext.variants import get_variant
 
@@ -95,7 +95,7 @@ def _zeromodels(case):
 def _attention_model(case):
     import keras
 
-    model = ATTENTION_MODELS[case.package](case.size, CLASSES, _policy(case))
+    model = attention_model(case.package, case.size, CLASSES, _policy(case))
     return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
 
 
@@ -235,7 +235,7 @@ def _macs(name, size):
     from keras_convnext.models import ConvNeXtClassifier
 
     if name in ATTENTION_MODELS:
-        return profile_with_attention(ATTENTION_MODELS[name](size, CLASSES)).macs
+        return profile_with_attention(attention_model(name, size, CLASSES)).macs
     return profile(ConvNeXtClassifier.from_preset(name, num_classes=CLASSES, input_shape=(size, size, 3))).macs
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from keras_convnext.profiling import profile
-from keras_convnext.profiling.attention import profile_with_attention, swin_tiny, vit_small
+from keras_convnext.profiling.attention import attention_model, profile_with_attention
 from keras_convnext.profiling.packages import import_torchvision
 
 
@@ -17,7 +17,7 @@ def vit_small_of_torchvision(size):
 def test_swin_costs_what_torchvisions_costs(size, macs_in_torch):
     torch = pytest.importorskip("torch")
     theirs = import_torchvision().models.swin_t()
-    ours = profile_with_attention(swin_tiny(size))
+    ours = profile_with_attention(attention_model("swin_tiny", size))
     assert ours.params == sum(parameter.numel() for parameter in theirs.parameters())
     assert ours.macs == macs_in_torch(theirs, torch.zeros(1, 3, size, size))
 
@@ -26,13 +26,13 @@ def test_swin_costs_what_torchvisions_costs(size, macs_in_torch):
 def test_vit_costs_what_torchvisions_costs(size, macs_in_torch):
     torch = pytest.importorskip("torch")
     theirs = vit_small_of_torchvision(size)
-    ours = profile_with_attention(vit_small(size))
+    ours = profile_with_attention(attention_model("vit_small", size))
     assert ours.params == sum(parameter.numel() for parameter in theirs.parameters())
     assert ours.macs == macs_in_torch(theirs, torch.zeros(1, 3, size, size))
 
 
 def test_without_the_products_of_attention_vit_is_linear_in_pixels():
-    small, large = (profile(vit_small(size)) for size in (128, 256))
+    small, large = (profile(attention_model("vit_small", size)) for size in (128, 256))
     tokens = [(size // 16) ** 2 + 1 for size in (128, 256)]
     head, embedding = 384 * 1000, [(count - 1) * 16 * 16 * 3 * 384 for count in tokens]
     per_token = 12 * 12 * 384**2
@@ -41,13 +41,13 @@ def test_without_the_products_of_attention_vit_is_linear_in_pixels():
 
 def test_below_224_pixels_swins_windows_are_of_the_last_maps_side():
     """At 128 pixels 4 x 4, also where the map has 32 x 32 positions."""
-    model = swin_tiny(128)
+    model = attention_model("swin_tiny", 128)
     products = profile_with_attention(model).macs - profile(model).macs
     positions, widths, depths = (32**2, 16**2, 8**2, 4**2), (96, 192, 384, 768), (2, 2, 6, 2)
     assert products == sum(2 * d * n * 16 * w for n, w, d in zip(positions, widths, depths, strict=True))
 
 
-@pytest.mark.parametrize(("build", "size"), [(swin_tiny, 48), (vit_small, 40)])
-def test_refuses_sides_that_do_not_divide(build, size):
-    with pytest.raises(ValueError, match=f"{build.__name__} takes sides of .* Received: {size}"):
-        build(size)
+@pytest.mark.parametrize(("name", "size"), [("swin_tiny", 48), ("vit_small", 40)])
+def test_refuses_sides_that_do_not_divide(name, size):
+    with pytest.raises(ValueError, match=f"{name} takes sides of .* Received: {size}"):
+        attention_model(name, size)
