@@ -173,7 +173,7 @@ def _sweep(args, cases, missing):
             some, failures = time_in_turn(of_a_value, args.rounds, _progress)
             timings += some
             skipped += [{"package": str(case), args.sweep: value, "why": why} for case, why in failures.items()]
-            if len(some) + len(failures) < len(cases[value]) or any(len(one.seconds) < args.rounds for one in some):
+            if len(some) + len(failures) < len(of_a_value) or any(len(one.seconds) < args.rounds for one in some):
                 break  # Ctrl-C
     if args.json:
         print(json.dumps({"timings": [timing_facts(timing) for timing in timings], "skipped": skipped}, indent=2))
@@ -190,7 +190,8 @@ def _sweep(args, cases, missing):
     if not timings:
         return 1
     draw_sweep(timings, args.sweep, _output(args))
-    _progress(_output(args))
+    if not args.json:
+        print(_output(args))
     return 0
 
 
