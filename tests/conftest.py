@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-# What is counted there is the same on every backend: once is enough.
-COUNTS = ["test_counts.py", "profiling/test_attention.py", "profiling/test_blocks.py"]
-collect_ignore = [] if keras.backend.backend() == "torch" else COUNTS
+# What these test does not depend on the backend, and takes long: once is enough.
+ON_TORCH = ["test_counts.py", "profiling/test_attention.py", "profiling/test_blocks.py", "cli/test_roadmap_killed.py"]
+collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
 
 # Kernels of 3x3: those of 7x7 have their tests in layers/ and take JAX longer to compile.
 SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32), "kernel_size": 3}

@@ -150,3 +150,15 @@ def trained(tmp_path_factory, digits_npz):
         patch.setitem(VARIANTS, "tiny", TINY)
         assert main(command.split()) == 0
     return SimpleNamespace(path=path, out=out.getvalue())
+
+
+@pytest.fixture
+def few_images(tmp_path):
+    """An .npz file with a few images of 32 pixels."""
+    rng, path = np.random.default_rng(0), tmp_path / "few.npz"
+    arrays = {}
+    for part, count in (("train", 80), ("test", 20)):
+        arrays[f"x_{part}"] = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
+        arrays[f"y_{part}"] = np.arange(count) % 2
+    np.savez(path, **arrays)
+    return path

@@ -13,6 +13,19 @@ SMALL = ["--variant", "convnext_mini", "--batch", "2", "--rounds", "2"]
 SWEPT = ["--variant", "convnext_mini", "--rounds", "2"]
 
 
+@pytest.fixture
+def half_a_second(monkeypatch):
+    """In place of measuring: every step took half a second. What is measured has its tests in profiling/."""
+
+    def time_in_turn(cases, rounds, progress):
+        progress(f"round {rounds} of {rounds}")
+        return [Timing(case, (0.5,) * rounds, 1.0, None) for case in cases], {}
+
+    for module in ("keras_convnext.cli.benchmark", "keras_convnext.profiling.compare"):
+        monkeypatch.setattr(sys.modules[module], "time_in_turn", time_in_turn)
+
+
+@pytest.mark.usefixtures("half_a_second")
 def test_prints_ours_and_skips_what_is_not_there(cli, backend, monkeypatch):
     monkeypatch.setattr(sys.modules["keras_convnext.cli.benchmark"], "find_spec", lambda name: None)
     result = cli("benchmark", *SMALL, "--against", "timm")
@@ -24,6 +37,7 @@ def test_prints_ours_and_skips_what_is_not_there(cli, backend, monkeypatch):
     assert "round 2 of 2" in result.err
 
 
+@pytest.mark.usefixtures("half_a_second")
 def test_prints_json(cli, backend):
     report = json.loads(cli("benchmark", *SMALL, "--task", "train", "--against", "", "--json").out)
     (row,) = report["timings"]
@@ -39,6 +53,7 @@ def test_times_ours_in_more_forms(cli, backend):
     assert report["skipped"] == []
 
 
+@pytest.mark.usefixtures("half_a_second")
 def test_sweeps_and_draws(cli, backend, tmp_path):
     output = tmp_path / "sweep.png"
     result = cli("benchmark", *SWEPT, "--sweep", "batch", "--values", "4,1,4", "--output", output)

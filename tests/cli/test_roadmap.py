@@ -1,13 +1,7 @@
-"""`roadmap`: the table, the picture, and the path in miniature, which goes on where it was killed."""
+"""`roadmap`: the table, the pictures, the blocks, and what is said of the path in miniature."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,19 +10,6 @@ from keras_convnext.profiling import roadmap as profiled
 from keras_convnext.training import roadmap as experiment
 
 TWO = ("resnet_enhanced", "separate_downsampling")
-FAST = ("--train", "--width-divisor", "32", "--epochs", "1")
-
-
-@pytest.fixture
-def few_images(tmp_path):
-    """An .npz file with a few images of 32 pixels."""
-    rng, path = np.random.default_rng(0), tmp_path / "few.npz"
-    arrays = {}
-    for part, count in (("train", 80), ("test", 20)):
-        arrays[f"x_{part}"] = rng.integers(0, 256, (count, 32, 32, 3), dtype="uint8")
-        arrays[f"y_{part}"] = np.arange(count) % 2
-    np.savez(path, **arrays)
-    return path
 
 
 @pytest.fixture
@@ -77,31 +58,6 @@ def test_blocks_need_keras_hub(refusal, without):
     assert 'pip install "keras-convnext[hub]"' in refusal("roadmap", "--blocks")
 
 
-def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
-    out, first = tmp_path / "out", tmp_path / "out" / f"{TWO[0]}-0" / "metrics.json"
-    command = [sys.executable, "-m", "keras_convnext", "roadmap"]
-    start = [*command, *FAST, "--data", few_images, "--steps", ",".join(TWO), "--output", out]
-    process = subprocess.Popen([str(one) for one in start], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
-    while not first.is_file():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / "results.json").exists()
-    trained_at = first.stat().st_mtime_ns
-    printed = subprocess.run(
-        [*command, "--resume", out], check=True, timeout=300, capture_output=True, text=True
-    ).stdout
-    assert first.stat().st_mtime_ns == trained_at
-    assert "No rank correlation" in printed
-    results = json.loads((out / "results.json").read_text())
-    assert [row["step"] for row in results["steps"]] == list(TWO)
-    assert all(0 <= row["mean"] <= 1 and row["images_per_second"] > 0 for row in results["steps"])
-    with Image.open(out / "roadmap.png") as picture:
-        assert picture.width > 600
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -123,6 +79,27 @@ def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
 )
 def test_refuses(refusal, arguments, message):
     assert message in refusal("roadmap", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            "No space left on device. Go on with: keras-convnext roadmap --resume",
+        ),
+        (FloatingPointError("The loss is nan after step 3"), "The loss is nan after step 3"),
+    ],
+)
+def test_what_ends_a_training_is_said_in_a_line(cli, few_images, tmp_path, monkeypatch, error, says):
+    def end(*arguments):
+        raise error
+
+    monkeypatch.setattr(experiment, "train_step", end)
+    result = cli("roadmap", "--train", "--data", few_images, "--steps", ",".join(TWO), "--output", tmp_path / "out")
+    assert result.code == 1
+    assert says in result.err
+    assert (tmp_path / "out" / "config.json").is_file()
 
 
 def test_minutes_become_epochs(cli, few_images, tmp_path, monkeypatch):
