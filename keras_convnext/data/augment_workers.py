@@ -1,7 +1,8 @@
 """Processes that read and augment pictures: Python and Pillow need one for each core.
 
 Such a process runs `serve`: it reads pickled jobs from its standard input, writes the pickled results to its standard
-output, and ends with the process that started it. It computes nothing, and imports the lightest of Keras's backends.
+output, and ends with the process that started it. It computes nothing, and imports the lightest of Keras's backends
+that is there.
 """
 
 import os
@@ -12,7 +13,9 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from importlib.util import find_spec
 
+import keras
 import numpy as np
 
 from keras_convnext.data.images import read_picture
@@ -93,7 +96,7 @@ class AugmentWorkers:
                 [sys.executable, "-c", f"{IGNORE_INTERRUPTS}; from {__name__} import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=environment(),
             )
             self._processes.append(process)
         return process
@@ -109,6 +112,19 @@ class AugmentWorkers:
             process.wait()
             with suppress(OSError):  # what was not sent yet cannot be any more
                 process.stdin.close()
+
+
+def environment():
+    """The processes' environment, in which they see no GPU. Keras's NumPy backend needs SciPy; where that is absent they
+    have this process's backend.
+    """
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "",
+        "KERAS_BACKEND": "numpy" if find_spec("scipy") else keras.backend.backend(),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
 
 
 IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"

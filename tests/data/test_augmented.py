@@ -10,12 +10,13 @@ from keras_convnext.data import (
     AugmentedBatches,
     EpochOrder,
     Images,
+    augment_workers,
     augmented_dataset,
     load_digits,
     load_folder,
     read_image,
 )
-from keras_convnext.data.augment_workers import AugmentWorkers
+from keras_convnext.data.augment_workers import AugmentWorkers, environment
 from keras_convnext.preprocessing import Augmentation
 
 NO_CROP = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
@@ -55,6 +56,24 @@ def test_the_same_again_however_many_workers_and_wherever_it_starts(digits):
     np.testing.assert_array_equal(later[0], pixels[64:])
     np.testing.assert_array_equal(later[1], labels[64:])
     np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-5)
+
+
+def test_the_processes_need_no_scipy(digits, tmp_path, monkeypatch, backend):
+    """Keras's NumPy backend does, which they have where it is there: TensorFlow and PyTorch do not bring it."""
+    options = {"augmentation": Augmentation(), "batch_size": 16, "seed": 3, "workers": 1, **GREY}
+    expected = AugmentedBatches(digits, (8, 8), **options)
+    pixels, labels = expected[0]
+    expected.close()
+    assert environment()["KERAS_BACKEND"] == "numpy"
+    monkeypatch.setattr(augment_workers, "find_spec", lambda name: None)
+    assert environment()["KERAS_BACKEND"] == backend
+    if backend != "jax":  # which brings it
+        (tmp_path / "scipy.py").write_text("raise ModuleNotFoundError(\"No module named 'scipy'\")")
+        monkeypatch.syspath_prepend(tmp_path)
+    without = AugmentedBatches(digits, (8, 8), **options)
+    for one, other in zip(without[0], (pixels, labels), strict=True):
+        np.testing.assert_array_equal(one, other)
+    without.close()
 
 
 def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
