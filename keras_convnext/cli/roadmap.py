@@ -251,5 +251,5 @@ def _verdict(results, epochs):
     return (
         f"Rank correlation with the paper's accuracies: {results['rank_correlation']:.2f}, 95 % interval {low:.2f} to "
         f"{high:.2f}: this {says}. The paper's are of wide networks, 224 pixels and 300 epochs, these of narrow ones "
-        f"and {epochs} epochs."
+        f"and {epochs} epoch{'s' if epochs > 1 else ''}."
     )

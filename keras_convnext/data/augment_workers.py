@@ -115,9 +115,7 @@ class AugmentWorkers:
 
 
 def environment():
-    """The processes' environment, in which they see no GPU. Keras's NumPy backend needs SciPy; where that is absent they
-    have this process's backend.
-    """
+    """The processes' environment, without a GPU. Keras's NumPy backend needs SciPy; without that, this process's serves."""
     return {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         **os.environ,
