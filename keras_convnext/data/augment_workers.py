@@ -115,7 +115,7 @@ class AugmentWorkers:
 
 
 def environment():
-    """The processes' environment, without a GPU. Keras's NumPy backend needs SciPy; without that, this process's serves."""
+    """That of the processes, without a GPU. Where SciPy is absent, which NumPy's backend needs, this one's serves."""
     return {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         **os.environ,
