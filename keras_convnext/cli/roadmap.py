@@ -191,10 +191,11 @@ def _epochs_in(minutes, settings, data, recipe):
     """How many epochs of all trainings go into a time, of which timing a few batches of each network is a part."""
     started = time.perf_counter()
     print(f"timing {len(settings['steps'])} networks", file=sys.stderr)
-    seconds = sum(
-        experiment.seconds_an_epoch(step, settings["regime"], data, recipe, settings["width_divisor"])
-        for step in settings["steps"]
-    )
+    seconds = 0.0
+    for step in settings["steps"]:
+        its = experiment.seconds_an_epoch(step, settings["regime"], data, recipe, settings["width_divisor"])
+        print(f"{step:22} {len(data.train) / its:6.0f} images/s", file=sys.stderr)
+        seconds += its
     left = 60 * minutes - (time.perf_counter() - started)
     epochs = max(0, int(left / (seconds * settings["seeds"])))
     print(f"an epoch of all: {seconds:.0f} s; {epochs} epochs, {settings['seeds']} seeds", file=sys.stderr)

@@ -111,6 +111,7 @@ def test_minutes_become_epochs(cli, few_images, tmp_path, monkeypatch):
     refused = cli(*command, "--minutes", "1", "--output", tmp_path / "none")
     assert refused.code == 2
     assert "does not hold one epoch" in refused.err
+    assert f"{TWO[0]:22} {72 / 20:6.0f} images/s" in refused.err  # a tenth of the 80 is for validation
     assert not (tmp_path / "none").exists()
     assert cli(*command, "--minutes", "3", "--output", tmp_path / "two").code == 0
     assert [(step, seed) for step, seed, *_ in trained] == [(step, seed) for seed in (0, 1) for step in TWO]
