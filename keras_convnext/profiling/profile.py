@@ -91,8 +91,12 @@ def profile(model, input_shape=None, attention=False, elementwise=False, counts=
     count_of = {}
     for layer in _layers(model):
         own = [count for kind, count in own_counts.items() if isinstance(layer, kind)]
-        if own or not _layers(layer) or _own_params(layer):
-            count_of[layer] = own[-1] if own else _no_macs if _layers(layer) else of_kernels
+        if own:
+            count_of[layer] = own[-1]
+        elif not _layers(layer):
+            count_of[layer] = of_kernels
+        elif _own_params(layer):
+            count_of[layer] = _no_macs
     try:
         for layer, count in count_of.items():
             layer.call = _recorded(layer, layer.call, count, rows)

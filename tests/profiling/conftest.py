@@ -8,7 +8,6 @@ import pytest
 @pytest.fixture(scope="session")
 def macs_in_torch():
     """A function: multiply-accumulates of convolutions, linear layers and attention; torch counts two for each."""
-    pytest.importorskip("torch")
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -24,7 +23,7 @@ def macs_in_torch():
 @pytest.fixture(scope="session")
 def calls_in_torch():
     """A function: how often a module of each class is called."""
-    torch = pytest.importorskip("torch")
+    import torch
 
     def count(module, x):
         calls = collections.Counter()

@@ -1,6 +1,7 @@
 """Swin-T and ViT-S/16, which cost is compared with, against torchvision's: parameters and multiply-accumulates."""
 
 import pytest
+import torch
 
 from keras_convnext.profiling import profile
 from keras_convnext.profiling.attention import attention_model, profile_with_attention
@@ -15,7 +16,6 @@ def vit_small_of_torchvision(size):
 
 @pytest.mark.parametrize("size", [224, 256])  # at 256 windows of 7 x 7 do not divide the maps
 def test_swin_costs_what_torchvisions_costs(size, macs_in_torch):
-    torch = pytest.importorskip("torch")
     theirs = import_torchvision().models.swin_t()
     ours = profile_with_attention(attention_model("swin_tiny", size))
     assert ours.params == sum(parameter.numel() for parameter in theirs.parameters())
@@ -24,7 +24,6 @@ def test_swin_costs_what_torchvisions_costs(size, macs_in_torch):
 
 @pytest.mark.parametrize("size", [128, 224])
 def test_vit_costs_what_torchvisions_costs(size, macs_in_torch):
-    torch = pytest.importorskip("torch")
     theirs = vit_small_of_torchvision(size)
     ours = profile_with_attention(attention_model("vit_small", size))
     assert ours.params == sum(parameter.numel() for parameter in theirs.parameters())

@@ -1,6 +1,7 @@
 """The blocks of Figure 4 against torchvision's: what torch counts in them, and what they call."""
 
 import pytest
+import torch
 
 from keras_convnext.profiling.blocks import SIDE, blocks, draw_blocks, totals
 from keras_convnext.profiling.packages import import_torchvision
@@ -9,7 +10,7 @@ from keras_convnext.profiling.packages import import_torchvision
 @pytest.fixture(scope="module")
 def theirs():
     """torchvision's blocks of the first stage, by name, each with an input."""
-    torch, models = pytest.importorskip("torch"), import_torchvision().models
+    models = import_torchvision().models
     return {
         "ResNet": (models.resnet50().layer1[1], torch.zeros(1, 256, SIDE, SIDE)),
         "Swin Transformer": (models.swin_t().features[1][0], torch.zeros(1, SIDE, SIDE, 96)),
