@@ -7,12 +7,13 @@ import keras
 
 from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
-from keras_convnext.models.fuse import fold_layer_scale
+from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
+from keras_convnext.models.image_model import ImageModel, check_image
 from keras_convnext.variants import get_variant
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class ConvNeXtBackbone(keras.Model):
+class ConvNeXtBackbone(ImageModel):
     """The feature extractor of a ConvNeXt, V1 or V2.
 
     Images go in as 0..255, and the first layer normalizes them. Out comes the last stage's feature map, without a norm
@@ -38,7 +39,8 @@ class ConvNeXtBackbone(keras.Model):
             Defaults to False.
         input_shape: tuple, the shape of one image in `data_format`; None where a size is free. Any number of channels.
             Defaults to `(None, None, 3)`.
-        input_tensor: a Keras tensor to build upon, instead of `input_shape`.
+        input_tensor: a Keras tensor to build upon, instead of `input_shape`: a `keras.Input` of another name or dtype,
+            or the output of other layers. They become part of the model, and of a `.keras` file.
         include_preprocessing: bool, whether the first layer turns 0..255 into `(x / 255 - mean) / std`. Without it the
             model takes images that are normalized already. Defaults to True.
         mean: float or tuple of float, in units of 0..1. Defaults to ImageNet's for three channels, and to its average
@@ -50,7 +52,8 @@ class ConvNeXtBackbone(keras.Model):
         preset: str, what the weights were published as. Loading weights sets it; it is kept in the configuration, and
             so in a `.keras` file. Defaults to None.
         license: str, of the weights; likewise. Defaults to None.
-        frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Defaults to none.
+        frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Which layers and weights
+            train at last, however that was set, is kept in a `.keras` file. Defaults to none.
         dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
         trainable: bool. Defaults to True.
         name: str.
@@ -112,7 +115,7 @@ class ConvNeXtBackbone(keras.Model):
             image = keras.Input(input_shape, name="image")
         else:
             image = input_tensor
-        _check_image(image.shape, channels_first, plan[-1].stride)
+        check_image(image.shape, channels_first, plan[-1].stride)
         channels = image.shape[1 if channels_first else -1]
         mean = _per_channel("mean", mean, IMAGENET_MEAN, channels)
         std = _per_channel("std", std, IMAGENET_STD, channels)
@@ -188,10 +191,10 @@ class ConvNeXtBackbone(keras.Model):
         self.license = license
         self._image = image
         self._pyramid = tuple(pyramid.items())
-        if not trainable:
-            self.trainable = False
-        for layer_name in frozen_layers:
-            self.get_layer(layer_name).trainable = False
+        self.layers_before = ()  # the names of those that `input_tensor` is the output of
+        if image is not self.inputs[0]:
+            self.layers_before = tuple(layer.name for layer in self._front().layers)
+        self._settle(trainable, frozen_layers, self.layers_before)
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, adapt_stem=False, **changes):
@@ -275,30 +278,25 @@ class ConvNeXtBackbone(keras.Model):
         >>> ConvNeXtBackbone(depths=(1, 1), dims=(8, 16)).fuse().layer_scale_init_value is None
         True
         """
-        fused = self.from_config({**self.get_config(), "layer_scale_init_value": None})
+        fused = self.from_config({**without_layer_scale(self.get_config()), "layer_scale_init_value": None})
         fold_layer_scale(self, fused)
         return fused
-
-    def call(self, inputs, training=None, mask=None):
-        if self._image is self.inputs[0]:
-            image = keras.tree.flatten(inputs)[0]
-            _check_image(image.shape, self.data_format == "channels_first", self.stride)
-        return super().call(inputs, training=training, mask=mask)
 
     @property
     def stride(self):
         """The stride of the output: an image's sides over the output's."""
         return 2 ** int(self._pyramid[-1][0][1:])
 
-    def get_config(self):
-        if self._image is not self.inputs[0]:
-            raise ValueError(
-                "This backbone was built on the output of other layers, which its own arguments do not describe. Save "
-                "keras.Model(backbone.inputs, backbone.outputs) instead: it holds those layers too."
-            )
+    def _front(self):
+        """The graph from the inputs of the model to the image."""
+        return keras.Model(self.inputs, self._image, name="before")
+
+    def get_arguments(self):
+        image = {"input_shape": tuple(self._image.shape[1:])}
+        is_default = self._image is self.inputs[0] and self._image.name == "image"
+        if not is_default or self._image.dtype != "float32" or self._image.shape[0] is not None:
+            image = {"input_tensor": keras.saving.serialize_keras_object(self._front())}
         return {
-            "name": self.name,
-            "trainable": self.trainable,
             "depths": self.depths,
             "dims": self.dims,
             "stem": self.stem,
@@ -312,7 +310,7 @@ class ConvNeXtBackbone(keras.Model):
             "drop_path_rate": self.drop_path_rate,
             "output_stride": self.output_stride,
             "level_norm": self.level_norm,
-            "input_shape": self.input_shape[1:],
+            **image,
             "include_preprocessing": self.include_preprocessing,
             "mean": self.mean,
             "std": self.std,
@@ -320,9 +318,15 @@ class ConvNeXtBackbone(keras.Model):
             "remat": self.remat,
             "preset": self.preset,
             "license": self.license,
-            "frozen_layers": [layer.name for layer in self.layers if layer.weights and not layer.trainable],
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        arguments = dict(config)
+        if isinstance(front := arguments.get("input_tensor"), dict):
+            arguments["input_tensor"] = keras.saving.deserialize_keras_object(front, custom_objects).output
+        return cls._from_arguments(arguments)
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -368,20 +372,6 @@ def _plan(depths, dims, stem_patch_size, output_stride):
         else:
             plan.append(_StagePlan(stride, 2 * dilation, 1, dilation))
     return plan
-
-
-def _check_image(shape, channels_first, stride):
-    """Refuses a known side that is smaller than the network's stride, and an unknown number of channels."""
-    if len(shape) != 4:
-        raise ValueError(f"Images have a height, a width and channels. Received: image shape {tuple(shape[1:])}")
-    channels, height, width = shape[1:] if channels_first else (shape[-1], *shape[1:-1])
-    if channels is None:
-        raise ValueError(f"The number of channels must be known. Received: image shape {tuple(shape[1:])}")
-    if any(side is not None and side < stride for side in (height, width)):
-        raise ValueError(
-            f"Images of {height}x{width} pixels are smaller than this network's stride of {stride}. Give larger "
-            "images, or a smaller `stem_patch_size`."
-        )
 
 
 def _channels(input_shape, input_tensor, data_format):

@@ -6,15 +6,18 @@ from keras_convnext.checkpoints import find_preset, load_published
 from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.models.backbone import ConvNeXtBackbone
-from keras_convnext.models.fuse import fold_layer_scale
+from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
+from keras_convnext.models.image_model import ImageModel
 from keras_convnext.variants import get_variant
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class ConvNeXtClassifier(keras.Model):
+class ConvNeXtClassifier(ImageModel):
     """A backbone, global average pooling, LayerNorm and a linear layer. Returns logits.
 
-    Under a mixed precision policy pooling and logits are float32.
+    The layers of the backbone are layers of this model: `get_layer("stage_3_block_0")` returns one of them, and
+    `keras.Model(model.input, [model.output, model.get_layer("stage_3_block_0").output])` computes each layer once.
+    `backbone` holds them as a model. Under a mixed precision policy pooling and logits are float32.
 
     Args:
         backbone: a `ConvNeXtBackbone`.
@@ -25,6 +28,8 @@ class ConvNeXtClassifier(keras.Model):
         activation: of the output, `"softmax"` for instance. Defaults to None: logits.
         head_norm_first: bool, normalize the feature map before it is pooled. Defaults to False.
         head_hidden_size: int, width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
+        frozen_layers: names of layers that do not train. Which layers and weights train at last, however that was set,
+            is kept in a `.keras` file. Defaults to none.
         trainable: bool. Defaults to True.
         name: str.
 
@@ -32,10 +37,13 @@ class ConvNeXtClassifier(keras.Model):
 
     Example:
 
+    >>> from keras_convnext import ConvNeXtClassifier
     >>> model = ConvNeXtClassifier.from_preset("convnextv2_atto", num_classes=10)
     >>> model.output.shape
     (None, 10)
     """
+
+    _reads_nested = False
 
     def __init__(
         self,
@@ -45,6 +53,7 @@ class ConvNeXtClassifier(keras.Model):
         activation=None,
         head_norm_first=False,
         head_hidden_size=None,
+        frozen_layers=(),
         trainable=True,
         name=None,
     ):
@@ -55,7 +64,7 @@ class ConvNeXtClassifier(keras.Model):
         norm = keras.layers.LayerNormalization(epsilon=backbone.norm_eps, dtype=dtype, name="head_norm")
 
         # === The graph
-        x = backbone(backbone.input)
+        x = backbone.output
         if backbone.data_format == "channels_first":
             x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="head_to_channels_last")(x)
         x = pool(norm(x)) if head_norm_first else norm(pool(x))
@@ -85,8 +94,7 @@ class ConvNeXtClassifier(keras.Model):
         self.activation = None if activation == "linear" else activation
         self.head_norm_first = head_norm_first
         self.head_hidden_size = head_hidden_size
-        if not trainable:
-            self.trainable = False
+        self._settle(trainable, frozen_layers, [layer.name for layer in backbone.layers])
 
     @classmethod
     def from_preset(
@@ -149,23 +157,41 @@ class ConvNeXtClassifier(keras.Model):
         >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
         3
         """
-        arguments = {**self.get_config(), "backbone": self.backbone.fuse()}
-        fused = type(self)(**arguments)
+        fused = self._from_arguments({**without_layer_scale(self.get_config()), "backbone": self.backbone.fuse()})
         fold_layer_scale(self, fused)
         return fused
 
-    def compile_from_config(self, config):
-        """Compiles a loaded model, with `jit_compile="auto"`.
+    @property
+    def data_format(self):
+        return self.backbone.data_format
 
-        Keras saves what "auto" came to on the backend that saved. Loaded on another, True from JAX would start
-        `torch.compile`, and False from torch would leave JAX to run operation by operation.
-        """
-        super().compile_from_config({**config, "jit_compile": "auto"})
+    @property
+    def stride(self):
+        """The stride of the backbone's output: an image's sides over the output's."""
+        return self.backbone.stride
 
-    def get_config(self):
+    @property
+    def layers_before(self):
+        return self.backbone.layers_before
+
+    @property
+    def layers(self):
+        """All layers of the graph; but once after the start of a nested file, those that such a file has."""
+        layers = super().layers
+        if not self._reads_nested:
+            return layers
+        self._reads_nested = False
+        inner = {id(layer) for layer in self.backbone.layers}
+        return [self.backbone, *(layer for layer in layers if id(layer) not in inner)]
+
+    def load_own_variables(self, store):
+        """Has what Keras loads next, `layers`, follow the file: before version 0.2 the backbone was one nested layer."""
+        super().load_own_variables(store)
+        path = f"{store._h5_entry_path}/layers/conv_ne_xt_backbone"
+        self._reads_nested = store.has_path(path) if hasattr(store, "has_path") else path in store.h5_file
+
+    def get_arguments(self):
         return {
-            "name": self.name,
-            "trainable": self.trainable,
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_classes": self.num_classes,
             "head_init_scale": self.head_init_scale,
@@ -177,4 +203,4 @@ class ConvNeXtClassifier(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
-        return cls(**{**config, "backbone": backbone})
+        return cls._from_arguments({**config, "backbone": backbone})

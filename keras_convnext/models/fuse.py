@@ -5,6 +5,16 @@ import numpy as np
 from keras_convnext.layers import ConvNeXtBlock
 
 
+def without_layer_scale(config):
+    """The configuration of a backbone or classifier, without what it says of layer scales: those are not there."""
+    kept = {
+        name: {path: value for path, value in config[name].items() if "layer_scale" not in path.split("/")}
+        for name in ("trainability", "settings")
+        if name in config
+    }
+    return {**config, **kept}
+
+
 def fold_layer_scale(model, fused):
     """Copies the weights of a model into one that was made without layer scale.
 

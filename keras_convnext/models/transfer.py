@@ -26,7 +26,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
     (None, 3)
     """
     old = getattr(model, "backbone", model)
-    backbone = type(old)(**{**old.get_config(), "trainable": True, "frozen_layers": (), **changes})
+    backbone = type(old).from_config({**_arguments(old, changes), "trainable": True, "frozen_layers": (), **changes})
     head = {"head_norm_first": False, "head_hidden_size": None}
     head = {name: getattr(model, name, default) for name, default in head.items()}
     new = ConvNeXtClassifier(backbone, num_classes, head_init_scale, **head)
@@ -43,3 +43,16 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
             raise ValueError(f"{weight.path}: of shape {weight.shape}; the model has {known_shape}.")
         weight.assign(source)
     return new
+
+
+def _arguments(backbone, changes):
+    """The arguments of a backbone, without those of its input where the changes have some."""
+    config = {name: value for name, value in backbone.get_config().items() if name != "trainability"}
+    if not {"input_shape", "input_tensor"} & changes.keys():
+        return config
+    if backbone.layers_before:
+        raise ValueError(
+            f"{backbone.name} stands on other layers, {', '.join(backbone.layers_before)}, whose output is its input: "
+            "leave out `input_shape` and `input_tensor`."
+        )
+    return {name: value for name, value in config.items() if name not in ("input_shape", "input_tensor")}

@@ -126,16 +126,6 @@ def test_input_tensor_may_come_from_other_layers(small_backbone, randomize, imag
     np.testing.assert_allclose(numpy_of(loaded, x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_backbone_on_other_layers_refuses_to_be_saved_alone(small_backbone, tmp_path):
-    image = keras.Input((16, 16, 3))
-    backbone = small_backbone(**TWO_STAGES, input_tensor=keras.layers.Rescaling(2.0)(image))
-    message = r"built on the output of other layers.*keras.Model\(backbone.inputs, backbone.outputs\)"
-    with pytest.raises(ValueError, match=message):
-        backbone.get_config()
-    with pytest.raises(ValueError, match=message):
-        backbone.save(tmp_path / "backbone.keras")
-
-
 def test_input_tensor_may_come_from_two_inputs(small_backbone, randomize, images, numpy_of):
     color, depth = keras.Input((16, 16, 3)), keras.Input((16, 16, 1))
     joined = keras.layers.Concatenate()([color, depth])

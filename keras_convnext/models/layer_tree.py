@@ -1,0 +1,27 @@
+"""The layers of a model by path: the names from the outermost layer on, such as `"stage_0_block_1/norm"`."""
+
+import keras
+
+
+def sublayers(layer):
+    """`(path, layer, the layer it is part of)` of all layers in one, or in a model, outer ones first."""
+    yield from _below(layer, _children(layer), "")
+
+
+def own_weights(layer):
+    """The weights of a layer that are not those of a layer in it."""
+    inner = {id(weight) for child in _children(layer) for weight in child.weights}
+    return [weight for weight in layer.weights if id(weight) not in inner]
+
+
+def _below(layer, children, prefix):
+    for child in children:
+        yield f"{prefix}{child.name}", child, layer
+        yield from _below(child, _children(child), f"{prefix}{child.name}/")
+
+
+def _children(layer):
+    """Of a model the layers of its graph, which may be a part of what it keeps as attributes."""
+    return (
+        layer.layers if isinstance(layer, keras.Model) else layer._flatten_layers(include_self=False, recursive=False)
+    )
