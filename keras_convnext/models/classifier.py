@@ -185,7 +185,7 @@ class ConvNeXtClassifier(ImageModel):
         return [self.backbone, *(layer for layer in layers if id(layer) not in inner)]
 
     def load_own_variables(self, store):
-        """Has what Keras loads next, `layers`, follow the file: before version 0.2 the backbone was one nested layer."""
+        """Has what Keras loads next, `layers`, follow the file: in version 0.1 the backbone was one nested layer."""
         super().load_own_variables(store)
         path = f"{store._h5_entry_path}/layers/conv_ne_xt_backbone"
         self._reads_nested = store.has_path(path) if hasattr(store, "has_path") else path in store.h5_file

@@ -2,7 +2,7 @@
 
 v1.keras: two steps of AdamW with averages, the first stage frozen, norms of the levels, a hidden layer in the head.
 v2.keras, v2.weights.h5: channels first, the head's norm before pooling. outer: a classifier within a Sequential model.
-NAME.npz: images, the model's outputs for them, and of the optimizer the iterations and the sum of each variable's sizes.
+NAME.npz: images, the outputs for them, and of the optimizer the iterations and the sum of each variable's sizes.
 """
 
 from pathlib import Path
