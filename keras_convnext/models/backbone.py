@@ -392,7 +392,7 @@ def _plan(depths, dims, stem_patch_size, output_stride):
 
 def _per_stage(kernel_size, stages):
     """The kernel size of each stage."""
-    sizes = (kernel_size,) * stages if isinstance(kernel_size, Integral) else tuple(kernel_size)
+    sizes = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size,) * stages
     if len(sizes) != stages or not all(isinstance(size, Integral) for size in sizes):
         raise ValueError(
             f"`kernel_size` must be an integer, or a tuple with one for each of {stages} stages. "
