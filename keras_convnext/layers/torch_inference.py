@@ -6,13 +6,14 @@ What a slice gives goes to its place in the output, with the layer scale and the
 This file imports torch: it is imported where the backend is torch.
 """
 
-from functools import cache
+from functools import cache, partial
 
 import torch
 from keras import ops
 
 from keras_convnext.layers.gelu import gelu
-from keras_convnext.layers.torch_functions import depthwise_conv
+from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.layers.torch_functions import depthwise_conv, layer_norm
 
 THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
 """Of hidden activations at a time and thread, the larger of both: they stay in the cache, and the product is fast."""
@@ -52,7 +53,7 @@ def block(layer, x):
     """
     keep_freed_memory()
     conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.dilation_rate
-    norm = layer.norm.call
+    norm = _norm(layer.norm)
     activation = IN_PLACE.get(layer.pointwise_conv_1.activation, layer.pointwise_conv_1.activation)
     first = _weights(layer.pointwise_conv_1, "kernel", "bias")
     second = _weights(layer.pointwise_conv_2, "kernel", "bias")
@@ -86,7 +87,7 @@ def stem(layer, x):
         x: `(batch, height, width, channels)`.
     """
     (conv,) = layer.convs
-    return layer.norm.call(_by_patches(conv, x))
+    return _norm(layer.norm)(_by_patches(conv, x))
 
 
 def downsample(layer, x):
@@ -96,7 +97,7 @@ def downsample(layer, x):
         layer: the layer, within its call.
         x: `(batch, height, width, channels)`.
     """
-    return _by_patches(layer.conv, x, layer.norm.call)
+    return _by_patches(layer.conv, x, _norm(layer.norm))
 
 
 def _by_patches(conv, x, before=lambda images: images):
@@ -114,6 +115,14 @@ def _by_patches(conv, x, before=lambda images: images):
         else:
             torch.addmm(bias, patches, kernel, out=pixels)
     return out
+
+
+def _norm(layer):
+    """A layer of `norm.NORMS` as a function. Of a LayerNorm the weights are read once."""
+    if not isinstance(layer, LayerNorm):
+        return layer.call
+    gamma, beta = _weights(layer, "gamma", "beta")
+    return partial(layer_norm, gamma=gamma, beta=beta, epsilon=layer.epsilon)
 
 
 def _weights(layer, *names):
