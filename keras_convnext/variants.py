@@ -2,7 +2,8 @@
 
 `VARIANTS` is the canonical list of architecture arguments. V1: "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 1, 2
 and 9; facebookresearch/ConvNeXt). V2: "ConvNeXt V2" (arXiv:2301.00808, Appendix A.1; facebookresearch/ConvNeXt-V2).
-The smaller, overlapping-stem, head-norm-first and MLP-head rows come from huggingface/pytorch-image-models (timm).
+The smaller, overlapping-stem, head-norm-first, MLP-head and `test_` rows, and those with other norms or activations,
+come from huggingface/pytorch-image-models (timm).
 One row, `convnext_mini`, is this package's own.
 """
 
@@ -18,16 +19,20 @@ class ConvNeXtConfig:
         depths: blocks in each stage.
         dims: channels of each stage.
         stem: `"patchify"` (one convolution of `stem_patch_size`, with that stride), `"overlap"` (two 3x3 convolutions
-            of stride 2) or `"overlap_tiered"` (the same, the first at half the channels).
+            of stride 2), `"overlap_tiered"` (the same, the first at half the channels) or `"overlap_act"` (as
+            `"overlap"`, with the activation between the two).
         stem_patch_size: stride of the stem, a power of two.
-        stem_norm: whether a LayerNorm follows the stem.
-        kernel_size: side of the depthwise kernel.
-        mlp_ratio: hidden channels of a block over its channels.
+        stem_norm: whether a norm follows the stem.
+        kernel_size: side of the depthwise kernels; a tuple where the stages differ.
+        mlp_ratio: hidden channels of a block over its channels, rounded down.
         conv_mlp: whether timm's checkpoints store the pointwise layers as 1x1 convolutions. The function computed is
             the same.
         layer_scale_init_value: initial value of the layer scale; None leaves it out.
         use_grn: whether Global Response Normalization follows the activation (V2).
-        norm_eps: epsilon of every LayerNorm.
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`, every norm of the network.
+        norm_eps: epsilon of every norm.
+        hidden_activation: of the blocks, `"gelu"`, `"gelu_tanh"` or a name in `keras.activations`.
+        conv_bias: whether the convolutions of stem, downsampling layers and blocks have biases; the MLPs always have.
         head_norm_first: whether the head normalizes before it pools.
         head_hidden_size: width of a hidden layer in the head; None for a linear head.
         image_size: side of the images, in pixels, that the published figures are for.
@@ -39,16 +44,24 @@ class ConvNeXtConfig:
     stem: str = "patchify"
     stem_patch_size: int = 4
     stem_norm: bool = True
-    kernel_size: int = 7
-    mlp_ratio: int = 4
+    kernel_size: int | tuple[int, ...] = 7
+    mlp_ratio: int | float = 4
     conv_mlp: bool = False
     layer_scale_init_value: float | None = 1e-6
     use_grn: bool = False
+    norm: str = "layer_norm"
     norm_eps: float = 1e-6
+    hidden_activation: str = "gelu"
+    conv_bias: bool = True
     head_norm_first: bool = False
     head_hidden_size: int | None = None
     image_size: int = 224
     source: str = ""
+
+    @property
+    def kernel_sizes(self):
+        """The side of the depthwise kernels in each stage, as a tuple."""
+        return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * len(self.depths)
 
     def backbone_arguments(self):
         """The arguments of `ConvNeXtBackbone` that this row fixes, as a dict."""
@@ -78,7 +91,9 @@ _V2 = {
 }
 _TIMM = {"source": "huggingface/pytorch-image-models, timm/models/convnext.py"}
 _TIMM_CONV = {"conv_mlp": True, **_TIMM}
+_TIMM_TEST = {"norm_eps": 1e-5, "image_size": 160, **_TIMM}
 
+_ZEPTO = {"depths": (2, 2, 4, 2), "dims": (32, 64, 128, 256)}
 _ATTO = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320)}
 _FEMTO = {"depths": (2, 2, 6, 2), "dims": (48, 96, 192, 384)}
 _PICO = {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512)}
@@ -112,8 +127,11 @@ VARIANTS = {
     "convnextv2_large": ConvNeXtConfig(**_LARGE, **_V2),
     "convnextv2_huge": ConvNeXtConfig(**_HUGE, **_V2),
     # timm's
+    "convnext_zepto_rms": ConvNeXtConfig(**_ZEPTO, norm="simple_norm", **_TIMM_CONV),
+    "convnext_zepto_rms_ols": ConvNeXtConfig(**_ZEPTO, stem="overlap_act", norm="simple_norm", **_TIMM_CONV),
     "convnext_atto": ConvNeXtConfig(**_ATTO, **_TIMM_CONV),
     "convnext_atto_ols": ConvNeXtConfig(**_ATTO, stem="overlap_tiered", **_TIMM_CONV),
+    "convnext_atto_rms": ConvNeXtConfig(**_ATTO, norm="rms_norm", **_TIMM_CONV),
     "convnext_femto": ConvNeXtConfig(**_FEMTO, **_TIMM_CONV),
     "convnext_femto_ols": ConvNeXtConfig(**_FEMTO, stem="overlap_tiered", **_TIMM_CONV),
     "convnext_pico": ConvNeXtConfig(**_PICO, **_TIMM_CONV),
@@ -124,6 +142,20 @@ VARIANTS = {
     "convnext_large_mlp": ConvNeXtConfig(**_LARGE, head_hidden_size=1536, image_size=256, **_TIMM),
     "convnext_xxlarge": ConvNeXtConfig(
         depths=(3, 4, 30, 3), dims=(384, 768, 1536, 3072), norm_eps=1e-5, image_size=256, **_TIMM
+    ),
+    # timm's smallest, for its own tests; trained like the others.
+    "test_convnext": ConvNeXtConfig(
+        depths=(1, 2, 4, 2), dims=(24, 32, 48, 64), hidden_activation="gelu_tanh", **_TIMM_TEST
+    ),
+    "test_convnext2": ConvNeXtConfig(
+        depths=(1, 1, 1, 1), dims=(32, 64, 96, 128), hidden_activation="gelu_tanh", **_TIMM_TEST
+    ),
+    "test_convnext3": ConvNeXtConfig(
+        depths=(1, 1, 1, 1),
+        dims=(32, 64, 96, 128),
+        kernel_size=(7, 5, 5, 3),
+        hidden_activation="silu",
+        **_TIMM_TEST,
     ),
     # Our own: for images of 8 to 40 pixels, such as the bundled digits.
     "convnext_mini": ConvNeXtConfig(

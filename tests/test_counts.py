@@ -14,6 +14,7 @@ from keras_convnext import VARIANTS, ConvNeXtClassifier
 from keras_convnext.layers.initialization import Normal
 from keras_convnext.models import roadmap
 from keras_convnext.profiling import profile
+from keras_convnext.profiling.packages import import_torchvision
 
 REFERENCE = Path(__file__).with_name("reference")
 ROWS = json.loads((REFERENCE / "variants.json").read_text())["variants"]
@@ -46,6 +47,21 @@ def test_of_a_variant(name):
         elif key == "params_backbone_no_final_norm_no_head":
             found[key] = model.backbone.count_params()
     assert found == expected
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in COMPUTED and name != "convnext_mini"])
+def test_of_a_variant_that_timm_counts(name):
+    import_torchvision()
+    import timm
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    peer, side = timm.create_model(name), VARIANTS[name].image_size
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        peer(torch.zeros(1, 3, side, side))
+    result = profile(ConvNeXtClassifier.from_preset(name), (side, side, 3))
+    assert result.params == sum(weight.numel() for weight in peer.parameters())
+    assert 2 * result.macs == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("regime", roadmap.REGIMES)

@@ -213,8 +213,9 @@ def find_preset(name):
     checkpoint = CHECKPOINTS.get(_HUB_NAMES.get(bare, bare))
     if checkpoint:
         return checkpoint.variant, checkpoint
-    if reason := published.NO_SUCH_ARCHITECTURE.get(bare.removeprefix("timm/")):
-        raise ValueError(f"{name}: not to be had here: {reason}.")
+    if bare.removeprefix("timm/") in published.WITHOUT_WEIGHTS:
+        variant = bare.removeprefix("timm/").partition(".")[0]
+        raise ValueError(f"{name}: no weights were published. {variant!r} is the architecture, randomly initialized.")
     nearest = get_close_matches(bare.lower(), (*VARIANTS, *CHECKPOINTS, *_HUB_NAMES), n=3, cutoff=0.4)
     hint = f"the nearest names are {', '.join(nearest)}"
     if not nearest:

@@ -16,6 +16,9 @@ from keras_convnext.variants import VARIANTS
 WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
 """The layouts that `save_checkpoint` writes; `model.save` writes the other."""
 
+PLAIN = {"norm": "layer_norm", "hidden_activation": "gelu", "conv_bias": True}
+"""What the models of all sources but timm have."""
+
 ALWAYS_SCALED = ("torchvision", "keras.applications")
 """The sources that have no block without layer scale."""
 
@@ -197,13 +200,24 @@ def check_target(model, path, layout="official"):
 def _form(model, name):
     """Of the forms of a layout, the one in which its source has a model like this."""
     paths = [weight.path for weight in model.weights]
+    backbone = getattr(model, "backbone", model)
+    other = {key: getattr(backbone, key, plain) for key, plain in PLAIN.items()}
+    if name != "timm" and other != PLAIN:
+        differing = ", ".join(f"{key}={value!r}" for key, value in other.items() if value != PLAIN[key])
+        raise ValueError(f"The layout {name} has no model with {differing}. layout='timm' has.")
     rows = [layout for layout in LAYOUTS if layout.name == name]
     head_norm_first = getattr(model, "head_norm_first", None)
-    forms = [layout for layout in rows if layout.has_head_like(head_norm_first) and all(map(layout.entry, paths))]
+    forms = [
+        layout
+        for layout in rows
+        if layout.has_head_like(head_norm_first)
+        and layout.stem_activation == (getattr(backbone, "stem", None) == "overlap_act")
+        and all(map(layout.entry, paths))
+    ]
     if not forms:
         without = [path for path in paths if not any(layout.entry(path) for layout in rows)]
         raise ValueError(f"The layout {name} has no such model: it lacks {', '.join(without) or 'this mix of parts'}.")
-    conv_mlp = _conv_mlp(getattr(model, "backbone", model), head_norm_first)
+    conv_mlp = _conv_mlp(backbone, head_norm_first)
     if name in ALWAYS_SCALED and not any("/layer_scale/" in path for path in paths):
         raise ValueError(
             f"The layout {name} has a layer scale in each block, and this model has none. If `fuse` returned it, save "

@@ -38,15 +38,21 @@ def identify(arrays):
 
 
 def _is_of(variant, layout, arrays):
-    sizes = {"stem/conv/bias" if variant.stem == "patchify" else "stem/conv_2/bias": variant.dims[0]}
-    for stage, (depth, dim) in enumerate(zip(variant.depths, variant.dims, strict=True)):
-        sizes[f"stage_{stage}_block_{depth - 1}/depthwise_conv/bias"] = dim
-        sizes[f"stage_{stage}_block_{depth}/depthwise_conv/bias"] = None
-    sizes[f"stage_{len(variant.depths)}_block_0/depthwise_conv/bias"] = None
-    sizes["stage_0_block_0/grn/gamma"] = variant.mlp_ratio * variant.dims[0] if variant.use_grn else None
+    sizes = {"stem/norm/gamma": variant.dims[0] if variant.stem_norm else None}
+    stages = zip(variant.depths, variant.dims, variant.kernel_sizes, strict=True)
+    for stage, (depth, dim, side) in enumerate(stages):
+        sizes[f"stage_{stage}_block_{depth - 1}/depthwise_conv/kernel"] = dim * side**2
+        sizes[f"stage_{stage}_block_{depth}/depthwise_conv/kernel"] = None
+    sizes[f"stage_{len(variant.depths)}_block_0/depthwise_conv/kernel"] = None
+    sizes["stage_0_block_0/depthwise_conv/bias"] = variant.dims[0] if variant.conv_bias else None
+    sizes["stage_0_block_0/norm/beta"] = variant.dims[0] if variant.norm == "layer_norm" else None
+    sizes["stage_0_block_0/grn/gamma"] = int(variant.mlp_ratio * variant.dims[0]) if variant.use_grn else None
     sizes["head_hidden/bias"] = variant.head_hidden_size
     if _size("head/bias", layout, arrays):
         sizes["head_norm/gamma"] = variant.dims[-1]
+    stem = "stem/conv/kernel" if variant.stem == "patchify" else "stem/conv_2/kernel"
+    if _size(stem, layout, arrays) is None:
+        return False
     scaled = _size("stage_0_block_0/layer_scale/gamma", layout, arrays) is not None
     return scaled == (variant.layer_scale_init_value is not None) and all(
         _size(path, layout, arrays) == size for path, size in sizes.items()

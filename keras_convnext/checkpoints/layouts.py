@@ -99,6 +99,7 @@ class Layout:
         conv_mlp: bool, whether pointwise layers are stored as 1x1 convolutions.
         head_norm_first: bool, whether it is of models that normalize before they pool; None for both.
         ignored: str, a pattern of names that a checkpoint may have besides, which no classifier has.
+        stem_activation: bool, whether it is of models with an activation between the stem's convolutions.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Layout:
     conv_mlp: bool = False
     head_norm_first: bool | None = False
     ignored: str = r"(?!)"
+    stem_activation: bool = False
 
     def entry(self, path):
         """The source's name for a weight of ours, and how it is stored; None where the source has no such weight."""
@@ -215,11 +217,13 @@ def _timm(stem, conv_mlp=False, head_norm_first=False):
         ),
         conv_mlp,
         head_norm_first,
+        stem_activation=stem is _TIMM_OVERLAP_ACT,
     )
 
 
 _TIMM_PATCHES = (("stem/conv", "stem.0", CONV), ("stem/norm", "stem.1", NORM))
 _TIMM_OVERLAP = (("stem/conv_1", "stem.0", CONV), ("stem/conv_2", "stem.1", CONV), ("stem/norm", "stem.2", NORM))
+_TIMM_OVERLAP_ACT = (("stem/conv_1", "stem.0", CONV), ("stem/conv_2", "stem.2", CONV), ("stem/norm", "stem.3", NORM))
 
 
 def _transformers(prefix, **of_a_version):
@@ -292,6 +296,7 @@ LAYOUTS = (
     _timm(_TIMM_PATCHES, conv_mlp=True),
     _timm(_TIMM_PATCHES, conv_mlp=True, head_norm_first=True),
     _timm(_TIMM_OVERLAP, conv_mlp=True),
+    _timm(_TIMM_OVERLAP_ACT, conv_mlp=True),
     _TORCHVISION,
     _transformers("convnext.", scale=("layer_scale_parameter", SCALE)),
     _transformers("convnextv2.", grn=("grn", GRN_AS_NORM)),

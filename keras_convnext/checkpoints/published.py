@@ -10,6 +10,7 @@ CLIP = {
     "std": (0.26862954, 0.26130258, 0.27577711),
 }
 DINOV3 = {"license": "dinov3-license"}
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 EUPE = {"license": "fair-noncommercial-research-license"}
 
 V1 = (
@@ -134,6 +135,8 @@ TIMM_RELEASES = (
 
 TIMM_HUB = (
     # The same sources. Name, image size, classes, crop_pct, top-1, top-5, what else differs.
+    ("convnext_zepto_rms.ra4_e3600_r224_in1k", 224, 1000, 0.875, 72.82, 91.106, HALF),
+    ("convnext_zepto_rms_ols.ra4_e3600_r224_in1k", 224, 1000, 0.9, 73.234, 91.27, HALF),
     ("convnext_tiny.in12k_ft_in1k", 224, 1000, 0.95, 84.192, 97.132, {}),
     ("convnext_small.in12k_ft_in1k", 224, 1000, 0.95, 85.164, 97.502, {}),
     ("convnext_nano.in12k_ft_in1k", 224, 1000, 0.95, 82.306, 96.338, {}),
@@ -176,6 +179,9 @@ TIMM_HUB = (
     ("convnext_tiny.eupe_lvd1689m", 256, 0, 1.0, None, None, EUPE),
     ("convnext_small.eupe_lvd1689m", 256, 0, 1.0, None, None, EUPE),
     ("convnext_base.eupe_lvd1689m", 256, 0, 1.0, None, None, EUPE),
+    ("test_convnext.r160_in1k", 160, 1000, 0.95, None, None, HALF),
+    ("test_convnext2.r160_in1k", 160, 1000, 0.95, None, None, HALF),
+    ("test_convnext3.r160_in1k", 160, 1000, 0.95, None, None, HALF),
 )
 
 TIMM_OF_AUTHORS = (
@@ -227,13 +233,5 @@ TIMM_OF_AUTHORS = (
     ("convnextv2_huge.fcmae", "convnextv2_huge_1k_224_fcmae", None, None),
 )
 
-NO_SUCH_ARCHITECTURE = {
-    # timm's checkpoints that are of no variant here.
-    "convnext_zepto_rms.ra4_e3600_r224_in1k": "its norms do not subtract the mean",
-    "convnext_zepto_rms_ols.ra4_e3600_r224_in1k": "its norms do not subtract the mean",
-    "test_convnext.r160_in1k": "its GELU is the tanh approximation",
-    "test_convnext2.r160_in1k": "its GELU is the tanh approximation",
-    "test_convnext3.r160_in1k": "its activation is SiLU",
-    "convnext_atto_rms.untrained": "no weights were published",
-    "convnextv2_small.untrained": "no weights were published",
-}
+WITHOUT_WEIGHTS = ("convnext_atto_rms.untrained", "convnextv2_small.untrained")
+"""timm's names for architectures of which no weights were published."""

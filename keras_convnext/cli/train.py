@@ -201,7 +201,7 @@ def _model(settings, shape):
 
 def _variant_of(backbone):
     """The name of the variant that a backbone is of; None where it is of none."""
-    arguments = ("depths", "dims", "use_grn", "stem")
+    arguments = ("depths", "dims", "use_grn", "stem", "norm", "hidden_activation")
     for name, row in VARIANTS.items():
         if all(getattr(row, argument) == getattr(backbone, argument) for argument in arguments):
             return name

@@ -2,12 +2,12 @@
 
 import keras
 
+from keras_convnext.layers.activation import activation_config, get_activation
 from keras_convnext.layers.depthwise_conv import DepthwiseConv2D
-from keras_convnext.layers.gelu import gelu
 from keras_convnext.layers.grn import GlobalResponseNormalization
-from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.layer_scale import LayerScale
 from keras_convnext.layers.lowering import on_jax, on_torch
+from keras_convnext.layers.norm import make_norm
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
@@ -15,24 +15,32 @@ from keras_convnext.layers.stochastic_depth import StochasticDepth
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class ConvNeXtBlock(keras.layers.Layer):
-    """Depthwise convolution, LayerNorm and a two-layer MLP over the channels, on a residual branch.
+    """Depthwise convolution, norm and a two-layer MLP over the channels, on a residual branch.
 
-        y = x + drop_path(layer_scale(W2 grn(gelu(W1 norm(depthwise_conv(x))))))
+        y = x + drop_path(layer_scale(W2 grn(activation(W1 norm(depthwise_conv(x))))))
 
     V1 has the layer scale and no GRN; V2 has GRN and no layer scale.
 
     Args:
         kernel_size: int, odd side of the depthwise kernel. Defaults to 7.
-        mlp_ratio: int, hidden channels over channels. Defaults to 4.
+        mlp_ratio: int or float, hidden channels over channels; a product that is no integer is rounded down. Defaults
+            to 4.
         layer_scale_init_value: float, initial layer scale; None leaves it out. Defaults to 1e-6.
         use_grn: bool, whether Global Response Normalization follows the activation. Defaults to False.
         drop_path_rate: float in [0, 1), stochastic depth's probability to drop the branch for a sample. Defaults to 0.
-        norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
+        norm_eps: float, epsilon of the norm. Defaults to 1e-6.
         dilation_rate: int, dilation of the depthwise convolution. Defaults to 1.
         remat: bool. In training, keep only the block's input and compute the branch anew in the backward pass: less
             memory, more time, equal gradients. Defaults to False.
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's). Defaults to `"layer_norm"`.
+        activation: str, `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name in `keras.activations`, or
+            a function that Keras serializes. Defaults to `"gelu"`.
+        conv_bias: bool, whether the depthwise convolution has a bias. The MLP always has. Defaults to True.
 
     Shapes: `(batch, height, width, channels)` in and out.
+
+    Raises:
+        ValueError: an unknown norm or activation, or a `mlp_ratio` that leaves no hidden channel.
 
     Example:
 
@@ -51,6 +59,9 @@ class ConvNeXtBlock(keras.layers.Layer):
         norm_eps=1e-6,
         dilation_rate=1,
         remat=False,
+        norm="layer_norm",
+        activation="gelu",
+        conv_bias=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,9 +73,14 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.norm_eps = norm_eps
         self.dilation_rate = dilation_rate
         self.remat = remat
+        self.norm_kind = norm
+        self.activation = activation_config(activation)
+        self.conv_bias = conv_bias
         policy = self.dtype_policy
-        self.depthwise_conv = DepthwiseConv2D(kernel_size, dilation_rate, dtype=policy, name="depthwise_conv")
-        self.norm = LayerNorm(epsilon=norm_eps, dtype=policy, name="norm")
+        self.depthwise_conv = DepthwiseConv2D(
+            kernel_size, dilation_rate, use_bias=conv_bias, dtype=policy, name="depthwise_conv"
+        )
+        self.norm = make_norm(norm, norm_eps, dtype=policy, name="norm")
         self.grn = GlobalResponseNormalization(dtype=policy, name="grn") if use_grn else None
         self.layer_scale = None
         if layer_scale_init_value is not None:
@@ -73,9 +89,12 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     def build(self, input_shape):
         dim = input_shape[-1]
-        hidden_shape = (*input_shape[:-1], self.mlp_ratio * dim)
+        hidden_dim = int(self.mlp_ratio * dim)
+        if hidden_dim < 1:
+            raise ValueError(f"`mlp_ratio` of {dim} channels must be 1 or more. Received: mlp_ratio={self.mlp_ratio}")
+        hidden_shape = (*input_shape[:-1], hidden_dim)
         self.pointwise_conv_1 = PointwiseConv(
-            hidden_shape[-1], activation=gelu, dtype=self.dtype_policy, name="pointwise_conv_1"
+            hidden_dim, activation=get_activation(self.activation), dtype=self.dtype_policy, name="pointwise_conv_1"
         )
         self.pointwise_conv_2 = PointwiseConv(dim, dtype=self.dtype_policy, name="pointwise_conv_2")
         for layer, shape in (
@@ -136,4 +155,7 @@ class ConvNeXtBlock(keras.layers.Layer):
             "norm_eps": self.norm_eps,
             "dilation_rate": self.dilation_rate,
             "remat": self.remat,
+            "norm": self.norm_kind,
+            "activation": self.activation,
+            "conv_bias": self.conv_bias,
         }

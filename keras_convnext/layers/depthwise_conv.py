@@ -28,7 +28,7 @@ class DepthwiseConv2D(keras.layers.Layer):
     up.
 
     Raises:
-        ValueError: `kernel_size` is even.
+        ValueError: `kernel_size` is even or not positive.
 
     Example:
 
@@ -39,8 +39,8 @@ class DepthwiseConv2D(keras.layers.Layer):
 
     def __init__(self, kernel_size=7, dilation_rate=1, use_bias=True, strides=1, **kwargs):
         super().__init__(**kwargs)
-        if kernel_size % 2 == 0:
-            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"`kernel_size` must be odd and positive. Received: kernel_size={kernel_size}")
         self.kernel_size = kernel_size
         self.dilation_rate = dilation_rate
         self.use_bias = use_bias

@@ -1,10 +1,10 @@
-"""The layer between two stages: LayerNorm, then a 2x2 convolution of stride 2 (arXiv:2201.03545, section 2.6)."""
+"""The layer between two stages: a norm, then a 2x2 convolution of stride 2 (arXiv:2201.03545, section 2.6)."""
 
 import keras
 
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.lowering import on_torch
+from keras_convnext.layers.norm import make_norm
 from keras_convnext.layers.patch_conv import PatchConv
 
 
@@ -16,7 +16,9 @@ class Downsample(keras.layers.Layer):
         dim: int, output channels.
         strides: int, 2; or 1, which keeps the size ("same" padding), for networks with a smaller output stride.
         dilation_rate: int, dilation of the convolution; goes with `strides=1`. Defaults to 1.
-        norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
+        norm_eps: float, epsilon of the norm. Defaults to 1e-6.
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
+        conv_bias: bool, whether the convolution has a bias. Defaults to True.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
 
@@ -27,18 +29,20 @@ class Downsample(keras.layers.Layer):
     (1, 4, 4, 16)
     """
 
-    def __init__(self, dim, strides=2, dilation_rate=1, norm_eps=1e-6, **kwargs):
+    def __init__(self, dim, strides=2, dilation_rate=1, norm_eps=1e-6, norm="layer_norm", conv_bias=True, **kwargs):
         super().__init__(**kwargs)
         self.dim = dim
         self.strides = strides
         self.dilation_rate = dilation_rate
         self.norm_eps = norm_eps
-        self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
+        self.norm_kind = norm
+        self.conv_bias = conv_bias
+        self.norm = make_norm(norm, norm_eps, dtype=self.dtype_policy, name="norm")
         self.conv = self._make_conv()
 
     def _make_conv(self):
         if self.strides == 2 and self.dilation_rate == 1:
-            return PatchConv(self.dim, patch_size=2, dtype=self.dtype_policy, name="conv")
+            return PatchConv(self.dim, patch_size=2, use_bias=self.conv_bias, dtype=self.dtype_policy, name="conv")
         return keras.layers.Conv2D(
             self.dim,
             kernel_size=2,
@@ -46,6 +50,7 @@ class Downsample(keras.layers.Layer):
             padding="valid" if self.strides > 1 else "same",
             dilation_rate=self.dilation_rate,
             data_format="channels_last",
+            use_bias=self.conv_bias,
             kernel_initializer=weight_initializer(),
             dtype=self.dtype_policy,
             name="conv",
@@ -73,4 +78,6 @@ class Downsample(keras.layers.Layer):
             "strides": self.strides,
             "dilation_rate": self.dilation_rate,
             "norm_eps": self.norm_eps,
+            "norm": self.norm_kind,
+            "conv_bias": self.conv_bias,
         }

@@ -1,4 +1,4 @@
-"""The mean over a feature map, before the head (arXiv:2201.03545, section 2.6)."""
+"""The pooling of a feature map before the head (arXiv:2201.03545, section 2.6)."""
 
 import keras
 from keras import ops
@@ -8,28 +8,65 @@ from keras_convnext.layers.lowering import on_jax_cpu
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class GlobalPool(keras.layers.GlobalAveragePooling2D):
-    """`keras.layers.GlobalAveragePooling2D` of channels-last maps; on JAX's CPU as a product.
+    """Pools a channels-last map over height and width: by its mean, its maximum, or the mean of the two.
 
-    There XLA fuses a plain sum with the whole block before it, which then takes twice as long.
+    The mean is `keras.layers.GlobalAveragePooling2D`; on JAX's CPU it is a product, since XLA fuses a plain sum there
+    with the whole block before it, which then takes twice as long.
 
     Args:
-        **kwargs: as `keras.layers.Layer`.
+        pooling: `"avg"`, `"max"`, `"avgmax"` (half the sum of both, as in timm) or None, which returns the map as it
+            is. Defaults to `"avg"`.
+        **kwargs: `keepdims`, and as `keras.layers.Layer`.
 
-    Shapes: `(batch, height, width, channels)` in, `(batch, channels)` out.
+    Shapes: `(batch, height, width, channels)` in, `(batch, channels)` out, with `keepdims`
+    `(batch, 1, 1, channels)`. Without pooling the shape stays.
+
+    Raises:
+        ValueError: an unknown pooling.
 
     Example:
 
     >>> import numpy as np
-    >>> print(keras.ops.convert_to_numpy(GlobalPool()(np.ones((1, 7, 7, 4)))))
-    [[1. 1. 1. 1.]]
+    >>> x = np.arange(4.0).reshape(1, 2, 2, 1)
+    >>> [float(GlobalPool(pooling)(x)[0, 0]) for pooling in ("avg", "max", "avgmax")]
+    [1.5, 3.0, 2.25]
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, pooling="avg", **kwargs):
         super().__init__(**{**kwargs, "data_format": "channels_last"})
+        if pooling not in POOLINGS:
+            raise ValueError(f"`pooling` must be one of {', '.join(map(str, POOLINGS))}. Received: {pooling!r}")
+        self.pooling = pooling
 
     def call(self, inputs):
+        return POOLINGS[self.pooling](self, inputs)
+
+    def _mean(self, inputs):
         if self.keepdims or not on_jax_cpu():
             return super().call(inputs)
         batch, height, width, channels = ops.shape(inputs)
         pixels = ops.reshape(inputs, (batch, height * width, channels))
         return ops.einsum("bpc,p->bc", pixels, ops.ones(height * width, inputs.dtype)) / (height * width)
+
+    def _max(self, inputs):
+        return ops.max(inputs, axis=(1, 2), keepdims=self.keepdims)
+
+    def _mean_and_max(self, inputs):
+        return 0.5 * (self._mean(inputs) + self._max(inputs))
+
+    def _map(self, inputs):
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape if self.pooling is None else super().compute_output_shape(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "pooling": self.pooling}
+
+
+POOLINGS = {
+    "avg": GlobalPool._mean,
+    "max": GlobalPool._max,
+    "avgmax": GlobalPool._mean_and_max,
+    None: GlobalPool._map,
+}

@@ -59,11 +59,12 @@ layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
 def linear(x, kernel, bias, activation):
-    """`activation(x @ kernel + bias)` over the last axis; `activation` may be None.
+    """`activation(x @ kernel + bias)` over the last axis; both may be None.
 
     With two axes XLA fuses the activation with the bias; with four it keeps what is between.
     """
-    y = _product(x.reshape(-1, x.shape[-1]), kernel) + bias
+    y = _product(x.reshape(-1, x.shape[-1]), kernel)
+    y = y if bias is None else y + bias
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
@@ -93,8 +94,8 @@ def mlp(x, norm, first, grn, second, layer_scale):
 
     Args:
         x: `(batch, height, width, channels)`.
-        norm: `LayerNorm`.
-        first: `PointwiseConv`, whose activation is GELU.
+        norm: a layer of `norm.NORMS`.
+        first: `PointwiseConv`, with its activation.
         grn: `GlobalResponseNormalization`, or None.
         second: `PointwiseConv`.
         layer_scale: `LayerScale`, or None.

@@ -16,6 +16,7 @@ class PatchConv(keras.layers.Conv2D):
     Args:
         filters: int, channels that come out.
         patch_size: int, side of the kernel and of the patches.
+        use_bias: bool. Defaults to True.
         **kwargs: as `keras.layers.Layer`.
 
     Weights: `kernel` of shape `(patch_size, patch_size, channels, filters)`, `bias` of shape `(filters,)`.
@@ -30,13 +31,14 @@ class PatchConv(keras.layers.Conv2D):
     (1, 7, 7, 16)
     """
 
-    def __init__(self, filters, patch_size, **kwargs):
+    def __init__(self, filters, patch_size, use_bias=True, **kwargs):
         super().__init__(
             filters,
             kernel_size=patch_size,
             strides=patch_size,
             padding="valid",
             data_format="channels_last",
+            use_bias=use_bias,
             kernel_initializer=weight_initializer(),
             **kwargs,
         )
@@ -44,11 +46,12 @@ class PatchConv(keras.layers.Conv2D):
 
     def call(self, inputs):
         kernel = ops.reshape(ops.convert_to_tensor(self.kernel), (-1, self.filters))
-        return linear(_patches(inputs, self.patch_size), kernel, ops.convert_to_tensor(self.bias), None)
+        bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
+        return linear(_patches(inputs, self.patch_size), kernel, bias, None)
 
     def get_config(self):
         config = keras.layers.Layer.get_config(self)
-        return {**config, "filters": self.filters, "patch_size": self.patch_size}
+        return {**config, "filters": self.filters, "patch_size": self.patch_size, "use_bias": self.use_bias}
 
 
 def _patches(x, side):

@@ -37,7 +37,7 @@ class PointwiseConv(keras.layers.Dense):
 
 
 def linear(x, kernel, bias, activation):
-    """`activation(x @ kernel + bias)` over the last axis, as it suits the backend; `activation` may be None."""
+    """`activation(x @ kernel + bias)` over the last axis, as it suits the backend; both may be None."""
     if on_torch():
         from keras_convnext.layers.torch_functions import linear
     elif on_tensorflow():

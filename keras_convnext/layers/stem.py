@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_convnext.layers.activation import activation_config, get_activation
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.lowering import on_torch
+from keras_convnext.layers.norm import make_norm
 from keras_convnext.layers.patch_conv import PatchConv
 
-STEM_KINDS = ("patchify", "overlap", "overlap_tiered")
+STEM_KINDS = ("patchify", "overlap", "overlap_tiered", "overlap_act")
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -18,16 +19,20 @@ class Stem(keras.layers.Layer):
         dim: int, output channels.
         kind: `"patchify"`: one convolution whose kernel and stride are `patch_size`. `"overlap"`: two 3x3 convolutions
             of stride 2 and padding 1. `"overlap_tiered"`: the same, the first with half of `dim`, rounded to a multiple
-            of 8 (timm's `_ols` variants).
+            of 8 (timm's `_ols` variants). `"overlap_act"`: as `"overlap"`, with the activation between the two
+            (timm's `convnext_zepto_rms_ols`).
         patch_size: int, the stride. Defaults to 4; overlapping stems have no other.
-        use_norm: bool, whether a LayerNorm follows. Defaults to True.
-        norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
+        use_norm: bool, whether a norm follows. Defaults to True.
+        norm_eps: float, epsilon of the norm. Defaults to 1e-6.
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
+        activation: of the kind `"overlap_act"`, as in `ConvNeXtBlock`; the other kinds have none. Defaults to `"gelu"`.
+        conv_bias: bool, whether the convolutions have biases. Defaults to True.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, dim)` out
     (overlapping stems round up).
 
     Raises:
-        ValueError: an unknown `kind`, or an overlapping stem with another `patch_size` than 4.
+        ValueError: an unknown kind, norm or activation, or an overlapping stem with another `patch_size` than 4.
 
     Example:
 
@@ -36,7 +41,18 @@ class Stem(keras.layers.Layer):
     (1, 56, 56, 96)
     """
 
-    def __init__(self, dim, kind="patchify", patch_size=4, use_norm=True, norm_eps=1e-6, **kwargs):
+    def __init__(
+        self,
+        dim,
+        kind="patchify",
+        patch_size=4,
+        use_norm=True,
+        norm_eps=1e-6,
+        norm="layer_norm",
+        activation="gelu",
+        conv_bias=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if kind not in STEM_KINDS:
             raise ValueError(f"`kind` must be one of {', '.join(STEM_KINDS)}. Received: kind={kind!r}")
@@ -47,24 +63,28 @@ class Stem(keras.layers.Layer):
         self.patch_size = patch_size
         self.use_norm = use_norm
         self.norm_eps = norm_eps
+        self.norm_kind = norm
+        self.activation = activation_config(activation)
+        self.conv_bias = conv_bias
         self.convs = self._make_convs()
-        self.norm = None
-        if use_norm:
-            self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
+        self.norm = make_norm(norm, norm_eps, dtype=self.dtype_policy, name="norm") if use_norm else None
 
     def _make_convs(self):
         if self.kind == "patchify":
-            return [PatchConv(self.dim, self.patch_size, dtype=self.dtype_policy, name="conv")]
-        first_dim = self.dim if self.kind == "overlap" else _multiple_of_8(self.dim // 2)
-        return [self._overlapping("conv_1", first_dim), self._overlapping("conv_2", self.dim)]
+            return [PatchConv(self.dim, self.patch_size, use_bias=self.conv_bias, dtype=self.dtype_policy, name="conv")]
+        first_dim = _multiple_of_8(self.dim // 2) if self.kind == "overlap_tiered" else self.dim
+        activation = get_activation(self.activation) if self.kind == "overlap_act" else None
+        return [self._overlapping("conv_1", first_dim, activation), self._overlapping("conv_2", self.dim)]
 
-    def _overlapping(self, name, filters):
+    def _overlapping(self, name, filters, activation=None):
         return keras.layers.Conv2D(
             filters,
             kernel_size=3,
             strides=2,
             padding="valid",
             data_format="channels_last",
+            activation=activation,
+            use_bias=self.conv_bias,
             kernel_initializer=weight_initializer(),
             dtype=self.dtype_policy,
             name=name,
@@ -107,6 +127,9 @@ class Stem(keras.layers.Layer):
             "patch_size": self.patch_size,
             "use_norm": self.use_norm,
             "norm_eps": self.norm_eps,
+            "norm": self.norm_kind,
+            "activation": self.activation,
+            "conv_bias": self.conv_bias,
         }
 
 

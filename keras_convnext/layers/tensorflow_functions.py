@@ -46,9 +46,10 @@ def layer_norm(x, gamma, beta, epsilon):
 
 
 def linear(x, kernel, bias, activation):
-    """`activation(x @ kernel + bias)` over the last axis; `activation` may be None."""
+    """`activation(x @ kernel + bias)` over the last axis; both may be None."""
     inputs, units = kernel.shape
-    y = tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, inputs)), kernel), bias)
+    y = tf.matmul(tf.reshape(x, (-1, inputs)), kernel)
+    y = y if bias is None else tf.nn.bias_add(y, bias)
     return tf.reshape(y if activation is None else activation(y), _shape(x, units))
 
 

@@ -37,6 +37,6 @@ def layer_norm(x, gamma, beta, epsilon):
 
 
 def linear(x, kernel, bias, activation):
-    """`activation(x @ kernel + bias)` over the last axis; `activation` may be None."""
+    """`activation(x @ kernel + bias)` over the last axis; both may be None."""
     y = functional.linear(x, kernel.t(), bias)
     return y if activation is None else activation(y)

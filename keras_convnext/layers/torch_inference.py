@@ -6,11 +6,13 @@ What a slice gives goes to its place in the output, with the layer scale and the
 This file imports torch: it is imported where the backend is torch.
 """
 
-from functools import cache
+from functools import cache, partial
 
 import torch
 from keras import ops
 
+from keras_convnext.layers.gelu import gelu
+from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.torch_functions import depthwise_conv, layer_norm
 
 THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
@@ -18,6 +20,9 @@ THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
 
 ONEDNN_WEIGHT_BYTES = 2**20
 """Float32 weights up to this size are multiplied by oneDNN, larger ones by torch's own product."""
+
+IN_PLACE = {gelu: torch.ops.aten.gelu_}
+"""Activations that write their output over their input. Others take memory of their own."""
 
 KEPT_BLOCK_BYTES = 32 * 2**20 - 2 * 4096
 """The largest block that glibc takes for a sign that the program needs such blocks again (mallopt(3))."""
@@ -48,7 +53,8 @@ def block(layer, x):
     """
     keep_freed_memory()
     conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.dilation_rate
-    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
+    norm = _norm(layer.norm)
+    activation = IN_PLACE.get(layer.pointwise_conv_1.activation, layer.pointwise_conv_1.activation)
     first = _weights(layer.pointwise_conv_1, "kernel", "bias")
     second = _weights(layer.pointwise_conv_2, "kernel", "bias")
     grn = layer.grn and (*_weights(layer.grn, "gamma", "beta"), layer.grn.epsilon)
@@ -56,8 +62,7 @@ def block(layer, x):
     at_a_time = torch.get_num_threads() * max(THREAD_PIXELS, THREAD_BYTES // first[1].nbytes)
 
     def add_mlp(x, y, out):
-        hidden = _product(layer_norm(y, *norm), *first)
-        torch.ops.aten.gelu_(hidden)
+        hidden = activation(_product(norm(y), *first))
         if grn is not None:
             _grn_(hidden, *grn)
         _add_scaled(x, _product(hidden, *second), scale, out)
@@ -82,7 +87,7 @@ def stem(layer, x):
         x: `(batch, height, width, channels)`.
     """
     (conv,) = layer.convs
-    return layer_norm(_by_patches(conv, x), *_weights(layer.norm, "gamma", "beta"), layer.norm_eps)
+    return _norm(layer.norm)(_by_patches(conv, x))
 
 
 def downsample(layer, x):
@@ -92,8 +97,7 @@ def downsample(layer, x):
         layer: the layer, within its call.
         x: `(batch, height, width, channels)`.
     """
-    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
-    return _by_patches(layer.conv, x, lambda images: layer_norm(images, *norm))
+    return _by_patches(layer.conv, x, _norm(layer.norm))
 
 
 def _by_patches(conv, x, before=lambda images: images):
@@ -105,12 +109,26 @@ def _by_patches(conv, x, before=lambda images: images):
     for x_images, out_images in zip(*_slices(torch.get_num_threads() * THREAD_PIXELS, x, out), strict=True):
         whole = before(x_images)[:, : down * side, : across * side]
         patches = whole.unflatten(2, (across, side)).unflatten(1, (down, side)).transpose(2, 3)
-        torch.addmm(bias, patches.reshape(-1, kernel.shape[0]), kernel, out=out_images.view(-1, conv.filters))
+        patches, pixels = patches.reshape(-1, kernel.shape[0]), out_images.view(-1, conv.filters)
+        if bias is None:
+            torch.mm(patches, kernel, out=pixels)
+        else:
+            torch.addmm(bias, patches, kernel, out=pixels)
     return out
 
 
+def _norm(layer):
+    """A layer of `norm.NORMS` as a function. Of a LayerNorm the weights are read once."""
+    if not isinstance(layer, LayerNorm):
+        return layer.call
+    gamma, beta = _weights(layer, "gamma", "beta")
+    return partial(layer_norm, gamma=gamma, beta=beta, epsilon=layer.epsilon)
+
+
 def _weights(layer, *names):
-    return [ops.convert_to_tensor(getattr(layer, name)) for name in names]
+    """The weights of a layer; None for a bias that it does not have."""
+    weights = (getattr(layer, name, None) for name in names)
+    return [None if weight is None else ops.convert_to_tensor(weight) for weight in weights]
 
 
 def _slices(pixels, *maps):

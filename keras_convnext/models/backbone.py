@@ -1,12 +1,14 @@
 """ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import keras
 
 from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
+from keras_convnext.layers.activation import activation_config
+from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, check_image
 from keras_convnext.variants import get_variant
@@ -17,25 +19,27 @@ class ConvNeXtBackbone(ImageModel):
     """The feature extractor of a ConvNeXt, V1 or V2.
 
     Images go in as 0..255, and the first layer normalizes them. Out comes the last stage's feature map, without a norm
-    after it: the final LayerNorm belongs to the classifier, which puts it behind the pooling. `pyramid_outputs` has the
+    after it: the final norm belongs to the classifier, which puts it behind the pooling. `pyramid_outputs` has the
     maps of all stages.
 
     Args:
         depths: tuple of int, blocks in each stage. Any number of stages.
         dims: tuple of int, channels of each stage.
-        stem: `"patchify"`, `"overlap"` or `"overlap_tiered"`; see `layers.Stem`. Defaults to `"patchify"`.
+        stem: `"patchify"`, `"overlap"`, `"overlap_tiered"` or `"overlap_act"`; see `layers.Stem`. Defaults to
+            `"patchify"`.
         stem_patch_size: int, stride of the stem, a power of two. 1 and 2 suit small images. Defaults to 4.
-        stem_norm: bool, whether a LayerNorm follows the stem. Defaults to True.
-        kernel_size: int, odd side of the depthwise kernels. Defaults to 7.
-        mlp_ratio: int, hidden channels of a block over its channels. Defaults to 4.
+        stem_norm: bool, whether a norm follows the stem. Defaults to True.
+        kernel_size: int, odd side of the depthwise kernels, or a tuple with one for each stage. Defaults to 7.
+        mlp_ratio: int or float, hidden channels of a block over its channels; a product that is no integer is rounded
+            down. Defaults to 4.
         layer_scale_init_value: float, or None for no layer scale. Defaults to 1e-6.
         use_grn: bool, Global Response Normalization in each block (V2). Defaults to False.
-        norm_eps: float, epsilon of every LayerNorm. Defaults to 1e-6.
+        norm_eps: float, epsilon of every norm. Defaults to 1e-6.
         drop_path_rate: float in [0, 1), stochastic depth's rate in the last block; it grows linearly from 0 in the
             first block. Defaults to 0.
         output_stride: int, the largest stride, a power of two. Stages that would pass it keep their size and dilate
             their kernels instead (timm's convention). Defaults to 32.
-        level_norm: bool, whether each pyramid level has a LayerNorm of its own, as the authors' detection backbone.
+        level_norm: bool, whether each pyramid level has a norm of its own, as the authors' detection backbone.
             Defaults to False.
         input_shape: tuple, the shape of one image in `data_format`; None where a size is free. Any number of channels.
             Defaults to `(None, None, 3)`.
@@ -49,6 +53,12 @@ class ConvNeXtBackbone(ImageModel):
         data_format: `"channels_last"` or `"channels_first"`, of the images and of all outputs. Defaults to Keras's
             `image_data_format`. Inside, the layout is always channels last.
         remat: bool, compute each block's branch anew in the backward pass: less memory, more time. Defaults to False.
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's): every norm, the head's too. Defaults to
+            `"layer_norm"`.
+        hidden_activation: str, the blocks' activation: `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another
+            name in `keras.activations`, such as `"silu"`. Defaults to `"gelu"`.
+        conv_bias: bool, whether the convolutions of stem, downsampling layers and blocks have biases. The MLPs always
+            have. Defaults to True.
         preset: str, what the weights were published as. Loading weights sets it; it is kept in the configuration, and
             so in a `.keras` file. Defaults to None.
         license: str, of the weights; likewise. Defaults to None.
@@ -93,6 +103,9 @@ class ConvNeXtBackbone(ImageModel):
         std=None,
         data_format=None,
         remat=False,
+        norm="layer_norm",
+        hidden_activation="gelu",
+        conv_bias=True,
         preset=None,
         license=None,
         frozen_layers=(),
@@ -108,6 +121,8 @@ class ConvNeXtBackbone(ImageModel):
             raise ValueError("Give `input_shape` or `input_tensor`, not both.")
         channels_first = data_format == "channels_first"
         plan = _plan(depths, dims, stem_patch_size, output_stride)
+        kernel_sizes = _per_stage(kernel_size, len(depths))
+        shared = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f"`drop_path_rate` must be at least 0 and below 1. Received: {drop_path_rate}")
         if input_tensor is None:
@@ -128,7 +143,7 @@ class ConvNeXtBackbone(ImageModel):
             x = keras.layers.Normalization(
                 mean=[255 * m for m in mean], variance=[(255 * s) ** 2 for s in std], dtype=dtype, name="normalization"
             )(x)
-        x = Stem(dims[0], stem, stem_patch_size, stem_norm, norm_eps, dtype=dtype, name="stem")(x)
+        x = Stem(dims[0], stem, stem_patch_size, stem_norm, activation=hidden_activation, name="stem", **shared)(x)
         levels = {}
         for stage, (depth, dim, planned) in enumerate(zip(depths, dims, plan, strict=True)):
             if stage > 0:
@@ -136,28 +151,27 @@ class ConvNeXtBackbone(ImageModel):
                     dim,
                     strides=planned.downsample_strides,
                     dilation_rate=planned.downsample_dilation,
-                    norm_eps=norm_eps,
-                    dtype=dtype,
                     name=f"stage_{stage}_downsample",
+                    **shared,
                 )(x)
             for block in range(depth):
                 x = ConvNeXtBlock(
-                    kernel_size=kernel_size,
+                    kernel_size=kernel_sizes[stage],
                     mlp_ratio=mlp_ratio,
                     layer_scale_init_value=layer_scale_init_value,
                     use_grn=use_grn,
                     drop_path_rate=drop_path_rate * (sum(depths[:stage]) + block) / max(1, sum(depths) - 1),
-                    norm_eps=norm_eps,
                     dilation_rate=planned.dilation,
                     remat=remat,
-                    dtype=dtype,
+                    activation=hidden_activation,
                     name=f"stage_{stage}_block_{block}",
+                    **shared,
                 )(x)
             levels[f"P{planned.stride.bit_length() - 1}"] = (stage, x)
         pyramid = {}
         for level, (stage, y) in levels.items():
             if level_norm:
-                y = keras.layers.LayerNormalization(epsilon=norm_eps, dtype=dtype, name=f"stage_{stage}_norm")(y)
+                y = make_norm(norm, norm_eps, MODEL_NORMS, dtype=dtype, name=f"stage_{stage}_norm")(y)
             if channels_first:
                 y = keras.layers.Permute((3, 1, 2), dtype=dtype, name=f"stage_{stage}_to_channels_first")(y)
             pyramid[level] = y
@@ -174,7 +188,7 @@ class ConvNeXtBackbone(ImageModel):
         self.stem = stem
         self.stem_patch_size = stem_patch_size
         self.stem_norm = stem_norm
-        self.kernel_size = kernel_size
+        self.kernel_size = kernel_sizes[0] if isinstance(kernel_size, Integral) else kernel_sizes
         self.mlp_ratio = mlp_ratio
         self.layer_scale_init_value = layer_scale_init_value
         self.use_grn = use_grn
@@ -187,6 +201,9 @@ class ConvNeXtBackbone(ImageModel):
         self.std = std
         self.data_format = data_format
         self.remat = remat
+        self.norm = norm
+        self.hidden_activation = activation_config(hidden_activation)
+        self.conv_bias = conv_bias
         self.preset = preset
         self.license = license
         self._image = image
@@ -316,6 +333,9 @@ class ConvNeXtBackbone(ImageModel):
             "std": self.std,
             "data_format": self.data_format,
             "remat": self.remat,
+            "norm": self.norm,
+            "hidden_activation": self.hidden_activation,
+            "conv_bias": self.conv_bias,
             "preset": self.preset,
             "license": self.license,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -372,6 +392,17 @@ def _plan(depths, dims, stem_patch_size, output_stride):
         else:
             plan.append(_StagePlan(stride, 2 * dilation, 1, dilation))
     return plan
+
+
+def _per_stage(kernel_size, stages):
+    """The kernel size of each stage."""
+    sizes = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size,) * stages
+    if len(sizes) != stages or not all(isinstance(size, Integral) for size in sizes):
+        raise ValueError(
+            f"`kernel_size` must be an integer, or a tuple with one for each of {stages} stages. "
+            f"Received: kernel_size={kernel_size!r}"
+        )
+    return tuple(int(size) for size in sizes)
 
 
 def _channels(input_shape, input_tensor, data_format):

@@ -5,6 +5,7 @@ import keras
 from keras_convnext.checkpoints import find_preset, load_published
 from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel
@@ -61,7 +62,7 @@ class ConvNeXtClassifier(ImageModel):
             raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
         dtype = backbone.dtype_policy
         pool = GlobalPool(dtype=dtype.variable_dtype, name="head_pool")
-        norm = keras.layers.LayerNormalization(epsilon=backbone.norm_eps, dtype=dtype, name="head_norm")
+        norm = make_norm(backbone.norm, backbone.norm_eps, MODEL_NORMS, dtype=dtype, name="head_norm")
 
         # === The graph
         x = backbone.output

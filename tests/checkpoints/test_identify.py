@@ -17,10 +17,19 @@ class Sized:
 
 def arrays_of(variant, layout, classes):
     """The arrays of a variant that say which it is."""
-    paths = {"stem/conv/bias" if variant.stem == "patchify" else "stem/conv_2/bias": variant.dims[0]}
+    dim, norm = variant.dims[0], ["gamma", "beta"] if variant.norm == "layer_norm" else ["gamma"]
+    if variant.stem == "patchify":
+        paths = {"stem/conv/kernel": 48 * dim, "stem/conv/bias": dim}
+    else:
+        paths = {f"stem/{conv}/{weight}": dim for conv in ("conv_1", "conv_2") for weight in ("kernel", "bias")}
+        paths["stem/conv_2/kernel"] = 9 * dim**2
+    paths |= {f"stem/norm/{weight}": dim for weight in norm if variant.stem_norm}
     for stage, (depth, dim) in enumerate(zip(variant.depths, variant.dims, strict=True)):
         for block in range(depth):
+            side = variant.kernel_size[stage] if isinstance(variant.kernel_size, tuple) else variant.kernel_size
+            paths[f"stage_{stage}_block_{block}/depthwise_conv/kernel"] = dim * side**2
             paths[f"stage_{stage}_block_{block}/depthwise_conv/bias"] = dim
+            paths |= {f"stage_{stage}_block_{block}/norm/{weight}": dim for weight in norm}
             if variant.use_grn:
                 paths[f"stage_{stage}_block_{block}/grn/gamma"] = 4 * dim
             if variant.layer_scale_init_value is not None:

@@ -5,9 +5,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext import load_checkpoint, save_checkpoint
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, load_checkpoint, save_checkpoint
+from keras_convnext.checkpoints import identify, read_arrays
 
-TIMM = ["convnext_tiny", "convnext_atto_ols", "convnext_nano_ols", "convnext_tiny_hnf", "convnextv2_atto"]
+TIMM = [
+    *("convnext_tiny", "convnext_atto_ols", "convnext_nano_ols", "convnext_tiny_hnf", "convnextv2_atto"),
+    *("convnext_zepto_rms", "convnext_zepto_rms_ols", "convnext_atto_rms"),
+    *("test_convnext", "test_convnext2", "test_convnext3"),
+]
 HEAVY_TIMM = [pytest.param(name, marks=pytest.mark.slow) for name in ("convnextv2_base", "convnext_large_mlp")]
 SIZES = ["Tiny", *(pytest.param(size, marks=pytest.mark.slow) for size in ("Small", "Base", "Large", "XLarge"))]
 
@@ -32,9 +37,52 @@ def check_and_return(model, peer, layout, tmp_path, torch, wrapper=None):
 def test_timm(variant, timm, torch, randomized, run_torch, small_images, classifier, outputs, assert_close, tmp_path):
     peer = randomized(timm.create_model(variant, num_classes=10))
     torch.save(peer.state_dict(), tmp_path / "theirs.pth")
+    assert identify(read_arrays(tmp_path / "theirs.pth")) == (variant, 10)
     model = classifier(variant)
     assert load_checkpoint(model, tmp_path / "theirs.pth") == "timm"
     assert_close(outputs(model, small_images), run_torch(stages_of_timm(peer), small_images))
+    check_and_return(model, peer, "timm", tmp_path, torch)
+
+
+# Arguments of timm's ConvNeXt that no variant has together, and ours.
+SHARED = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32)}
+CUSTOM = {
+    "kernel sizes, no biases": ({"kernel_sizes": (3, 5, 7, 9)}, {"kernel_size": (3, 5, 7, 9)}, {}),
+    "rms, dilated, v2": (
+        {"norm_layer": "rmsnorm", "act_layer": "relu", "output_stride": 8, "use_grn": True, "ls_init_value": None},
+        {
+            **{"norm": "rms_norm", "hidden_activation": "relu", "output_stride": 8},
+            **{"use_grn": True, "layer_scale_init_value": None},
+        },
+        {},
+    ),
+    "simple, overlapping": (
+        {"norm_layer": "simplenorm", "act_layer": "silu", "stem_type": "overlap_act", "conv_mlp": True},
+        {"norm": "simple_norm", "hidden_activation": "silu", "stem": "overlap_act"},
+        {},
+    ),
+    "head norm first": (
+        {"norm_layer": "rmsnorm2d", "norm_eps": 1e-3, "head_norm_first": True, "conv_mlp": True, "kernel_sizes": 3},
+        {"norm": "rms_norm", "norm_eps": 1e-3, "kernel_size": 3},
+        {"head_norm_first": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUSTOM)
+def test_timm_with_other_arguments(
+    name, timm, torch, randomized, run_torch, small_images, outputs, assert_close, tmp_path
+):
+    theirs, ours, head = CUSTOM[name]
+    peer = randomized(timm.models.convnext.ConvNeXt(num_classes=10, conv_bias=False, **SHARED, **theirs))
+    torch.save(peer.state_dict(), tmp_path / "theirs.pth")
+    backbone = ConvNeXtBackbone(**SHARED, **ours, conv_bias=False, include_preprocessing=False, input_shape=(64, 64, 3))
+    model = ConvNeXtClassifier(backbone, 10, **head)
+    assert load_checkpoint(model, tmp_path / "theirs.pth") == "timm"
+    if "output_stride" in ours:  # the levels of one stride are one level here
+        assert_close(outputs(model, small_images)[:1], run_torch(lambda x: [peer(x)], small_images))
+    else:
+        assert_close(outputs(model, small_images), run_torch(stages_of_timm(peer), small_images))
     check_and_return(model, peer, "timm", tmp_path, torch)
 
 

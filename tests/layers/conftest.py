@@ -55,9 +55,36 @@ class Formulas:
         return (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
 
     @staticmethod
+    def rms_norm(x, gamma, epsilon):
+        """Divides by the root mean square over the last axis."""
+        x = np.asarray(x, "float64")
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + epsilon) * gamma
+
+    @staticmethod
+    def simple_norm(x, gamma, epsilon):
+        """Divides by the unbiased standard deviation over the last axis."""
+        x = np.asarray(x, "float64")
+        return x / np.sqrt(x.var(-1, keepdims=True, ddof=1) + epsilon) * gamma
+
+    @staticmethod
     def gelu(x):
         """The exact one, by the error function."""
         return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+
+    @staticmethod
+    def gelu_tanh(x):
+        """The approximation."""
+        x = np.asarray(x, "float64")
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+    @staticmethod
+    def silu(x):
+        x = np.asarray(x, "float64")
+        return x / (1 + np.exp(-x))
+
+    @staticmethod
+    def relu(x):
+        return np.maximum(x, 0)
 
     @staticmethod
     def grn(x, gamma, beta, epsilon=1e-6):

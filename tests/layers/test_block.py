@@ -13,6 +13,10 @@ VERSIONS = {
     "both": {"use_grn": True},
     "small kernel": {"kernel_size": 3, "mlp_ratio": 2, "norm_eps": 1e-2},
     "dilated": {"dilation_rate": 2},
+    "rms": {"norm": "rms_norm", "activation": "gelu_tanh", "norm_eps": 1e-2},
+    "simple": {"norm": "simple_norm", "activation": "silu", "use_grn": True},
+    "no bias": {"conv_bias": False, "dilation_rate": 2},
+    "fraction": {"mlp_ratio": 2.7},
 }
 
 
@@ -27,11 +31,12 @@ def random_block(randomize):
 
 
 def equation(block, x, formulas):
-    """`x + layer_scale(W2 grn(gelu(W1 norm(depthwise_conv(x)))))`, in float64."""
+    """`x + layer_scale(W2 grn(activation(W1 norm(depthwise_conv(x)))))`, in float64."""
     w = {weight.path.partition("/")[2]: keras.ops.convert_to_numpy(weight.value) for weight in block.weights}
-    y = formulas.depthwise(x, w["depthwise_conv/kernel"], w["depthwise_conv/bias"], block.dilation_rate)
-    y = formulas.layer_norm(y, w["norm/gamma"], w["norm/beta"], block.norm_eps)
-    y = formulas.gelu(y @ w["pointwise_conv_1/kernel"] + w["pointwise_conv_1/bias"])
+    y = formulas.depthwise(x, w["depthwise_conv/kernel"], w.get("depthwise_conv/bias", 0.0), block.dilation_rate)
+    norm = [w[name] for name in ("norm/gamma", "norm/beta") if name in w]
+    y = getattr(formulas, block.get_config()["norm"])(y, *norm, block.norm_eps)
+    y = getattr(formulas, block.activation)(y @ w["pointwise_conv_1/kernel"] + w["pointwise_conv_1/bias"])
     if "grn/gamma" in w:
         y = formulas.grn(y, w["grn/gamma"], w["grn/beta"])
     y = y @ w["pointwise_conv_2/kernel"] + w["pointwise_conv_2/bias"]
@@ -65,6 +70,24 @@ def test_has_layer_scale_in_v1_and_grn_in_v2():
     shared = {"depthwise_conv", "norm", "pointwise_conv_1", "pointwise_conv_2"}
     assert names(**VERSIONS["v1"]) == shared | {"layer_scale"}
     assert names(**VERSIONS["v2"]) == shared | {"grn"}
+
+
+@pytest.mark.parametrize(("mlp_ratio", "hidden"), [(4, 40), (2.55, 25), (0.1, 1), (1.15, 11), (np.float32(2.5), 25)])
+def test_hidden_channels_are_rounded_down(mlp_ratio, hidden):
+    block = ConvNeXtBlock(mlp_ratio=mlp_ratio)
+    block.build((None, 8, 8, 10))
+    assert block.pointwise_conv_1.kernel.shape == (10, hidden)
+
+
+def test_refuses_a_ratio_that_leaves_no_hidden_channel():
+    with pytest.raises(ValueError, match=r"`mlp_ratio` of 10 channels must be 1 or more.*mlp_ratio=0.05"):
+        ConvNeXtBlock(mlp_ratio=0.05).build((None, 8, 8, 10))
+
+
+@pytest.mark.parametrize("kernel_size", [4, 0, -1])
+def test_refuses_a_kernel_size_that_is_not_odd_and_positive(kernel_size):
+    with pytest.raises(ValueError, match=f"odd and positive.*kernel_size={kernel_size}"):
+        ConvNeXtBlock(kernel_size=kernel_size)
 
 
 @pytest.mark.parametrize("remat", [False, True])

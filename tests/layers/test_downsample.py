@@ -33,6 +33,21 @@ def test_stride_1_keeps_the_size(randomize, formulas, numpy_of, rng, size, dilat
     np.testing.assert_allclose(numpy_of(layer, x), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("norm", ["rms_norm", "simple_norm"])
+@pytest.mark.parametrize(
+    ("arguments", "convolution"),
+    [({}, {"strides": 2}), ({"strides": 1, "dilation_rate": 2}, {"dilation": 2, "padding": (1, 1)})],
+)
+def test_other_norms_and_no_bias(randomize, formulas, numpy_of, rng, norm, arguments, convolution):
+    layer = Downsample(6, norm=norm, conv_bias=False, **arguments)
+    layer.build((None, 8, 8, 4))
+    randomize(layer)
+    x = rng.normal(size=(2, 8, 8, 4)).astype("float32")
+    gamma, kernel = layer.get_weights()
+    expected = formulas.convolution(getattr(formulas, norm)(x, gamma, 1e-6), kernel, **convolution)
+    np.testing.assert_allclose(numpy_of(layer, x), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8, 4), (1, 9, 7, 4), (1, 2, 3, 4)])
 @pytest.mark.parametrize("arguments", [{}, {"strides": 1}, {"strides": 1, "dilation_rate": 2}])
 def test_compute_output_shape_is_the_shape_of_the_output(numpy_of, shape, arguments):

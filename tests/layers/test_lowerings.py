@@ -8,6 +8,7 @@ from keras import ops
 from keras_convnext.layers import ConvNeXtBlock, GlobalResponseNormalization
 
 VERSIONS = {"v1": {"layer_scale_init_value": 1.0}, "v2": {"layer_scale_init_value": None, "use_grn": True}}
+OTHER = {"norm": "rms_norm", "activation": "silu", "conv_bias": False, "mlp_ratio": 2.5}
 SHAPES = [(2, 14, 14), (1, 9, 7), (3, 5, 13), (1, 2, 3), (5, 1, 1)]
 DIM = 6
 
@@ -15,12 +16,13 @@ DIM = 6
 class PlainBlock(keras.layers.Layer):
     """The block, layer by layer."""
 
-    def __init__(self, kernel_size, dilation_rate, use_grn):
+    def __init__(self, kernel_size, dilation_rate, use_grn, mlp_ratio=4, activation="gelu", norm=None, conv_bias=True):
         super().__init__()
+        norms = {None: keras.layers.LayerNormalization, "rms_norm": keras.layers.RMSNormalization}
         self.parts = [
-            keras.layers.DepthwiseConv2D(kernel_size, padding="same", dilation_rate=dilation_rate),
-            keras.layers.LayerNormalization(epsilon=1e-6),
-            keras.layers.Dense(4 * DIM, activation="gelu"),
+            keras.layers.DepthwiseConv2D(kernel_size, padding="same", dilation_rate=dilation_rate, use_bias=conv_bias),
+            norms[norm](epsilon=1e-6),
+            keras.layers.Dense(int(mlp_ratio * DIM), activation=activation),
             *([GlobalResponseNormalization()] if use_grn else []),
             keras.layers.Dense(DIM),
         ]
@@ -44,10 +46,10 @@ class PlainBlock(keras.layers.Layer):
 def pair(request, randomize):
     """A function: a block, and a plain one of the same weights."""
 
-    def make(kernel_size=7, dilation_rate=1):
+    def make(kernel_size=7, dilation_rate=1, **other):
         version = VERSIONS[request.param]
-        block = ConvNeXtBlock(kernel_size=kernel_size, dilation_rate=dilation_rate, **version)
-        plain = PlainBlock(kernel_size, dilation_rate, version.get("use_grn", False))
+        block = ConvNeXtBlock(kernel_size=kernel_size, dilation_rate=dilation_rate, **version, **other)
+        plain = PlainBlock(kernel_size, dilation_rate, version.get("use_grn", False), **other)
         for layer in (block, plain):
             layer.build((None, None, None, DIM))
         randomize(block)
@@ -63,7 +65,7 @@ def twins(block, plain):
     parts = (block.depthwise_conv, block.norm, block.pointwise_conv_1, block.grn, block.pointwise_conv_2)
     pairs = []
     for part, layer in zip([part for part in parts if part is not None], plain.parts, strict=True):
-        named = {weight.name: weight for weight in layer.weights}
+        named = {weight.name.replace("scale", "gamma"): weight for weight in layer.weights}
         pairs += [(weight, named[weight.name]) for weight in part.weights]
     return pairs if block.layer_scale is None else [*pairs, (block.layer_scale.gamma, plain.gamma)]
 
@@ -102,7 +104,20 @@ def test_predictions_are_equal(pair, small_slices, rng, shape, kernel_size, dila
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_gradients_are_equal(pair, gradients, rng, shape, kernel_size, dilation_rate, training):
     x, cotangent = rng.normal(size=(2, *shape, DIM)).astype("float32")
-    block, plain = pair(kernel_size, dilation_rate)
+    assert_gradients_are_equal(pair(kernel_size, dilation_rate), gradients, x, cotangent, training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_other_norm_activation_and_bias(pair, small_slices, gradients, rng, training):
+    x, cotangent = rng.normal(size=(2, 3, 5, 6, DIM)).astype("float32")
+    block, plain = pair(kernel_size=5, **OTHER)
+    assert_gradients_are_equal((block, plain), gradients, x, cotangent, training)
+    found, expected = (keras.Sequential([keras.Input((None, None, DIM)), layer]) for layer in (block, plain))
+    assert_close(found.predict(x, verbose=0), expected.predict(x, verbose=0))
+
+
+def assert_gradients_are_equal(pair, gradients, x, cotangent, training):
+    block, plain = pair
     in_x, in_weights = gradients(block, x, cotangent, training)
     plain_in_x, plain_in_weights = gradients(plain, x, cotangent, training)
     assert_close(in_x, plain_in_x)

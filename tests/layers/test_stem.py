@@ -5,7 +5,15 @@ import pytest
 
 from keras_convnext.layers import Stem
 
-KINDS = [("patchify", 1), ("patchify", 2), ("patchify", 4), ("patchify", 16), ("overlap", 4), ("overlap_tiered", 4)]
+KINDS = [
+    ("patchify", 1),
+    ("patchify", 2),
+    ("patchify", 4),
+    ("patchify", 16),
+    ("overlap", 4),
+    ("overlap_tiered", 4),
+    ("overlap_act", 4),
+]
 
 
 @pytest.fixture
@@ -28,9 +36,25 @@ def test_equals_the_formula(random_stem, formulas, numpy_of, rng, kind, patch_si
         expected = formulas.convolution(x, *weights[:2], strides=patch_size)
     else:
         expected = formulas.convolution(x, *weights[:2], strides=2, padding=(1, 1))
+        expected = formulas.gelu(expected) if kind == "overlap_act" else expected
         expected = formulas.convolution(expected, *weights[2:4], strides=2, padding=(1, 1))
     if use_norm:
         expected = formulas.layer_norm(expected, *weights[-2:], epsilon=1e-3)
+    np.testing.assert_allclose(numpy_of(stem, x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["rms_norm", "simple_norm"])
+@pytest.mark.parametrize(("kind", "patch_size"), [("patchify", 4), ("overlap_act", 4)])
+def test_other_norms_and_no_bias(random_stem, formulas, numpy_of, rng, kind, patch_size, norm):
+    stem = random_stem(3, dim=8, kind=kind, norm=norm, activation="silu", conv_bias=False)
+    x = rng.normal(size=(2, 35, 48, 3)).astype("float32")
+    *kernels, gamma = stem.get_weights()
+    if kind == "patchify":
+        expected = formulas.convolution(x, *kernels, strides=4)
+    else:
+        expected = formulas.silu(formulas.convolution(x, kernels[0], strides=2, padding=(1, 1)))
+        expected = formulas.convolution(expected, kernels[1], strides=2, padding=(1, 1))
+    expected = getattr(formulas, norm)(expected, gamma, 1e-6)
     np.testing.assert_allclose(numpy_of(stem, x), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -63,11 +87,11 @@ def test_first_convolution_of_the_overlapping_stem():
 
 
 def test_refuses_an_unknown_kind():
-    with pytest.raises(ValueError, match=r"patchify, overlap, overlap_tiered.*kind='conv'"):
+    with pytest.raises(ValueError, match=r"patchify, overlap, overlap_tiered, overlap_act.*kind='conv'"):
         Stem(8, kind="conv")
 
 
-@pytest.mark.parametrize("kind", ["overlap", "overlap_tiered"])
+@pytest.mark.parametrize("kind", ["overlap", "overlap_tiered", "overlap_act"])
 def test_overlapping_stems_refuse_another_stride(kind):
     with pytest.raises(ValueError, match=r"patch_size 4 alone.*patch_size=2"):
         Stem(8, kind=kind, patch_size=2)

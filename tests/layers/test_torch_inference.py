@@ -7,11 +7,17 @@ import pytest
 import torch
 
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem, torch_inference
+from keras_convnext.layers.patch_conv import PatchConv
 
-VERSIONS = [{}, {"use_grn": True, "layer_scale_init_value": None}]
+VERSIONS = {
+    "v1": {},
+    "v2": {"use_grn": True, "layer_scale_init_value": None},
+    "rms": {"norm": "rms_norm", "activation": "silu", "conv_bias": False},
+    "simple": {"norm": "simple_norm", "activation": "gelu_tanh", "use_grn": True},
+}
 
 
-@pytest.fixture(params=VERSIONS, ids=["v1", "v2"])
+@pytest.fixture(params=VERSIONS.values(), ids=VERSIONS)
 def block(request, randomize):
     block = ConvNeXtBlock(kernel_size=3, drop_path_rate=0.5, **request.param)
     block.build((None, None, None, 8))
@@ -73,16 +79,17 @@ def test_other_types(block, dtype):
     np.testing.assert_allclose(found.float(), expected, atol=0.03 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("make", [lambda: Stem(6), lambda: Downsample(6)], ids=["stem", "downsample"])
+@pytest.mark.parametrize("options", [{}, {"norm": "rms_norm", "conv_bias": False}], ids=["plain", "rms"])
+@pytest.mark.parametrize("make", [Stem, Downsample])
 @pytest.mark.parametrize("size", [(8, 12), (9, 14), (4, 5)])
-def test_by_patches(randomize, monkeypatch, make, size):
-    layer = make()
+def test_by_patches(randomize, monkeypatch, make, size, options):
+    layer = make(6, **options)
     layer.build((None, None, None, 8))
     randomize(layer)
     x = draw(5, *size)
     expected = layer(x).detach()
     monkeypatch.setattr(torch_inference, "THREAD_PIXELS", 2 * size[0] * size[1] / torch.get_num_threads())
-    monkeypatch.setattr(type(layer.norm), "call", None)  # what it is made of layer by layer
+    monkeypatch.setattr(PatchConv, "call", None)  # what it is made of layer by layer
     with torch.no_grad():
         found = layer(x)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,74 @@
+"""The activations that a ConvNeXt may have, by name."""
+
+import keras
+from keras import ops
+
+from keras_convnext.layers.gelu import gelu
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+def gelu_tanh(x):
+    """GELU by its approximation with tanh (arXiv:1606.08415, section 2).
+
+    Example:
+
+    >>> import numpy as np
+    >>> print(keras.ops.convert_to_numpy(gelu_tanh(np.array([-1.0, 0.0, 1.0], "float32"))).round(4))
+    [-0.1588  0.      0.8412]
+    """
+    return ops.gelu(x, approximate=True)
+
+
+ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh}
+"""Those that go before Keras's of the same name."""
+
+
+def get_activation(activation):
+    """The function of an activation.
+
+    Args:
+        activation: str, a name in `ACTIVATIONS` or `keras.activations`; None for none; or what Keras serializes: a
+            function of `keras.activations`, one that is registered, or its configuration.
+
+    Raises:
+        ValueError: an unknown name, or a lambda, which no file could hold.
+
+    Example:
+
+    >>> get_activation("silu").__name__
+    'silu'
+    """
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    try:
+        function = keras.activations.get(activation)
+    except ValueError as error:
+        raise ValueError(
+            f"An activation must be {', '.join(ACTIVATIONS)} or another name in keras.activations, such as silu or "
+            f"relu. Received: {activation!r}"
+        ) from error
+    if getattr(function, "__name__", "") == "<lambda>":
+        raise ValueError(
+            "An activation must not be a lambda: no file can hold it. Give a function that is registered with "
+            "keras.saving.register_keras_serializable()."
+        )
+    return function
+
+
+def activation_config(activation):
+    """An activation as a configuration has it: its name, and of a function that is not Keras's what serializes it.
+
+    Args:
+        activation: as for `get_activation`, which checks it.
+
+    Example:
+
+    >>> activation_config(keras.activations.silu), activation_config("gelu_tanh")
+    ('silu', 'gelu_tanh')
+    """
+    function = get_activation(activation)
+    return activation if isinstance(activation, str) else _name(function) or keras.activations.serialize(function)
+
+
+def _name(function):
+    return next((name for name, known in ACTIVATIONS.items() if known is function), None)

@@ -1,0 +1,36 @@
+"""The norms that a ConvNeXt may have, by name."""
+
+import keras
+
+from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.layers.rms_norm import RmsNorm
+from keras_convnext.layers.simple_norm import SimpleNorm
+
+NORMS = {"layer_norm": LayerNorm, "rms_norm": RmsNorm, "simple_norm": SimpleNorm}
+"""Of the blocks, the stem and the downsampling layers."""
+
+MODEL_NORMS = {**NORMS, "layer_norm": keras.layers.LayerNormalization}
+"""Of a model's own norms, such as that of the head. A `.keras` file has such a layer under its class's name: LayerNorm,
+which computes the same, would not find its weights in the files of earlier versions."""
+
+
+def make_norm(norm, epsilon, norms=NORMS, **kwargs):
+    """A new norm over the channels.
+
+    Args:
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`.
+        epsilon: float.
+        norms: the table to look it up in, `NORMS` or `MODEL_NORMS`. Defaults to `NORMS`.
+        **kwargs: as `keras.layers.Layer`.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+
+    >>> make_norm("rms_norm", epsilon=1e-6).epsilon
+    1e-06
+    """
+    if norm not in norms:
+        raise ValueError(f"`norm` must be one of {', '.join(norms)}. Received: norm={norm!r}")
+    return norms[norm](epsilon=epsilon, **kwargs)

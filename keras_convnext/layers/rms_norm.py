@@ -1,0 +1,51 @@
+"""Root mean square normalization over the channels (arXiv:1910.07467)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class RmsNorm(keras.layers.Layer):
+    """Divides by the root mean square over the channels. Unlike LayerNorm it subtracts no mean and adds no bias.
+
+        y = x / sqrt(mean(x**2) + epsilon) * gamma
+
+    The squares are summed in float32 or better, whatever the type of the input: they leave float16's range at 256.
+
+    Args:
+        epsilon: float, keeps the division finite. Defaults to 1e-6.
+        **kwargs: as `keras.layers.Layer`.
+
+    Weights: `gamma` of shape `(channels,)`, ones at first.
+
+    Shapes: `(..., channels)` in and out.
+
+    Example:
+
+    >>> import numpy as np
+    >>> print(keras.ops.convert_to_numpy(RmsNorm()(np.array([[3.0, 4.0, 0.0, 0.0]]))).round(3))
+    [[1.2 1.6 0.  0. ]]
+    """
+
+    def __init__(self, epsilon=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(name="gamma", shape=(input_shape[-1],), initializer="ones", autocast=False)
+
+    def call(self, inputs):
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        x = ops.cast(inputs, dtype)
+        normalized = x * ops.rsqrt(self._power(x) + self.epsilon)
+        return ops.cast(normalized * ops.cast(self.gamma, dtype), self.compute_dtype)
+
+    def _power(self, x):
+        """What x is divided by the root of, `(..., 1)`."""
+        return ops.mean(ops.square(x), axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}

@@ -1,0 +1,42 @@
+"""timm's SimpleNorm: division by the standard deviation over the channels, without centering."""
+
+import keras
+from keras import ops
+
+from keras_convnext.layers.rms_norm import RmsNorm
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class SimpleNorm(RmsNorm):
+    """Divides by the standard deviation over the channels. It subtracts no mean and adds no bias.
+
+        y = x / sqrt(var(x) + epsilon) * gamma,   var(x) = sum((x - mean(x))**2) / (channels - 1)
+
+    timm's `convnext_zepto_rms` has it, in spite of its name. The variance is the unbiased one, as in `torch.var`.
+
+    Args:
+        epsilon: float, keeps the division finite. Defaults to 1e-6.
+        **kwargs: as `keras.layers.Layer`.
+
+    Weights: `gamma` of shape `(channels,)`, ones at first.
+
+    Shapes: `(..., channels)` in and out.
+
+    Raises:
+        ValueError: there is a single channel, of which the variance is not defined.
+
+    Example:
+
+    >>> import numpy as np
+    >>> print(keras.ops.convert_to_numpy(SimpleNorm()(np.array([[1.0, 2.0, 3.0]]))).round(3))
+    [[1. 2. 3.]]
+    """
+
+    def build(self, input_shape):
+        if input_shape[-1] == 1:
+            raise ValueError(f"SimpleNorm needs two channels or more. Received: input_shape={tuple(input_shape)}")
+        super().build(input_shape)
+
+    def _power(self, x):
+        channels = x.shape[-1]
+        return ops.var(x, axis=-1, keepdims=True) * (channels / (channels - 1))
