@@ -3,7 +3,7 @@
 import keras
 
 from keras_convnext.checkpoints import find_preset, load_published
-from keras_convnext.layers.global_pool import GlobalPool
+from keras_convnext.layers.global_pool import POOLINGS, GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.models.backbone import ConvNeXtBackbone
@@ -29,12 +29,19 @@ class ConvNeXtClassifier(ImageModel):
         activation: of the output, `"softmax"` for instance. Defaults to None: logits.
         head_norm_first: bool, normalize the feature map before it is pooled. Defaults to False.
         head_hidden_size: int, width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
+        drop_rate: float in [0, 1), dropout's rate before the linear layer. Defaults to 0.
+        global_pool: `"avg"`, `"max"`, `"avgmax"` (the mean of both) or None: the head computes each pixel of the
+            feature map by itself. Defaults to `"avg"`.
         frozen_layers: names of layers that do not train. Which layers and weights train at last, however that was set,
             is kept in a `.keras` file. Defaults to none.
         trainable: bool. Defaults to True.
         name: str.
 
-    Shapes: images as the backbone takes them in, `(batch, num_classes)` out.
+    Shapes: images as the backbone takes them in, `(batch, num_classes)` out; without pooling a map of the backbone's
+    height and width, in its `data_format`.
+
+    Raises:
+        ValueError: an argument out of its range.
 
     Example:
 
@@ -54,19 +61,28 @@ class ConvNeXtClassifier(ImageModel):
         activation=None,
         head_norm_first=False,
         head_hidden_size=None,
+        drop_rate=0.0,
+        global_pool="avg",
         frozen_layers=(),
         trainable=True,
         name=None,
     ):
         if num_classes < 0:
             raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
+        if not 0 <= drop_rate < 1:
+            raise ValueError(f"`drop_rate` must be at least 0 and below 1. Received: drop_rate={drop_rate}")
+        if global_pool not in POOLINGS:
+            raise ValueError(
+                f"`global_pool` must be one of {', '.join(map(repr, POOLINGS))}. Received: global_pool={global_pool!r}"
+            )
         dtype = backbone.dtype_policy
-        pool = GlobalPool(dtype=dtype.variable_dtype, name="head_pool")
+        channels_first = backbone.data_format == "channels_first"
+        pool = GlobalPool(global_pool, dtype=dtype.variable_dtype, name="head_pool")
         norm = make_norm(backbone.norm, backbone.norm_eps, MODEL_NORMS, dtype=dtype, name="head_norm")
 
         # === The graph
         x = backbone.output
-        if backbone.data_format == "channels_first":
+        if channels_first:
             x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="head_to_channels_last")(x)
         x = pool(norm(x)) if head_norm_first else norm(pool(x))
         if head_hidden_size is not None:
@@ -77,6 +93,8 @@ class ConvNeXtClassifier(ImageModel):
                 dtype=dtype,
                 name="head_hidden",
             )(x)
+        if drop_rate:
+            x = keras.layers.Dropout(drop_rate, dtype=dtype, name="head_dropout")(x)
         if num_classes:
             x = keras.layers.Dense(
                 num_classes,
@@ -85,6 +103,8 @@ class ConvNeXtClassifier(ImageModel):
                 dtype=dtype.variable_dtype,
                 name="head",
             )(x)
+        if channels_first and global_pool is None:
+            x = keras.layers.Permute((3, 1, 2), dtype=x.dtype, name="head_to_channels_first")(x)
         super().__init__(inputs=backbone.input, outputs=x, name=name)
         self.dtype_policy = dtype
 
@@ -95,6 +115,8 @@ class ConvNeXtClassifier(ImageModel):
         self.activation = None if activation == "linear" else activation
         self.head_norm_first = head_norm_first
         self.head_hidden_size = head_hidden_size
+        self.drop_rate = drop_rate
+        self.global_pool = global_pool
         self._settle(trainable, frozen_layers, [layer.name for layer in backbone.layers])
 
     @classmethod
@@ -135,6 +157,7 @@ class ConvNeXtClassifier(ImageModel):
         if num_classes is None:
             num_classes = checkpoint.num_classes if checkpoint else 1000
         head = {key: changes.pop(key, value) for key, value in get_variant(variant).head_arguments().items()}
+        head |= {key: changes.pop(key) for key in ("drop_rate", "global_pool") if key in changes}
         model = cls(
             backbone=ConvNeXtBackbone.from_preset(preset, load_weights=False, **changes),
             num_classes=num_classes,
@@ -146,6 +169,37 @@ class ConvNeXtClassifier(ImageModel):
         if checkpoint and load_weights:
             load_published(model, checkpoint, adapt_stem)
         return model
+
+    def reset_classifier(self, num_classes, head_init_scale=1.0, **changes):
+        """A classifier with a new last layer on the same backbone; the head's norm and hidden layer keep their weights.
+
+        The backbone's layers are shared, not copied: go on with the model that is returned. `models.transfer` copies.
+
+        Args:
+            num_classes: int; 0 for no last layer.
+            head_init_scale: float, what the new layer's initial weights are multiplied by. Defaults to 1.
+            **changes: `drop_rate`, `global_pool` or `activation`, in place of this model's; the activation is not
+                taken over.
+
+        Returns:
+            `ConvNeXtClassifier`, not compiled.
+
+        Example:
+
+        >>> from keras_convnext import ConvNeXtClassifier
+        >>> model = ConvNeXtClassifier.from_preset("convnext_atto", num_classes=1000)
+        >>> model.reset_classifier(10, drop_rate=0.2).output.shape
+        (None, 10)
+        """
+        kept = {
+            name: getattr(self, name) for name in ("head_norm_first", "head_hidden_size", "drop_rate", "global_pool")
+        }
+        new = type(self)(self.backbone, num_classes, head_init_scale, name=self.name, **{**kept, **changes})
+        values = {weight.path: weight for weight in self.weights}
+        for weight in new.weights:
+            if weight.path.startswith(("head_norm/", "head_hidden/")):
+                weight.assign(values[weight.path])
+        return new
 
     def fuse(self):
         """A copy for inference, not compiled: see `ConvNeXtBackbone.fuse`.
@@ -199,6 +253,8 @@ class ConvNeXtClassifier(ImageModel):
             "activation": self.activation and keras.activations.serialize(keras.activations.get(self.activation)),
             "head_norm_first": self.head_norm_first,
             "head_hidden_size": self.head_hidden_size,
+            "drop_rate": self.drop_rate,
+            "global_pool": self.global_pool,
         }
 
     @classmethod

@@ -27,7 +27,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
     """
     old = getattr(model, "backbone", model)
     backbone = type(old).from_config({**_arguments(old, changes), "trainable": True, "frozen_layers": (), **changes})
-    head = {"head_norm_first": False, "head_hidden_size": None}
+    head = {"head_norm_first": False, "head_hidden_size": None, "drop_rate": 0.0, "global_pool": "avg"}
     head = {name: getattr(model, name, default) for name, default in head.items()}
     new = ConvNeXtClassifier(backbone, num_classes, head_init_scale, **head)
     known = {weight.path: weight for weight in model.weights}

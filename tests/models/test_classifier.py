@@ -113,6 +113,8 @@ def test_the_configuration_has_every_argument(small_backbone):
         "activation": "softmax",
         "head_norm_first": True,
         "head_hidden_size": 6,
+        "drop_rate": 0.2,
+        "global_pool": "max",
         "name": "some_name",
     }
     model = ConvNeXtClassifier(small_backbone("v2", **TWO_STAGES), **arguments)
