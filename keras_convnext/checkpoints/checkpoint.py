@@ -6,7 +6,8 @@ from pathlib import Path
 import keras
 
 from keras_convnext.checkpoints.download import cached_file
-from keras_convnext.checkpoints.files import WRITERS, DamagedFileError, check_readable, read_arrays, write_arrays
+from keras_convnext.checkpoints.errors import DamagedFileError
+from keras_convnext.checkpoints.files import WRITERS, check_readable, read_arrays, write_arrays
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
@@ -33,7 +34,7 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
-        path: of a file of torch (`.pth`, of which nothing but tensors is read), safetensors, Keras (`.keras`) or
+        path: of a file of torch (`.pth`; nothing in its pickle is run), safetensors, Keras (`.keras`) or
             keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models and masked
             pre-training, or those of timm, torchvision, transformers or keras.applications.
         adapt_stem: bool, whether to fit the stem to a model whose images have another number of channels: for one, the
@@ -47,7 +48,7 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
 
     Raises:
         ValueError: a file that cannot be read, or does not fit; all misfits are named. The model is as it was.
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
 
     Example:
 
@@ -74,7 +75,7 @@ def load_published(model, checkpoint, adapt_stem=False):
     Raises:
         OSError: the download failed; the message has the place to put the file by hand.
         ValueError: a file that is damaged, or not the published one (it is removed), or does not fit the model.
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
     """
     path, arrays = published_arrays(checkpoint)
     _, notes = load_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))

@@ -335,11 +335,38 @@ def test_a_flipped_bit_in_a_file_of_torch_is_found(torch_file, fails):
 def test_a_good_file_stays_where_this_torch_cannot_read_it(torch_file, server, monkeypatch):
     import torch
 
+    state = torch.load(cached_path(torch_file), weights_only=True)
+    torch.save(state, cached_path(torch_file), _use_new_zipfile_serialization=False)
     monkeypatch.setattr(torch, "__version__", "2.5.1")
     with pytest.raises(ValueError, match=r"need torch 2\.6 or later.*Got 2\.5\.1"):
         ConvNeXtClassifier.from_preset(NAME)
     assert cached_path(torch_file).exists()
     assert server.asked == []
+
+
+WITHOUT_TORCH = """
+import sys
+from dataclasses import replace
+sys.modules["torch"] = None
+import numpy as np
+from keras_convnext import ConvNeXtClassifier
+from keras_convnext.checkpoints import CHECKPOINTS
+name, url, path = sys.argv[1:]
+CHECKPOINTS[name] = replace(CHECKPOINTS[name], url=url, sha256="")
+np.savez(path, *ConvNeXtClassifier.from_preset(name).get_weights())
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras itself needs torch")
+def test_a_file_of_torch_needs_no_torch(source, server, keras_home, tmp_path):
+    """As the authors publish theirs."""
+    save_checkpoint(source.model, tmp_path / "model.pth", layout="official")
+    server.files["/convnext_atto.pth"] = (tmp_path / "model.pth").read_bytes()
+    arguments = [NAME, f"{server.url}/convnext_atto.pth", tmp_path / "weights.npz"]
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    with np.load(tmp_path / "weights.npz") as arrays:
+        for weight, name in zip(source.model.weights, arrays.files, strict=True):
+            np.testing.assert_array_equal(weight, arrays[name], err_msg=weight.path)
 
 
 # === The origin of weights

@@ -124,17 +124,20 @@ def test_bfloat16_safetensors(torch, small_classifier, model, state, tmp_path):
         np.testing.assert_array_equal(weight, torch.from_numpy(exact).bfloat16().float().numpy())
 
 
-def test_torch_is_needed_for_its_own_files_alone(model, tmp_path, monkeypatch):
+def test_torch_is_needed_for_files_from_before_its_zip_format_alone(torch, model, state, tmp_path, monkeypatch):
     for name in ("model.safetensors", "model.pth"):
         save_checkpoint(model, tmp_path / name)
     save_checkpoint(model, tmp_path / "model.h5", layout="keras.applications")
+    torch.save(state, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    load_checkpoint(model, tmp_path / "legacy.pth")
     if keras.backend.backend() != "torch":
         monkeypatch.setitem(sys.modules, "torch", None)
-    load_checkpoint(model, tmp_path / "model.safetensors")
-    load_checkpoint(model, tmp_path / "model.h5")
+    for name in ("model.safetensors", "model.pth", "model.h5"):
+        load_checkpoint(model, tmp_path / name)
     if keras.backend.backend() != "torch":
-        with pytest.raises(ModuleNotFoundError, match=r"keras-convnext\[checkpoints\]"):
-            load_checkpoint(model, tmp_path / "model.pth")
+        match = r"legacy\.pth: it is no zip archive.*torch before 1\.6.*keras-convnext\[checkpoints\]"
+        with pytest.raises(ModuleNotFoundError, match=match):
+            load_checkpoint(model, tmp_path / "legacy.pth")
 
 
 # === The head and the stem
