@@ -9,7 +9,7 @@ from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.errors import DamagedFileError
 from keras_convnext.checkpoints.files import WRITERS, check_readable, read_arrays, write_arrays
 from keras_convnext.checkpoints.layouts import LAYOUTS
-from keras_convnext.checkpoints.merge import find_layout, merge
+from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
@@ -17,7 +17,7 @@ from keras_convnext.variants import VARIANTS
 WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
 """The layouts that `save_checkpoint` writes; `model.save` writes the other."""
 
-ALWAYS_SCALED = ("torchvision", "keras.applications")
+ALWAYS_SCALED = ("torchvision", "dinov3", "keras.applications")
 """The sources that have no block without layer scale."""
 
 
@@ -35,8 +35,8 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
         path: of a file of torch (`.pth`; nothing in its pickle is run), safetensors, Keras (`.keras`) or
-            keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models and masked
-            pre-training, or those of timm, torchvision, transformers or keras.applications.
+            keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models, masked pre-training
+            and detectors' backbones, or those of timm, torchvision, transformers or keras.applications.
         adapt_stem: bool, whether to fit the stem to a model whose images have another number of channels: for one, the
             kernel's channels are added up, for others they are repeated. What images are normalized with is the
             model's own affair: by default the averages of ImageNet's. Defaults to False.
@@ -142,7 +142,9 @@ def save_checkpoint(model, path, layout="official"):
         path: of the file, which is replaced if it is there. Its suffix says what it is: `.pth`, `.pt` or `.bin` for
             torch, `.safetensors`, or, for keras.applications alone, `.h5`.
         layout: `"official"` (the authors'), `"fcmae"` (their masked pre-training), `"timm"`, `"torchvision"`,
-            `"transformers"` or `"keras.applications"`. Defaults to `"official"`.
+            `"transformers"`, `"dinov3"` (transformers' for DINOv3's ConvNeXts) or `"keras.applications"`. A backbone
+            with `level_norm` is written as the authors' for detection, or transformers' `ConvNextBackbone`. Defaults to
+            `"official"`.
 
     Raises:
         ValueError: an unknown layout or suffix, no such folder, or a model that the layout's source does not have.
@@ -204,6 +206,10 @@ def _form(model, name):
     if not forms:
         without = [path for path in paths if not any(layout.entry(path) for layout in rows)]
         raise ValueError(f"The layout {name} has no such model: it lacks {', '.join(without) or 'this mix of parts'}.")
+    if any(map(LEVEL_NORMS.match, paths)) and any(map(HEAD.match, paths)):
+        raise ValueError(
+            f"The layout {name} has no model with both a head and norms of pyramid levels: save the model's `backbone`."
+        )
     conv_mlp = _conv_mlp(getattr(model, "backbone", model), head_norm_first)
     if name in ALWAYS_SCALED and not any("/layer_scale/" in path for path in paths):
         raise ValueError(
