@@ -148,7 +148,7 @@ def save_checkpoint(model, path, layout="official"):
 
     Raises:
         ValueError: an unknown layout or suffix, no such folder, or a model that the layout's source does not have.
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, and not installed.
 
     Example: see `load_checkpoint`.
     """

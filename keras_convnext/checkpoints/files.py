@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_convnext.checkpoints.errors import DamagedFileError, first_line
 from keras_convnext.checkpoints.torch_files import read_torch
+from keras_convnext.checkpoints.torch_writer import write_torch
 from keras_convnext.extras import require
 
 READ_WITH = {".safetensors": "safetensors"}
@@ -230,13 +231,11 @@ def _sequential(layer):
 
 
 def _write_torch(path, arrays, metadata):
-    torch = require("torch", "checkpoints")
-    torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+    write_torch(path, arrays)
 
 
 def _write_wrapped(path, arrays, metadata):
-    torch = require("torch", "checkpoints")
-    torch.save({"model": {name: torch.from_numpy(array) for name, array in arrays.items()}, **metadata}, path)
+    write_torch(path, {"model": arrays, **metadata})
 
 
 def _write_safetensors(path, arrays, metadata):
@@ -244,9 +243,9 @@ def _write_safetensors(path, arrays, metadata):
 
 
 WRITERS = {
-    ".pth": ("torch", _write_torch),
-    ".pt": ("torch", _write_torch),
-    ".bin": ("torch", _write_torch),
+    ".pth": (None, _write_torch),
+    ".pt": (None, _write_torch),
+    ".bin": (None, _write_torch),
     ".safetensors": ("safetensors", _write_safetensors),
     ".h5": (None, _write_h5),
 }
@@ -263,7 +262,7 @@ def write_arrays(path, arrays, wrapped=False, metadata=None):
         metadata: dict of str, what is written beside the arrays where the format has a place for it. Defaults to none.
 
     Raises:
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, and not installed.
     """
     path = Path(path)
     _, write = WRITERS[path.suffix]
