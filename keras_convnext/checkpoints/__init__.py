@@ -20,7 +20,7 @@ from keras_convnext.checkpoints.checkpoint import (
 )
 from keras_convnext.checkpoints.download import cached_path
 from keras_convnext.checkpoints.files import called_keras, is_keras, read_arrays
-from keras_convnext.checkpoints.identify import identify
+from keras_convnext.checkpoints.identify import has_level_norms, identify
 from keras_convnext.checkpoints.imagenet import imagenet_classes
 from keras_convnext.checkpoints.origin import origin_of, restriction
 
@@ -35,6 +35,7 @@ __all__ = [
     "called_keras",
     "check_target",
     "find_preset",
+    "has_level_norms",
     "identify",
     "imagenet_classes",
     "is_keras",

@@ -134,6 +134,22 @@ def _timm_hub():
         yield replace(entry, **changes)
 
 
+def _dinov3_hub():
+    """As transformers has them; timm's conversions of the same weights are prepared with another resizing."""
+    for name, variant in published.DINOV3_HUB:
+        yield Checkpoint(
+            name,
+            variant,
+            f"https://huggingface.co/{name}/resolve/main/model.safetensors",
+            num_classes=0,
+            crop_pct=1.0,
+            interpolation="bilinear",
+            hub_name=name,
+            **published.SQUASH,
+            **published.DINOV3,
+        )
+
+
 def _timm_of_authors(authors):
     for name, source, top1, top5 in published.TIMM_OF_AUTHORS:
         yield replace(authors[source], name=name, top1=top1, top5=top5, hub_name=f"timm/{name}")
@@ -157,9 +173,10 @@ CHECKPOINTS = {
         *_timm_releases(),
         *_timm_hub(),
         *_timm_of_authors(_AUTHORS),
+        *_dinov3_hub(),
     )
 }
-"""Every published checkpoint by name: the authors' by the names of their files, timm's by timm's names."""
+"""Every published checkpoint by name: the authors' by the names of their files, timm's and DINOv3's by the hub's."""
 
 _HUB_NAMES = {entry.hub_name: name for name, entry in CHECKPOINTS.items() if entry.hub_name}
 

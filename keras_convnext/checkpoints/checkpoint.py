@@ -6,9 +6,10 @@ from pathlib import Path
 import keras
 
 from keras_convnext.checkpoints.download import cached_file
-from keras_convnext.checkpoints.files import WRITERS, DamagedFileError, check_readable, read_arrays, write_arrays
+from keras_convnext.checkpoints.errors import DamagedFileError
+from keras_convnext.checkpoints.files import WRITERS, check_readable, read_arrays, write_arrays
 from keras_convnext.checkpoints.layouts import LAYOUTS
-from keras_convnext.checkpoints.merge import find_layout, merge
+from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
@@ -19,7 +20,7 @@ WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name !
 PLAIN = {"norm": "layer_norm", "hidden_activation": "gelu", "conv_bias": True}
 """What the models of all sources but timm have."""
 
-ALWAYS_SCALED = ("torchvision", "keras.applications")
+ALWAYS_SCALED = ("torchvision", "dinov3", "keras.applications")
 """The sources that have no block without layer scale."""
 
 
@@ -36,9 +37,9 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
-        path: of a file of torch (`.pth`, of which nothing but tensors is read), safetensors, Keras (`.keras`) or
-            keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models and masked
-            pre-training, or those of timm, torchvision, transformers or keras.applications.
+        path: of a file of torch (`.pth`; nothing in its pickle is run), safetensors, Keras (`.keras`) or
+            keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models, masked pre-training
+            and detectors' backbones, or those of timm, torchvision, transformers or keras.applications.
         adapt_stem: bool, whether to fit the stem to a model whose images have another number of channels: for one, the
             kernel's channels are added up, for others they are repeated. What images are normalized with is the
             model's own affair: by default the averages of ImageNet's. Defaults to False.
@@ -50,7 +51,7 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
 
     Raises:
         ValueError: a file that cannot be read, or does not fit; all misfits are named. The model is as it was.
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
 
     Example:
 
@@ -77,7 +78,7 @@ def load_published(model, checkpoint, adapt_stem=False):
     Raises:
         OSError: the download failed; the message has the place to put the file by hand.
         ValueError: a file that is damaged, or not the published one (it is removed), or does not fit the model.
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
     """
     path, arrays = published_arrays(checkpoint)
     _, notes = load_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))
@@ -144,11 +145,13 @@ def save_checkpoint(model, path, layout="official"):
         path: of the file, which is replaced if it is there. Its suffix says what it is: `.pth`, `.pt` or `.bin` for
             torch, `.safetensors`, or, for keras.applications alone, `.h5`.
         layout: `"official"` (the authors'), `"fcmae"` (their masked pre-training), `"timm"`, `"torchvision"`,
-            `"transformers"` or `"keras.applications"`. Defaults to `"official"`.
+            `"transformers"`, `"dinov3"` (transformers' for DINOv3's ConvNeXts) or `"keras.applications"`. A backbone
+            with `level_norm` is written as the authors' for detection, or transformers' `ConvNextBackbone`. Defaults to
+            `"official"`.
 
     Raises:
         ValueError: an unknown layout or suffix, no such folder, or a model that the layout's source does not have.
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, and not installed.
 
     Example: see `load_checkpoint`.
     """
@@ -217,6 +220,10 @@ def _form(model, name):
     if not forms:
         without = [path for path in paths if not any(layout.entry(path) for layout in rows)]
         raise ValueError(f"The layout {name} has no such model: it lacks {', '.join(without) or 'this mix of parts'}.")
+    if any(map(LEVEL_NORMS.match, paths)) and any(map(HEAD.match, paths)):
+        raise ValueError(
+            f"The layout {name} has no model with both a head and norms of pyramid levels: save the model's `backbone`."
+        )
     conv_mlp = _conv_mlp(backbone, head_norm_first)
     if name in ALWAYS_SCALED and not any("/layer_scale/" in path for path in paths):
         raise ValueError(

@@ -3,16 +3,18 @@
 import contextlib
 import hashlib
 import os
-import socket
-import threading
 import time
 from http.client import HTTPException
 from pathlib import Path
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import keras
 
 from keras_convnext.checkpoints.catalog import CHECKPOINTS
+
+HUB = "https://huggingface.co/"
+PART_BYTES = 1 << 16
 
 PARTIAL_SECONDS = 3600
 """A download that has not grown for so long was broken off."""
@@ -45,7 +47,8 @@ def cached_file(checkpoint):
     """The file of a checkpoint; downloaded, with a progress bar, where it is not in the cache.
 
     What is in the cache under the file's name is whole: a download stands beside until it is complete. Where the
-    publisher gives the file's SHA-256, it is checked each time.
+    publisher gives the file's SHA-256, it is checked each time. For files that the hub gives only to those who accepted
+    a licence, the environment variable HF_TOKEN has the user's token.
 
     Args:
         checkpoint: `Checkpoint`.
@@ -65,24 +68,16 @@ def cached_file(checkpoint):
     partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(_keras_home(), os.W_OK):  # Keras would take another folder, and not say so
+        if not os.access(_keras_home(), os.W_OK):
             raise PermissionError(f"{_keras_home()} cannot be written; the environment variable KERAS_HOME moves it")
         _remove_broken_off(path)
-        with _time_limit:
-            keras.utils.get_file(
-                partial.name,
-                checkpoint.url,
-                cache_dir=_keras_home(),
-                cache_subdir=path.parent.relative_to(_keras_home()),
-                force_download=True,
-            )
+        _download(checkpoint.url, partial)
         _check_digest(partial, checkpoint)
         partial.replace(path)
-    except Exception as error:  # what urllib raises, Keras raises as plain `Exception`
-        if type(error) is not Exception and not isinstance(error, (OSError, HTTPException)):
-            raise
+    except (OSError, HTTPException) as error:
+        advice = _how_to_log_in(checkpoint.url, error) or "Try again,"
         raise OSError(
-            f"{checkpoint.url} could not be downloaded: {error}. Try again, or put the file there by hand: {path}"
+            f"{checkpoint.url} could not be downloaded: {error}. {advice} or put the file there by hand: {path}"
         ) from error
     finally:
         if partial.exists():
@@ -102,31 +97,30 @@ def published_as(path):
     return None
 
 
-class _TimeLimit:
-    """While it is entered, a connection that is silent for `SILENCE_SECONDS` fails: by itself urllib waits for ever.
-
-    Sockets know one limit for the whole process. The last thread that leaves sets what there was before.
-    """
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.inside = 0
-
-    def __enter__(self):
-        with self.lock:
-            if not self.inside:
-                self.before = socket.getdefaulttimeout()
-                socket.setdefaulttimeout(SILENCE_SECONDS)
-            self.inside += 1
-
-    def __exit__(self, *error):
-        with self.lock:
-            self.inside -= 1
-            if not self.inside:
-                socket.setdefaulttimeout(self.before)
+def _download(url, path):
+    request = Request(url, headers={"User-Agent": "keras_convnext"})
+    if url.startswith(HUB) and os.environ.get("HF_TOKEN"):  # for the hub alone, and not where it redirects to
+        request.add_unredirected_header("Authorization", f"Bearer {os.environ['HF_TOKEN']}")
+    print(f"Downloading data from {url}")
+    with urlopen(request, timeout=SILENCE_SECONDS) as answer, path.open("xb") as file:
+        length = answer.length
+        progress = keras.utils.Progbar(length)
+        while part := answer.read(PART_BYTES):
+            file.write(part)
+            progress.update(file.tell())
+        if length is not None and answer.length:
+            raise OSError(f"retrieval incomplete: got {file.tell()} of {length} bytes")
 
 
-_time_limit = _TimeLimit()
+def _how_to_log_in(url, error):
+    """What to do where the hub gives a file only to those who accepted its licence; empty for other errors."""
+    if not url.startswith(HUB) or getattr(error, "code", None) not in (401, 403):
+        return ""
+    page = url.partition("/resolve/")[0]
+    return (
+        f"The hub gives it to those who accepted its licence: log in at {page}, accept it, and set the environment "
+        f"variable HF_TOKEN to a token of yours from {HUB}settings/tokens,"
+    )
 
 
 def _keras_home():

@@ -1,11 +1,8 @@
 """Checkpoint files: the arrays in them by name. What a file is, its first bytes say, not its name."""
 
-import argparse
 import contextlib
 import os
-import pickle
 import re
-import struct
 import tempfile
 import zipfile
 import zlib
@@ -15,26 +12,13 @@ import h5py
 import keras
 import numpy as np
 
+from keras_convnext.checkpoints.errors import DamagedFileError, first_line
+from keras_convnext.checkpoints.torch_files import read_torch
+from keras_convnext.checkpoints.torch_writer import write_torch
 from keras_convnext.extras import require
 
-WRAPPERS = ("model", "state_dict", "module")
-"""Under which names training scripts save the weights beside an optimizer and the like, in this order."""
-
-EMA_WRAPPERS = ("model_ema", "state_dict_ema")
-"""The same of the moving average of the weights, in the authors' scripts and timm's."""
-
-PREFIXES = ("module.", "_orig_mod.")
-"""What wrappers of a torch model put before all names: DistributedDataParallel and `torch.compile`."""
-
-READ_WITH = {".pth": "torch", ".pt": "torch", ".bin": "torch", ".safetensors": "safetensors"}
-"""The package that files are read with, by the suffixes that they are published with."""
-
-SAFE_TORCH = (2, 6)
-"""The first torch whose `weights_only` keeps to it (CVE-2025-32434)."""
-
-
-class DamagedFileError(ValueError):
-    """A file that is cut off, damaged, or of no known kind: another copy may serve."""
+READ_WITH = {".safetensors": "safetensors"}
+"""The package that files are read with, by the suffixes that they are published with. Files of torch may need torch."""
 
 
 def read_arrays(path, ema=False):
@@ -51,7 +35,8 @@ def read_arrays(path, ema=False):
     Raises:
         ValueError: no such file, a folder, a file that is cut off, damaged, of another kind, or that holds more than
             weights: nothing in it is run. No moving average in it.
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, or torch for a file in its format from before 1.6, and is not
+            installed.
 
     Example:
 
@@ -68,36 +53,24 @@ def read_arrays(path, ema=False):
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
     reader = _reader(path)
-    if ema and reader is not _read_torch:
+    if ema and reader is not read_torch:
         raise ValueError(f"{path}: expected a file of torch with a moving average of the weights.")
-    arrays = reader(path, ema) if reader is _read_torch else reader(path)
+    arrays = reader(path, ema) if reader is read_torch else reader(path)
     others = [name for name, array in arrays.items() if array.dtype.kind not in "fiubV"]
     if others:
         raise ValueError(f"{path}: expected numbers, got {arrays[others[0]].dtype} in {others[0]}.")
-    return {name: array.astype("float32") if array.dtype.kind in "fV" else array for name, array in arrays.items()}
+    floats = {name for name, array in arrays.items() if array.dtype.kind in "fV"}
+    return {name: array.astype("float32", copy=False) if name in floats else array for name, array in arrays.items()}
 
 
 def check_readable(suffix):
     """Raises where a file that is published with a suffix cannot be read here.
 
     Raises:
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
-        ValueError: a torch that does not read safely.
+        ModuleNotFoundError: safetensors is needed, and not installed.
     """
-    package = READ_WITH.get(suffix)
-    if package == "torch":
-        _safe_torch()
-    elif package:
-        require(package, "checkpoints")
-
-
-def _safe_torch():
-    torch = require("torch", "checkpoints")
-    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if version < SAFE_TORCH:
-        needed = ".".join(map(str, SAFE_TORCH))
-        raise ValueError(f"Files of torch need torch {needed} or later, to be read safely. Got {torch.__version__}.")
-    return torch
+    if suffix in READ_WITH:
+        require(READ_WITH[suffix], "checkpoints")
 
 
 def _reader(path):
@@ -110,34 +83,16 @@ def _reader(path):
     if start.startswith(b"PK\x03\x04"):
         try:
             with zipfile.ZipFile(path) as archive:
-                return _read_keras if "config.json" in archive.namelist() else _read_torch
+                return _read_keras if "config.json" in archive.namelist() else read_torch
         except zipfile.BadZipFile as error:
             raise DamagedFileError(f"{path}: cut off or damaged ({error}).") from error
     if start.startswith(b"\x80"):  # a pickle
-        return _read_torch
+        return read_torch
     raise DamagedFileError(
         f"{path}: expected a file of torch (.pth), safetensors, Keras (.keras) or keras.applications (.h5); it begins "
         f"with {start!r}."
     )
 
-
-def _first_line(error):
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-DAMAGED_PICKLE = (
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-)
-"""What torch raises of bytes that are not what they were written as."""
 
 DAMAGED_KERAS = (
     ValueError,
@@ -152,55 +107,20 @@ DAMAGED_KERAS = (
 """What Keras and its zip archive raise, the last of an unknown kind of compression."""
 
 
-def _read_torch(path, ema):
-    torch = _safe_torch()
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if damaged := archive.testzip():  # torch does not look at the checksums
-                    raise DamagedFileError(f"{path}: {damaged} in it is damaged.")
-        with torch.serialization.safe_globals([argparse.Namespace]), open(path, "rb") as file:
-            loaded = torch.load(file, map_location="cpu", weights_only=True)  # of a path torch looks at the suffix
-    except pickle.UnpicklingError as error:
-        raise DamagedFileError(
-            f"{path}: refused: it is damaged, or holds other objects than tensors, which could run code. "
-            f"{_first_line(error)}"
-        ) from error
-    except DamagedFileError:
-        raise
-    except DAMAGED_PICKLE as error:
-        if "allocate memory" in str(error):
-            raise
-        raise DamagedFileError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
-    if not isinstance(loaded, dict):
-        raise ValueError(f"{path}: expected a dict of tensors, got {type(loaded).__name__}.")
-    wrappers = EMA_WRAPPERS if ema else WRAPPERS
-    found = next((loaded[wrapper] for wrapper in wrappers if isinstance(loaded.get(wrapper), dict)), loaded)
-    if ema and found is loaded:
-        raise ValueError(f"{path}: expected a moving average, as one of {', '.join(wrappers)}; got {[*loaded][:5]}.")
-    tensors = {name: found[name] for name in found if isinstance(name, str) and isinstance(found[name], torch.Tensor)}
-    if not tensors:
-        raise ValueError(f"{path}: expected a dict of tensors by name, got one with {[*found][:5]}.")
-    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), None):
-        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
-    tensors = {name: value.detach() for name, value in tensors.items()}
-    return {name: (value.float() if value.is_floating_point() else value).numpy() for name, value in tensors.items()}
-
-
 def _read_safetensors(path):
     safetensors = require("safetensors", "checkpoints")
     try:
         entries = safetensors.deserialize(path.read_bytes())
         return {name: _array(entry) for name, entry in entries}
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise DamagedFileError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{path}: cut off or damaged ({first_line(error)}).") from error
 
 
 def _array(entry):
     """The array of a safetensors entry; NumPy has no bfloat16, the upper half of a float32."""
     types = {"BF16": "uint16", "F16": "float16", "F32": "float32", "F64": "float64"}
     types |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
-    array = np.frombuffer(entry["data"], types[entry["dtype"]]).reshape(entry["shape"])
+    array = np.frombuffer(entry["data"], types[entry["dtype"]]).reshape(entry["shape"]).copy()
     return (array.astype("uint32") << 16).view("float32") if entry["dtype"] == "BF16" else array
 
 
@@ -229,7 +149,7 @@ def _read_keras(path):
         with called_keras(path) as path:
             model = keras.saving.load_model(path, compile=False)
     except DAMAGED_KERAS as error:
-        raise DamagedFileError(f"{path}: cut off, damaged, or of another model ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{path}: cut off, damaged, or of another model ({first_line(error)}).") from error
     return {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in model.weights}
 
 
@@ -251,7 +171,7 @@ def _read_h5(path):
                 for weight in _names(_within(group, layer), "weight_names"):
                     arrays[_layer_and_weight(layer, weight)] = np.asarray(_within(group, f"{layer}/{weight}"))
     except (OSError, KeyError, RuntimeError, TypeError) as error:
-        raise DamagedFileError(f"{path}: cut off or damaged ({_first_line(error)}).") from error
+        raise DamagedFileError(f"{path}: cut off or damaged ({first_line(error)}).") from error
     stem = next((name for name in arrays if name.endswith("stem_conv/kernel")), "stem_conv/kernel")
     return {name.removeprefix(stem.removesuffix("stem_conv/kernel")): array for name, array in arrays.items()}
 
@@ -311,13 +231,11 @@ def _sequential(layer):
 
 
 def _write_torch(path, arrays, metadata):
-    torch = require("torch", "checkpoints")
-    torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, path)
+    write_torch(path, arrays)
 
 
 def _write_wrapped(path, arrays, metadata):
-    torch = require("torch", "checkpoints")
-    torch.save({"model": {name: torch.from_numpy(array) for name, array in arrays.items()}, **metadata}, path)
+    write_torch(path, {"model": arrays, **metadata})
 
 
 def _write_safetensors(path, arrays, metadata):
@@ -325,9 +243,9 @@ def _write_safetensors(path, arrays, metadata):
 
 
 WRITERS = {
-    ".pth": ("torch", _write_torch),
-    ".pt": ("torch", _write_torch),
-    ".bin": ("torch", _write_torch),
+    ".pth": (None, _write_torch),
+    ".pt": (None, _write_torch),
+    ".bin": (None, _write_torch),
     ".safetensors": ("safetensors", _write_safetensors),
     ".h5": (None, _write_h5),
 }
@@ -344,7 +262,7 @@ def write_arrays(path, arrays, wrapped=False, metadata=None):
         metadata: dict of str, what is written beside the arrays where the format has a place for it. Defaults to none.
 
     Raises:
-        ModuleNotFoundError: torch or safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, and not installed.
     """
     path = Path(path)
     _, write = WRITERS[path.suffix]

@@ -37,6 +37,22 @@ def identify(arrays):
     )
 
 
+def has_level_norms(arrays):
+    """Whether a checkpoint is of a backbone with a norm for each pyramid level, or for some.
+
+    Args:
+        arrays: dict of arrays by name, as `read_arrays` returns it.
+
+    Example:
+
+    >>> import numpy as np
+    >>> has_level_norms({"hidden_states_norms.stage1.weight": np.ones(96)})
+    True
+    """
+    paths = [f"stage_{stage}_norm/gamma" for stage in range(4)]
+    return any(_size(path, layout, arrays) for layout in LAYOUTS for path in paths)
+
+
 def _is_of(variant, layout, arrays):
     sizes = {"stem/norm/gamma": variant.dims[0] if variant.stem_norm else None}
     stages = zip(variant.depths, variant.dims, variant.kernel_sizes, strict=True)

@@ -1,8 +1,8 @@
 """How each source of checkpoints names and stores the weights: a table a source.
 
 A row has one of our layers, by its path, the source's name for it, and how the source stores its arrays. `{s}` is the
-number of a stage, `{b}` that of a block within it, `{previous}` that of the stage before; `{leading}` and `{features}`
-count torchvision's features, where a stage follows what leads to it.
+number of a stage, `{b}` that of a block within it, `{previous}` and `{following}` those of the stages before and after;
+`{leading}` and `{features}` count torchvision's features, where a stage follows what leads to it.
 """
 
 import re
@@ -117,7 +117,8 @@ class Layout:
             if numbers and weight in arrays:
                 numbers = {key: int(number) for key, number in numbers.groupdict().items()}
                 stage = numbers.get("s", 0)
-                name = theirs.format(**numbers, previous=stage - 1, leading=2 * stage, features=2 * stage + 1)
+                near = {"previous": stage - 1, "following": stage + 1}
+                name = theirs.format(**numbers, **near, leading=2 * stage, features=2 * stage + 1)
                 return Entry(name + arrays[weight].suffix, arrays[weight], row)
         return None
 
@@ -151,18 +152,27 @@ def _blocks(block, conv, norm, first, second, scale=None, grn=None, linear=LINEA
 
 _OFFICIAL_PARTS = {"conv": "dwconv", "norm": "norm", "first": "pwconv1", "second": "pwconv2"}
 
-_OFFICIAL = Layout(
-    "official",
-    (
-        ("stem/conv", "downsample_layers.0.0", CONV),
-        ("stem/norm", "downsample_layers.0.1", NORM),
-        ("stage_{s}_downsample/norm", "downsample_layers.{s}.0", NORM),
-        ("stage_{s}_downsample/conv", "downsample_layers.{s}.1", CONV),
-        *_blocks("stages.{s}.{b}.", **_OFFICIAL_PARTS, scale=("gamma", SCALE), grn=("grn", GRN)),
-        ("head_norm", "norm", NORM),
-        ("head", "head", LINEAR),
-    ),
-)
+
+def _official(prefix="", ignored=r"(?!)"):
+    return Layout(
+        "official",
+        (
+            ("stem/conv", prefix + "downsample_layers.0.0", CONV),
+            ("stem/norm", prefix + "downsample_layers.0.1", NORM),
+            ("stage_{s}_downsample/norm", prefix + "downsample_layers.{s}.0", NORM),
+            ("stage_{s}_downsample/conv", prefix + "downsample_layers.{s}.1", CONV),
+            *_blocks(prefix + "stages.{s}.{b}.", **_OFFICIAL_PARTS, scale=("gamma", SCALE), grn=("grn", GRN)),
+            ("stage_{s}_norm", prefix + "norm{s}", NORM),
+            ("head_norm", prefix + "norm", NORM),
+            ("head", prefix + "head", LINEAR),
+        ),
+        ignored=ignored,
+    )
+
+
+# DINOv3's own files have the last norm a second time, EUPE's what the model was distilled with.
+_OFFICIAL = _official(ignored=r"(norms|projectors)\..*")
+_OFFICIAL_DETECTOR = _official("backbone.", r"(neck|\w+_head)\..*")
 
 _ISOTROPIC = Layout(
     "official",
@@ -226,6 +236,12 @@ _TIMM_OVERLAP = (("stem/conv_1", "stem.0", CONV), ("stem/conv_2", "stem.1", CONV
 _TIMM_OVERLAP_ACT = (("stem/conv_1", "stem.0", CONV), ("stem/conv_2", "stem.2", CONV), ("stem/norm", "stem.3", NORM))
 
 
+_TRANSFORMERS_LEVELS = (
+    ("stem_norm", "hidden_states_norms.stem", NORM),  # of a level that no model has here
+    ("stage_{s}_norm", "hidden_states_norms.stage{following}", NORM),
+)
+
+
 def _transformers(prefix, **of_a_version):
     return Layout(
         "transformers",
@@ -239,8 +255,30 @@ def _transformers(prefix, **of_a_version):
                 **{**_OFFICIAL_PARTS, "norm": "layernorm"},
                 **of_a_version,
             ),
+            *([] if prefix else _TRANSFORMERS_LEVELS),
             ("head_norm", f"{prefix}layernorm", NORM),
             ("head", "classifier", LINEAR),
+        ),
+    )
+
+
+def _dinov3(prefix):
+    return Layout(
+        "dinov3",
+        (
+            ("stem/conv", prefix + "stages.0.downsample_layers.0", CONV),
+            ("stem/norm", prefix + "stages.0.downsample_layers.1", NORM),
+            ("stage_{s}_downsample/norm", prefix + "stages.{s}.downsample_layers.0", NORM),
+            ("stage_{s}_downsample/conv", prefix + "stages.{s}.downsample_layers.1", CONV),
+            *_blocks(
+                prefix + "stages.{s}.layers.{b}.",
+                conv="depthwise_conv",
+                norm="layer_norm",
+                first="pointwise_conv1",
+                second="pointwise_conv2",
+                scale=("gamma", SCALE),
+            ),
+            ("head_norm", "layer_norm", NORM),
         ),
     )
 
@@ -291,6 +329,7 @@ _OURS = Layout("keras_convnext", tuple((ours, ours, KERAS) for ours in _OUR_LAYE
 LAYOUTS = (
     _ISOTROPIC,
     _OFFICIAL,
+    _OFFICIAL_DETECTOR,
     _FCMAE,
     _timm(_TIMM_PATCHES),
     _timm(_TIMM_PATCHES, conv_mlp=True),
@@ -302,6 +341,8 @@ LAYOUTS = (
     _transformers("convnextv2.", grn=("grn", GRN_AS_NORM)),
     _transformers("", scale=("layer_scale_parameter", SCALE)),
     _transformers("", grn=("grn", GRN_AS_NORM)),
+    _dinov3(""),
+    _dinov3("model."),
     _KERAS_APPLICATIONS,
     _OURS,
 )

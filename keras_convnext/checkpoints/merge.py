@@ -8,7 +8,7 @@ from keras_convnext.checkpoints.layouts import LAYOUTS
 
 STEM_KERNELS = ("stem/conv/kernel", "stem/conv_1/kernel")
 HEAD = re.compile(r"head(_norm|_hidden)?/.*")
-LEVEL_NORMS = re.compile(r"stage_\d+_norm/.*")
+LEVEL_NORMS = re.compile(r"(stage_\d+_norm)/.*")
 """The norms of a detector's backbone (`level_norm`), which no classifier has."""
 
 
@@ -63,9 +63,15 @@ def merge(shapes, arrays, layout, adapt_stem=False):
     ignored = {name for name in arrays if re.fullmatch(layout.ignored, name)}
 
     # === What the model has besides a checkpoint's, and what of the head has no counterpart
+    levels, other_levels = _level_norms(entries, layout, arrays)
     if any(map(LEVEL_NORMS.match, entries)):
-        notes.append("The checkpoint has no norms of pyramid levels: the model's stay as they are.")
-        entries = {path: entry for path, entry in entries.items() if not LEVEL_NORMS.match(path)}
+        entries = {path: entry for path, entry in entries.items() if path not in levels}
+        if levels:
+            lacking = ", ".join(sorted({LEVEL_NORMS.match(path)[1] for path in levels}))
+            notes.append(f"The checkpoint has no norms of pyramid levels for {lacking}: the model's stay as they are.")
+        if other_levels:
+            notes.append(f"The model has no pyramid levels for {', '.join(other_levels)}: they are left out.")
+            ignored |= set(other_levels)
     absent = {path for path, entry in head.items() if not entry or entry.name not in arrays}
     last = {path for path in head if path.startswith("head/")}
     if head and absent == set(head):
@@ -106,10 +112,31 @@ def merge(shapes, arrays, layout, adapt_stem=False):
             problems.append(f"{path}: {name} has values that are not finite")
         else:
             values[path] = stored.restored(value, shape)
-    problems += [f"{name}: the model has no such weight" for name in arrays if name not in expected | ignored]
+    problems += [
+        f"{name}: the model has no such weight" + (" (level_norm=True has it)" if name in other_levels else "")
+        for name in arrays
+        if name not in expected | ignored
+    ]
     if problems:
         raise ValueError(f"it does not fit the model, with the names of {layout.name}:\n  " + "\n  ".join(problems))
     return values, notes
+
+
+def _level_norms(entries, layout, arrays):
+    """The model's norms of levels that a checkpoint lacks, by path, and the checkpoint's that the model lacks, by name.
+
+    A norm of which a part is there is not lacking.
+    """
+    stages = sorted({stage for path in entries for stage in re.findall(r"^stage_\d+", path)})
+    lacking, others = [], []
+    for level in ("stem", *stages):
+        paths = [f"{level}_norm/{name}" for name in ("gamma", "beta")]
+        found = [entry.name for entry in map(layout.entry, paths) if entry and entry.name in arrays]
+        if paths[0] not in entries:
+            others += found
+        elif not found:
+            lacking += paths
+    return lacking, others
 
 
 def _squeezed(shape):

@@ -233,5 +233,14 @@ TIMM_OF_AUTHORS = (
     ("convnextv2_huge.fcmae", "convnextv2_huge_1k_224_fcmae", None, None),
 )
 
+DINOV3_HUB = (
+    # huggingface/transformers, models/dinov3_convnext. Its DINOv3ViTImageProcessor squashes images to 224 pixels, with
+    # the bilinear filter. The hub gives the files to those who accepted the licence.
+    ("facebook/dinov3-convnext-tiny-pretrain-lvd1689m", "convnext_tiny"),
+    ("facebook/dinov3-convnext-small-pretrain-lvd1689m", "convnext_small"),
+    ("facebook/dinov3-convnext-base-pretrain-lvd1689m", "convnext_base"),
+    ("facebook/dinov3-convnext-large-pretrain-lvd1689m", "convnext_large"),
+)
+
 WITHOUT_WEIGHTS = ("convnext_atto_rms.untrained", "convnextv2_small.untrained")
 """timm's names for architectures of which no weights were published."""

@@ -8,6 +8,7 @@ import keras
 
 from keras_convnext.checkpoints import (
     CHECKPOINTS,
+    has_level_norms,
     identify,
     is_keras,
     load_arrays,
@@ -15,7 +16,7 @@ from keras_convnext.checkpoints import (
     read_arrays,
     restriction,
 )
-from keras_convnext.models import ConvNeXtClassifier, load_saved
+from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier, load_saved
 from keras_convnext.variants import get_variant
 
 
@@ -63,11 +64,12 @@ def load_arrays_of(path, arrays, variant=None):
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     entry = CHECKPOINTS.get(origin_of(path).preset)
-    normalization = {"mean": entry.mean, "std": entry.std} if entry else {}
-    model = ConvNeXtClassifier.from_preset(
-        variant or found, num_classes=classes or 0, data_format="channels_last", **normalization
-    )
-    model = model.backbone if classes is None else model
+    options = {"mean": entry.mean, "std": entry.std} if entry else {}
+    options["data_format"] = "channels_last"
+    if classes is None:
+        model = ConvNeXtBackbone.from_preset(variant or found, level_norm=has_level_norms(arrays), **options)
+    else:
+        model = ConvNeXtClassifier.from_preset(variant or found, num_classes=classes, **options)
     layout, notes = load_arrays(model, path, arrays)
     _say(notes)
     return Loaded(model, layout, variant or found)

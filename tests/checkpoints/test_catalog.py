@@ -16,6 +16,7 @@ OFFICIAL = {row["id"]: row for row in REFERENCE["official_fb"]}
 TIMM = {row["id"]: row for row in REFERENCE["timm"]["models"]}
 TORCHVISION = {f"torchvision/{row['name']}": row for row in REFERENCE["torchvision"]["models"]}
 KERAS_APPLICATIONS = {f"keras.applications/{row['name']}": row for row in REFERENCE["keras_applications"]["models"]}
+DINOV3 = {row["hub"]: row for row in REFERENCE["dinov3"]["models"]}
 LICENSES = {"apache-2.0": "Apache-2.0", "cc-by-nc-4.0": "CC-BY-NC-4.0"}
 
 
@@ -23,7 +24,7 @@ def test_has_every_published_checkpoint_and_no_other():
     without_head = {f"{name}_notop" for name in KERAS_APPLICATIONS}
     assert len(OFFICIAL) == 53
     assert CHECKPOINTS.keys() | {*WITHOUT_WEIGHTS} == (
-        OFFICIAL.keys() | TIMM.keys() | TORCHVISION.keys() | KERAS_APPLICATIONS.keys() | without_head
+        OFFICIAL.keys() | TIMM.keys() | TORCHVISION.keys() | KERAS_APPLICATIONS.keys() | without_head | DINOV3.keys()
     )
     assert not CHECKPOINTS.keys() & {*WITHOUT_WEIGHTS}
 
@@ -83,6 +84,15 @@ def test_keras_applications(name):
     for entry, file in ((CHECKPOINTS[name], row["top"]), (CHECKPOINTS[f"{name}_notop"], row["notop"])):
         assert (entry.variant, entry.url, entry.sha256) == (row["name"], file["url"], file["sha256"])
     assert (CHECKPOINTS[name].top1, CHECKPOINTS[f"{name}_notop"].num_classes) == (row["keras_top1"], 0)
+
+
+@pytest.mark.parametrize("name", DINOV3)
+def test_dinov3_of_transformers(name):
+    entry, facts = CHECKPOINTS[name], REFERENCE["dinov3"]
+    assert find_preset(name) == (DINOV3[name]["variant"], entry)
+    assert entry.url == f"https://huggingface.co/{name}/resolve/main/model.safetensors"
+    assert (entry.license, entry.num_classes, entry.is_commercial) == (facts["license"], 0, False)
+    assert ([entry.image_size] * 2, entry.interpolation, entry.squash) == (facts["size"], facts["interpolation"], True)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import warnings
+import zipfile
 
 import h5py
 import keras
@@ -124,17 +125,21 @@ def test_bfloat16_safetensors(torch, small_classifier, model, state, tmp_path):
         np.testing.assert_array_equal(weight, torch.from_numpy(exact).bfloat16().float().numpy())
 
 
-def test_torch_is_needed_for_its_own_files_alone(model, tmp_path, monkeypatch):
+def test_torch_is_needed_for_files_from_before_its_zip_format_alone(torch, model, state, tmp_path, monkeypatch):
     for name in ("model.safetensors", "model.pth"):
         save_checkpoint(model, tmp_path / name)
     save_checkpoint(model, tmp_path / "model.h5", layout="keras.applications")
+    torch.save(state, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    load_checkpoint(model, tmp_path / "legacy.pth")
     if keras.backend.backend() != "torch":
         monkeypatch.setitem(sys.modules, "torch", None)
-    load_checkpoint(model, tmp_path / "model.safetensors")
-    load_checkpoint(model, tmp_path / "model.h5")
+    save_checkpoint(model, tmp_path / "again.pth")
+    for name in ("model.safetensors", "model.pth", "again.pth", "model.h5"):
+        load_checkpoint(model, tmp_path / name)
     if keras.backend.backend() != "torch":
-        with pytest.raises(ModuleNotFoundError, match=r"keras-convnext\[checkpoints\]"):
-            load_checkpoint(model, tmp_path / "model.pth")
+        match = r"legacy\.pth: it is no zip archive.*torch before 1\.6.*keras-convnext\[checkpoints\]"
+        with pytest.raises(ModuleNotFoundError, match=match):
+            load_checkpoint(model, tmp_path / "legacy.pth")
 
 
 # === The head and the stem
@@ -371,15 +376,14 @@ def test_models_that_a_source_does_not_have(small_classifier, tmp_path):
         save_checkpoint(small_classifier("v2"), tmp_path / "model.pth", layout="torchvision")
 
 
-def test_a_failed_write_leaves_the_file_as_it_was(model, file, monkeypatch, torch):
+def test_a_failed_write_leaves_the_file_as_it_was(model, file, monkeypatch):
     before = file.read_bytes()
 
-    def cut_off(arrays, path):
-        with open(path, "wb") as opened:
-            opened.write(b"half")
+    def cut_off(archive, info, data):
+        archive.fp.write(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(torch, "save", cut_off)
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", cut_off)
     with pytest.raises(OSError, match="No space"):
         save_checkpoint(model, file)
     assert file.read_bytes() == before

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -42,6 +42,16 @@ def test_a_backbone_stays_one(cli, model, tmp_path):
     save_checkpoint(model.backbone, tmp_path / "backbone.pth", layout="timm")
     assert cli("convert", tmp_path / "backbone.pth", tmp_path / "backbone.keras").code == 0
     assert type(keras.saving.load_model(tmp_path / "backbone.keras")).__name__ == "ConvNeXtBackbone"
+
+
+@pytest.mark.parametrize("layout", ["official", "transformers"])
+def test_a_backbone_with_a_norm_for_each_level_stays_one(cli, randomize, tmp_path, layout):
+    model = randomize(ConvNeXtBackbone.from_preset("convnext_mini", level_norm=True))
+    save_checkpoint(model, tmp_path / "backbone.safetensors", layout=layout)
+    assert cli("convert", tmp_path / "backbone.safetensors", tmp_path / "backbone.keras").code == 0
+    found = keras.saving.load_model(tmp_path / "backbone.keras")
+    for weight, exact in zip(found.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, exact)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,23 @@ def test_equals_timms_transform(create_transform, photographs, name):
         np.testing.assert_array_equal(transform(photograph), found)
 
 
+def test_dinov3_is_prepared_as_in_transformers(photographs):
+    """It resizes floating numbers, and Pillow whole ones, rounding after each side: a level of 255 is between them."""
+    from keras_convnext.profiling.packages import import_torchvision
+
+    import_torchvision()
+    from transformers import DINOv3ViTImageProcessor
+
+    name = "facebook/dinov3-convnext-tiny-pretrain-lvd1689m"
+    transform = preprocessor(name)
+    assert transform == ResizeAndCrop(224, 224, squash=True, interpolation="bilinear")
+    for photograph in photographs:
+        expected = DINOv3ViTImageProcessor()(photograph, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
+        distance = np.abs(normalized(transform(photograph), CHECKPOINTS[name]) - expected) * CHECKPOINTS[name].std * 255
+        assert distance.max() <= 1.01
+        assert distance.mean() < 0.4
+
+
 def test_the_models_first_layer_does_the_rest(create_transform, photographs, numpy_of):
     name = "convnext_tiny_1k_224_ema"
     backbone = ConvNeXtBackbone.from_preset(name, load_weights=False, depths=(1,), dims=(4,))
@@ -70,6 +87,11 @@ def test_the_models_first_layer_does_the_rest(create_transform, photographs, num
         ("convnext_base_1k_384", 224, ResizeAndCrop(224, 224, 0.875)),
         ("torchvision/convnext_tiny", 288, ResizeAndCrop(288, 288, 0.875, interpolation="bilinear")),
         ("timm/convnext_nano.r384_in12k", None, ResizeAndCrop(384, 384)),
+        (
+            "facebook/dinov3-convnext-base-pretrain-lvd1689m",
+            None,
+            ResizeAndCrop(224, 224, squash=True, interpolation="bilinear"),
+        ),
         ("convnextv2_huge_22k_512_ema", None, ResizeAndCrop(512, 512, squash=True)),
     ],
 )

@@ -1,0 +1,130 @@
+"""Files that `torch.save` wrote: the weights in what a training script saved.
+
+Those of torch 1.6 and later are zip archives, and read with NumPy alone. Earlier ones, and those saved with
+`_use_new_zipfile_serialization=False`, are read with torch.
+"""
+
+import argparse
+import pickle
+import struct
+import zipfile
+import zlib
+
+from keras_convnext.checkpoints.errors import CheckpointFileError, DamagedFileError, first_line
+from keras_convnext.checkpoints.torch_pickle import Tensor, UnreadTensor
+from keras_convnext.checkpoints.torch_zip import TorchZip
+from keras_convnext.extras import require
+
+WRAPPERS = ("model", "state_dict", "module")
+"""Under which names training scripts save the weights beside an optimizer and the like, in this order."""
+
+EMA_WRAPPERS = ("model_ema", "state_dict_ema")
+"""The same of the moving average of the weights, in the authors' scripts and timm's."""
+
+PREFIXES = ("module.", "_orig_mod.")
+"""What wrappers of a torch model put before all names: DistributedDataParallel and `torch.compile`."""
+
+SAFE_TORCH = (2, 6)
+"""The first torch whose `weights_only` keeps to it (CVE-2025-32434)."""
+
+DAMAGED = (
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
+"""What is raised of bytes that are not what they were written as."""
+
+
+def read_torch(path, ema=False):
+    """The weights in a file of torch.
+
+    Args:
+        path: `pathlib.Path` of the file.
+        ema: bool, whether the moving average is read that a training script saved beside the weights. Defaults to
+            False.
+
+    Returns:
+        A dict of NumPy arrays by name, floating ones as float32.
+
+    Raises:
+        ValueError: a file that is cut off, damaged, or that holds no weights, or more than weights: nothing in it is
+            run. No moving average in it.
+        ModuleNotFoundError: a file that is no zip archive, and torch is not installed.
+    """
+    try:
+        return _read_zip(path, ema) if zipfile.is_zipfile(path) else _read_legacy(path, ema)
+    except pickle.UnpicklingError as error:
+        raise DamagedFileError(
+            f"{path}: refused: it is damaged, or holds other objects than tensors, which could run code. "
+            f"{first_line(error)}"
+        ) from error
+    except CheckpointFileError:
+        raise
+    except DAMAGED as error:
+        if "allocate memory" in str(error):
+            raise
+        raise DamagedFileError(f"{path}: cut off or damaged ({first_line(error)}).") from error
+
+
+def _read_zip(path, ema):
+    with zipfile.ZipFile(path) as archive:
+        file = TorchZip(archive)
+        tensors = _weights(path, file.content, (Tensor, UnreadTensor), ema)
+        for name, tensor in tensors.items():
+            if isinstance(tensor, UnreadTensor):
+                raise CheckpointFileError(f"{path}: expected an array of numbers, got {tensor.name} in {name}.")
+        arrays = {name: file.array(tensor) for name, tensor in tensors.items()}
+        file.check_rest()
+        return arrays
+
+
+def _read_legacy(path, ema):
+    torch = _safe_torch(path)
+    with torch.serialization.safe_globals([argparse.Namespace]), open(path, "rb") as file:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)  # of a path torch looks at the suffix
+    tensors = {name: value.detach() for name, value in _weights(path, loaded, torch.Tensor, ema).items()}
+    return {name: (value.float() if value.is_floating_point() else value).numpy() for name, value in tensors.items()}
+
+
+def _safe_torch(path):
+    try:
+        torch = require("torch", "checkpoints")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{path}: it is no zip archive, but in the format of torch before 1.6. {error}. Or save it again where "
+            "torch is installed: torch.save(torch.load(path, weights_only=True), other).",
+            name=error.name,
+        ) from error
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < SAFE_TORCH:
+        needed = ".".join(map(str, SAFE_TORCH))
+        raise CheckpointFileError(
+            f"{path}: files in torch's format from before 1.6 need torch {needed} or later, to be read safely. "
+            f"Got {torch.__version__}."
+        )
+    return torch
+
+
+def _weights(path, content, kinds, ema):
+    """The tensors by name in what was saved."""
+    if not isinstance(content, dict):
+        raise CheckpointFileError(f"{path}: expected a dict of tensors, got {type(content).__name__}.")
+    wrappers = EMA_WRAPPERS if ema else WRAPPERS
+    found = next((content[wrapper] for wrapper in wrappers if isinstance(content.get(wrapper), dict)), content)
+    if ema and found is content:
+        raise CheckpointFileError(
+            f"{path}: expected a moving average, as one of {', '.join(wrappers)}; got {[*content][:5]}."
+        )
+    tensors = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, kinds)}
+    if not tensors:
+        raise CheckpointFileError(f"{path}: expected a dict of tensors by name, got one with {[*found][:5]}.")
+    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), None):
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
