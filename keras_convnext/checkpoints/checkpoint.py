@@ -10,6 +10,7 @@ from keras_convnext.checkpoints.files import WRITERS, DamagedFileError, check_re
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
+from keras_convnext.checkpoints.usual_weights import require_usual_weights
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
 
@@ -117,6 +118,7 @@ def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
     Raises:
         ValueError: the arrays do not fit; all misfits are named. The model is as it was.
     """
+    require_usual_weights(model, "load a checkpoint into")
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     try:
         layout = find_layout(shapes, arrays, getattr(model, "head_norm_first", None))
@@ -196,6 +198,7 @@ def check_target(model, path, layout="official"):
 
 def _form(model, name):
     """Of the forms of a layout, the one in which its source has a model like this."""
+    require_usual_weights(model, "write a checkpoint of")
     paths = [weight.path for weight in model.weights]
     rows = [layout for layout in LAYOUTS if layout.name == name]
     head_norm_first = getattr(model, "head_norm_first", None)

@@ -8,6 +8,7 @@ from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.layer_scale import LayerScale
 from keras_convnext.layers.lowering import on_jax, on_torch
+from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
@@ -31,6 +32,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         dilation_rate: int, dilation of the depthwise convolution. Defaults to 1.
         remat: bool. In training, keep only the block's input and compute the branch anew in the backward pass: less
             memory, more time, equal gradients. Defaults to False.
+        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in and out.
 
@@ -51,6 +53,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         norm_eps=1e-6,
         dilation_rate=1,
         remat=False,
+        overrides=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,6 +65,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.norm_eps = norm_eps
         self.dilation_rate = dilation_rate
         self.remat = remat
+        self.overrides = overrides
         policy = self.dtype_policy
         self.depthwise_conv = DepthwiseConv2D(kernel_size, dilation_rate, dtype=policy, name="depthwise_conv")
         self.norm = LayerNorm(epsilon=norm_eps, dtype=policy, name="norm")
@@ -78,6 +82,7 @@ class ConvNeXtBlock(keras.layers.Layer):
             hidden_shape[-1], activation=gelu, dtype=self.dtype_policy, name="pointwise_conv_1"
         )
         self.pointwise_conv_2 = PointwiseConv(dim, dtype=self.dtype_policy, name="pointwise_conv_2")
+        override_inner_layers(self)
         for layer, shape in (
             (self.depthwise_conv, input_shape),
             (self.norm, input_shape),
@@ -99,19 +104,15 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     def _has_inference_form(self, inputs, training):
         """Whether the backend has a function for the whole block, and it serves this call."""
-        if not on_torch() or self._is_quantized or (training and self.drop_path_rate):
+        if not on_torch() or (training and self.drop_path_rate) or not is_as_made(self):
             return False
         from keras_convnext.layers import torch_inference
 
         return torch_inference.serves(inputs)
 
-    @property
-    def _is_quantized(self):
-        return self.pointwise_conv_1.quantization_mode is not None
-
     def _branch(self, x):
         x = self.depthwise_conv(x)
-        if on_jax() and not self._is_quantized and not self.remat:
+        if on_jax() and not self.remat and is_as_made(self):
             from keras_convnext.layers.jax_functions import mlp
 
             return mlp(x, self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale)
@@ -136,4 +137,5 @@ class ConvNeXtBlock(keras.layers.Layer):
             "norm_eps": self.norm_eps,
             "dilation_rate": self.dilation_rate,
             "remat": self.remat,
+            **overrides_config(self),
         }

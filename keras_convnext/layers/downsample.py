@@ -5,6 +5,7 @@ import keras
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.lowering import on_torch
+from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.patch_conv import PatchConv
 
 
@@ -17,6 +18,7 @@ class Downsample(keras.layers.Layer):
         strides: int, 2; or 1, which keeps the size ("same" padding), for networks with a smaller output stride.
         dilation_rate: int, dilation of the convolution; goes with `strides=1`. Defaults to 1.
         norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
+        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
 
@@ -27,12 +29,13 @@ class Downsample(keras.layers.Layer):
     (1, 4, 4, 16)
     """
 
-    def __init__(self, dim, strides=2, dilation_rate=1, norm_eps=1e-6, **kwargs):
+    def __init__(self, dim, strides=2, dilation_rate=1, norm_eps=1e-6, overrides=None, **kwargs):
         super().__init__(**kwargs)
         self.dim = dim
         self.strides = strides
         self.dilation_rate = dilation_rate
         self.norm_eps = norm_eps
+        self.overrides = overrides
         self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
         self.conv = self._make_conv()
 
@@ -52,6 +55,7 @@ class Downsample(keras.layers.Layer):
         )
 
     def build(self, input_shape):
+        override_inner_layers(self)
         self.norm.build(input_shape)
         self.conv.build(input_shape)
 
@@ -59,7 +63,7 @@ class Downsample(keras.layers.Layer):
         if on_torch() and isinstance(self.conv, PatchConv):
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs):
+            if torch_inference.serves(inputs) and is_as_made(self):
                 return torch_inference.downsample(self, inputs)
         return self.conv(self.norm(inputs))
 
@@ -73,4 +77,5 @@ class Downsample(keras.layers.Layer):
             "strides": self.strides,
             "dilation_rate": self.dilation_rate,
             "norm_eps": self.norm_eps,
+            **overrides_config(self),
         }

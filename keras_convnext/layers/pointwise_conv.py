@@ -35,6 +35,10 @@ class PointwiseConv(keras.layers.Dense):
             activation = trained_gelu
         return linear(inputs, ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias), activation)
 
+    def quantize(self, mode=None, type_check=True, **kwargs):
+        """As `keras.layers.Dense`, whose `type_check` refuses the classes that derive from it."""
+        super().quantize(mode, type_check=False, **kwargs)
+
 
 def linear(x, kernel, bias, activation):
     """`activation(x @ kernel + bias)` over the last axis, as it suits the backend; `activation` may be None."""

@@ -5,6 +5,7 @@ import keras
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.lowering import on_torch
+from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.patch_conv import PatchConv
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered")
@@ -22,6 +23,7 @@ class Stem(keras.layers.Layer):
         patch_size: int, the stride. Defaults to 4; overlapping stems have no other.
         use_norm: bool, whether a LayerNorm follows. Defaults to True.
         norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
+        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, dim)` out
     (overlapping stems round up).
@@ -36,7 +38,7 @@ class Stem(keras.layers.Layer):
     (1, 56, 56, 96)
     """
 
-    def __init__(self, dim, kind="patchify", patch_size=4, use_norm=True, norm_eps=1e-6, **kwargs):
+    def __init__(self, dim, kind="patchify", patch_size=4, use_norm=True, norm_eps=1e-6, overrides=None, **kwargs):
         super().__init__(**kwargs)
         if kind not in STEM_KINDS:
             raise ValueError(f"`kind` must be one of {', '.join(STEM_KINDS)}. Received: kind={kind!r}")
@@ -47,6 +49,7 @@ class Stem(keras.layers.Layer):
         self.patch_size = patch_size
         self.use_norm = use_norm
         self.norm_eps = norm_eps
+        self.overrides = overrides
         self.convs = self._make_convs()
         self.norm = None
         if use_norm:
@@ -71,6 +74,7 @@ class Stem(keras.layers.Layer):
         )
 
     def build(self, input_shape):
+        override_inner_layers(self)
         for conv in self.convs:
             conv.build(input_shape)
             input_shape = (*input_shape[:-1], conv.filters)
@@ -81,7 +85,7 @@ class Stem(keras.layers.Layer):
         if on_torch() and self.kind == "patchify" and self.norm is not None:
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs):
+            if torch_inference.serves(inputs) and is_as_made(self):
                 return torch_inference.stem(self, inputs)
         x = inputs
         for conv in self.convs:
@@ -107,6 +111,7 @@ class Stem(keras.layers.Layer):
             "patch_size": self.patch_size,
             "use_norm": self.use_norm,
             "norm_eps": self.norm_eps,
+            **overrides_config(self),
         }
 
 

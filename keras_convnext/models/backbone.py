@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import keras
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published
+from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published, require_usual_weights
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
+from keras_convnext.layers.overrides import override, overrides_config
 from keras_convnext.models.fuse import fold_layer_scale
+from keras_convnext.models.quantization import quantize_linear_layers
 from keras_convnext.variants import get_variant
 
 
@@ -51,6 +53,8 @@ class ConvNeXtBackbone(keras.Model):
             so in a `.keras` file. Defaults to None.
         license: str, of the weights; likewise. Defaults to None.
         frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Defaults to none.
+        overrides: dict, of layers that were quantized or changed otherwise since they were made: see
+            `layers.overrides`. Defaults to None.
         dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
         trainable: bool. Defaults to True.
         name: str.
@@ -93,6 +97,7 @@ class ConvNeXtBackbone(keras.Model):
         preset=None,
         license=None,
         frozen_layers=(),
+        overrides=None,
         dtype=None,
         trainable=True,
         name=None,
@@ -125,20 +130,22 @@ class ConvNeXtBackbone(keras.Model):
             x = keras.layers.Normalization(
                 mean=[255 * m for m in mean], variance=[(255 * s) ** 2 for s in std], dtype=dtype, name="normalization"
             )(x)
-        x = Stem(dims[0], stem, stem_patch_size, stem_norm, norm_eps, dtype=dtype, name="stem")(x)
+        stem_layer = Stem(dims[0], stem, stem_patch_size, stem_norm, norm_eps, dtype=dtype, name="stem")
+        x = override(stem_layer, overrides)(x)
         levels = {}
         for stage, (depth, dim, planned) in enumerate(zip(depths, dims, plan, strict=True)):
             if stage > 0:
-                x = Downsample(
+                downsample = Downsample(
                     dim,
                     strides=planned.downsample_strides,
                     dilation_rate=planned.downsample_dilation,
                     norm_eps=norm_eps,
                     dtype=dtype,
                     name=f"stage_{stage}_downsample",
-                )(x)
+                )
+                x = override(downsample, overrides)(x)
             for block in range(depth):
-                x = ConvNeXtBlock(
+                block_layer = ConvNeXtBlock(
                     kernel_size=kernel_size,
                     mlp_ratio=mlp_ratio,
                     layer_scale_init_value=layer_scale_init_value,
@@ -149,7 +156,8 @@ class ConvNeXtBackbone(keras.Model):
                     remat=remat,
                     dtype=dtype,
                     name=f"stage_{stage}_block_{block}",
-                )(x)
+                )
+                x = override(block_layer, overrides)(x)
             levels[f"P{planned.stride.bit_length() - 1}"] = (stage, x)
         pyramid = {}
         for level, (stage, y) in levels.items():
@@ -270,14 +278,41 @@ class ConvNeXtBackbone(keras.Model):
         Returns:
             `ConvNeXtBackbone`.
 
+        Raises:
+            ValueError: a model that was quantized, or has LoRA.
+
         Example:
 
         >>> ConvNeXtBackbone(depths=(1, 1), dims=(8, 16)).fuse().layer_scale_init_value is None
         True
         """
+        require_usual_weights(self, "fuse")
         fused = self.from_config({**self.get_config(), "layer_scale_init_value": None})
         fold_layer_scale(self, fused)
         return fused
+
+    def quantize(self, mode=None, config=None, **kwargs):
+        """Quantizes the weights of all linear layers, in place: the pointwise layers.
+
+        As `keras.Model.quantize`, which has the modes, and without its warning for each layer that has none. Do it
+        last: `fuse`, `transfer` and the layouts of other packages are for float weights.
+
+        Args:
+            mode: `"int8"`, `"int4"` or `"float8"`.
+            config: a `keras.quantizers.QuantizationConfig`, for other quantizers than the usual ones.
+            **kwargs: `filters`, a regex or a list of them, of the names of the layers to quantize.
+
+        Raises:
+            ValueError: a mode that needs calibration data, no layer that can be quantized, or one that is quantized.
+
+        Example:
+
+        >>> backbone = ConvNeXtBackbone(depths=(1, 1), dims=(8, 16))
+        >>> backbone.quantize("int8")
+        >>> keras.backend.standardize_dtype(backbone.get_layer("stage_0_block_0").pointwise_conv_1.kernel.dtype)
+        'int8'
+        """
+        quantize_linear_layers(self, super().quantize, mode, config, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
         if self._image is self.inputs[0]:
@@ -321,6 +356,7 @@ class ConvNeXtBackbone(keras.Model):
             "preset": self.preset,
             "license": self.license,
             "frozen_layers": [layer.name for layer in self.layers if layer.weights and not layer.trainable],
+            **overrides_config(self),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 

@@ -2,11 +2,13 @@
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published
+from keras_convnext.checkpoints import find_preset, load_published, require_usual_weights
 from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
+from keras_convnext.layers.overrides import override, overrides_config
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale
+from keras_convnext.models.quantization import quantize_linear_layers
 from keras_convnext.variants import get_variant
 
 
@@ -25,6 +27,8 @@ class ConvNeXtClassifier(keras.Model):
         activation: of the output, `"softmax"` for instance. Defaults to None: logits.
         head_norm_first: bool, normalize the feature map before it is pooled. Defaults to False.
         head_hidden_size: int, width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
+        overrides: dict, of layers of the head that were quantized or changed otherwise since they were made: see
+            `layers.overrides`. Defaults to None.
         trainable: bool. Defaults to True.
         name: str.
 
@@ -45,6 +49,7 @@ class ConvNeXtClassifier(keras.Model):
         activation=None,
         head_norm_first=False,
         head_hidden_size=None,
+        overrides=None,
         trainable=True,
         name=None,
     ):
@@ -60,21 +65,23 @@ class ConvNeXtClassifier(keras.Model):
             x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="head_to_channels_last")(x)
         x = pool(norm(x)) if head_norm_first else norm(pool(x))
         if head_hidden_size is not None:
-            x = keras.layers.Dense(
+            hidden = keras.layers.Dense(
                 head_hidden_size,
                 activation="gelu",
                 kernel_initializer=weight_initializer(),
                 dtype=dtype,
                 name="head_hidden",
-            )(x)
+            )
+            x = override(hidden, overrides)(x)
         if num_classes:
-            x = keras.layers.Dense(
+            head = keras.layers.Dense(
                 num_classes,
                 activation=activation,
                 kernel_initializer=weight_initializer(head_init_scale),
                 dtype=dtype.variable_dtype,
                 name="head",
-            )(x)
+            )
+            x = override(head, overrides)(x)
         super().__init__(inputs=backbone.input, outputs=x, name=name)
         self.dtype_policy = dtype
 
@@ -144,15 +151,42 @@ class ConvNeXtClassifier(keras.Model):
         Returns:
             `ConvNeXtClassifier`.
 
+        Raises:
+            ValueError: a model that was quantized, or has LoRA.
+
         Example:
 
         >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
         3
         """
+        require_usual_weights(self, "fuse")
         arguments = {**self.get_config(), "backbone": self.backbone.fuse()}
         fused = type(self)(**arguments)
         fold_layer_scale(self, fused)
         return fused
+
+    def quantize(self, mode=None, config=None, **kwargs):
+        """Quantizes the weights of all linear layers, in place: the pointwise layers and the head's.
+
+        As `keras.Model.quantize`, which has the modes, and without its warning for each layer that has none. Do it
+        last: `fuse`, `transfer` and the layouts of other packages are for float weights.
+
+        Args:
+            mode: `"int8"`, `"int4"` or `"float8"`.
+            config: a `keras.quantizers.QuantizationConfig`, for other quantizers than the usual ones.
+            **kwargs: `filters`, a regex or a list of them, of the names of the layers to quantize.
+
+        Raises:
+            ValueError: a mode that needs calibration data, no layer that can be quantized, or one that is quantized.
+
+        Example:
+
+        >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10)
+        >>> model.quantize("int8", filters="head")
+        >>> model.get_layer("head").dtype_policy.name
+        'int8_from_float32'
+        """
+        quantize_linear_layers(self, super().quantize, mode, config, **kwargs)
 
     def compile_from_config(self, config):
         """Compiles a loaded model, with `jit_compile="auto"`.
@@ -172,6 +206,7 @@ class ConvNeXtClassifier(keras.Model):
             "activation": self.activation and keras.activations.serialize(keras.activations.get(self.activation)),
             "head_norm_first": self.head_norm_first,
             "head_hidden_size": self.head_hidden_size,
+            **overrides_config(self),
         }
 
     @classmethod

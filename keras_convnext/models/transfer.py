@@ -1,5 +1,6 @@
 """A trained model for another task: its weights, with a new head where the classes are others."""
 
+from keras_convnext.checkpoints import require_usual_weights
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
@@ -17,7 +18,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
         A `ConvNeXtClassifier` that returns logits, not compiled; `model` stays as it was.
 
     Raises:
-        ValueError: a change under which the model has other weights.
+        ValueError: a change under which the model has other weights; a model that was quantized, or has LoRA.
 
     Example:
 
@@ -25,6 +26,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
     >>> transfer(pretrained, num_classes=3, drop_path_rate=0.1).output.shape
     (None, 3)
     """
+    require_usual_weights(model, "transfer")
     old = getattr(model, "backbone", model)
     backbone = type(old)(**{**old.get_config(), "trainable": True, "frozen_layers": (), **changes})
     head = {"head_norm_first": False, "head_hidden_size": None}
