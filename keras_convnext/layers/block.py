@@ -31,7 +31,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         norm_eps: float, epsilon of the LayerNorm. Defaults to 1e-6.
         dilation_rate: int, dilation of the depthwise convolution. Defaults to 1.
         remat: bool. In training, keep only the block's input and compute the branch anew in the backward pass: less
-            memory, more time, equal gradients. Defaults to False.
+            memory, more time, equal gradients. A quantized block keeps all. Defaults to False.
         overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in and out.
@@ -99,7 +99,8 @@ class ConvNeXtBlock(keras.layers.Layer):
             from keras_convnext.layers import torch_inference
 
             return torch_inference.block(self, inputs)
-        branch = recomputed(self._branch, self.weights, inputs) if self.remat and training else self._branch(inputs)
+        recomputes = self.remat and training and not self._is_quantized
+        branch = recomputed(self._branch, self.weights, inputs) if recomputes else self._branch(inputs)
         return inputs + self.drop_path(branch, training=training)
 
     def _has_inference_form(self, inputs, training):
@@ -109,6 +110,11 @@ class ConvNeXtBlock(keras.layers.Layer):
         from keras_convnext.layers import torch_inference
 
         return torch_inference.serves(inputs)
+
+    @property
+    def _is_quantized(self):
+        """Whether there are integer weights, which have no gradients, or scales of float8, which a step measures."""
+        return any(layer.quantization_mode for layer in (self.pointwise_conv_1, self.pointwise_conv_2))
 
     def _branch(self, x):
         x = self.depthwise_conv(x)

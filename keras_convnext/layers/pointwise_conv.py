@@ -29,6 +29,11 @@ class PointwiseConv(keras.layers.Dense):
     def __init__(self, units, activation=None, **kwargs):
         super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
 
+    def build(self, input_shape):
+        lora_alpha = self.lora_alpha
+        super().build(input_shape)
+        self.lora_alpha = lora_alpha  # which Keras's `Dense` sets to the rank
+
     def call(self, inputs, training=None):
         activation = self.activation
         if activation is gelu and training and None not in inputs.shape[1:]:

@@ -33,6 +33,9 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
     head = {name: getattr(model, name, default) for name, default in head.items()}
     new = ConvNeXtClassifier(backbone, num_classes, head_init_scale, **head)
     known = {weight.path: weight for weight in model.weights}
+    unknown = [path for path in known.keys() - {weight.path for weight in new.weights} if not path.startswith("head")]
+    if unknown:
+        raise ValueError(f"Cannot transfer weights that the model's configuration does not describe: {unknown}.")
     is_new_head = getattr(model, "num_classes", 0) != num_classes
     for weight in new.weights:
         if is_new_head and weight.path.startswith("head/"):

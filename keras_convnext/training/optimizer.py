@@ -78,7 +78,7 @@ class AdamW(keras.optimizers.AdamW):
         )
         super().build(variables)
         if self.use_ema:
-            for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
+            for variable, average in self._averages():
                 average.assign(ops.copy(variable))
 
     def factor(self, variable):
@@ -162,14 +162,18 @@ class AdamW(keras.optimizers.AdamW):
         if self.gradient_accumulation_steps:
             is_update = (self._iterations + 1) % self.gradient_accumulation_steps == 0
             rate = ops.where(is_update, rate, 0.0)
-        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+        for variable, average in self._averages():
             average.assign(average + (variable - average) * ops.cast(rate, average.dtype))
 
     def _overwrite_model_variables_with_average_value(self, trainable_variables):
         # Copies: where two variables had one buffer, a step on JAX, which gives it away, would refuse them.
-        averages = self._model_variables_moving_average
-        for variable, average in zip(self._trainable_variables, averages, strict=True):
+        for variable, average in self._averages():
             variable.assign(ops.copy(average))
+
+    def _averages(self):
+        """Pairs of a variable and its moving average. The scales of float8, which are measured, have none."""
+        pairs = zip(self._trainable_variables, self._model_variables_moving_average, strict=True)
+        return [(variable, average) for variable, average in pairs if average is not None]
 
     def get_config(self):
         return {
