@@ -12,6 +12,7 @@ from keras_convnext.layers.overrides import is_as_made, override_inner_layers, o
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
+from keras_convnext.scalars import flag, integer, number, optional
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -57,14 +58,14 @@ class ConvNeXtBlock(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.kernel_size = kernel_size
-        self.mlp_ratio = mlp_ratio
-        self.layer_scale_init_value = layer_scale_init_value
-        self.use_grn = use_grn
-        self.drop_path_rate = drop_path_rate
-        self.norm_eps = norm_eps
-        self.dilation_rate = dilation_rate
-        self.remat = remat
+        self.kernel_size = integer("kernel_size", kernel_size, 1)
+        self.mlp_ratio = integer("mlp_ratio", mlp_ratio, 1)
+        self.layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
+        self.use_grn = flag("use_grn", use_grn)
+        self.drop_path_rate = number("drop_path_rate", drop_path_rate)
+        self.norm_eps = number("norm_eps", norm_eps, 0)
+        self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
+        self.remat = flag("remat", remat)
         self.overrides = overrides
         policy = self.dtype_policy
         self.depthwise_conv = DepthwiseConv2D(kernel_size, dilation_rate, dtype=policy, name="depthwise_conv")

@@ -7,6 +7,7 @@ from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.patch_conv import PatchConv
+from keras_convnext.scalars import integer, number
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -31,10 +32,10 @@ class Downsample(keras.layers.Layer):
 
     def __init__(self, dim, strides=2, dilation_rate=1, norm_eps=1e-6, overrides=None, **kwargs):
         super().__init__(**kwargs)
-        self.dim = dim
-        self.strides = strides
-        self.dilation_rate = dilation_rate
-        self.norm_eps = norm_eps
+        self.dim = integer("dim", dim, 1)
+        self.strides = integer("strides", strides, 1)
+        self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
+        self.norm_eps = number("norm_eps", norm_eps, 0)
         self.overrides = overrides
         self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
         self.conv = self._make_conv()

@@ -6,6 +6,7 @@ from keras import ops
 from keras_convnext.layers.gelu import gelu, trained_gelu
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_jax, on_tensorflow, on_torch
+from keras_convnext.scalars import integer
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -27,7 +28,8 @@ class PointwiseConv(keras.layers.Dense):
     """
 
     def __init__(self, units, activation=None, **kwargs):
-        super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
+        kwargs = {"kernel_initializer": weight_initializer(), **kwargs}
+        super().__init__(integer("units", units, 1), activation=activation, **kwargs)
 
     def build(self, input_shape):
         lora_alpha = self.lora_alpha

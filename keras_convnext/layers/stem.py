@@ -7,6 +7,7 @@ from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.patch_conv import PatchConv
+from keras_convnext.scalars import flag, integer, number
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered")
 
@@ -44,15 +45,15 @@ class Stem(keras.layers.Layer):
             raise ValueError(f"`kind` must be one of {', '.join(STEM_KINDS)}. Received: kind={kind!r}")
         if kind != "patchify" and patch_size != 4:
             raise ValueError(f"A stem of kind {kind!r} has patch_size 4 alone. Received: patch_size={patch_size}")
-        self.dim = dim
+        self.dim = integer("dim", dim, 1)
         self.kind = kind
-        self.patch_size = patch_size
-        self.use_norm = use_norm
-        self.norm_eps = norm_eps
+        self.patch_size = integer("patch_size", patch_size, 1)
+        self.use_norm = flag("use_norm", use_norm)
+        self.norm_eps = number("norm_eps", norm_eps, 0)
         self.overrides = overrides
         self.convs = self._make_convs()
         self.norm = None
-        if use_norm:
+        if self.use_norm:
             self.norm = LayerNorm(epsilon=norm_eps, dtype=self.dtype_policy, name="norm")
 
     def _make_convs(self):
