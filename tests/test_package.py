@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "detection": {"models", "layers", "variants", "extras"},
     "segmentation": {"models", "layers", "variants", "extras"},
 }
+MAY_IMPORT = {room: rooms | {"scalars"} for room, rooms in MAY_IMPORT.items()} | {"scalars": set()}
 BELOW_CLI = set(MAY_IMPORT)
 MAY_IMPORT |= {"__init__": BELOW_CLI, "cli": BELOW_CLI | {"__init__"}, "__main__": {"cli"}}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -23,6 +23,7 @@ from keras_convnext.checkpoints.files import called_keras, is_keras, read_arrays
 from keras_convnext.checkpoints.identify import has_level_norms, identify
 from keras_convnext.checkpoints.imagenet import imagenet_classes
 from keras_convnext.checkpoints.origin import origin_of, restriction
+from keras_convnext.checkpoints.usual_weights import is_quantized, layers_that, require_usual_weights
 
 __all__ = [
     "CHECKPOINTS",
@@ -39,6 +40,8 @@ __all__ = [
     "identify",
     "imagenet_classes",
     "is_keras",
+    "is_quantized",
+    "layers_that",
     "list_presets",
     "load_arrays",
     "load_checkpoint",
@@ -46,6 +49,7 @@ __all__ = [
     "origin_of",
     "published_arrays",
     "read_arrays",
+    "require_usual_weights",
     "restriction",
     "save_checkpoint",
 ]

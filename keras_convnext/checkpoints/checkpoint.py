@@ -11,6 +11,7 @@ from keras_convnext.checkpoints.files import WRITERS, check_readable, read_array
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
+from keras_convnext.checkpoints.usual_weights import require_usual_weights
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
 
@@ -121,6 +122,7 @@ def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
     Raises:
         ValueError: the arrays do not fit; all misfits are named. The model is as it was.
     """
+    require_usual_weights(model, "load a checkpoint into")
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     try:
         layout = find_layout(shapes, arrays, getattr(model, "head_norm_first", None))
@@ -202,6 +204,7 @@ def check_target(model, path, layout="official"):
 
 def _form(model, name):
     """Of the forms of a layout, the one in which its source has a model like this."""
+    require_usual_weights(model, "write a checkpoint of")
     paths = [weight.path for weight in model.weights]
     backbone = getattr(model, "backbone", model)
     other = {key: getattr(backbone, key, plain) for key, plain in PLAIN.items()}

@@ -8,6 +8,7 @@ import numpy as np
 from keras_convnext.data.augment_workers import AugmentWorkers
 from keras_convnext.data.batches import Batches
 from keras_convnext.extras import require
+from keras_convnext.scalars import integer, integers, number, numbers, optional
 
 AHEAD = 3
 """How many batches are in the making."""
@@ -63,6 +64,9 @@ class AugmentedBatches(Batches):
         std=None,
         group=1,
     ):
+        seed, label_smoothing = integer("seed", seed), number("label_smoothing", label_smoothing)
+        image_size = integers("image_size", image_size, 1)
+        mean, std = optional(numbers, "mean", mean), optional(numbers, "std", std)
         if seed < 0:
             raise ValueError(f"Expected a seed of 0 or more. Received: {seed}")
         if not 0 <= label_smoothing < 1:
@@ -78,7 +82,7 @@ class AugmentedBatches(Batches):
         self._steps = augmentation.picture_steps(*image_size, channels, mean)
         self._erasing = augmentation.erasing(channels, mean, std)
         self._mixing = augmentation.mixing(label_smoothing)
-        self._processes = AugmentWorkers(workers or self.threads)
+        self._processes = AugmentWorkers(optional(integer, "workers", workers, 0) or self.threads)
         self._assembler = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._end = weakref.finalize(self, _end, self._processes, self._assembler)  # at the program's end, too
         self._coming = {}
@@ -147,6 +151,8 @@ def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, fi
         ModuleNotFoundError: TensorFlow or Pillow is not installed.
     """
     tf = require("tensorflow", extra="cv")
+    batch_size, epochs = integer("batch_size", batch_size, 1), integer("epochs", epochs, 1)
+    first_epoch = integer("first_epoch", first_epoch, 0)
     if len(images) < batch_size:
         raise ValueError(f"Expected a batch of images or more, {batch_size}. Received: {len(images)} images")
 

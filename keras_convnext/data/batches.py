@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_convnext.data.images import read_image
+from keras_convnext.scalars import flag, integer, optional
 
 
 class Batches(keras.utils.PyDataset):
@@ -34,14 +35,14 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, threads=None, group=1):
         super().__init__()
         self.images = images
-        self.batch_size = min(batch_size, len(images))
+        self.batch_size = min(integer("batch_size", batch_size, 1), len(images))
         self.transform = transform
-        self.shuffle = shuffle
-        self.seed = seed
-        if self.batch_size * group > len(images):
+        self.shuffle = flag("shuffle", shuffle)
+        self.seed = integer("seed", seed, 0)
+        self.group = integer("group", group, 1)
+        if self.batch_size * self.group > len(images):
             raise ValueError(f"Expected {group} batches of {self.batch_size} images or more. Received: {len(images)}")
-        self.threads = threads or os.cpu_count() or 1
-        self.group = group
+        self.threads = optional(integer, "threads", threads, 0) or os.cpu_count() or 1
         self.epoch = 0
         self._is_closed = False
         self._one_at_a_time = threading.Lock()

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from keras_convnext.scalars import integer, number
+
 
 def split_validation(images, fraction=0.1, seed=0):
     """Draws a part of each class, at least one image where the class has two.
@@ -26,7 +28,8 @@ def split_validation(images, fraction=0.1, seed=0):
     >>> len(train), len(validation)
     (1295, 143)
     """
-    random = np.random.default_rng(seed)
+    fraction = number("fraction", fraction, 0)
+    random = np.random.default_rng(integer("seed", seed, 0))
     drawn = []
     for label in range(len(images.class_names)):
         of_class = random.permutation(np.flatnonzero(images.labels == label))

@@ -8,9 +8,11 @@ from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_scale import LayerScale
 from keras_convnext.layers.lowering import on_jax, on_torch
 from keras_convnext.layers.norm import make_norm
+from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
+from keras_convnext.scalars import flag, integer, number, optional
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -31,11 +33,12 @@ class ConvNeXtBlock(keras.layers.Layer):
         norm_eps: float, epsilon of the norm. Defaults to 1e-6.
         dilation_rate: int, dilation of the depthwise convolution. Defaults to 1.
         remat: bool. In training, keep only the block's input and compute the branch anew in the backward pass: less
-            memory, more time, equal gradients. Defaults to False.
+            memory, more time, equal gradients. A quantized block keeps all. Defaults to False.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's). Defaults to `"layer_norm"`.
         activation: str, `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name in `keras.activations`, or
             a function that Keras serializes. Defaults to `"gelu"`.
         conv_bias: bool, whether the depthwise convolution has a bias. The MLP always has. Defaults to True.
+        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in and out.
 
@@ -62,20 +65,22 @@ class ConvNeXtBlock(keras.layers.Layer):
         norm="layer_norm",
         activation="gelu",
         conv_bias=True,
+        overrides=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.kernel_size = kernel_size
-        self.mlp_ratio = mlp_ratio
-        self.layer_scale_init_value = layer_scale_init_value
-        self.use_grn = use_grn
-        self.drop_path_rate = drop_path_rate
-        self.norm_eps = norm_eps
-        self.dilation_rate = dilation_rate
-        self.remat = remat
+        self.kernel_size = integer("kernel_size", kernel_size, 1)
+        self.mlp_ratio = number("mlp_ratio", mlp_ratio)
+        self.layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
+        self.use_grn = flag("use_grn", use_grn)
+        self.drop_path_rate = number("drop_path_rate", drop_path_rate)
+        self.norm_eps = number("norm_eps", norm_eps, 0)
+        self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
+        self.remat = flag("remat", remat)
         self.norm_kind = norm
         self.activation = activation_config(activation)
-        self.conv_bias = conv_bias
+        self.conv_bias = flag("conv_bias", conv_bias)
+        self.overrides = overrides
         policy = self.dtype_policy
         self.depthwise_conv = DepthwiseConv2D(
             kernel_size, dilation_rate, use_bias=conv_bias, dtype=policy, name="depthwise_conv"
@@ -97,6 +102,7 @@ class ConvNeXtBlock(keras.layers.Layer):
             hidden_dim, activation=get_activation(self.activation), dtype=self.dtype_policy, name="pointwise_conv_1"
         )
         self.pointwise_conv_2 = PointwiseConv(dim, dtype=self.dtype_policy, name="pointwise_conv_2")
+        override_inner_layers(self)
         for layer, shape in (
             (self.depthwise_conv, input_shape),
             (self.norm, input_shape),
@@ -113,12 +119,13 @@ class ConvNeXtBlock(keras.layers.Layer):
             from keras_convnext.layers import torch_inference
 
             return torch_inference.block(self, inputs)
-        branch = recomputed(self._branch, self.weights, inputs) if self.remat and training else self._branch(inputs)
+        recomputes = self.remat and training and not self._is_quantized
+        branch = recomputed(self._branch, self.weights, inputs) if recomputes else self._branch(inputs)
         return inputs + self.drop_path(branch, training=training)
 
     def _has_inference_form(self, inputs, training):
         """Whether the backend has a function for the whole block, and it serves this call."""
-        if not on_torch() or self._is_quantized or (training and self.drop_path_rate):
+        if not on_torch() or (training and self.drop_path_rate) or not is_as_made(self):
             return False
         from keras_convnext.layers import torch_inference
 
@@ -126,11 +133,12 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     @property
     def _is_quantized(self):
-        return self.pointwise_conv_1.quantization_mode is not None
+        """Whether there are integer weights, which have no gradients, or scales of float8, which a step measures."""
+        return any(layer.quantization_mode for layer in (self.pointwise_conv_1, self.pointwise_conv_2))
 
     def _branch(self, x):
         x = self.depthwise_conv(x)
-        if on_jax() and not self._is_quantized and not self.remat:
+        if on_jax() and not self.remat and is_as_made(self):
             from keras_convnext.layers.jax_functions import mlp
 
             return mlp(x, self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale)
@@ -158,4 +166,5 @@ class ConvNeXtBlock(keras.layers.Layer):
             "norm": self.norm_kind,
             "activation": self.activation,
             "conv_bias": self.conv_bias,
+            **overrides_config(self),
         }

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_jax_cpu, on_tensorflow, on_tensorflow_cpu, on_torch
+from keras_convnext.scalars import flag, integer
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -39,12 +40,12 @@ class DepthwiseConv2D(keras.layers.Layer):
 
     def __init__(self, kernel_size=7, dilation_rate=1, use_bias=True, strides=1, **kwargs):
         super().__init__(**kwargs)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"`kernel_size` must be odd and positive. Received: kernel_size={kernel_size}")
-        self.kernel_size = kernel_size
-        self.dilation_rate = dilation_rate
-        self.use_bias = use_bias
-        self.strides = strides
+        self.kernel_size = integer("kernel_size", kernel_size, 1)
+        self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
+        self.use_bias = flag("use_bias", use_bias)
+        self.strides = integer("strides", strides, 1)
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"`kernel_size` must be odd. Received: kernel_size={kernel_size}")
         self.input_spec = keras.InputSpec(ndim=4)
         if on_tensorflow_cpu():
             self.supports_jit = False

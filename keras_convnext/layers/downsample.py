@@ -5,7 +5,9 @@ import keras
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
+from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.patch_conv import PatchConv
+from keras_convnext.scalars import flag, integer, number
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -19,6 +21,7 @@ class Downsample(keras.layers.Layer):
         norm_eps: float, epsilon of the norm. Defaults to 1e-6.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
         conv_bias: bool, whether the convolution has a bias. Defaults to True.
+        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
 
@@ -29,14 +32,25 @@ class Downsample(keras.layers.Layer):
     (1, 4, 4, 16)
     """
 
-    def __init__(self, dim, strides=2, dilation_rate=1, norm_eps=1e-6, norm="layer_norm", conv_bias=True, **kwargs):
+    def __init__(
+        self,
+        dim,
+        strides=2,
+        dilation_rate=1,
+        norm_eps=1e-6,
+        norm="layer_norm",
+        conv_bias=True,
+        overrides=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.dim = dim
-        self.strides = strides
-        self.dilation_rate = dilation_rate
-        self.norm_eps = norm_eps
+        self.dim = integer("dim", dim, 1)
+        self.strides = integer("strides", strides, 1)
+        self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
+        self.norm_eps = number("norm_eps", norm_eps, 0)
         self.norm_kind = norm
-        self.conv_bias = conv_bias
+        self.conv_bias = flag("conv_bias", conv_bias)
+        self.overrides = overrides
         self.norm = make_norm(norm, norm_eps, dtype=self.dtype_policy, name="norm")
         self.conv = self._make_conv()
 
@@ -57,6 +71,7 @@ class Downsample(keras.layers.Layer):
         )
 
     def build(self, input_shape):
+        override_inner_layers(self)
         self.norm.build(input_shape)
         self.conv.build(input_shape)
 
@@ -64,7 +79,7 @@ class Downsample(keras.layers.Layer):
         if on_torch() and isinstance(self.conv, PatchConv):
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs):
+            if torch_inference.serves(inputs) and is_as_made(self):
                 return torch_inference.downsample(self, inputs)
         return self.conv(self.norm(inputs))
 
@@ -80,4 +95,5 @@ class Downsample(keras.layers.Layer):
             "norm_eps": self.norm_eps,
             "norm": self.norm_kind,
             "conv_bias": self.conv_bias,
+            **overrides_config(self),
         }

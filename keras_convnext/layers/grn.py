@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_convnext.scalars import number
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class GlobalResponseNormalization(keras.layers.Layer):
@@ -33,7 +35,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon = number("epsilon", epsilon, 0)
         self.input_spec = keras.InputSpec(ndim=4)
 
     def build(self, input_shape):

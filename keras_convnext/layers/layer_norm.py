@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_convnext.layers.lowering import on_jax, on_tensorflow_cpu, on_torch
+from keras_convnext.scalars import number
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -24,7 +25,7 @@ class LayerNorm(keras.layers.LayerNormalization):
     """
 
     def __init__(self, epsilon=1e-6, **kwargs):
-        super().__init__(epsilon=epsilon, **kwargs)
+        super().__init__(epsilon=number("epsilon", epsilon, 0), **kwargs)
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)

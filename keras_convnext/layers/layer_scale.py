@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_convnext.scalars import number
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class LayerScale(keras.layers.Layer):
@@ -26,7 +28,7 @@ class LayerScale(keras.layers.Layer):
 
     def __init__(self, init_value=1e-6, **kwargs):
         super().__init__(**kwargs)
-        self.init_value = init_value
+        self.init_value = number("init_value", init_value)
 
     def build(self, input_shape):
         self.gamma = self.add_weight(

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.pointwise_conv import linear
+from keras_convnext.scalars import integer
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -32,8 +33,9 @@ class PatchConv(keras.layers.Conv2D):
     """
 
     def __init__(self, filters, patch_size, use_bias=True, **kwargs):
+        patch_size = integer("patch_size", patch_size, 1)
         super().__init__(
-            filters,
+            integer("filters", filters, 1),
             kernel_size=patch_size,
             strides=patch_size,
             padding="valid",

@@ -6,6 +6,7 @@ from keras import ops
 from keras_convnext.layers.gelu import gelu, trained_gelu
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_jax, on_tensorflow, on_torch
+from keras_convnext.scalars import integer
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -27,13 +28,23 @@ class PointwiseConv(keras.layers.Dense):
     """
 
     def __init__(self, units, activation=None, **kwargs):
-        super().__init__(units, activation=activation, **{"kernel_initializer": weight_initializer(), **kwargs})
+        kwargs = {"kernel_initializer": weight_initializer(), **kwargs}
+        super().__init__(integer("units", units, 1), activation=activation, **kwargs)
+
+    def build(self, input_shape):
+        lora_alpha = self.lora_alpha
+        super().build(input_shape)
+        self.lora_alpha = lora_alpha  # which Keras's `Dense` sets to the rank
 
     def call(self, inputs, training=None):
         activation = self.activation
         if activation is gelu and training and None not in inputs.shape[1:]:
             activation = trained_gelu
         return linear(inputs, ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias), activation)
+
+    def quantize(self, mode=None, type_check=True, **kwargs):
+        """As `keras.layers.Dense`, whose `type_check` refuses the classes that derive from it."""
+        super().quantize(mode, type_check=False, **kwargs)
 
 
 def linear(x, kernel, bias, activation):

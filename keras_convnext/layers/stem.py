@@ -6,7 +6,9 @@ from keras_convnext.layers.activation import activation_config, get_activation
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
+from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
 from keras_convnext.layers.patch_conv import PatchConv
+from keras_convnext.scalars import flag, integer, number
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered", "overlap_act")
 
@@ -27,6 +29,7 @@ class Stem(keras.layers.Layer):
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
         activation: of the kind `"overlap_act"`, as in `ConvNeXtBlock`; the other kinds have none. Defaults to `"gelu"`.
         conv_bias: bool, whether the convolutions have biases. Defaults to True.
+        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, dim)` out
     (overlapping stems round up).
@@ -51,6 +54,7 @@ class Stem(keras.layers.Layer):
         norm="layer_norm",
         activation="gelu",
         conv_bias=True,
+        overrides=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -58,16 +62,19 @@ class Stem(keras.layers.Layer):
             raise ValueError(f"`kind` must be one of {', '.join(STEM_KINDS)}. Received: kind={kind!r}")
         if kind != "patchify" and patch_size != 4:
             raise ValueError(f"A stem of kind {kind!r} has patch_size 4 alone. Received: patch_size={patch_size}")
-        self.dim = dim
+        self.dim = integer("dim", dim, 1)
         self.kind = kind
-        self.patch_size = patch_size
-        self.use_norm = use_norm
-        self.norm_eps = norm_eps
+        self.patch_size = integer("patch_size", patch_size, 1)
+        self.use_norm = flag("use_norm", use_norm)
+        self.norm_eps = number("norm_eps", norm_eps, 0)
         self.norm_kind = norm
         self.activation = activation_config(activation)
-        self.conv_bias = conv_bias
+        self.conv_bias = flag("conv_bias", conv_bias)
+        self.overrides = overrides
         self.convs = self._make_convs()
-        self.norm = make_norm(norm, norm_eps, dtype=self.dtype_policy, name="norm") if use_norm else None
+        self.norm = None
+        if self.use_norm:
+            self.norm = make_norm(norm, norm_eps, dtype=self.dtype_policy, name="norm")
 
     def _make_convs(self):
         if self.kind == "patchify":
@@ -91,6 +98,7 @@ class Stem(keras.layers.Layer):
         )
 
     def build(self, input_shape):
+        override_inner_layers(self)
         for conv in self.convs:
             conv.build(input_shape)
             input_shape = (*input_shape[:-1], conv.filters)
@@ -101,7 +109,7 @@ class Stem(keras.layers.Layer):
         if on_torch() and self.kind == "patchify" and self.norm is not None:
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs):
+            if torch_inference.serves(inputs) and is_as_made(self):
                 return torch_inference.stem(self, inputs)
         x = inputs
         for conv in self.convs:
@@ -130,6 +138,7 @@ class Stem(keras.layers.Layer):
             "norm": self.norm_kind,
             "activation": self.activation,
             "conv_bias": self.conv_bias,
+            **overrides_config(self),
         }
 
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_convnext.scalars import integer, number, optional
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class StochasticDepth(keras.layers.Layer):
@@ -31,11 +33,11 @@ class StochasticDepth(keras.layers.Layer):
 
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
+        self.rate = number("rate", rate)
+        self.seed = optional(integer, "seed", seed)
+        if not 0 <= self.rate < 1:
             raise ValueError(f"`rate` must be at least 0 and below 1. Received: rate={rate}")
-        self.rate = rate
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed) if rate else None
+        self.seed_generator = keras.random.SeedGenerator(self.seed) if self.rate else None
         self.built = True
 
     def call(self, inputs, training=None):

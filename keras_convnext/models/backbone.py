@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import keras
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published
+from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published, require_usual_weights
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.layers.activation import activation_config
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
+from keras_convnext.layers.overrides import override
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, check_image
 from keras_convnext.variants import get_variant
@@ -64,6 +65,8 @@ class ConvNeXtBackbone(ImageModel):
         license: str, of the weights; likewise. Defaults to None.
         frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Which layers and weights
             train at last, however that was set, is kept in a `.keras` file. Defaults to none.
+        overrides: dict, of layers that were quantized or changed otherwise since they were made: see
+            `layers.overrides`. Defaults to None.
         dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
         trainable: bool. Defaults to True.
         name: str.
@@ -109,6 +112,7 @@ class ConvNeXtBackbone(ImageModel):
         preset=None,
         license=None,
         frozen_layers=(),
+        overrides=None,
         dtype=None,
         trainable=True,
         name=None,
@@ -143,19 +147,23 @@ class ConvNeXtBackbone(ImageModel):
             x = keras.layers.Normalization(
                 mean=[255 * m for m in mean], variance=[(255 * s) ** 2 for s in std], dtype=dtype, name="normalization"
             )(x)
-        x = Stem(dims[0], stem, stem_patch_size, stem_norm, activation=hidden_activation, name="stem", **shared)(x)
+        stem_layer = Stem(
+            dims[0], stem, stem_patch_size, stem_norm, activation=hidden_activation, name="stem", **shared
+        )
+        x = override(stem_layer, overrides)(x)
         levels = {}
         for stage, (depth, dim, planned) in enumerate(zip(depths, dims, plan, strict=True)):
             if stage > 0:
-                x = Downsample(
+                downsample = Downsample(
                     dim,
                     strides=planned.downsample_strides,
                     dilation_rate=planned.downsample_dilation,
                     name=f"stage_{stage}_downsample",
                     **shared,
-                )(x)
+                )
+                x = override(downsample, overrides)(x)
             for block in range(depth):
-                x = ConvNeXtBlock(
+                block_layer = ConvNeXtBlock(
                     kernel_size=kernel_sizes[stage],
                     mlp_ratio=mlp_ratio,
                     layer_scale_init_value=layer_scale_init_value,
@@ -166,7 +174,8 @@ class ConvNeXtBackbone(ImageModel):
                     activation=hidden_activation,
                     name=f"stage_{stage}_block_{block}",
                     **shared,
-                )(x)
+                )
+                x = override(block_layer, overrides)(x)
             levels[f"P{planned.stride.bit_length() - 1}"] = (stage, x)
         pyramid = {}
         for level, (stage, y) in levels.items():
@@ -277,9 +286,7 @@ class ConvNeXtBackbone(ImageModel):
             raise ValueError(f"`count` must be None or from 0 to {len(self.depths)}. Received: {count}")
         frozen = tuple(f"stage_{stage}_" for stage in range(count or 0)) + (("stem",) if count is not None else ())
         self.trainable = True
-        for (
-            layer
-        ) in self.layers:  # each by itself: on TensorFlow, a model that is trainable ignores being told so again
+        for layer in self.layers:  # each one: on TensorFlow, a model that is trainable ignores being told so again
             layer.trainable = not layer.name.startswith(frozen)
 
     def fuse(self):
@@ -290,11 +297,15 @@ class ConvNeXtBackbone(ImageModel):
         Returns:
             `ConvNeXtBackbone`.
 
+        Raises:
+            ValueError: a model that was quantized, or has LoRA.
+
         Example:
 
         >>> ConvNeXtBackbone(depths=(1, 1), dims=(8, 16)).fuse().layer_scale_init_value is None
         True
         """
+        require_usual_weights(self, "fuse")
         fused = self.from_config({**without_layer_scale(self.get_config()), "layer_scale_init_value": None})
         fold_layer_scale(self, fused)
         return fused

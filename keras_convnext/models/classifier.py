@@ -2,10 +2,11 @@
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published
+from keras_convnext.checkpoints import find_preset, load_published, require_usual_weights
 from keras_convnext.layers.global_pool import POOLINGS, GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
+from keras_convnext.layers.overrides import override
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel
@@ -34,6 +35,8 @@ class ConvNeXtClassifier(ImageModel):
             feature map by itself. Defaults to `"avg"`.
         frozen_layers: names of layers that do not train. Which layers and weights train at last, however that was set,
             is kept in a `.keras` file. Defaults to none.
+        overrides: dict, of layers of the head that were quantized or changed otherwise since they were made: see
+            `layers.overrides`. Defaults to None.
         trainable: bool. Defaults to True.
         name: str.
 
@@ -64,6 +67,7 @@ class ConvNeXtClassifier(ImageModel):
         drop_rate=0.0,
         global_pool="avg",
         frozen_layers=(),
+        overrides=None,
         trainable=True,
         name=None,
     ):
@@ -86,23 +90,25 @@ class ConvNeXtClassifier(ImageModel):
             x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="head_to_channels_last")(x)
         x = pool(norm(x)) if head_norm_first else norm(pool(x))
         if head_hidden_size is not None:
-            x = keras.layers.Dense(
+            hidden = keras.layers.Dense(
                 head_hidden_size,
                 activation="gelu",
                 kernel_initializer=weight_initializer(),
                 dtype=dtype,
                 name="head_hidden",
-            )(x)
+            )
+            x = override(hidden, overrides)(x)
         if drop_rate:
             x = keras.layers.Dropout(drop_rate, dtype=dtype, name="head_dropout")(x)
         if num_classes:
-            x = keras.layers.Dense(
+            head = keras.layers.Dense(
                 num_classes,
                 activation=activation,
                 kernel_initializer=weight_initializer(head_init_scale),
                 dtype=dtype.variable_dtype,
                 name="head",
-            )(x)
+            )
+            x = override(head, overrides)(x)
         if channels_first and global_pool is None:
             x = keras.layers.Permute((3, 1, 2), dtype=x.dtype, name="head_to_channels_first")(x)
         super().__init__(inputs=backbone.input, outputs=x, name=name)
@@ -207,11 +213,15 @@ class ConvNeXtClassifier(ImageModel):
         Returns:
             `ConvNeXtClassifier`.
 
+        Raises:
+            ValueError: a model that was quantized, or has LoRA.
+
         Example:
 
         >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
         3
         """
+        require_usual_weights(self, "fuse")
         fused = self._from_arguments({**without_layer_scale(self.get_config()), "backbone": self.backbone.fuse()})
         fold_layer_scale(self, fused)
         return fused

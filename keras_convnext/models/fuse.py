@@ -25,13 +25,19 @@ def fold_layer_scale(model, fused):
     Args:
         model: a built Keras model with `ConvNeXtBlock`s in it.
         fused: one with the same layers by name, whose blocks have no layer scale.
+
+    Raises:
+        ValueError: the models differ in other weights than layer scales.
     """
     values = {weight.path: np.asarray(weight) for weight in model.weights}
     for block in _blocks(model):
         if block.layer_scale is not None:
-            gamma = np.asarray(block.layer_scale.gamma, "float64")
+            gamma = np.asarray(values.pop(block.layer_scale.gamma.path), "float64")
             for weight in block.pointwise_conv_2.weights:
                 values[weight.path] = values[weight.path] * gamma
+    unknown = sorted(values.keys() ^ {weight.path for weight in fused.weights})
+    if unknown:
+        raise ValueError(f"Cannot fuse a model with other weights than its configuration describes: {unknown}.")
     for weight in fused.weights:
         weight.assign(values[weight.path].astype(weight.dtype))
 

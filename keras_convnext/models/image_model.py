@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_convnext.layers.overrides import overrides_of
+from keras_convnext.models.quantization import quantize_linear_layers
 from keras_convnext.models.settings import Made, set_settings
 from keras_convnext.models.trainability import set_trainability, trainability
 
@@ -9,11 +11,11 @@ from keras_convnext.models.trainability import set_trainability, trainability
 class ImageModel(keras.Model):
     """A functional model that is made from the arguments of its constructor, and saved as those.
 
-    Two things that users set on its layers afterwards are saved too: which layers and weights train, and settings such
-    as an activation. A model whose layers have other weights than the constructor gave them is not saved.
+    What users set on its layers afterwards is saved too: which layers and weights train, settings such as a rate,
+    and what `layers.overrides` keeps, such as quantized weights.
 
-    A subclass has `get_arguments()`, the constructor's but for `name`, `trainable` and `frozen_layers`; `data_format`,
-    `stride` and `layers_before`; and calls `_settle` last in its constructor.
+    A subclass has `get_arguments()`, the constructor's but for `name`, `trainable`, `frozen_layers` and `overrides`;
+    `data_format`, `stride` and `layers_before`; and calls `_settle` last in its constructor.
     """
 
     def _settle(self, trainable, frozen_layers, others):
@@ -34,6 +36,30 @@ class ImageModel(keras.Model):
             check_image(image.shape, self.data_format == "channels_first", self.stride)
         return super().call(inputs, training=training, mask=mask)
 
+    def quantize(self, mode=None, config=None, **kwargs):
+        """Quantizes the weights of all linear layers, in place: the pointwise layers, and those of a head.
+
+        As `keras.Model.quantize`, which has the modes, and without its warning for each layer that has none. Do it
+        last: `fuse`, `transfer` and the layouts of other packages are for float weights.
+
+        Args:
+            mode: `"int8"`, `"int4"` or `"float8"`.
+            config: a `keras.quantizers.QuantizationConfig`, for other quantizers than the usual ones.
+            **kwargs: `filters`, a regex or a list of them, of the names of the layers to quantize.
+
+        Raises:
+            ValueError: a mode that needs calibration data, no layer that can be quantized, or one that is quantized.
+
+        Example:
+
+        >>> from keras_convnext import ConvNeXtClassifier
+        >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10)
+        >>> model.quantize("int8", filters="head")
+        >>> model.get_layer("head").dtype_policy.name
+        'int8_from_float32'
+        """
+        quantize_linear_layers(self, super().quantize, mode, config, **kwargs)
+
     def compile_from_config(self, config):
         """Compiles a loaded model, with `jit_compile="auto"`.
 
@@ -43,10 +69,10 @@ class ImageModel(keras.Model):
         super().compile_from_config({**config, "jit_compile": "auto"})
 
     def get_config(self):
-        self._made.check_weights(self)
         exceptions = trainability(self)
         frozen = [path for path, trains in exceptions.items() if "/" not in path and not trains]
         settings = self._made.changed_settings(self)
+        overrides = {name: own for name, own in overrides_of(self).items() if name not in self._made.others}
         return {
             "name": self.name,
             "trainable": self.trainable,
@@ -54,6 +80,7 @@ class ImageModel(keras.Model):
             "frozen_layers": frozen,
             **({"trainability": exceptions} if len(exceptions) > len(frozen) else {}),
             **({"settings": settings} if settings else {}),
+            **({"overrides": overrides} if overrides else {}),
         }
 
     @classmethod

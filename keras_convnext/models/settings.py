@@ -4,22 +4,21 @@ import keras
 
 from keras_convnext.models.layer_tree import sublayers
 
-KEPT_OTHERWISE = ("name", "trainable", "dtype")
+KEPT_OTHERWISE = ("name", "trainable", "dtype", "quantization_config", "lora_rank", "lora_alpha", "overrides")
 """Settings that the configuration of a model keeps in other ways."""
 
 
 class Made:
-    """How the constructor of a functional model made its layers: their settings, and the weights.
+    """The settings that the constructor of a functional model gave its layers.
 
     Args:
         model: the model, as it is when its constructor ends.
-        others: names of layers of its graph whose settings are not looked at.
+        others: names of layers of its graph that are not looked at.
     """
 
     def __init__(self, model, others=()):
-        self._others = frozenset(others)
+        self.others = frozenset(others)
         self._settings = self._settings_of(model)
-        self._weights = _shapes(model)
 
     def changed_settings(self, model):
         """The settings that are others now, as the layers' configurations have them.
@@ -34,25 +33,11 @@ class Made:
         }
         return {path: settings for path, settings in changed.items() if settings}
 
-    def check_weights(self, model):
-        """Refuses a model that has other weights now.
-
-        Raises:
-            ValueError: names them, and says what to do.
-        """
-        others = sorted({path for path, _ in _shapes(model).items() ^ self._weights.items()})
-        if others:
-            raise ValueError(
-                f"{model.name} has other weights than its configuration describes: {', '.join(others[:4])}"
-                f"{' ...' if len(others) > 4 else ''}. Save keras.Model(model.inputs, model.outputs), which keeps the "
-                "configuration of each layer, or the weights alone with save_weights."
-            )
-
     def _settings_of(self, model):
         return {
             path: {name: _plain(value) for name, value in layer.get_config().items() if name not in KEPT_OTHERWISE}
             for path, layer, _ in sublayers(model)
-            if path.partition("/")[0] not in self._others and not isinstance(layer, keras.layers.InputLayer)
+            if path.partition("/")[0] not in self.others and not isinstance(layer, keras.layers.InputLayer)
         }
 
 
@@ -64,10 +49,6 @@ def set_settings(model, changed):
         like_it = type(layer).from_config({**layer.get_config(), **settings})
         for name in settings:
             setattr(layer, name, getattr(like_it, name))
-
-
-def _shapes(model):
-    return {weight.path: tuple(weight.shape) for weight in model.weights}
 
 
 def _plain(value):

@@ -1,5 +1,6 @@
 """A trained model for another task: its weights, with a new head where the classes are others."""
 
+from keras_convnext.checkpoints import require_usual_weights
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
@@ -17,7 +18,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
         A `ConvNeXtClassifier` that returns logits, not compiled; `model` stays as it was.
 
     Raises:
-        ValueError: a change under which the model has other weights.
+        ValueError: a change under which the model has other weights; a model that was quantized, or has LoRA.
 
     Example:
 
@@ -25,12 +26,16 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
     >>> transfer(pretrained, num_classes=3, drop_path_rate=0.1).output.shape
     (None, 3)
     """
+    require_usual_weights(model, "transfer")
     old = getattr(model, "backbone", model)
     backbone = type(old).from_config({**_arguments(old, changes), "trainable": True, "frozen_layers": (), **changes})
     head = {"head_norm_first": False, "head_hidden_size": None, "drop_rate": 0.0, "global_pool": "avg"}
     head = {name: getattr(model, name, default) for name, default in head.items()}
     new = ConvNeXtClassifier(backbone, num_classes, head_init_scale, **head)
     known = {weight.path: weight for weight in model.weights}
+    unknown = [path for path in known.keys() - {weight.path for weight in new.weights} if not path.startswith("head")]
+    if unknown:
+        raise ValueError(f"Cannot transfer weights that the model's configuration does not describe: {unknown}.")
     is_new_head = getattr(model, "num_classes", 0) != num_classes
     for weight in new.weights:
         if is_new_head and weight.path.startswith("head/"):

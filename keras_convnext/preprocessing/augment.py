@@ -1,10 +1,10 @@
 """How training images are augmented, as data; and the steps that do it."""
 
 from dataclasses import dataclass
-from numbers import Real
 
 from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.extras import require
+from keras_convnext.scalars import make_plain, number
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Augmentation:
     cutmix: float = 1.0
 
     def __post_init__(self):
+        make_plain(self)
         for name in ("flip_rate", "rand_augment", "erasing_rate", "mixup", "cutmix"):
-            self._check(name, isinstance(getattr(self, name), Real), "a number")
+            number(name, getattr(self, name))
         for name in ("scale", "ratio"):
             value = getattr(self, name)
             self._check(name, isinstance(value, tuple) and len(value) == 2, "two numbers")

@@ -2,6 +2,7 @@
 
 from keras_convnext.checkpoints import SQUASH_FROM, find_preset
 from keras_convnext.preprocessing.resize import ResizeAndCrop
+from keras_convnext.scalars import integer, optional
 from keras_convnext.variants import get_variant
 
 
@@ -30,7 +31,7 @@ def preprocessor(preset, image_size=None):
     """
     variant, checkpoint = find_preset(preset)
     published = checkpoint or get_variant(variant)
-    side = image_size or published.image_size
+    side = optional(integer, "image_size", image_size, 1) or published.image_size
     if checkpoint and side == checkpoint.image_size:
         return ResizeAndCrop(side, side, checkpoint.crop_pct, checkpoint.squash, checkpoint.interpolation)
     squash = side >= SQUASH_FROM

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_convnext.extras import require
+from keras_convnext.scalars import check_fields, make_plain
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class ResizeAndCrop:
 
     def __post_init__(self):
         require("PIL.Image", extra="cli")
+        make_plain(self)
+        check_fields(self)
         check_settings(self.height, self.width, self.crop_pct, self.interpolation)
 
     def __call__(self, image):

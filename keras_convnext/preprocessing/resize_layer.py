@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_convnext.preprocessing.resize import check_settings, covering_sides
+from keras_convnext.scalars import flag, integer, number
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -31,11 +32,11 @@ class ResizeAndCropLayer(keras.layers.Layer):
 
     def __init__(self, height, width, crop_pct=1.0, squash=False, interpolation="bicubic", **kwargs):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
-        check_settings(height, width, crop_pct, interpolation)
-        self.height = height
-        self.width = width
-        self.crop_pct = crop_pct
-        self.squash = squash
+        self.height = integer("height", height)
+        self.width = integer("width", width)
+        self.crop_pct = number("crop_pct", crop_pct)
+        self.squash = flag("squash", squash)
+        check_settings(self.height, self.width, self.crop_pct, interpolation)
         self.interpolation = interpolation
 
     @classmethod

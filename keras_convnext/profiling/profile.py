@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_convnext.scalars import image_shape
+
 
 @dataclass(frozen=True)
 class ProfileRow:
@@ -82,7 +84,7 @@ def profile(model, input_shape=None, attention=False, elementwise=False, counts=
     >>> result.params, result.macs
     (448, 27648)
     """
-    shape = tuple(input_shape or model.input_shape[1:])
+    shape = image_shape("input_shape", model.input_shape[1:] if input_shape is None else input_shape)
     if None in shape:
         raise ValueError(f"`input_shape` must be given where the model's own has None. Received: {shape}")
     rows = []

@@ -34,7 +34,8 @@ def averaged_weights(model):
     False
     """
     optimizer = _plain(model.optimizer)
-    pairs = list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True))
+    pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    pairs = [(variable, average) for variable, average in pairs if average is not None]  # float8's scales have none
     own = [keras.ops.copy(variable) for variable, _ in pairs]
     for variable, average in pairs:
         variable.assign(keras.ops.copy(average))

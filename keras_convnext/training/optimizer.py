@@ -1,11 +1,13 @@
 """AdamW as the authors' code has it: torch's formula, and no decay of biases, norms and scales."""
 
 import math
+from numbers import Real
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_convnext.scalars import flag, number, optional, plain
 from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, WEIGHT_DECAY_RULES, match_rules
 
 _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -56,7 +58,15 @@ class AdamW(keras.optimizers.AdamW):
         ema_warmup=False,
         **kwargs,
     ):
-        super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, epsilon=epsilon, **kwargs)
+        learning_rate = plain(learning_rate)
+        if isinstance(learning_rate, Real):
+            learning_rate = number("learning_rate", learning_rate, 0)
+        super().__init__(
+            learning_rate=learning_rate,
+            weight_decay=optional(number, "weight_decay", weight_decay, 0),
+            epsilon=number("epsilon", epsilon, 0),
+            **plain(kwargs),
+        )
         if self.ema_overwrite_frequency and self.gradient_accumulation_steps:
             raise ValueError("`ema_overwrite_frequency` would count batches where gradients are accumulated.")
         if self.amsgrad:
@@ -64,7 +74,7 @@ class AdamW(keras.optimizers.AdamW):
         self.weight_decay_rules = tuple((regex, bool(decays)) for regex, decays in weight_decay_rules)
         self.learning_rate_rules = tuple((regex, float(factor)) for regex, factor in learning_rate_rules)
         self.unfreeze_rules = tuple((regex, int(update)) for regex, update in unfreeze_rules)
-        self.ema_warmup = ema_warmup
+        self.ema_warmup = flag("ema_warmup", ema_warmup)
 
     def build(self, variables):
         if self.built:
@@ -78,7 +88,7 @@ class AdamW(keras.optimizers.AdamW):
         )
         super().build(variables)
         if self.use_ema:
-            for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
+            for variable, average in self._averages():
                 average.assign(ops.copy(variable))
 
     def factor(self, variable):
@@ -162,14 +172,18 @@ class AdamW(keras.optimizers.AdamW):
         if self.gradient_accumulation_steps:
             is_update = (self._iterations + 1) % self.gradient_accumulation_steps == 0
             rate = ops.where(is_update, rate, 0.0)
-        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+        for variable, average in self._averages():
             average.assign(average + (variable - average) * ops.cast(rate, average.dtype))
 
     def _overwrite_model_variables_with_average_value(self, trainable_variables):
         # Copies: where two variables had one buffer, a step on JAX, which gives it away, would refuse them.
-        averages = self._model_variables_moving_average
-        for variable, average in zip(self._trainable_variables, averages, strict=True):
+        for variable, average in self._averages():
             variable.assign(ops.copy(average))
+
+    def _averages(self):
+        """Pairs of a variable and its moving average. The scales of float8, which are measured, have none."""
+        pairs = zip(self._trainable_variables, self._model_variables_moving_average, strict=True)
+        return [(variable, average) for variable, average in pairs if average is not None]
 
     def get_config(self):
         return {

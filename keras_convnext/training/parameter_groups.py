@@ -9,10 +9,13 @@ import math
 import re
 
 WEIGHT_DECAY_RULES = (
-    (r"kernel$", True),
-    (r"(^|/)(bias|gamma|beta)$", False),
+    (r"kernel(_[ab])?$", True),
+    (r"(^|/)(bias|gamma|beta|\w+_scale|\w+_amax_history)$", False),
 )
-"""Which weights decay, by the end of their path (facebookresearch/ConvNeXt; for GRN's pair, ConvNeXt-V2)."""
+"""Which weights decay, by the end of their path (facebookresearch/ConvNeXt; for GRN's pair, ConvNeXt-V2).
+
+LoRA's two factors of a kernel decay like the kernel. The scales that Keras keeps for float8 do not learn by gradients.
+"""
 
 EQUAL_RATES = (("", 1.0),)
 """Every weight learns at the optimizer's rate."""

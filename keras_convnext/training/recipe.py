@@ -1,5 +1,6 @@
 """How a model is trained, as data: a `Recipe` gives plain Keras its parts, so that compile and fit stay in sight."""
 
+import math
 import warnings
 from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Real
@@ -8,6 +9,7 @@ import keras
 
 from keras_convnext.data import AugmentedBatches, Batches
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
+from keras_convnext.scalars import integer, make_plain, plain
 from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import (
     EQUAL_RATES,
@@ -100,6 +102,7 @@ class Recipe:
     variants: dict[str, dict] = field(default_factory=dict)
 
     def __post_init__(self):
+        make_plain(self)
         for name in ("epochs", "batch_size", "accumulate"):
             self._check(name, _is(int, getattr(self, name)) and getattr(self, name) >= 1, "a whole number from 1 up")
         for name in ("learning_rate", "weight_decay", "warmup_epochs", "min_learning_rate"):
@@ -113,9 +116,9 @@ class Recipe:
         self._check("workers", self.workers is None or _is(int, self.workers), "None, or a whole number")
         self._check("layer_decay_kind", self.layer_decay_kind in LAYER_DECAYS, f"one of {', '.join(LAYER_DECAYS)}")
         self._check("augmentation", isinstance(self.augmentation, Augmentation | None), "an `Augmentation` or None")
-        for name, count in (("image_size", 2), ("unfreeze", None)):
+        for name, kind, count in (("image_size", int, 2), ("unfreeze", Real, None)):
             value = getattr(self, name)
-            is_right = value is None or (isinstance(value, tuple) and all(_is(Real, one) for one in value))
+            is_right = value is None or (isinstance(value, tuple) and all(_is(kind, one) for one in value))
             self._check(name, is_right and (value is None or count in (None, len(value))), "None, or numbers")
         starts = self.unfreeze or ()
         self._check("unfreeze", all(0 <= epoch < self.epochs for epoch in starts), "epochs of the training")
@@ -127,12 +130,14 @@ class Recipe:
 
     def lasting(self, epochs):
         """The same recipe over another number of epochs; warmup and unfreezing keep their share of them."""
+        epochs = integer("epochs", epochs, 1)
         scale = epochs / self.epochs
         unfreeze = None if self.unfreeze is None else tuple(epoch * scale for epoch in self.unfreeze)
         return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * scale, unfreeze=unfreeze)
 
     def at_batch_size(self, batch_size):
         """The same recipe at another batch size: the peak of the rate is scaled alike, as the authors do it."""
+        batch_size = integer("batch_size", batch_size, 1)
         if batch_size == self.batch_size:  # whose rate then stays to the last digit
             return self
         rate = self.learning_rate * batch_size / self.batch_size
@@ -161,7 +166,7 @@ class Recipe:
         Raises:
             ValueError: no such setting, or a value out of range; the message names it.
         """
-        return Recipe.from_config({**asdict(self), **settings}, self.augmentation)
+        return Recipe.from_config({**asdict(self), **plain(settings)}, self.augmentation)
 
     @property
     def model_arguments(self):
@@ -227,7 +232,7 @@ class Recipe:
                 f"The learning rate is {self.learning_rate:g}: for AdamW, from {low:g} to {high:g} are sane.",
                 stacklevel=2,
             )
-        updates = steps_per_epoch // self.accumulate
+        updates = integer("steps_per_epoch", steps_per_epoch, 1) // self.accumulate
         total_steps = self.epochs * updates
         schedule = WarmupCosine(
             peak=self.learning_rate,
@@ -291,7 +296,7 @@ class Recipe:
         Raises:
             ValueError: a name that no recipe has, or a value out of its range.
         """
-        config = dict(config)
+        config = plain(dict(config))
         if isinstance(config.get("augmentation"), dict):
             base = asdict(augmentation or Augmentation())
             config["augmentation"] = _dataclass_from(Augmentation, {**base, **config["augmentation"]})
@@ -301,7 +306,7 @@ class Recipe:
 
 
 def _is(kind, value):
-    return isinstance(value, kind) and not isinstance(value, bool)
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _dataclass_from(kind, config):

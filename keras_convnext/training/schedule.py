@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_convnext.scalars import integer, number
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
@@ -33,15 +35,15 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, peak, total_steps, warmup_steps=0, minimum=1e-6):
         super().__init__()
-        if not 0 <= warmup_steps <= total_steps:
+        self.peak = number("peak", peak, 0)
+        self.total_steps = integer("total_steps", total_steps)
+        self.warmup_steps = integer("warmup_steps", warmup_steps)
+        self.minimum = number("minimum", minimum, 0)
+        if not 0 <= self.warmup_steps <= self.total_steps:
             raise ValueError(
                 "`warmup_steps` must be from 0 to `total_steps`. "
                 f"Received: warmup_steps={warmup_steps}, total_steps={total_steps}"
             )
-        self.peak = peak
-        self.total_steps = total_steps
-        self.warmup_steps = warmup_steps
-        self.minimum = minimum
 
     def __call__(self, step):
         step = ops.cast(step, "float32")

@@ -11,6 +11,7 @@ from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.models.roadmap.block import activation_layer, norm_layer, padded_conv, residual_block
 from keras_convnext.models.roadmap.steps import Network, describe
+from keras_convnext.scalars import flag, image_shape, integer, number, optional
 
 STRIDE = 32
 """Of every network: an image's side over that of the last feature map."""
@@ -63,15 +64,18 @@ def build(
     (None, 10)
     """
     network = step if isinstance(step, Network) else describe(step, regime)
-    network = narrowed(network, width_divisor)
+    network = narrowed(network, integer("width_divisor", width_divisor))
+    num_classes, input_shape = integer("num_classes", num_classes), image_shape("input_shape", input_shape)
+    drop_path_rate = number("drop_path_rate", drop_path_rate)
+    layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
     _check(num_classes, input_shape, drop_path_rate)
     total = max(1, sum(network.depths) - 1)
 
     # === The graph
     image = keras.Input(input_shape, name="image")
-    x = _normalized(image) if include_preprocessing else image
+    x = _normalized(image) if flag("include_preprocessing", include_preprocessing) else image
     x = _stem(x, network)
-    number = 0
+    place = 0
     for stage, (depth, width) in enumerate(zip(network.depths, network.widths(), strict=True)):
         if stage > 0 and network.separate_downsampling:
             x = Downsample(width, name=f"stage_{stage}_downsample")(x)
@@ -84,9 +88,9 @@ def build(
                 strides=2 if has_stride else 1,
                 name=f"stage_{stage}_block_{block}",
                 layer_scale_init_value=layer_scale_init_value,
-                drop_path_rate=drop_path_rate * number / total,
+                drop_path_rate=drop_path_rate * place / total,
             )
-            number += 1
+            place += 1
     x = GlobalPool(name="head_pool")(x)
     if network.separate_downsampling:
         x = norm_layer("layer", "head_norm")(x)

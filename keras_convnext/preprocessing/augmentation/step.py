@@ -5,11 +5,17 @@ from dataclasses import asdict
 import numpy as np
 from PIL import Image
 
+from keras_convnext.scalars import check_fields, make_plain
+
 
 class Step:
     """Base of the steps, which are frozen dataclasses. `SALT`, of each kind its own, makes them draw independently."""
 
     SALT = 0
+
+    def __post_init__(self):
+        make_plain(self)
+        check_fields(self)
 
     def generator(self, seed):
         """A NumPy generator for three whole numbers: the training's seed, the epoch, the image."""

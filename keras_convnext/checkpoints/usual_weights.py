@@ -1,0 +1,54 @@
+"""Models whose weights are those of the architecture: they can be fused, transferred, or written for other packages."""
+
+
+def require_usual_weights(model, action):
+    """Refuses a model whose layers hold other weights: quantized ones, or LoRA's.
+
+    Args:
+        model: a model.
+        action: str, what was asked for, such as `"fuse"`; for the message.
+
+    Raises:
+        ValueError: there are such layers. The message names them, and says what to do.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
+    >>> require_usual_weights(model, "fuse")
+    >>> model.quantize("int8")
+    >>> require_usual_weights(model, "fuse")
+    Traceback (most recent call last):
+    ValueError: Cannot fuse a model with quantized layers (head). Quantize last: fuse the float model, then quantize.
+    """
+    quantized = layers_that(is_quantized, model)
+    if quantized:
+        raise ValueError(
+            f"Cannot {action} a model with quantized layers ({_some(quantized)}). Quantize last: {action} the float "
+            "model, then quantize."
+        )
+    with_lora = layers_that(has_lora, model)
+    if with_lora:
+        raise ValueError(
+            f"Cannot {action} a model with LoRA ({_some(with_lora)}). Enable LoRA last; or merge it: "
+            "`model.save_weights` writes the merged weights, which a model without LoRA loads."
+        )
+
+
+def layers_that(condition, model):
+    """The paths of a model's layers, at any depth, that meet a condition."""
+    return [layer.path or layer.name for layer in model._flatten_layers() if condition(layer)]
+
+
+def is_quantized(layer):
+    """Whether a layer's weights are quantized."""
+    return layer.quantization_mode is not None
+
+
+def has_lora(layer):
+    """Whether a layer has low-rank adapters."""
+    return bool(getattr(layer, "lora_enabled", False))
+
+
+def _some(names):
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,101 @@
+"""What Keras changes on a layer after it was made: quantized weights, low-rank adapters (LoRA), another dtype policy.
+
+A ConvNeXt block makes its inner layers from its own arguments, and a model its layers. What `quantize`, `enable_lora`
+or a user changed on them is kept as overrides: arguments of an inner layer by its name, in place of the usual ones.
+They stand in the configuration, so that a loaded model has the same layers.
+"""
+
+import keras
+
+
+def overrides_of(layer):
+    """The overrides of a layer's inner layers; an empty dict where all are as the layer makes them.
+
+    Args:
+        layer: a layer with inner layers, or a model.
+
+    Returns:
+        dict of dicts, which JSON can hold.
+
+    Example:
+
+    >>> from keras_convnext.layers import ConvNeXtBlock
+    >>> block = ConvNeXtBlock()
+    >>> block.build((None, 8, 8, 16))
+    >>> block.pointwise_conv_2.enable_lora(4)
+    >>> overrides_of(block)
+    {'pointwise_conv_2': {'lora_rank': 4, 'lora_alpha': 4}}
+    """
+    own_policy = None if isinstance(layer, keras.Model) else layer.dtype_policy
+    overrides = {inner.name: _override(inner, own_policy) for inner in _inner_layers(layer)}
+    return {name: override for name, override in overrides.items() if override}
+
+
+def overrides_config(layer):
+    """What a layer's or a model's `get_config` has of it: nothing where no inner layer was changed."""
+    overrides = overrides_of(layer) if layer.built else layer.overrides
+    return {"overrides": overrides} if overrides else {}
+
+
+def override(layer, overrides):
+    """Gives a layer that is not built yet what the overrides have for it.
+
+    Args:
+        layer: a layer.
+        overrides: as `overrides_of` returns them; None for none.
+
+    Returns:
+        The layer.
+    """
+    for name, value in (overrides or {}).get(layer.name, {}).items():
+        if name == "dtype":
+            layer.dtype_policy = keras.dtype_policies.get(value)
+        elif name == "quantization_config":
+            layer.quantization_config = keras.saving.deserialize_keras_object(value)
+        else:
+            setattr(layer, name, value)
+    return layer
+
+
+def override_inner_layers(layer):
+    """The same for all inner layers of a layer, by its attribute `overrides`; to be called before they are built."""
+    for inner in _inner_layers(layer):
+        override(inner, layer.overrides)
+
+
+def is_as_made(layer):
+    """Whether a layer's inner layers are as the layer makes them. If not, nothing may stand in for their own calls."""
+    return not any(
+        _is_quantized(inner) or _has_lora(inner) or not _same_policy(inner.dtype_policy, layer.dtype_policy)
+        for inner in _inner_layers(layer)
+    )
+
+
+def _inner_layers(layer):
+    return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def _override(layer, usual_policy):
+    """The changed arguments of one layer; without a usual policy, any that does not quantize is."""
+    override = {}
+    if _is_quantized(layer) or (usual_policy and not _same_policy(layer.dtype_policy, usual_policy)):
+        override["dtype"] = keras.dtype_policies.serialize(layer.dtype_policy)
+    if getattr(layer, "quantization_config", None) is not None:
+        override["quantization_config"] = keras.saving.serialize_keras_object(layer.quantization_config)
+    if _has_lora(layer):
+        override |= {"lora_rank": layer.lora_rank, "lora_alpha": layer.lora_alpha}
+    if not isinstance(layer, keras.Model) and hasattr(layer, "overrides") and (inner := overrides_of(layer)):
+        override["overrides"] = inner
+    return override
+
+
+def _is_quantized(layer):
+    return layer.quantization_mode is not None
+
+
+def _has_lora(layer):
+    return bool(getattr(layer, "lora_enabled", False))
+
+
+def _same_policy(policy, other):
+    return policy is other or policy == other

@@ -1,0 +1,141 @@
+"""Arguments that are numbers: NumPy's scalars and arrays without axes become Python's, which JSON can hold.
+
+`y.max() + 1` of an array of labels is a NumPy integer, and as good a number of classes as any. True is no number here.
+"""
+
+import math
+from dataclasses import fields
+from numbers import Integral, Real
+from typing import get_args, get_origin
+
+import numpy as np
+
+
+def integer(name, value, least=None):
+    """The value of an argument as an int.
+
+    Args:
+        name: str, of the argument, for the message.
+        value: an integer of Python or NumPy, or an array or tensor of one without axes.
+        least: int, the least that it may be. Defaults to None: any.
+
+    Raises:
+        ValueError: another value, or one out of range.
+
+    Example:
+
+    >>> integer("num_classes", np.array([0, 2, 1]).max() + 1)
+    3
+    """
+    found = plain(value)
+    is_right = isinstance(found, Integral) and not isinstance(found, bool) and (least is None or found >= least)
+    if not is_right:
+        raise ValueError(f"`{name}` must be an integer{_from(least)}. Received: {name}={value!r}")
+    return int(found)
+
+
+def number(name, value, least=None):
+    """The same of a finite number, as a float.
+
+    >>> number("rate", np.float32(0.5))
+    0.5
+    """
+    found = plain(value)
+    is_right = isinstance(found, Real) and not isinstance(found, bool) and math.isfinite(found)
+    if not is_right or (least is not None and found < least):
+        raise ValueError(f"`{name}` must be a finite number{_from(least)}. Received: {name}={value!r}")
+    return float(found)
+
+
+def flag(name, value):
+    """The same of True or False; 1 and 0 are taken for them.
+
+    >>> flag("use_grn", np.True_)
+    True
+    """
+    found = plain(value)
+    if not isinstance(found, Integral) or found not in (0, 1):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return bool(found)
+
+
+def optional(convert, name, value, *bounds):
+    """The same by one of these functions, of an argument that may be None.
+
+    >>> optional(integer, "seed", None)
+    """
+    return None if value is None else convert(name, value, *bounds)
+
+
+def integers(name, values, least=None):
+    """The same of several integers, as a tuple.
+
+    >>> integers("depths", np.array([3, 3, 9, 3]))
+    (3, 3, 9, 3)
+    """
+    return tuple(integer(name, value, least) for value in _several(name, values))
+
+
+def numbers(name, values, least=None):
+    """The same of several numbers, as a tuple."""
+    return tuple(number(name, value, least) for value in _several(name, values))
+
+
+def image_shape(name, values):
+    """The same of the shape of an image, whose sizes may be None.
+
+    >>> image_shape("input_shape", (None, np.int64(32), 3))
+    (None, 32, 3)
+    """
+    return tuple(None if value is None else integer(name, value, 1) for value in _several(name, values))
+
+
+def plain(value):
+    """What holds NumPy's numbers with Python's in their place; arrays become tuples.
+
+    >>> plain({"size": np.array([8, 8]), "rate": np.float64(0.5), "steps": [np.int64(1)]})
+    {'size': (8, 8), 'rate': 0.5, 'steps': [1]}
+    """
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(one) for one in value)
+    if isinstance(value, np.str_):
+        return str(value)
+    if isinstance(value, np.ndarray) and value.ndim:
+        return tuple(plain(one) for one in value)
+    if getattr(value, "shape", None) == ():
+        return (value if hasattr(value, "item") else value.numpy()).item()
+    return value
+
+
+def make_plain(instance):
+    """Does so with every field of a frozen dataclass; to be called in its `__post_init__`."""
+    for field in fields(instance):
+        object.__setattr__(instance, field.name, plain(getattr(instance, field.name)))
+
+
+def check_fields(instance):
+    """Refuses what is no number in a dataclass's fields of type int, float or bool, and of tuples of them.
+
+    Raises:
+        ValueError: the message has the field's name.
+    """
+    for field in fields(instance):
+        is_tuple = get_origin(field.type) is tuple
+        check = {int: integer, float: number, bool: flag}.get(get_args(field.type)[0] if is_tuple else field.type)
+        value = getattr(instance, field.name)
+        if check:
+            for one in _several(field.name, value) if is_tuple else (value,):
+                check(field.name, one)
+
+
+def _several(name, values):
+    found = plain(values)
+    if not isinstance(found, (list, tuple)):
+        raise ValueError(f"`{name}` must have several numbers, in a tuple. Received: {name}={values!r}")
+    return found
+
+
+def _from(least):
+    return "" if least is None else f", at least {least}"
