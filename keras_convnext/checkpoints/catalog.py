@@ -175,6 +175,7 @@ def list_presets(pattern="*"):
 
     Example:
 
+    >>> from keras_convnext import list_presets
     >>> list_presets("convnextv2_?a*_1k_*_ema")
     ['convnextv2_nano_1k_224_ema', 'convnextv2_base_1k_224_ema', 'convnextv2_large_1k_224_ema']
     """
@@ -202,6 +203,7 @@ def find_preset(name):
 
     Example:
 
+    >>> from keras_convnext.checkpoints import find_preset
     >>> find_preset("convnext_tiny")
     ('convnext_tiny', None)
     >>> find_preset("facebook/convnext-tiny-224")[1].top1

@@ -19,7 +19,9 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers.global_pool import GlobalPool
     >>> print(keras.ops.convert_to_numpy(GlobalPool()(np.ones((1, 7, 7, 4)))))
     [[1. 1. 1. 1.]]
     """

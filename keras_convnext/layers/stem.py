@@ -32,6 +32,7 @@ class Stem(keras.layers.Layer):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers import Stem
     >>> tuple(Stem(96)(np.zeros((1, 224, 224, 3))).shape)
     (1, 56, 56, 96)
     """

@@ -32,6 +32,7 @@ class ConvNeXtClassifier(keras.Model):
 
     Example:
 
+    >>> from keras_convnext import ConvNeXtClassifier
     >>> model = ConvNeXtClassifier.from_preset("convnextv2_atto", num_classes=10)
     >>> model.output.shape
     (None, 10)
@@ -118,6 +119,7 @@ class ConvNeXtClassifier(keras.Model):
 
         Example:
 
+        >>> from keras_convnext import ConvNeXtClassifier
         >>> model = ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3, drop_path_rate=0.1)
         >>> model.backbone.drop_path_rate
         0.1
@@ -146,6 +148,7 @@ class ConvNeXtClassifier(keras.Model):
 
         Example:
 
+        >>> from keras_convnext import ConvNeXtClassifier
         >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
         3
         """

@@ -35,6 +35,8 @@ class Run:
     Example:
 
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext.training import Run
     >>> run = Run.create(Path(tempfile.mkdtemp()) / "first", {"class_names": ["cat", "dog"]})
     >>> run.config["class_names"]
     ['cat', 'dog']
