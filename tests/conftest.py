@@ -16,6 +16,7 @@ ON_TORCH = [
     "test_doctests.py",
     "profiling/test_attention.py",
     "profiling/test_blocks.py",
+    "profiling/test_count.py",
     "cli/test_roadmap_killed.py",
 ]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH

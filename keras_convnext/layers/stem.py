@@ -56,7 +56,7 @@ class Stem(keras.layers.Layer):
     def _make_convs(self):
         if self.kind == "patchify":
             return [PatchConv(self.dim, self.patch_size, dtype=self.dtype_policy, name="conv")]
-        first_dim = self.dim if self.kind == "overlap" else _multiple_of_8(self.dim // 2)
+        first_dim = self.dim if self.kind == "overlap" else multiple_of_8(self.dim // 2)
         return [self._overlapping("conv_1", first_dim), self._overlapping("conv_2", self.dim)]
 
     def _overlapping(self, name, filters):
@@ -111,7 +111,7 @@ class Stem(keras.layers.Layer):
         }
 
 
-def _multiple_of_8(channels):
+def multiple_of_8(channels):
     """The multiple of 8 nearest to `channels`, at least 8, at most a tenth below it (timm's `make_divisible`)."""
     rounded = max(8, (channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8
