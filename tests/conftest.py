@@ -18,6 +18,7 @@ ON_TORCH = [
     "profiling/test_blocks.py",
     "profiling/test_count.py",
     "cli/test_roadmap_killed.py",
+    "cli/test_streams.py",
 ]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
 
