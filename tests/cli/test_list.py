@@ -53,7 +53,7 @@ def test_a_row_of_weights_has_their_facts_and_licence(cli, row):
         ("*_ol?", ["convnext_atto_ols", "convnext_femto_ols", "convnext_pico_ols", "convnext_nano_ols"]),
         ("convnext_mini", ["convnext_mini"]),
         ("torchvision/*", [f"torchvision/convnext_{size}" for size in ("tiny", "small", "base", "large")]),
-        ("NANO_OLS", ["convnext_nano_ols", "convnext_nano_ols.d1h_in1k"]),
+        ("OLS.D1H", ["convnext_nano_ols.d1h_in1k"]),
         ("facebook/convnext-tiny", ["convnext_tiny_1k_224_ema"]),
     ],
 )
