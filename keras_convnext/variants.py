@@ -184,6 +184,7 @@ def variant_for(image_size):
 
     Example:
 
+    >>> from keras_convnext.variants import variant_for
     >>> variant_for(32)
     ('convnext_mini', 2)
     """
@@ -198,6 +199,7 @@ def get_variant(name):
 
     Example:
 
+    >>> from keras_convnext.variants import get_variant
     >>> get_variant("convnext_tiny").dims
     (96, 192, 384, 768)
     """

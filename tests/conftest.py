@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 
 # What these test does not depend on the backend, and takes long: once is enough.
-ON_TORCH = ["test_counts.py", "profiling/test_attention.py", "profiling/test_blocks.py", "cli/test_roadmap_killed.py"]
-ON_TORCH += ["checkpoints/test_timm_list.py", "checkpoints/test_torch_files.py"]
+ON_TORCH = [
+    "test_counts.py",
+    "test_doctests.py",
+    "checkpoints/test_timm_list.py",
+    "checkpoints/test_torch_files.py",
+    "cli/test_roadmap_killed.py",
+    "cli/test_streams.py",
+    "profiling/test_attention.py",
+    "profiling/test_blocks.py",
+    "profiling/test_count.py",
+]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
 
 # Kernels of 3x3: those of 7x7 have their tests in layers/ and take JAX longer to compile.

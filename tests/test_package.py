@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "variants": set(),
     "extras": set(),
     "layers": set(),
-    "profiling": {"variants", "models", "training", "data", "preprocessing", "extras"},
+    "profiling": {"variants", "layers", "models", "training", "data", "preprocessing", "extras"},
     "checkpoints": {"variants", "extras"},
     "models": {"layers", "variants", "checkpoints"},
     "preprocessing": {"checkpoints", "variants", "extras"},

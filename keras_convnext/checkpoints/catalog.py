@@ -55,6 +55,18 @@ class Checkpoint:
         return self.num_classes in (1000, 11821, 21841)
 
     @property
+    def output(self):
+        """What the model gives: `"classes"`, `"embedding"` (CLIP's, of `num_classes` numbers) or `"features"`.
+
+        Those of masked pre-training are `"masked pre-training"`: features of a network that is to be fine-tuned.
+        """
+        if self.is_classifier:
+            return "classes"
+        if self.num_classes:
+            return "embedding"
+        return "masked pre-training" if "_fcmae." in self.url else "features"
+
+    @property
     def is_commercial(self):
         """Whether the licence is known to allow commercial use."""
         return self.license in ("MIT", "Apache-2.0", "BSD-3-Clause")
@@ -182,24 +194,29 @@ _HUB_NAMES = {entry.hub_name: name for name, entry in CHECKPOINTS.items() if ent
 
 
 def list_presets(pattern="*"):
-    """Names of the presets that match a shell-style pattern: the variants, then the checkpoints.
+    """Names of the presets that match a pattern: the variants, then the checkpoints.
 
     Args:
-        pattern: str, as in `fnmatch`: `*` any characters, `?` one. A name on the hub may match too, as `timm/*`.
+        pattern: str, a part of the name, such as `"atto"`; or shell-style, as in `fnmatch`, for the whole name: `*` any
+            characters, `?` one. Upper and lower case are the same. A name on the hub may match too, as `"timm/*"`.
 
     Returns:
         A list of names, each accepted by `from_preset`. A variant is an architecture, with new weights.
 
     Example:
 
+    >>> from keras_convnext import list_presets
     >>> list_presets("convnextv2_?a*_1k_*_ema")
     ['convnextv2_nano_1k_224_ema', 'convnextv2_base_1k_224_ema', 'convnextv2_large_1k_224_ema']
     """
+    pattern = pattern.lower()
+    if pattern and not any(character in pattern for character in "*?["):
+        pattern = f"*{pattern}*"
     variants = [name for name in VARIANTS if fnmatchcase(name, pattern)]
     checkpoints = [
         entry.name
         for entry in CHECKPOINTS.values()
-        if fnmatchcase(entry.name, pattern) or (entry.hub_name and fnmatchcase(entry.hub_name, pattern))
+        if any(fnmatchcase(name.lower(), pattern) for name in (entry.name, entry.hub_name) if name)
     ]
     return variants + checkpoints
 
@@ -219,6 +236,7 @@ def find_preset(name):
 
     Example:
 
+    >>> from keras_convnext.checkpoints import find_preset
     >>> find_preset("convnext_tiny")
     ('convnext_tiny', None)
     >>> find_preset("facebook/convnext-tiny-224")[1].top1

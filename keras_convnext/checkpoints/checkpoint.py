@@ -57,7 +57,8 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
     Example:
 
     >>> import tempfile
-    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
     >>> path = Path(tempfile.mkdtemp()) / "convnext_atto.h5"
     >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path, layout="keras.applications")
     >>> load_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path)
@@ -184,6 +185,7 @@ def check_target(model, path, layout="official"):
     Example:
 
     >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.checkpoints import check_target
     >>> check_target(ConvNeXtClassifier.from_preset("convnext_mini"), "model.h5", "keras.applications").name
     'keras.applications'
     """

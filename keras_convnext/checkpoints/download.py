@@ -33,7 +33,7 @@ def cached_path(checkpoint):
 
     Example:
 
-    >>> from keras_convnext.checkpoints import CHECKPOINTS
+    >>> from keras_convnext.checkpoints import CHECKPOINTS, cached_path
     >>> cached_path(CHECKPOINTS["convnext_tiny.in12k"]).name
     'convnext_tiny.in12k.safetensors'
     """

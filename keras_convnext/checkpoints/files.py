@@ -41,7 +41,9 @@ def read_arrays(path, ema=False):
     Example:
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
+    >>> from keras_convnext.checkpoints import read_arrays
     >>> path = Path(tempfile.mkdtemp()) / "model.h5"
     >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini"), path, layout="keras.applications")
     >>> read_arrays(path)["stem_conv/bias"].shape

@@ -21,7 +21,7 @@ def identify(arrays):
     >>> import tempfile
     >>> from pathlib import Path
     >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
-    >>> from keras_convnext.checkpoints import read_arrays
+    >>> from keras_convnext.checkpoints import identify, read_arrays
     >>> path = Path(tempfile.mkdtemp()) / "model.h5"
     >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini", 10), path, layout="keras.applications")
     >>> identify(read_arrays(path))

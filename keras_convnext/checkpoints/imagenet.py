@@ -23,6 +23,7 @@ def imagenet_classes():
 
     Example:
 
+    >>> from keras_convnext.checkpoints import imagenet_classes
     >>> imagenet_classes()[281]
     ImageNetClass(id='n02123045', name='tabby')
     """

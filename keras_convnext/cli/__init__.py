@@ -1,15 +1,17 @@
 """The command line: `keras-convnext COMMAND`, one file a command.
 
 A command's file has `add_arguments(parser)` and `prepare(args)`. `prepare` checks everything that was given and returns
-the work, a function without arguments; what it refuses becomes one line and exit code 2, before any work is done.
+the work, a function without arguments; what it refuses becomes one line and exit code 2, before any work is done. What
+the system refuses while work is done, such as space on a disk, becomes one line and exit code 1.
 """
 
 import argparse
+import os
 import sys
 
 from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, roadmap, summary, train
 from keras_convnext.cli import list as list_command
-from keras_convnext.cli.arguments import INTERRUPTED
+from keras_convnext.cli.arguments import CLOSED_PIPE, INTERRUPTED
 
 COMMANDS = {
     "list": list_command,
@@ -31,11 +33,44 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv=None):
-    """Runs one command and returns its exit code: 0, 2 for bad input, 130 when interrupted.
+    """Runs one command and returns its exit code.
+
+    0, 1 where the work failed, 2 for bad input, 130 when interrupted, 141 when nobody reads what is printed.
 
     Args:
         argv: list of str. Defaults to the process's arguments.
     """
+    _print_any_name()
+    try:
+        try:
+            return _parse_and_run(argv)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        finally:
+            if sys.stdout:  # None where the shell closed it
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _close_stdout()
+        return CLOSED_PIPE
+    except OSError as error:  # of the flush: a full disk
+        _close_stdout()
+        print(f"keras-convnext: {error}", file=sys.stderr)
+        return 1
+
+
+def _print_any_name():
+    """Has file names that are not UTF-8 printed as they are, and characters that the terminal lacks as escapes."""
+    if hasattr(sys.stdout, "reconfigure") and sys.stdout.errors == "strict":
+        is_unicode = sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.reconfigure(errors="surrogateescape" if is_unicode else "backslashreplace")
+
+
+def _close_stdout():
+    """Leaves nothing for Python to print at its end, which would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parse_and_run(argv):
     parser = _Parser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
@@ -44,15 +79,20 @@ def main(argv=None):
         command.add_arguments(subparser)
     args = parser.parse_args(argv)
     try:
-        return _run(args)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def _run(args):
-    try:
         work = COMMANDS[args.command].prepare(args)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"keras-convnext {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return work() or 0
+    except BrokenPipeError:
+        raise
+    except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
+        return _failed(args.command, error, 2)
+    try:
+        return work() or 0
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError) as error:
+        return _failed(args.command, error, 1)
+
+
+def _failed(command, error, code):
+    message = "not enough memory" if isinstance(error, MemoryError) else " ".join(str(error).split())
+    print(f"keras-convnext {command}: {message}", file=sys.stderr)
+    return code

@@ -1,12 +1,16 @@
-"""What several commands share: kinds of arguments, checked as they are read, and an exit code."""
+"""What several commands share: kinds of arguments, checked as they are read, files to write, and an exit code."""
 
 import argparse
+import os
 from pathlib import Path
 
 from keras_convnext.extras import require
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
+
+CLOSED_PIPE = 141
+"""The exit code, as shells have it, where what is printed goes to a command that has ended, such as `head`."""
 
 
 def positive(text):
@@ -31,17 +35,49 @@ def fraction(text):
 
 
 def check_picture(path):
-    """Refuses a path that no picture can be drawn into.
+    """Refuses a path that no picture can be drawn into by matplotlib.
 
     Raises:
-        ValueError: another ending than .png, .svg or .pdf, or no such folder.
+        ValueError: another ending than .png, .svg or .pdf; and as `check_file`.
         ModuleNotFoundError: matplotlib is not installed.
     """
     require("matplotlib", extra="cli")
-    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"{path or 'an empty name'}: expected a name that ends in .png, .svg or .pdf.")
-    if not Path(path).absolute().parent.is_dir():
-        raise ValueError(f"{Path(path).parent}: no such folder.")
+    check_file(path, (".png", ".svg", ".pdf"))
+
+
+def check_file(path, suffixes=None):
+    """Refuses a path that no file can be written to. A file that is there will be replaced.
+
+    Args:
+        path: str or `Path`.
+        suffixes: tuple of str, the endings that the name may have. Defaults to None: any.
+
+    Raises:
+        ValueError: an empty name, another ending, no such folder, a folder, or one that cannot be written.
+    """
+    if not str(path):
+        raise ValueError("expected the name of a file to write, got an empty one.")
+    path = Path(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}.")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"{path.parent}: no such folder.")
+    if path.is_dir():
+        raise ValueError(f"{path}: expected the name of a file to write, got a folder.")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise ValueError(f"{path}: cannot be written.")
+
+
+def check_new_file(path):
+    """The same of a file that must not be there.
+
+    Raises:
+        ValueError: there is something already; and as `check_file`.
+    """
+    if str(path) and Path(path).exists():
+        raise ValueError(f"{path}: there is such a file. Give a new name, or move it away.")
+    check_file(path)
 
 
 def _at_least(least, text):

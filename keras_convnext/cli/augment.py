@@ -1,16 +1,19 @@
 """Draws a grid of augmented images; or times the augmentation against timm's.
 
-Each row has an image, resized alone, and then as it is augmented in one epoch after the other; the last row is a batch
-whose images are mixed.
+Each row has an image, resized alone, and then as it is augmented in one epoch after the other; the images are of as
+many classes as there are rows for. The last row is a batch whose images are mixed.
 """
 
 import json
+import sys
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from keras_convnext.cli.arguments import not_negative, positive
+from keras_convnext.cli.arguments import check_file, not_negative, positive
+from keras_convnext.cli.benchmark import warning_of
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
 from keras_convnext.extras import require
@@ -24,33 +27,51 @@ def add_arguments(parser):
     parser.add_argument("--data", required=True, help="`digits`, FILE.npz, or FOLDER")
     parser.add_argument("--out", help="the picture to write, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
-    parser.add_argument("--rows", type=positive, default=4, help="how many images (default: 4)")
-    parser.add_argument("--seed", type=not_negative, default=0, help="of all that is drawn (default: 0)")
+    parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
+    parser.add_argument("--seed", type=not_negative, help="of all that is drawn (default: 0)")
     parser.add_argument("--benchmark", action="store_true", help="images a second, against timm's; --data is a folder")
     parser.add_argument("--files", action="store_true", help="of the benchmark: read the files too")
-    parser.add_argument("--rounds", type=positive, default=15, help="of the benchmark (default: 15)")
+    parser.add_argument("--rounds", type=positive, help="of the benchmark (default: 15)")
     parser.add_argument("--json", action="store_true", help="of the benchmark: print JSON")
 
 
 def prepare(args):
-    if args.benchmark == bool(args.out):
+    if args.benchmark == (args.out is not None):
         raise ValueError("give --out GRID.png to draw a grid, or --benchmark to time the augmentation.")
+    others = ("rows", "seed") if args.benchmark else ("files", "rounds", "json")
+    given = [name for name in others if getattr(args, name) not in (None, False)]
+    if given:
+        raise ValueError(f"--{given[0]}: not with {'--benchmark' if args.benchmark else '--out'}.")
     require("PIL", extra="cli")
     if args.benchmark:
-        if not Path(args.data).is_dir():
-            raise ValueError(f"{args.data}: --benchmark takes a folder of images.")
+        if not args.data or not Path(args.data).is_dir():
+            raise ValueError(f"{args.data or repr(args.data)}: --benchmark takes a folder of images.")
+        load_data(args.data, verbose=not args.json)
         import_torchvision()  # before timm does
         require("timm", extra="dev")
         return lambda: _benchmark(args)
-    out = Path(args.out)
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"{out.parent}: no such folder.")
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise ValueError(f"{out}: expected a name that ends in .png, .jpg or .webp.")
-    images = load_data(args.data, verbose=False).train
+    check_file(args.out, (".png", ".jpg", ".jpeg", ".webp"))
+    images = load_data(args.data).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")
-    return lambda: _draw(images.take(range(min(args.rows, len(images)))), args, out)
+    return lambda: _draw(images.take(across_classes(images.labels, args.rows or 4)), args, Path(args.out))
+
+
+def across_classes(labels, count):
+    """Indices of a few images, of as many classes as can be: the first of each class, then the second of each.
+
+    Args:
+        labels: int array of shape `(images,)`.
+        count: int, how many images. Of more classes than that, some are taken at even distances.
+
+    Returns:
+        A list of int, no more than there are images.
+    """
+    of_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if count < len(of_class):
+        of_class = [of_class[place] for place in np.linspace(0, len(of_class) - 1, count).round().astype(int)]
+    in_turn = [index for some in zip_longest(*of_class) for index in some if index is not None]
+    return [int(index) for index in in_turn[:count]]
 
 
 def _draw(images, args, out):
@@ -63,7 +84,7 @@ def _draw(images, args, out):
     steps, erasing = augmentation.picture_steps(*size, channels), augmentation.erasing(channels)
 
     def augmented(index, epoch):
-        seed = (args.seed, epoch, index)
+        seed = (args.seed or 0, epoch, index)
         pixels = augment_picture(picture_of(sources[index]), seed, steps).astype("float32")
         erasing.erase(pixels, erasing.generator(seed))
         return pixels
@@ -74,23 +95,36 @@ def _draw(images, args, out):
         for index, image in enumerate(sources)
     ]
     batch = np.stack([augmented(number % len(sources), COLUMNS + number) for number in range(COLUMNS)])
-    mixing.mix(batch, np.zeros((COLUMNS, 1)), mixing.generator((args.seed, COLUMNS, 0)))
+    mixing.mix(batch, np.zeros((COLUMNS, 1)), mixing.generator((args.seed or 0, COLUMNS, 0)))
     grid = np.concatenate([np.concatenate(row, axis=1) for row in [*rows, batch]])
     grid = np.clip(grid, 0, 255).round().astype("uint8")
     picture_of(grid).save(out)
-    print(f"{out}: {len(sources)} images, {COLUMNS - 1} epochs of each, and a mixed batch")
+    classes = len(set(images.labels.tolist()))
+    print(
+        f"{out}: {len(sources)} images of {classes} class{'es' if classes > 1 else ''}, {COLUMNS - 1} epochs of each, "
+        "and a mixed batch"
+    )
 
 
 def _benchmark(args):
     from keras_convnext.profiling.pipeline import WORKERS, compare
 
-    found = compare(args.data, args.size, args.rounds, args.files, show=(lambda line: None) if args.json else print)
+    rounds = args.rounds or 15
+    try:
+        found = compare(args.data, args.size, rounds, args.files, show=(lambda line: None) if args.json else print)
+    except RuntimeError as error:
+        print(f"keras-convnext augment: {error}", file=sys.stderr)
+        return 1
+    warning = warning_of("ours / timm", found["spread"], rounds)
     if args.json:
-        print(json.dumps(found, indent=2))
-        return
+        print(json.dumps({**found, "warnings": [warning] if warning else []}, indent=2))
+        return 0
     ours, theirs = (median(found[name]) for name in ("ours", "timm"))
     source = "files" if args.files else "decoded images"
     print(
         f"from {source} to {args.size} pixels, {WORKERS} workers: ours {ours:.0f} images/s, timm {theirs:.0f}; "
-        f"ours / timm {found['ratio']:.2f}, median of {args.rounds} rounds"
+        f"ours / timm {found['ratio']:.2f}, median of {rounds} rounds, spread {found['spread']:.0%}"
     )
+    if warning:
+        print(f"warning: {warning}")
+    return 0

@@ -1,7 +1,8 @@
 """Times this package's models against others': in turn, each in a process of its own.
 
-The headline is our time as a multiple of theirs: the median over rounds in which each had its turn. --sweep draws how
-time grows with the images' size or number instead.
+The headline is our time as a multiple of theirs: the median over rounds in which each had its turn. The spread is half
+the distance between the quartiles of the rounds, as a share of the median; a warning says where it is so wide that the
+median says little. --sweep draws how time grows with the images' size or number instead.
 """
 
 import contextlib
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.cli.arguments import check_picture, positive
+from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
+from keras_convnext.cli.load_file import find_model, load_file, variant_of
 from keras_convnext.extras import require
 from keras_convnext.profiling.attention import ATTENTION_MODELS, check_size
-from keras_convnext.profiling.benchmark import time_in_turn
+from keras_convnext.profiling.benchmark import WIDE, time_in_turn
 from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
 from keras_convnext.profiling.compare import compare, timing_facts
 from keras_convnext.profiling.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
@@ -27,7 +29,11 @@ SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 
 
 
 def add_arguments(parser):
-    parser.add_argument("--variant", default="convnext_tiny", help="(default: convnext_tiny)")
+    parser.add_argument(
+        "--variant",
+        default="convnext_tiny",
+        help="a name that `list` prints, a file or a run folder (default: convnext_tiny)",
+    )
     parser.add_argument("--task", choices=TASKS, default="forward", help="(default: forward)")
     parser.add_argument("--batch", type=positive, help="images a step; 1 for latency (default: 8)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
@@ -48,8 +54,8 @@ def add_arguments(parser):
 
 def prepare(args):
     _check_sweep(args)
-    published = get_variant(args.variant)
-    size = args.size or published.image_size
+    args.variant, image_size = _architecture(args.variant)
+    size = args.size or image_size
     backends = _names(args.backend, BACKENDS, "--backend")
     if not backends:
         raise ValueError(f"--backend: expected some of {', '.join(BACKENDS)}.")
@@ -83,6 +89,21 @@ def prepare(args):
         return _prepare_sweep(args, ours + others, missing)
     _check(ours + others)
     return lambda: _compare(args, ours + others, missing)
+
+
+def _architecture(name):
+    """The variant that a name stands for, or that the model of a file or run folder is of; and the size of its images.
+
+    Weights do not matter here: they do not change how long a model takes.
+    """
+    named = find_model(name)
+    if named.path is None:
+        return named.variant, (named.checkpoint or get_variant(named.variant)).image_size
+    model = load_file(named.path).model
+    variant = variant_of(model)
+    if variant is None:
+        raise ValueError(f"{name}: its architecture is none that `keras-convnext list` prints, and so not timed.")
+    return variant, model.input_shape[2] or get_variant(variant).image_size
 
 
 def _prepare_sweep(args, cases, missing):
@@ -138,11 +159,15 @@ def _names(text, known, option):
 
 def _compare(args, cases, missing):
     report = compare(cases, args.rounds, progress=_progress)
-    for name in missing:
-        report["skipped"].append({"package": name, "why": "not installed"})
+    is_interrupted = report["rounds"] < args.rounds and len(report["skipped"]) < len(cases)
+    code = INTERRUPTED if is_interrupted else 0 if report["timings"] else 1
+    report["skipped"] += [{"package": name, "why": "not installed"} for name in missing]
+    report["warnings"] = _warnings(
+        (f"{row['ours']} / {row['other']}", row["spread"], report["rounds"]) for row in report["ratios"]
+    )
     if args.json:
         print(json.dumps(report, indent=2))
-        return
+        return code
     first = cases[0]
     print(
         f"{first.variant}, {first.task}, batch {first.batch}, {first.size} x {first.size}, {first.dtype}, "
@@ -160,13 +185,39 @@ def _compare(args, cases, missing):
         print(f"\nthis machine: {limits['gflops']:,.0f} GFLOP/s multiplied, {limits['copy_gbytes']:.1f} GB/s copied")
     print("\nour time as a multiple of theirs")
     for row in report["ratios"]:
-        print(f"{row['ours']:28} / {row['other']:36} {row['ratio']:7.3f}")
+        print(f"{row['ours']:28} / {row['other']:36} {row['ratio']:7.3f}  spread {row['spread']:.0%}")
     for row in report["skipped"]:
         print(f"skipped {row['package']}: {row['why']}")
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
+    return code
+
+
+def _warnings(measured):
+    """A warning for each that needs one of what was measured: names, spreads, and numbers of rounds."""
+    return [warning for one in measured if (warning := warning_of(*one))]
+
+
+def warning_of(what, spread, rounds):
+    """What to tell a user of a median whose spread between rounds is wide, or not known; empty of another.
+
+    Args:
+        what: str, what was measured.
+        spread: float, as `spread_of` has it.
+        rounds: int.
+    """
+    if rounds > 1 and spread <= WIDE:
+        return ""
+    why = f"varies by {spread:.0%} between rounds" if rounds > 1 else "is of one round, so that its spread is not known"
+    return (
+        f"{what} {why}: another run may give quite another figure. Measure again with nothing else running on this "
+        "machine, and with more --rounds."
+    )
 
 
 def _sweep(args, cases, missing):
     timings, skipped = [], [{"package": name, "why": "not installed"} for name in missing]
+    code = INTERRUPTED
     with contextlib.suppress(KeyboardInterrupt):  # what was measured counts
         for value, of_a_value in cases.items():
             _progress(f"{args.sweep} {value}")
@@ -175,8 +226,15 @@ def _sweep(args, cases, missing):
             skipped += [{"package": str(case), args.sweep: value, "why": why} for case, why in failures.items()]
             if len(some) + len(failures) < len(of_a_value) or any(len(one.seconds) < args.rounds for one in some):
                 break  # Ctrl-C
+        else:
+            code = 0 if timings else 1
+    warnings = _warnings(
+        (f"{timing.case} at {args.sweep} {getattr(timing.case, args.sweep)}", timing.spread, len(timing.seconds))
+        for timing in timings
+    )
     if args.json:
-        print(json.dumps({"timings": [timing_facts(timing) for timing in timings], "skipped": skipped}, indent=2))
+        facts = [timing_facts(timing) for timing in timings]
+        print(json.dumps({"timings": facts, "skipped": skipped, "warnings": warnings}, indent=2))
     else:
         for timing in timings:
             value = getattr(timing.case, args.sweep)
@@ -187,12 +245,13 @@ def _sweep(args, cases, missing):
         for row in skipped:
             at = f", {args.sweep} {row[args.sweep]}" if args.sweep in row else ""
             print(f"skipped {row['package']}{at}: {row['why']}")
-    if not timings:
-        return 1
-    draw_sweep(timings, args.sweep, _output(args))
-    if not args.json:
-        print(_output(args))
-    return 0
+        for warning in warnings:
+            print(f"warning: {warning}")
+    if timings:
+        draw_sweep(timings, args.sweep, _output(args))
+        if not args.json:
+            print(_output(args))
+    return code
 
 
 def _progress(text):

@@ -7,15 +7,15 @@ import contextlib
 import sys
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, find_preset, published_arrays, save_checkpoint
-from keras_convnext.cli.load_file import load_arrays_of, load_file
-
-SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
-"""Of files. Names of weights have dots in them too."""
+from keras_convnext.checkpoints import WRITTEN, check_target, published_arrays, save_checkpoint
+from keras_convnext.cli.arguments import check_new_file
+from keras_convnext.cli.load_file import find_model, load_arrays_of, load_file
 
 
 def add_arguments(parser):
-    parser.add_argument("source", help=".pth, .safetensors, .h5 of keras.applications, .keras, or a name of weights")
+    parser.add_argument(
+        "source", help=".pth, .safetensors, .h5 of keras.applications, .keras, a run folder, or a name of weights"
+    )
     parser.add_argument("target", help="a new file: .keras, .pth, .safetensors or .h5")
     parser.add_argument("--layout", choices=WRITTEN, help="whose names (default: official; of .h5: keras.applications)")
     parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: as it is found)")
@@ -25,10 +25,7 @@ def add_arguments(parser):
 def prepare(args):
     target = Path(args.target)
     layout = args.layout or ("keras.applications" if target.suffix == ".h5" else "official")
-    if target.exists():
-        raise ValueError(f"{target}: there is such a file. Give a new name, or move it away.")
-    if not target.parent.is_dir():
-        raise ValueError(f"{target.parent}: no such folder.")
+    check_new_file(args.target)
     if target.suffix == ".keras" and args.layout:
         raise ValueError(f"--layout {args.layout}: a .keras file has names of its own.")
     model, found = _load(args.source, args.variant, args.ema)
@@ -39,20 +36,17 @@ def prepare(args):
 
 def _load(source, variant, ema):
     """The model in a file, or that was published under a name; and a line about it."""
-    if not Path(source).exists() and Path(source).suffix not in SUFFIXES:
-        try:
-            _, checkpoint = find_preset(source)
-        except ValueError as error:
-            raise ValueError(f"{source}: no file, and no name of published weights. {error}") from error
-        if checkpoint is None:
-            raise ValueError(f"{source}: an architecture, without weights.")
-        if variant or ema:
-            raise ValueError(f"{'--variant' if variant else '--ema'} is for a file; {source} is a name.")
-        with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
-            model, layout, variant = load_arrays_of(*published_arrays(checkpoint))
+    named = find_model(source)
+    if named.path:
+        model, layout, variant = load_file(named.path, variant, ema)
+    elif named.checkpoint is None:
+        raise ValueError(f"{source}: an architecture, without weights.")
+    elif variant or ema:
+        raise ValueError(f"{'--variant' if variant else '--ema'} is for a file; {source} is a name.")
     else:
-        model, layout, variant = load_file(source, variant, ema)
-    license = getattr(model, "backbone", model).license
+        with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
+            model, layout, variant = load_arrays_of(*published_arrays(named.checkpoint))
+    license = getattr(getattr(model, "backbone", model), "license", None)
     facts = [layout, variant, f"{getattr(model, 'num_classes', 0) or 'no'} classes", license]
     return model, ", ".join(filter(None, facts))
 

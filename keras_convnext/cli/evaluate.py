@@ -1,9 +1,10 @@
 """Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.
 
-A run's model is scored on the test images of its own data, or of other data of the same classes; published weights and
-files of weights on what --data names. Its folders are called as the model's classes are: those of ImageNet-1k by name
-or by WordNet id, such as n01440764. Where there are no test images, the validation images are scored; of data without
-any parts, all images. Beside the measured accuracy stands the published one.
+A run's model, also by the name of its file, is scored on the test images of its own data, or of other data of the same
+classes; published weights and other files of weights on what --data names. Its folders are called as the model's
+classes are: those of ImageNet-1k by name or by WordNet id, such as n01440764. Where there are no test images, the
+validation images are scored; of data without any parts, all images. Beside the measured accuracy stands the published
+one.
 """
 
 import contextlib
@@ -35,11 +36,14 @@ def prepare(args):
     label_smoothing = 0.0
     if source.run:
         config = source.run.config
-        recipe = Recipe.from_config(config["recipe"])
+        try:
+            recipe = Recipe.from_config(config["recipe"])
+        except ValueError as error:
+            raise ValueError(f"{source.run.path}: not the recipe of a run in its config.json: {error}") from error
         recipe = replace(recipe, batch_size=args.batch or recipe.batch_size, accumulate=1)
         label_smoothing = recipe.loss_smoothing
         data = load_run_data(config, args.data, args.skip_unreadable, verbose=not args.json)
-        if not args.data:
+        if args.data is None:
             data = with_validation(data, recipe.seed)
     else:
         data = load_source_data(source, args.data, args.skip_unreadable, verbose=not args.json)

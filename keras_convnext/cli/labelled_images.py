@@ -16,8 +16,10 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
     Raises:
         ValueError: other classes, or images of another number of channels; and as `load_data`.
     """
-    source = source or config["data"]
-    data = load_data(source, skip_unreadable or config["skip_unreadable"], verbose)
+    source = config.get("data") if source is None else source
+    if source is None:
+        raise ValueError("--data is needed: the run's config.json does not name what it was trained with.")
+    data = load_data(source, skip_unreadable or config.get("skip_unreadable", False), verbose)
     if list(data.class_names) != config["class_names"]:
         raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
     _check_channels(source, data, config["image_shape"][-1], "the run's model")
@@ -35,9 +37,9 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
     Raises:
         ValueError: classes that are not the model's, or images of another number of channels; and as `load_data`.
     """
-    if not data:
+    if data is None:
         raise ValueError("--data is needed: a folder of images, with a sub-folder a class, or an .npz file.")
-    if Path(data, "val").is_dir() and not Path(data, "train").exists():
+    if data and Path(data, "val").is_dir() and not Path(data, "train").exists():
         data = str(Path(data, "val"))
     loaded = load_data(data, skip_unreadable, verbose)
     _check_channels(data, loaded, source.channels, "the model")

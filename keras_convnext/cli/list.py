@@ -1,17 +1,25 @@
 """Lists the presets: names that `from_preset` takes. First architectures, then published weights.
 
-`summary` and `train --variant` take the architectures' names; `predict`, `evaluate` and `convert` those of weights.
+Parameters and multiply-accumulates (MACs, of convolutions and linear layers, in units of 10^9) are those of RGB images
+of so many pixels a side, and of an architecture with 1000 classes. MB is the size of the weights in float32; a file may
+have a little more in it. `summary` takes all names, `train --variant` those of architectures; `predict`, `evaluate` and
+`convert` those of weights.
 """
 
 import json
 from dataclasses import asdict
 
 from keras_convnext.checkpoints import CHECKPOINTS, cached_path, list_presets
+from keras_convnext.profiling import count
 from keras_convnext.variants import VARIANTS
+
+COUNTS = f"{'parameters':>10} {'GMACs':>6} {'MB':>6}"
 
 
 def add_arguments(parser):
-    parser.add_argument("pattern", nargs="?", default="*", help="shell-style, such as 'convnextv2_*' (default: all)")
+    parser.add_argument(
+        "pattern", nargs="?", default="*", help="a part of the name, or shell-style: 'convnextv2_*' (default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -26,26 +34,69 @@ def prepare(args):
 
 def _print_json(variants, checkpoints):
     facts = [
-        {"name": name, **row.backbone_arguments(), **row.head_arguments(), "source": row.source}
+        {
+            "name": name,
+            **row.backbone_arguments(),
+            **row.head_arguments(),
+            "source": row.source,
+            "image_size": row.image_size,
+            **_counts(count(row)),
+        }
         for name, row in variants.items()
     ]
     facts += [
-        {"name": name, **asdict(entry), "cached_path": str(cached_path(entry))} for name, entry in checkpoints.items()
+        {
+            "name": name,
+            **asdict(entry),
+            "output": entry.output,
+            **_counts(_count_of(entry)),
+            "cached_path": str(cached_path(entry)),
+        }
+        for name, entry in checkpoints.items()
     ]
     print(json.dumps(facts, indent=2))
 
 
 def _print(variants, checkpoints):
     if variants:
-        print(f"{'architecture':26} {'depths':14} {'dims':22} source")
+        print(f"{'architecture':26} {'depths':14} {'dims':22} {'pixels':>6} {COUNTS} source")
     for name, row in variants.items():
         depths, dims = ("-".join(map(str, numbers)) for numbers in (row.depths, row.dims))
-        print(f"{name:26} {depths:14} {dims:22} {row.source}")
+        print(f"{name:26} {depths:14} {dims:22} {row.image_size:6} {_columns(count(row))} {row.source}")
     if variants and checkpoints:
         print()
     if checkpoints:
         width = max(map(len, checkpoints))
-        print(f"{'weights':{width}} {'pixels':>6} {'classes':>7} {'top-1':>6} {'top-5':>6} licence of the weights")
+        print(
+            f"{'weights':{width}} {'gives':19} {'pixels':>6} {COUNTS} {'top-1':>6} {'top-5':>6} licence of the weights"
+        )
     for name, entry in checkpoints.items():
         top1, top5 = ("" if score is None else f"{score:.2f}" for score in (entry.top1, entry.top5))
-        print(f"{name:{width}} {entry.image_size:6} {entry.num_classes:7} {top1:>6} {top5:>6} {entry.license}")
+        print(
+            f"{name:{width}} {_output(entry):19} {entry.image_size:6} {_columns(_count_of(entry))} "
+            f"{top1:>6} {top5:>6} {entry.license}"
+        )
+
+
+def _output(entry):
+    """What the model of a checkpoint gives, in words."""
+    if entry.output == "classes":
+        return f"{entry.num_classes} classes"
+    if entry.output == "embedding":
+        return f"embedding of {entry.num_classes}"
+    if entry.output == "features":
+        return f"features of {VARIANTS[entry.variant].dims[-1]}"
+    return entry.output
+
+
+def _count_of(entry):
+    return count(VARIANTS[entry.variant], entry.num_classes, entry.image_size)
+
+
+def _counts(counted):
+    return {"params": counted.params, "macs": counted.macs, "megabytes": round(counted.megabytes, 1)}
+
+
+def _columns(counted):
+    gmacs = counted.macs / 1e9
+    return f"{counted.params / 1e6:8.2f} M {gmacs:6.{2 if gmacs >= 0.01 else 4}f} {counted.megabytes:6.0f}"

@@ -1,4 +1,7 @@
-"""Prints the most likely classes of images, by name."""
+"""Prints the most likely classes of images, by name.
+
+Folders are searched for images, with all folders in them.
+"""
 
 import contextlib
 import json
@@ -8,13 +11,17 @@ import keras
 import numpy as np
 
 from keras_convnext.cli.arguments import positive
+from keras_convnext.cli.image_files import find_image_files, split_readable
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import read_image
+
+BATCH = 32
+"""Images at a time."""
 
 
 def add_arguments(parser):
     parser.add_argument("source", metavar="NAME_OR_RUN", help=HELP)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or '*.jpg'")
     parser.add_argument("--top", type=positive, default=5, help="how many classes to print (default: 5)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
@@ -23,36 +30,35 @@ def add_arguments(parser):
 
 def prepare(args):
     source = find_source(args.source, args.size)
-    images, skipped = [], []
-    for path in args.images:
-        try:
-            images.append((path, source.transform(read_image(path, source.channels))))
-        except ValueError:
-            if not args.skip_unreadable:
-                raise
-            skipped.append(path)
-    if not images:
-        raise ValueError(f"none of {len(args.images)} images is readable.")
+    paths, skipped = split_readable(find_image_files(args.images), source.channels, args.skip_unreadable)
     with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
         model = source.load()
-    return lambda: _predict(model, source.class_names, images, skipped, args)
+    return lambda: _predict(model, source, paths, skipped, args)
 
 
-def _predict(model, class_names, images, skipped, args):
-    outputs = model.predict(np.stack([pixels for _, pixels in images]).astype("float32"), verbose=0)
-    probabilities = outputs if model.activation else keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
-    facts = [
-        {"image": path, "classes": _top(row, class_names, args.top)}
-        for (path, _), row in zip(images, probabilities, strict=True)
-    ]
+def _predict(model, source, paths, skipped, args):
+    is_probable = getattr(model, "activation", None)
+    facts = []
+    for start in range(0, len(paths), BATCH):
+        some = paths[start : start + BATCH]
+        images = np.stack([source.transform(read_image(path, source.channels)) for path in some]).astype("float32")
+        outputs = model.predict(images, verbose=0)
+        probabilities = outputs if is_probable else keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
+        for path, row in zip(some, probabilities, strict=True):
+            fact = {"image": path, "classes": _top(row, source.class_names, args.top)}
+            if args.json:
+                facts.append(fact)
+            else:
+                _print(fact)
     if args.json:
         print(json.dumps({"images": facts, "skipped": skipped}, indent=2))
-        return
-    for fact in facts:
-        classes = ", ".join(f"{entry['name']} {entry['probability']:.1%}" for entry in fact["classes"])
-        print(f"{fact['image']}: {classes}")
-    if skipped:
+    elif skipped:
         print(f"{len(skipped)} unreadable skipped: {', '.join(skipped)}")
+
+
+def _print(fact):
+    classes = ", ".join(f"{entry['name']} {entry['probability']:.1%}" for entry in fact["classes"])
+    print(f"{fact['image']}: {classes}")
 
 
 def _top(probabilities, class_names, count):

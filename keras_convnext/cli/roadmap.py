@@ -96,8 +96,12 @@ def _check_mode(args):
 # === The path as it was published
 
 
+def _progress(number, count, step):
+    print(f"counting step {number} of {count}: {step}", file=sys.stderr)
+
+
 def _show(regime, out, as_json):
-    rows = path_rows(regime)
+    rows = path_rows(regime, _progress)
     if out:
         draw_path(rows, regime, out)
     if as_json:
@@ -177,6 +181,8 @@ def _prepare_training(args):
 
 def _prepare_resumed(args):
     require("matplotlib", extra="cli")
+    if not args.resume:  # such as of an unset shell variable; not this folder
+        raise ValueError("--resume: expected a folder, got an empty name.")
     folder = Run(args.resume)
     config = folder.read_json("config.json")
     missing = set(SETTINGS) - set(config if isinstance(config, dict) else ())

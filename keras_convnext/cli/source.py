@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, find_preset, imagenet_classes
-from keras_convnext.cli.load_file import load_file
+from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, imagenet_classes
+from keras_convnext.cli.load_file import find_model, load_file
 from keras_convnext.models import ConvNeXtClassifier
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.training import Run
@@ -41,34 +41,51 @@ def find_source(name, size=None):
     """The source of a name on the command line.
 
     Args:
-        name: of a folder, a file, or a preset.
+        name: of a run folder, a file, or a preset. A file in a run's folder has the run's class names and image size.
         size: int, another side of the images in pixels than the model's.
 
     Raises:
         ValueError: nothing of the kind there, or a model that does not tell classes of images apart.
     """
-    path = Path(name)
-    if path.is_dir():
-        return _of_run(path, size)
-    if path.is_file():
-        return _of_file(path, size)
-    return _of_preset(name, size)
+    named = find_model(name)
+    if named.path is None:
+        return _of_preset(name, named.variant, named.checkpoint, size)
+    if named.run and Path(name).is_dir():
+        return _of_run(named.run, named.path, size)
+    return _of_file(named.path, named.run, size)
 
 
-def _of_run(path, size):
-    run = Run.open(path)
+def _of_run(run, path, size):
+    """The model in a run's folder, which is loaded when it is needed."""
+
+    def load():
+        model = load_file(path).model
+        if problem := _misfit(model, run.config):
+            raise ValueError(f"{path}: {problem}; config.json in the run folder is of another model.")
+        return model
+
+    return _as_in_run(run, load, size)
+
+
+def _as_in_run(run, load, size):
     if size:
         raise ValueError(f"--size {size}: a run's images have a size of their own.")
     height, width, channels = run.config["image_shape"]
-    names = tuple(run.config["class_names"])
-    return Source(run.load_model, names, channels, ResizeAndCrop(height, width), run=run)
+    return Source(load, tuple(run.config["class_names"]), channels, ResizeAndCrop(height, width), run=run)
 
 
-def _of_preset(name, size):
-    try:
-        variant, checkpoint = find_preset(name)
-    except ValueError as error:
-        raise ValueError(f"{name}: no run folder, no file, and no name of published weights. {error}") from error
+def _misfit(model, config):
+    """In which way a model is not the one that a run's configuration describes; empty where it is."""
+    classes, shape = len(config["class_names"]), tuple(config["image_shape"])
+    if model.output_shape[1:] != (classes,):
+        return f"gives outputs of shape {model.output_shape[1:]}, and the run has {classes} classes"
+    takes = model.input_shape[1:]
+    if len(takes) != 3 or any(side not in (None, given) for side, given in zip(takes, shape, strict=True)):
+        return f"takes images of shape {takes}, and the run has those of {shape}"
+    return ""
+
+
+def _of_preset(name, variant, checkpoint, size):
     if checkpoint is None:
         weights = [other.name for other in CHECKPOINTS.values() if other.variant == variant and other.is_classifier]
         hint = f"weights of it are {', '.join(weights)}" if weights else "there are no published weights of it"
@@ -86,9 +103,11 @@ def _of_preset(name, size):
     )
 
 
-def _of_file(path, size):
-    """Prepared as published, where it is known what the weights were published as, and else as the authors do it."""
+def _of_file(path, run, size):
+    """Prepared as in its run, or as published where it is known what as, and else as the authors do it."""
     model, _, variant = load_file(path)
+    if run and not _misfit(model, run.config):
+        return _as_in_run(run, lambda: model, size)
     if not getattr(model, "num_classes", 0):
         raise ValueError(f"{path}: a model without a classifier.")
     backbone = model.backbone

@@ -1,23 +1,28 @@
-"""Prints a variant's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory of each.
+"""Prints a model's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory of each.
 
-Memory is what the outputs of all layers take for one image in float32.
+Of a name of weights the architecture with its classes and image size is shown, and nothing is downloaded. Memory is
+what the outputs of all layers take for one image in float32.
 """
 
 import json
 
-from keras_convnext.cli.arguments import positive
+from keras_convnext.cli.arguments import not_negative, positive
+from keras_convnext.cli.load_file import HELP, find_model, load_file, variant_of
 from keras_convnext.models import ConvNeXtClassifier
 from keras_convnext.profiling import profile
 from keras_convnext.variants import get_variant
 
 COUNTS = ("params", "macs", "activation_bytes")
 
+IMAGE_SIZE = 224
+"""Side of the images, in pixels, for a file that leaves it free and does not tell the variant."""
+
 
 def add_arguments(parser):
-    parser.add_argument("variant", help="an architecture that `keras-convnext list` prints")
+    parser.add_argument("model", metavar="NAME_OR_RUN", help=HELP)
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
-    parser.add_argument("--channels", type=positive, default=3, help="of the images (default: 3)")
-    parser.add_argument("--classes", type=int, default=1000, help="of the head (default: 1000)")
+    parser.add_argument("--channels", type=positive, help="of the images (default: 3)")
+    parser.add_argument("--classes", type=not_negative, help="of the head; 0 for none (default: the weights', or 1000)")
     parser.add_argument("--stem", type=positive, help="stride of the stem (default: the variant's)")
     parser.add_argument(
         "--elementwise",
@@ -28,16 +33,47 @@ def add_arguments(parser):
 
 
 def prepare(args):
-    published = get_variant(args.variant)
-    size = args.size or published.image_size
+    named = find_model(args.model)
+    if named.path is None:
+        model, size = _of_preset(args, named), None
+    else:
+        model, size = _of_file(args, named.path)
+    variant = named.variant or variant_of(model)
+    shape = tuple(side or size for side in model.input_shape[1:])
+    return lambda: _print(args, variant, shape, profile(model, shape, elementwise=args.elementwise))
+
+
+def _of_preset(args, named):
+    size = args.size or (named.checkpoint or get_variant(named.variant)).image_size
     changes = {} if args.stem is None else {"stem_patch_size": args.stem}
-    model = ConvNeXtClassifier.from_preset(
-        args.variant, num_classes=args.classes, input_shape=(size, size, args.channels), **changes
+    return ConvNeXtClassifier.from_preset(
+        args.model,
+        num_classes=args.classes,
+        load_weights=False,
+        input_shape=(size, size, args.channels or 3),
+        data_format="channels_last",
+        **changes,
     )
-    return lambda: _print(args.variant, model, profile(model, elementwise=args.elementwise), args.json)
 
 
-def _print(variant, model, result, as_json):
+def _of_file(args, path):
+    """The model of a file, all of it trainable, so that its parameters count; and the size of images that it leaves
+    free.
+    """
+    given = [name for name in ("channels", "classes", "stem") if getattr(args, name) is not None]
+    if given:
+        raise ValueError(f"--{given[0]}: it is for a name; the model in {path} is what it is.")
+    model, _, variant = load_file(path)
+    is_channels_first = getattr(getattr(model, "backbone", model), "data_format", None) == "channels_first"
+    sides = model.input_shape[2:] if is_channels_first else model.input_shape[1:-1]
+    if args.size and None not in sides and sides != (args.size, args.size):
+        raise ValueError(f"--size {args.size}: the model takes images of {sides[0]} x {sides[1]} pixels.")
+    for trainable in (False, True):  # one that is trainable as a whole ignores being told so
+        model.trainable = trainable
+    return model, args.size or (get_variant(variant).image_size if variant else IMAGE_SIZE)
+
+
+def _print(args, variant, shape, result):
     stages = {}
     for row in result.rows:
         part = row.path.split("/")[0]
@@ -47,11 +83,12 @@ def _print(variant, model, result, as_json):
             for count in COUNTS:
                 stage[count] += getattr(row, count)
             stage["output_shape"] = list(row.output_shape)
-    if as_json:
-        facts = {"variant": variant, "input_shape": list(model.input_shape[1:]), "stages": list(stages.values())}
+    if args.json:
+        facts = {"name": args.model, "variant": variant, "input_shape": list(shape), "stages": list(stages.values())}
         print(json.dumps({**facts, **{count: getattr(result, count) for count in COUNTS}}, indent=2))
         return
-    print(f"{variant}, images {' x '.join(map(str, model.input_shape[1:]))}\n")
+    of_variant = f" ({variant})" if variant not in (None, args.model) else ""
+    print(f"{args.model}{of_variant}, images {' x '.join(map(str, shape))}\n")
     total = {"name": "total", "output_shape": (), **{count: getattr(result, count) for count in COUNTS}}
     print(f"{'stage':13} {'output shape':15} {'parameters':>14} {'MACs':>18} {'activations, MiB':>17}")
     for stage in [*stages.values(), total]:

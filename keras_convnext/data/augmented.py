@@ -44,7 +44,7 @@ class AugmentedBatches(Batches):
 
     Example:
 
-    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.data import AugmentedBatches, load_digits
     >>> from keras_convnext.preprocessing import Augmentation
     >>> batches = AugmentedBatches(load_digits().train, (8, 8), Augmentation(), batch_size=64)
     >>> len(batches)

@@ -15,6 +15,7 @@ def load_digits():
 
     Example:
 
+    >>> from keras_convnext.data import load_digits
     >>> data = load_digits()
     >>> data.train.pixels.shape, data.test.pixels.shape
     ((1438, 8, 8, 1), (359, 8, 8, 1))

@@ -23,7 +23,7 @@ def split_validation(images, fraction=0.1, seed=0):
 
     Example:
 
-    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.data import load_digits, split_validation
     >>> train, validation = split_validation(load_digits().train)
     >>> len(train), len(validation)
     (1295, 143)

@@ -47,6 +47,8 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     Example:
 
+    >>> import keras
+    >>> from keras_convnext.layers import ConvNeXtBlock
     >>> x = keras.Input((14, 14, 64))
     >>> ConvNeXtBlock(drop_path_rate=0.1)(x).shape
     (None, 14, 14, 64)

@@ -34,6 +34,7 @@ class DepthwiseConv2D(keras.layers.Layer):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers import DepthwiseConv2D
     >>> tuple(DepthwiseConv2D()(np.zeros((1, 14, 14, 8))).shape)
     (1, 14, 14, 8)
     """

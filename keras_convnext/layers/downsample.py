@@ -28,6 +28,7 @@ class Downsample(keras.layers.Layer):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers import Downsample
     >>> tuple(Downsample(16)(np.zeros((1, 8, 8, 4))).shape)
     (1, 4, 4, 16)
     """

@@ -12,7 +12,9 @@ def gelu(x):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers.gelu import gelu
     >>> print(keras.ops.convert_to_numpy(gelu(np.array([-1.0, 0.0, 1.0], "float32"))).round(4))
     [-0.1587  0.      0.8413]
     """

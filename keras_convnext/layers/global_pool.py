@@ -27,6 +27,7 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers.global_pool import GlobalPool
     >>> x = np.arange(4.0).reshape(1, 2, 2, 1)
     >>> [float(GlobalPool(pooling)(x)[0, 0]) for pooling in ("avg", "max", "avgmax")]
     [1.5, 3.0, 2.25]

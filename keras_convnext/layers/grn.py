@@ -26,7 +26,9 @@ class GlobalResponseNormalization(keras.layers.Layer):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers import GlobalResponseNormalization
     >>> x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype("float32")
     >>> y = GlobalResponseNormalization()(x)
     >>> bool(np.allclose(keras.ops.convert_to_numpy(y), x))

@@ -20,6 +20,7 @@ class LayerNorm(keras.layers.LayerNormalization):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers.layer_norm import LayerNorm
     >>> tuple(LayerNorm()(np.ones((1, 14, 14, 8))).shape)
     (1, 14, 14, 8)
     """

@@ -20,7 +20,9 @@ class LayerScale(keras.layers.Layer):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers import LayerScale
     >>> layer = LayerScale(init_value=0.5)
     >>> print(keras.ops.convert_to_numpy(layer(np.array([[2.0, 4.0]]))))
     [[1. 2.]]

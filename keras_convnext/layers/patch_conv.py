@@ -28,6 +28,7 @@ class PatchConv(keras.layers.Conv2D):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers.patch_conv import PatchConv
     >>> tuple(PatchConv(16, patch_size=4)(np.zeros((1, 30, 28, 3))).shape)
     (1, 7, 7, 16)
     """

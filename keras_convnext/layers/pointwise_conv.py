@@ -23,6 +23,7 @@ class PointwiseConv(keras.layers.Dense):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers.pointwise_conv import PointwiseConv
     >>> tuple(PointwiseConv(32)(np.ones((1, 14, 14, 8))).shape)
     (1, 14, 14, 32)
     """

@@ -40,6 +40,7 @@ class Stem(keras.layers.Layer):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.layers import Stem
     >>> tuple(Stem(96)(np.zeros((1, 224, 224, 3))).shape)
     (1, 56, 56, 96)
     """
@@ -79,7 +80,7 @@ class Stem(keras.layers.Layer):
     def _make_convs(self):
         if self.kind == "patchify":
             return [PatchConv(self.dim, self.patch_size, use_bias=self.conv_bias, dtype=self.dtype_policy, name="conv")]
-        first_dim = _multiple_of_8(self.dim // 2) if self.kind == "overlap_tiered" else self.dim
+        first_dim = multiple_of_8(self.dim // 2) if self.kind == "overlap_tiered" else self.dim
         activation = get_activation(self.activation) if self.kind == "overlap_act" else None
         return [self._overlapping("conv_1", first_dim, activation), self._overlapping("conv_2", self.dim)]
 
@@ -142,7 +143,7 @@ class Stem(keras.layers.Layer):
         }
 
 
-def _multiple_of_8(channels):
+def multiple_of_8(channels):
     """The multiple of 8 nearest to `channels`, at least 8, at most a tenth below it (timm's `make_divisible`)."""
     rounded = max(8, (channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -24,7 +24,9 @@ class StochasticDepth(keras.layers.Layer):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers import StochasticDepth
     >>> layer = StochasticDepth(rate=0.5, seed=0)
     >>> out = keras.ops.convert_to_numpy(layer(np.ones((8, 2, 2, 3)), training=True))
     >>> set(out.ravel().tolist()) <= {0.0, 2.0}

@@ -79,6 +79,7 @@ class ConvNeXtBackbone(ImageModel):
 
     Example:
 
+    >>> from keras_convnext import ConvNeXtBackbone
     >>> backbone = ConvNeXtBackbone.from_preset("convnextv2_atto")
     >>> {level: tensor.shape[-1] for level, tensor in backbone.pyramid_outputs.items()}
     {'P2': 40, 'P3': 80, 'P4': 160, 'P5': 320}
@@ -239,6 +240,7 @@ class ConvNeXtBackbone(ImageModel):
 
         Example:
 
+        >>> from keras_convnext import ConvNeXtBackbone
         >>> ConvNeXtBackbone.from_preset("convnext_atto", stem_patch_size=1, input_shape=(32, 32, 3)).output.shape
         (None, 4, 4, 320)
         """
@@ -277,6 +279,7 @@ class ConvNeXtBackbone(ImageModel):
 
         Example:
 
+        >>> from keras_convnext import ConvNeXtBackbone
         >>> backbone = ConvNeXtBackbone(depths=(1, 1), dims=(8, 16))
         >>> backbone.freeze_stages(1)
         >>> sorted({weight.path.split("/")[0] for weight in backbone.trainable_weights})
@@ -302,6 +305,7 @@ class ConvNeXtBackbone(ImageModel):
 
         Example:
 
+        >>> from keras_convnext import ConvNeXtBackbone
         >>> ConvNeXtBackbone(depths=(1, 1), dims=(8, 16)).fuse().layer_scale_init_value is None
         True
         """

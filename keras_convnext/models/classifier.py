@@ -155,6 +155,7 @@ class ConvNeXtClassifier(ImageModel):
 
         Example:
 
+        >>> from keras_convnext import ConvNeXtClassifier
         >>> model = ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3, drop_path_rate=0.1)
         >>> model.backbone.drop_path_rate
         0.1
@@ -218,6 +219,7 @@ class ConvNeXtClassifier(ImageModel):
 
         Example:
 
+        >>> from keras_convnext import ConvNeXtClassifier
         >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
         3
         """

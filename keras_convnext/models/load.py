@@ -27,6 +27,9 @@ def load_classifier(path):
     Example:
 
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.models import load_classifier
     >>> path = Path(tempfile.mkdtemp()) / "model.keras"
     >>> ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10).save(path)
     >>> load_classifier(path).num_classes

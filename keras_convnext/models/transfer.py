@@ -22,6 +22,8 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
 
     Example:
 
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.models import transfer
     >>> pretrained = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=5, input_shape=(8, 8, 1))
     >>> transfer(pretrained, num_classes=3, drop_path_rate=0.1).output.shape
     (None, 3)

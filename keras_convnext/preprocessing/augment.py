@@ -26,6 +26,7 @@ class Augmentation:
 
     Example:
 
+    >>> from keras_convnext.preprocessing import Augmentation
     >>> Augmentation(mixup=0.0, cutmix=0.0).rand_augment
     9.0
     """

@@ -25,6 +25,7 @@ def preprocessor(preset, image_size=None):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext import preprocessor
     >>> transform = preprocessor("convnext_tiny_1k_224_ema")
     >>> transform(np.zeros((480, 640, 3), "uint8")).shape
     (224, 224, 3)

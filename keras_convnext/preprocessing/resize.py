@@ -31,6 +31,8 @@ class ResizeAndCrop:
 
     Example:
 
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing import ResizeAndCrop
     >>> ResizeAndCrop(24, 24, crop_pct=0.875)(np.zeros((32, 48, 3), "uint8")).shape
     (24, 24, 3)
     """

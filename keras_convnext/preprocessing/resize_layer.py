@@ -24,7 +24,8 @@ class ResizeAndCropLayer(keras.layers.Layer):
 
     Example:
 
-    >>> from keras_convnext.preprocessing import ResizeAndCrop
+    >>> from keras import ops
+    >>> from keras_convnext.preprocessing import ResizeAndCrop, ResizeAndCropLayer
     >>> layer = ResizeAndCropLayer.like(ResizeAndCrop(24, 24, crop_pct=0.875))
     >>> tuple(layer(ops.zeros((1, 32, 48, 3))).shape)
     (1, 24, 24, 3)

@@ -14,6 +14,9 @@ from keras_convnext.profiling.case import BACKENDS, Case
 
 ROUND_SECONDS = 0.5
 
+WIDE = 0.1
+"""A spread above which a median says little: another measurement may give quite another one."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -39,18 +42,31 @@ class Timing:
 
     @property
     def spread(self):
-        """Half the distance between the quartiles of the rounds, as a share of the median."""
-        if len(self.seconds) < 2:
-            return 0.0
-        low, _, high = statistics.quantiles(self.seconds, n=4)
-        return (high - low) / 2 / self.median
+        """Of the seconds over the rounds: see `spread_of`."""
+        return spread_of(self.seconds)
 
 
-def ratio(ours, other):
-    """How long ours takes, as a multiple of the other: the median over rounds, in each of which both stood next to
-    each other, so that what slows the machine slows both.
+def ratios(ours, other):
+    """How long ours takes, as a multiple of the other, in each round.
+
+    In a round both stood next to each other, so that what slows the machine slows both. Their median is the result.
     """
-    return statistics.median(a / b for a, b in zip(ours.seconds, other.seconds, strict=True))
+    return [a / b for a, b in zip(ours.seconds, other.seconds, strict=True)]
+
+
+def spread_of(numbers):
+    """Half the distance between the quartiles of numbers, as a share of their median; 0 of a single one.
+
+    Example:
+
+    >>> from keras_convnext.profiling.benchmark import spread_of
+    >>> spread_of([1.0, 1.0, 2.0, 3.0, 3.0])
+    0.5
+    """
+    if len(numbers) < 2:
+        return 0.0
+    low, median, high = statistics.quantiles(numbers, n=4)
+    return (high - low) / 2 / median
 
 
 def time_in_turn(cases, rounds=15, progress: Callable[[str], None] = print):

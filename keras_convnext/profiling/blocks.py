@@ -88,6 +88,7 @@ def blocks():
 
     Example:
 
+    >>> from keras_convnext.profiling.blocks import blocks
     >>> [(block.name, block.count("norm"), block.count("activation")) for block in blocks()]
     [('ResNet', 3, 3), ('Swin Transformer', 2, 1), ('ConvNeXt', 1, 1)]
     """

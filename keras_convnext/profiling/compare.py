@@ -1,8 +1,9 @@
 """A comparison of ours with others, as facts: what each took, the ratios, and the share of the machine's limit."""
 
+import statistics
 from dataclasses import asdict
 
-from keras_convnext.profiling.benchmark import ratio, time_in_turn
+from keras_convnext.profiling.benchmark import ratios, spread_of, time_in_turn
 from keras_convnext.profiling.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES, macs
 
 PASSES = {"forward": 1, "train": 3}
@@ -18,8 +19,8 @@ def compare(cases, rounds, progress):
         progress: function of a line of text.
 
     Returns:
-        A dict for JSON: `rounds` that were whole, `timings`, `ratios` of ours to the fastest form of each other,
-        `limits`, and what was `skipped`.
+        A dict for JSON: `rounds` that were whole, `timings`, `ratios` of ours to the fastest form of each other, with
+        their `spread` between rounds, `limits`, and what was `skipped`.
     """
     timings, failures = time_in_turn(cases, rounds, progress)
     measured = {timing.case: timing for timing in timings}
@@ -31,13 +32,24 @@ def compare(cases, rounds, progress):
         "rounds": len(timings[0].seconds) if timings else 0,
         "timings": [timing_facts(timing, peak) for timing in models],
         "ratios": [
-            {"ours": str(ours.case), "other": str(other.case), "ratio": ratio(ours, other)}
+            _ratio_facts(ours, other)
             for ours in models
             if ours.case.package == OURS
             for other in _fastest_of_each(measured, ours.case.backend)
         ],
         "limits": {"gflops": peak / 1e9, "copy_gbytes": 2 * COPY_BYTES / min(copies) / 1e9} if peak and copies else {},
         "skipped": [{"package": str(case), "why": why} for case, why in failures.items()],
+    }
+
+
+def _ratio_facts(ours, other):
+    of_rounds = ratios(ours, other)
+    return {
+        "ours": str(ours.case),
+        "other": str(other.case),
+        "ratio": statistics.median(of_rounds),
+        "spread": spread_of(of_rounds),
+        "round_ratios": of_rounds,
     }
 
 

@@ -5,12 +5,15 @@
 is such a process: for each line that it reads it transforms all images once, and prints the seconds that it took.
 """
 
+import contextlib
 import subprocess
 import sys
 import time
 from statistics import median
 
 import numpy as np
+
+from keras_convnext.profiling.benchmark import spread_of
 
 PASS = 512
 """Images of one measurement."""
@@ -31,12 +34,17 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
         show: function of a line, called after each round. Defaults to `print`.
 
     Returns:
-        dict: `ours` and `timm`, images a second in each round, and `ratio`, the median over rounds of ours over timm's.
+        dict: `ours` and `timm`, images a second in each round, `ratio`, the median over rounds of ours over timm's, and
+        its `spread` between rounds.
     """
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     workers = {
         name: subprocess.Popen(
-            [sys.executable, "-m", __name__, name, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", __name__, name, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the process that asks, which ends these
         )
         for name in ("ours", "timm")
     }
@@ -54,12 +62,13 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
             worker.kill()
             worker.wait()
     ratios = [ours / theirs for ours, theirs in zip(speeds["ours"], speeds["timm"], strict=True)]
-    return {**speeds, "ratio": median(ratios)}
+    return {**speeds, "ratio": median(ratios), "spread": spread_of(ratios)}
 
 
 def _ask(worker):
-    worker.stdin.write("go\n")
-    worker.stdin.flush()
+    with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer says so
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
     for line in worker.stdout:
         if line.startswith("seconds "):
             return float(line.split()[1])

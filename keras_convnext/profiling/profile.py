@@ -79,6 +79,8 @@ def profile(model, input_shape=None, attention=False, elementwise=False, counts=
 
     Example:
 
+    >>> import keras
+    >>> from keras_convnext.profiling import profile
     >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(16, 3, padding="same")])
     >>> result = profile(model)
     >>> result.params, result.macs

@@ -1,5 +1,7 @@
 """The path from ResNet to ConvNeXt in numbers, and as a picture after the paper's Figure 2 (arXiv:2201.03545)."""
 
+from collections.abc import Callable
+
 from keras_convnext.extras import require
 from keras_convnext.models.roadmap import PEERS, STEPS, build
 from keras_convnext.profiling.profile import profile
@@ -9,18 +11,21 @@ COLOURS |= {"2.6": "#c8644a"}
 """By section of the paper: macro design, ResNeXt-ify, inverted bottleneck, large kernels, micro design."""
 
 
-def path_rows(regime="resnet50"):
+def path_rows(regime="resnet50", progress: Callable[[int, int, str], None] = lambda number, count, step: None):
     """What each step costs, counted, beside what the paper has for it.
 
     Args:
         regime: `"resnet50"` or `"resnet200"`. Defaults to `"resnet50"`.
+        progress: function of the number of a step from 1, how many there are, and its name, called before the network
+            of each is counted, which takes some seconds. Defaults to one that does nothing.
 
     Returns:
         A list of dicts, a step each: `step`, `name`, `section`, `change`, `macs` and `params` (both whole numbers, at
         224 pixels), `gflops`, `top1` and `deviation` (the paper's), `adopted`.
     """
     rows = []
-    for step, one in STEPS.items():
+    for number, (step, one) in enumerate(STEPS.items(), start=1):
+        progress(number, len(STEPS), step)
         counts, published = profile(build(step, regime)), one.published[regime]
         rows.append(
             {

@@ -21,7 +21,8 @@ def averaged_weights(model):
 
     Example:
 
-    >>> from keras_convnext.training import AdamW
+    >>> import keras
+    >>> from keras_convnext.training import AdamW, averaged_weights
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(AdamW(use_ema=True), loss="mse")
     >>> model.optimizer.build(model.trainable_variables)  # the average begins with these weights

@@ -16,6 +16,8 @@ class ClassAccuracy(keras.metrics.Metric):
 
     Example:
 
+    >>> import numpy as np
+    >>> from keras_convnext.training import ClassAccuracy
     >>> metric = ClassAccuracy(3)
     >>> metric.update_state(np.eye(3)[[0, 0, 1]], np.eye(3)[[0, 2, 1]])
     >>> float(metric.result())
@@ -74,6 +76,7 @@ def evaluate(model, batches, label_smoothing=0.0, verbose="auto"):
 
     >>> from keras_convnext import ConvNeXtClassifier
     >>> from keras_convnext.data import Batches, load_digits
+    >>> from keras_convnext.training import evaluate
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
     >>> scores = evaluate(model, Batches(load_digits().test, 128), verbose=0)
     >>> [one["images"] for one in scores["classes"]][:3]

@@ -73,9 +73,9 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     Example:
 
     >>> import tempfile
-    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext import ConvNeXtClassifier, fit
     >>> from keras_convnext.data import load_digits
-    >>> from keras_convnext.training import RECIPES
+    >>> from keras_convnext.training import RECIPES, create_run
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
     >>> recipe, data = RECIPES["digits"].lasting(epochs=1), load_digits()
     >>> run = create_run(tempfile.mkdtemp() + "/first", model, data, recipe)

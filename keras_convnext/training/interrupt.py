@@ -17,7 +17,9 @@ class StopBetweenBatches(keras.callbacks.Callback):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.training.interrupt import StopBetweenBatches
     >>> model = keras.Sequential([keras.layers.Dense(1)])
     >>> model.compile(loss="mse")
     >>> with StopBetweenBatches() as stop:

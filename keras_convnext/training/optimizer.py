@@ -43,6 +43,8 @@ class AdamW(keras.optimizers.AdamW):
 
     Example:
 
+    >>> import keras
+    >>> from keras_convnext.training import AdamW
     >>> optimizer = AdamW(learning_rate=1e-3)
     >>> optimizer.build(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).trainable_variables)
     """

@@ -44,6 +44,7 @@ def layer_decay_rules(depths, decay, kind="group"):
 
     Example:
 
+    >>> from keras_convnext.training import layer_decay_rules
     >>> rules = layer_decay_rules((3, 3, 27, 3), decay=0.5)
     >>> rules[0], rules[-1][1]
     (('(^|/)stem/', 0.0001220703125), 1.0)
@@ -71,6 +72,7 @@ def unfreeze_rules(starts):
 
     Example:
 
+    >>> from keras_convnext.training import unfreeze_rules
     >>> unfreeze_rules({"stage_3": 100})[0]
     ('(^|/)stage_3_[^/]*/', 100)
     """

@@ -160,6 +160,7 @@ def rank_correlation(ours, theirs, confidence=0.95):
 
     Example:
 
+    >>> from keras_convnext.training.roadmap import rank_correlation
     >>> rank_correlation([1, 2, 3, 4, 5], [1, 2, 4, 3, 5])[0]
     0.9
     """

@@ -26,6 +26,18 @@ CONFIG_KEYS = {"class_names", "image_shape", "recipe"}
 """What every run's `config.json` must have: enough to prepare images for the model and to name its classes."""
 
 
+def _are(kind, values):
+    return isinstance(values, list) and bool(values) and all(type(value) is kind for value in values)
+
+
+VALID = {
+    "class_names": lambda names: _are(str, names),
+    "image_shape": lambda shape: _are(int, shape) and len(shape) == 3 and min(shape) > 0,
+    "recipe": lambda recipe: isinstance(recipe, dict),
+}
+"""Whether the value of each is one that a run writes."""
+
+
 class Run:
     """A run folder.
 
@@ -35,6 +47,8 @@ class Run:
     Example:
 
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext.training import Run
     >>> run = Run.create(Path(tempfile.mkdtemp()) / "first", {"class_names": ["cat", "dog"]})
     >>> run.config["class_names"]
     ['cat', 'dog']
@@ -71,7 +85,19 @@ class Run:
         missing = CONFIG_KEYS - set(config if isinstance(config, dict) else ())
         if missing:
             raise ValueError(f"{path}: not a run folder: its config.json has no {', '.join(sorted(missing))}.")
+        for name, is_valid in VALID.items():
+            if not is_valid(config[name]):
+                raise ValueError(f"{path}: not a run folder: its config.json has {name} {config[name]!r}.")
         return run
+
+    @classmethod
+    def is_at(cls, path):
+        """Whether there is a run folder."""
+        try:
+            cls.open(path)
+        except ValueError:
+            return False
+        return True
 
     @property
     def config(self):
@@ -171,9 +197,20 @@ def read_json(path):
 
 
 def refuse_existing(path):
-    """Raises ValueError where there is something at `path`: a run never writes over another."""
+    """Refuses a path that no new folder can be made at: a run never writes over another.
+
+    Raises:
+        ValueError: an empty path, something that is there already, or a folder around it that cannot be written.
+    """
+    if not str(path):
+        raise ValueError("Expected the path of a new folder, got an empty one.")
     if Path(path).exists():
         raise ValueError(f"{path}: exists already; a run never writes over another. Choose another --output.")
+    around = next(folder for folder in Path(path).absolute().parents if folder.exists())
+    if not around.is_dir():
+        raise ValueError(f"{path}: no folder can be made there, since {around} is a file.")
+    if not os.access(around, os.W_OK):
+        raise ValueError(f"{path}: no folder can be made there, since {around} cannot be written.")
 
 
 def new_run_path(name, root="runs"):

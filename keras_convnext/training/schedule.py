@@ -28,6 +28,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     Example:
 
+    >>> from keras_convnext.training import WarmupCosine
     >>> schedule = WarmupCosine(peak=1.0, total_steps=12, warmup_steps=3, minimum=0.0)
     >>> [round(float(schedule(step)), 2) for step in (0, 1, 2, 3, 12)]
     [0.0, 0.5, 1.0, 1.0, 0.0]

@@ -13,7 +13,9 @@ class StopAtNaN(keras.callbacks.Callback):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.training import StopAtNaN
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     >>> model.compile(keras.optimizers.SGD(1e30), loss="mse")
     >>> model.fit(np.ones((8, 1)), np.ones((8, 1)), batch_size=1, callbacks=[StopAtNaN()], verbose=0)

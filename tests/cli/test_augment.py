@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_convnext.cli.augment import across_classes
+from keras_convnext.data import read_image
+from keras_convnext.preprocessing import ResizeAndCrop
+
 
 def test_draws_a_grid(cli, write_digits, tmp_path):
     folder = write_digits(tmp_path / "pictures")
@@ -15,6 +19,33 @@ def test_draws_a_grid(cli, write_digits, tmp_path):
     assert grid.shape == (4 * 24, 8 * 24, 3)
     cells = {grid[r : r + 24, c : c + 24].tobytes() for r in range(0, 96, 24) for c in range(0, 192, 24)}
     assert len(cells) > 28
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "expected"),
+    [
+        ([0, 0, 0, 1, 1, 1, 2, 2, 2], 4, [0, 3, 6, 1]),
+        ([2, 1, 0], 3, [2, 1, 0]),
+        ([0, 0, 0, 1], 4, [0, 3, 1, 2]),
+        ([0, 1, 2, 3, 4], 3, [0, 2, 4]),
+        ([5, 5], 1, [0]),
+        ([0, 1], 9, [0, 1]),
+    ],
+)
+def test_chooses_images_across_the_classes(labels, count, expected):
+    assert across_classes(np.array(labels), count) == expected
+
+
+def test_draws_every_class(cli, write_digits, tmp_path):
+    """The first of each row is the image itself: no row is of the class of another."""
+    folder = write_digits(tmp_path / "pictures")
+    result = cli("augment", "--data", folder, "--out", tmp_path / "grid.png", "--size", "10", "--rows", "3")
+    assert "3 images of 3 classes" in result.out
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    resize = ResizeAndCrop(10, 10)
+    for row, name in enumerate(("one", "two", "zero")):
+        first = sorted((folder / name).iterdir())[0]
+        np.testing.assert_array_equal(grid[10 * row : 10 * row + 10, :10], resize(read_image(first)))
 
 
 def test_the_same_seed_draws_the_same_grid(cli, tmp_path):
@@ -34,6 +65,7 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
     facts = json.loads(result.out)
     assert (len(facts["ours"]), len(facts["timm"])) == (1, 1)
     assert facts["ratio"] == pytest.approx(facts["ours"][0] / facts["timm"][0])
+    assert "ours / timm is of one round" in facts["warnings"][0]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +76,16 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
         (["--benchmark"], "--benchmark takes a folder"),
         (["--out", "grid.txt"], "expected a name that ends in .png"),
         (["--out", "missing/grid.png"], "missing: no such folder"),
+        (["--out", ""], "got an empty one"),
+        (["--out", "grid.png", "--files"], "--files: not with --out"),
+        (["--out", "grid.png", "--rounds", "3"], "--rounds: not with --out"),
+        (["--benchmark", "--rows", "3"], "--rows: not with --benchmark"),
+        (["--benchmark", "--data", "empty"], "empty: expected one sub-folder a class"),
+        (["--out", "folder.png"], "got a folder"),
     ],
 )
-def test_refuses(refusal, arguments, message):
+def test_refuses(refusal, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "empty").mkdir()
     assert message in refusal("augment", "--data", "digits", *arguments)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_convnext import ConvNeXtClassifier
 from keras_convnext.profiling.benchmark import Timing
 from keras_convnext.profiling.packages import PEERS
 
@@ -43,6 +44,82 @@ def test_prints_json(cli, backend):
     (row,) = report["timings"]
     assert (row["package"], row["backend"], row["task"], row["batch"]) == ("keras_convnext", backend, "train", 2)
     assert len(row["round_milliseconds"]) == 2
+
+
+@pytest.fixture
+def drifting(monkeypatch):
+    """In place of measuring: ours takes a second in each round, the others one, two and five."""
+
+    def time_in_turn(cases, rounds, progress):
+        seconds = {True: (1.0, 1.0, 1.0), False: (1.0, 2.0, 5.0)}
+        return [Timing(case, seconds[case.package == "keras_convnext"], 1.0, None) for case in cases], {}
+
+    monkeypatch.setattr(sys.modules["keras_convnext.profiling.compare"], "time_in_turn", time_in_turn)
+
+
+ROUNDS = ["--variant", "convnext_mini", "--against", "keras.applications", "--rounds", "3"]
+
+
+@pytest.mark.usefixtures("drifting")
+def test_warns_where_the_ratio_says_little(cli, backend):
+    out = cli("benchmark", *ROUNDS).out
+    name = f"keras_convnext {backend} / keras.applications {backend}"
+    assert "0.500  spread 80%" in out
+    assert out.splitlines()[-1].startswith(f"warning: {name} varies by 80% between rounds: another run may give")
+    assert "with nothing else running on this machine, and with more --rounds." in out
+    report = json.loads(cli("benchmark", *ROUNDS, "--json").out)
+    assert [row["spread"] for row in report["ratios"]] == [pytest.approx(0.8)]
+    assert [line.startswith(name) for line in report["warnings"]] == [True]
+
+
+@pytest.mark.usefixtures("half_a_second")
+def test_warns_of_a_single_round_and_not_of_steady_ones(cli):
+    assert json.loads(cli("benchmark", *ROUNDS, "--json").out)["warnings"] == []
+    (warning,) = json.loads(cli("benchmark", *ROUNDS[:-1], "1", "--json").out)["warnings"]
+    assert "of one round, so that its spread is not known" in warning
+
+
+def test_ctrl_c_gives_what_was_measured_and_130(cli, monkeypatch):
+    def interrupted(cases, rounds, progress):
+        return [Timing(case, (0.5,) * (rounds - 1), 1.0, None) for case in cases], {}
+
+    monkeypatch.setattr(sys.modules["keras_convnext.profiling.compare"], "time_in_turn", interrupted)
+    result = cli("benchmark", *ROUNDS, "--json")
+    assert result.code == 130
+    assert json.loads(result.out)["rounds"] == 2
+
+
+def test_says_with_1_that_nothing_ran(cli, monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["keras_convnext.profiling.compare"],
+        "time_in_turn",
+        lambda cases, rounds, progress: ([], dict.fromkeys(cases, "no memory left")),
+    )
+    result = cli("benchmark", *ROUNDS)
+    assert result.code == 1
+    assert "no memory left" in result.out
+
+
+@pytest.mark.usefixtures("half_a_second")
+@pytest.mark.parametrize("form", ["checkpoint", "hub name", "file", "run"])
+def test_times_the_architecture_of_what_is_named(cli, form, trained, monkeypatch, tmp_path):
+    name = {"checkpoint": "convnext_atto.d2_in1k", "hub name": "timm/convnext_atto.d2_in1k"}.get(form, trained.path)
+    expected = ("convnext_atto", 224) if form in ("checkpoint", "hub name") else ("convnext_mini", 8)
+    if form in ("file", "run"):
+        model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3, input_shape=(8, 8, 1))
+        name = tmp_path / "model.keras"
+        model.save(name)
+    if form == "run":
+        config = {"class_names": ["a", "b", "c"], "image_shape": [8, 8, 1], "recipe": {}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        name = tmp_path
+    report = json.loads(cli("benchmark", "--variant", name, "--against", "", "--rounds", "2", "--json").out)
+    (row,) = report["timings"]
+    assert (row["variant"], row["size"]) == expected
+
+
+def test_refuses_a_file_of_no_variant(refusal, trained):
+    assert "its architecture is none that" in refusal("benchmark", "--variant", trained.path)
 
 
 def test_times_ours_in_more_forms(cli, backend):
@@ -138,7 +215,7 @@ def test_attention_needs_keras_hub(refusal, without):
         (["--sweep", "size", "--output", "nowhere/sweep.png"], "nowhere: no such folder."),
         (["--sweep", "size", "--output", "sweep"], "expected a name that ends in .png"),
         (["--backend", ","], "--backend: expected some of tensorflow, jax, torch."),
-        (["--variant", "convnext_tiny_1k_224_ema", "--size", "224"], "Unknown variant"),
+        (["--variant", ""], "'': no run folder, no file"),
         (["--backend", "numpy"], "--backend: expected some of tensorflow, jax, torch, got numpy."),
         (["--variant", "convnext_tinny"], "nearest names are convnext_tiny"),
         (["--sweep", "size", "--output", "there.png"], "there is something already"),

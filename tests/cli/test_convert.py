@@ -27,6 +27,17 @@ def test_there_and_back(cli, model, tmp_path):
     assert load_checkpoint(model, again) == "keras.applications"
 
 
+def test_takes_a_run_folder(cli, trained, tmp_path):
+    result = cli("convert", trained.path, tmp_path / "model.safetensors", "--layout", "timm")
+    assert result.code == 0, result.err
+    assert "keras_convnext, 10 classes" in result.out
+    exact = keras.saving.load_model(trained.path / "model.keras")
+    copy = ConvNeXtClassifier.from_config(exact.get_config())
+    load_checkpoint(copy, tmp_path / "model.safetensors")
+    for weight, same in zip(copy.get_weights(), exact.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, same)
+
+
 def test_the_moving_average(cli, model, tmp_path):
     import torch
 
@@ -60,6 +71,7 @@ def test_a_backbone_with_a_norm_for_each_level_stays_one(cli, randomize, tmp_pat
         ("model.pth", "model.pth", [], "there is such a file"),
         ("model.pth", "missing/model.keras", [], "no such folder"),
         ("missing.pth", "out.keras", [], "no such file"),
+        (".", "out.keras", [], "not a run folder"),
         ("model.pth", "out.keras", ["--layout", "timm"], "a .keras file has names of its own"),
         ("model.pth", "out.pth", ["--variant", "convnext_atto"], "it does not fit the model"),
         ("model.pth", "out.ckpt", [], "expected a name that ends in"),

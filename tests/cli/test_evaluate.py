@@ -55,6 +55,17 @@ def test_agrees_with_the_metrics_of_the_run(cli, trained, metrics):
     assert sum(one["images"] * one["accuracy"] for one in classes) == pytest.approx(24 * facts["accuracy"])
 
 
+@pytest.mark.parametrize("file", ["model.keras", "state/epoch-2/model.keras"])
+def test_the_file_of_a_run_is_scored_as_the_run(cli, trained, file):
+    result = cli("evaluate", trained.path / file, "--json")
+    assert result.code == 0, result.err
+    facts = json.loads(result.out)
+    assert (facts["part"], facts["images"]) == ("test", 24)
+    assert facts["classes"][0]["name"] == "0"
+    if file == "model.keras":
+        assert facts == json.loads(cli("evaluate", trained.path, "--json").out)
+
+
 def test_prints_the_scores(cli, trained, metrics):
     result = cli("evaluate", trained.path)
     assert result.code == 0
@@ -123,6 +134,7 @@ def test_refuses_colour_pictures_for_a_grey_model(refusal, grey_run_of_pictures,
 
 def test_refuses_missing_data(refusal, trained):
     assert "nowhere: expected" in refusal("evaluate", trained.path, "--data", "nowhere")
+    assert "'': expected" in refusal("evaluate", trained.path, "--data", "")
 
 
 def test_refuses_what_is_no_run(refusal, tmp_path):
@@ -133,6 +145,21 @@ def test_refuses_what_is_no_run(refusal, tmp_path):
 def test_refuses_a_config_of_others(refusal, copy, content):
     (copy / "config.json").write_text(content)
     assert "config.json" in refusal("evaluate", copy)
+
+
+def test_a_run_that_does_not_name_its_data_needs_some(refusal, cli, copy, digits_npz):
+    """As a step of `roadmap --train`."""
+    config = json.loads((copy / "config.json").read_text())
+    del config["data"], config["skip_unreadable"]
+    (copy / "config.json").write_text(json.dumps(config))
+    assert "--data is needed" in refusal("evaluate", copy)
+    assert cli("evaluate", copy, "--data", digits_npz, "--json").code == 0
+
+
+def test_refuses_a_recipe_of_others(refusal, copy):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "recipe": {"bad": 1}}))
+    assert f"{copy}: not the recipe of a run in its config.json" in refusal("evaluate", copy)
 
 
 def test_refuses_a_run_without_a_model(refusal, copy):

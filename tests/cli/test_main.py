@@ -50,6 +50,7 @@ def test_help_of_each_command_describes_its_options(command, capsys):
         ["predict", "run"],
         ["predict", "run", "a.png", "--top", "0"],
         ["summary"],
+        ["summary", "convnext_mini", "--classes", "-1"],
     ],
 )
 def test_wrong_arguments_exit_with_2_and_one_line(arguments, capsys):
@@ -64,7 +65,7 @@ def test_an_interrupt_while_data_is_read_exits_with_130(cli, trained, monkeypatc
     def interrupted(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_convnext.training.run.load_trained", interrupted)
+    monkeypatch.setattr("keras_convnext.cli.load_file.load_trained", interrupted)
     assert cli("evaluate", trained.path).code == 130
 
 

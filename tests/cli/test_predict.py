@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from keras_convnext import ConvNeXtClassifier
 from keras_convnext.data import load_digits
 from keras_convnext.models import load_classifier
 
@@ -26,6 +28,16 @@ def broken(tmp_path):
     path = tmp_path / "broken.png"
     path.write_bytes(b"\x89PNG\r\n")
     return path
+
+
+@pytest.fixture
+def named(trained, tmp_path):
+    """A copy of the run whose classes have names."""
+    run = shutil.copytree(trained.path, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["class_names"] = [f"digit {n}" for n in range(10)]
+    (run / "config.json").write_text(json.dumps(config))
+    return run
 
 
 def softmax(logits):
@@ -82,13 +94,89 @@ def test_images_of_other_sizes_and_modes_are_converted(cli, trained, images, tmp
     assert cli("predict", trained.path, tmp_path / "large.png").code == 0
 
 
-def test_class_names_are_those_of_the_run(cli, trained, images, tmp_path):
-    run = shutil.copytree(trained.path, tmp_path / "run")
-    config = json.loads((run / "config.json").read_text())
-    config["class_names"] = [f"digit {n}" for n in range(10)]
-    (run / "config.json").write_text(json.dumps(config))
-    (fact,) = json.loads(cli("predict", run, images[0][0], "--json", "--top", "10").out)["images"]
-    assert {entry["name"] for entry in fact["classes"]} == set(config["class_names"])
+def test_class_names_are_those_of_the_run(cli, named, images):
+    (fact,) = json.loads(cli("predict", named, images[0][0], "--json", "--top", "10").out)["images"]
+    assert {entry["name"] for entry in fact["classes"]} == {f"digit {n}" for n in range(10)}
+
+
+@pytest.mark.parametrize("file", ["model.keras", "state/epoch-2/model.keras"])
+def test_the_file_of_a_run_has_its_class_names_and_size(cli, named, images, file):
+    """Images of another size than the run's come out as in the run."""
+    paths, _ = images
+    Image.open(paths[0]).resize((30, 20)).save(paths[0])
+    result = cli("predict", named / file, *paths, "--top", "3")
+    assert result.code == 0, result.err
+    assert "digit " in result.out and "class " not in result.out
+    if file == "model.keras":
+        assert result.out == cli("predict", named, *paths, "--top", "3").out
+
+
+def test_another_model_in_the_folder_of_a_run(cli, refusal, named, images):
+    """By the name of its file it is what it is; in the run's place it is refused."""
+    other = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=2, input_shape=(8, 8, 1))
+    other.save(named / "other.keras")
+    assert "class 1" in cli("predict", named / "other.keras", images[0][0]).out
+    other.save(named / "model.keras")
+    assert "model.keras: gives outputs of shape (2,), and the run has 10 classes" in refusal(
+        "predict", named, images[0][0]
+    )
+    ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 3)).save(named / "model.keras")
+    assert "takes images of shape (8, 8, 3)" in refusal("predict", named, images[0][0])
+
+
+def test_the_configuration_of_another_program_is_passed_over(cli, trained, images, tmp_path):
+    shutil.copy(trained.path / "model.keras", tmp_path / "model.keras")
+    (tmp_path / "config.json").write_text('{"model_type": "convnext"}')
+    assert "class 1" in cli("predict", tmp_path / "model.keras", images[0][0], "--top", "10").out
+
+
+def test_a_step_of_the_roadmap(cli, images, tmp_path):
+    """A functional model of no class of ours, in a run folder."""
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "model.keras")
+    config = {"class_names": ["cat", "dog"], "image_shape": [8, 8, 1], "recipe": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for name in (tmp_path, tmp_path / "model.keras"):
+        assert "cat" in cli("predict", name, images[0][0]).out
+
+
+@pytest.mark.parametrize("form", ["folder", "pattern", "folders by a pattern"])
+def test_takes_folders_and_patterns(cli, trained, write_digits, tmp_path, form):
+    folder = write_digits(tmp_path / "pictures", count=12)  # 36, more than a batch
+    (folder / "one" / "notes.txt").write_text("no image")
+    given = {"folder": folder, "pattern": folder / "*" / "*.png", "folders by a pattern": folder / "*e*"}[form]
+    result = cli("predict", trained.path, given, "--json")
+    assert result.code == 0, result.err
+    facts = json.loads(result.out)["images"]
+    chosen = sorted(folder.rglob("*.png"))
+    if form == "folders by a pattern":
+        chosen = [path for path in chosen if "e" in path.parent.name]
+    assert [fact["image"] for fact in facts] == [str(path) for path in chosen]
+    assert ("1 file is left out" in result.err) == (form != "pattern")
+    (alone,) = json.loads(cli("predict", trained.path, facts[-1]["image"], "--json").out)["images"]
+    assert [one["name"] for one in alone["classes"]] == [one["name"] for one in facts[-1]["classes"]]
+
+
+def test_a_file_whose_name_looks_like_a_pattern(cli, trained, images):
+    path = images[0][0].with_name("photo[1].png")
+    images[0][0].rename(path)
+    assert cli("predict", trained.path, path).out.startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("empty", "empty: no image in this folder."),
+        ("*.jpg", "*.jpg: no file matches."),
+        ("", "expected image files, got an empty name."),
+        ("gone", "gone: not a readable image"),
+    ],
+)
+def test_refuses_where_there_is_no_image(refusal, trained, tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert message in refusal("predict", trained.path, name)
 
 
 def test_refuses_and_names_an_unreadable_image(refusal, trained, images, broken):
@@ -125,11 +213,21 @@ def test_refuses_what_is_no_run(refusal, images, tmp_path):
     assert "not a run folder" in refusal("predict", tmp_path, images[0][0])
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}"])
-def test_refuses_a_config_of_others(refusal, trained, images, tmp_path, content):
-    run = shutil.copytree(trained.path, tmp_path / "run")
-    (run / "config.json").write_text(content)
-    assert "config.json" in refusal("predict", run, images[0][0])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"class_names": null, "image_shape": [8, 8, 1], "recipe": {}}',
+        '{"class_names": ["a"], "image_shape": 8, "recipe": {}}',
+        '{"class_names": ["a"], "image_shape": [8, 8], "recipe": {}}',
+        '{"class_names": ["a"], "image_shape": [8, 8, 1], "recipe": "digits"}',
+    ],
+)
+def test_refuses_a_config_of_others(refusal, named, images, content):
+    (named / "config.json").write_text(content)
+    assert "config.json" in refusal("predict", named, images[0][0])
 
 
 def test_names_the_extra_of_a_missing_package(refusal, trained, images, without):

@@ -244,7 +244,7 @@ def test_refuses_images_smaller_than_the_stride(refusal, command):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere: no file, and no name of published weights. Unknown preset"),
+        (["nowhere"], "nowhere: no run folder, no file, and no name of published weights. Unknown preset"),
         (["convnext_atto"], "an architecture, without weights"),
         ([NAME, "--ema"], "--ema is for a file"),
         ([NAME, "--variant", "convnextv2_atto"], "--variant is for a file"),

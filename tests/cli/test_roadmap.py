@@ -26,6 +26,9 @@ def test_prints_the_table_and_draws_it(cli, short, tmp_path):
     lines = result.out.splitlines()
     assert len(lines) == 1 + 3
     assert all(word in lines[1] for word in ("resnet", "4.09", "25,557,032", "76.13"))
+    assert result.err.splitlines() == [
+        f"counting step {number} of 3: {step}" for number, step in enumerate(("resnet", *TWO), start=1)
+    ]
     with Image.open(tmp_path / "path.png") as picture:
         assert picture.width > 600
 
@@ -68,12 +71,15 @@ def test_blocks_need_keras_hub(refusal, without):
         (("--out", "nowhere/path.png"), "no such folder"),
         (("--out", "path.txt"), "expected a name that ends in .png"),
         (("--resume", "nowhere"), "nowhere"),
+        (("--resume", ""), "--resume: expected a folder, got an empty name"),
+        (("--train", "--output", ""), "got an empty one"),
+        (("--train", "--output", f"{__file__}/run"), "is a file"),
         (("--resume", "nowhere", "--epochs", "3"), "--epochs: not with --resume"),
         (("--train", "--out", "path.png"), "--out: not with --train"),
         (("--width-divisor", "2"), "--width-divisor: not without --train"),
         (("--blocks", "blocks.png", "--regime", "resnet50"), "--regime: not with --blocks"),
         (("--blocks", "nowhere/blocks.png"), "no such folder"),
-        (("--blocks", ""), "expected a name that ends in .png"),
+        (("--blocks", ""), "got an empty one"),
         (("--train", "--data", ""), "expected `digits`"),
     ],
 )

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
+from keras_convnext.models import load_classifier
+
 
 @pytest.fixture
 def summary(cli):
@@ -72,14 +75,63 @@ def test_prints_a_table(cli):
     assert rows[-1][1] == "413,066"
 
 
+@pytest.mark.parametrize("name", ["convnext_atto.d2_in1k", "timm/convnext_atto.d2_in1k"])
+def test_takes_the_name_of_weights_and_downloads_nothing(summary, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    facts = summary(name)
+    assert (facts["name"], facts["variant"], facts["input_shape"]) == (name, "convnext_atto", [224, 224, 3])
+    assert facts["params"] == 3_695_520
+    assert facts["stages"][-1]["output_shape"] == [1000]
+    assert not (tmp_path / "home").exists()
+
+
+def test_weights_have_their_own_size_and_classes(summary):
+    facts = summary("convnextv2_nano_22k_384_ema", "--classes", "5")
+    assert facts["input_shape"] == [384, 384, 3]
+    assert facts["stages"][-1]["output_shape"] == [5]
+    assert summary("convnextv2_atto_1k_224_fcmae", "--size", "64")["stages"][-1]["output_shape"] == [320]
+
+
+@pytest.mark.parametrize("form", ["run", "file of a run"])
+def test_takes_a_run(summary, trained, form):
+    name = trained.path if form == "run" else trained.path / "model.keras"
+    facts = summary(name)
+    assert facts["name"] == str(name)
+    assert facts["input_shape"] == [8, 8, 1]
+    assert facts["params"] == load_classifier(trained.path / "model.keras").count_params()
+    assert facts["stages"][-1]["output_shape"] == [10]
+
+
+@pytest.mark.parametrize("form", ["keras", "safetensors"])
+def test_takes_a_file(summary, tmp_path, form):
+    """Frozen layers count: their parameters are the model's too."""
+    model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3)
+    model.backbone.freeze_stages(2)
+    path = tmp_path / f"model.{form}"
+    model.save(path) if form == "keras" else save_checkpoint(model, path)
+    facts = summary(path, "--size", "16")
+    assert (facts["variant"], facts["input_shape"]) == ("convnext_mini", [16, 16, 3])
+    assert facts["params"] == model.count_params()
+
+
+def test_takes_a_backbone_and_channels_first(summary, tmp_path):
+    ConvNeXtBackbone.from_preset("convnext_mini", data_format="channels_first").save(tmp_path / "backbone.keras")
+    facts = summary(tmp_path / "backbone.keras", "--size", "8")
+    assert facts["input_shape"] == [3, 8, 8]
+
+
+def test_refuses_changes_of_a_file(refusal, trained):
+    assert "--classes: it is for a name" in refusal("summary", trained.path, "--classes", "3")
+    assert "the model takes images of 8 x 8 pixels" in refusal("summary", trained.path, "--size", "16")
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["convnext_tinny"], "Unknown variant 'convnext_tinny': the nearest names are convnext_tiny"),
-        (["zzz"], "Unknown variant 'zzz'"),
+        (["convnext_tinny"], "Unknown preset 'convnext_tinny': the nearest names are convnext_tiny"),
+        (["zzz"], "Unknown preset 'zzz'"),
         (["convnext_tiny", "--size", "16"], "smaller than this network's stride of 32"),
         (["convnext_tiny", "--stem", "3"], "stem_patch_size"),
-        (["convnext_mini", "--classes", "-1"], "num_classes"),
     ],
 )
 @pytest.mark.parametrize("option", [[], ["--json"]])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_convnext.profiling.benchmark import Timing, ratio, time_in_turn
+from keras_convnext.profiling.benchmark import Timing, ratios, time_in_turn
 from keras_convnext.profiling.case import Case
 from keras_convnext.profiling.compare import compare
 
@@ -27,7 +27,17 @@ def timing(case, *seconds):
 def test_ratio_compares_within_rounds(case):
     """A machine that is three times slower in the last round does not change it."""
     ours, other = timing(case, 1.0, 1.2, 3.0), timing(case, 2.0, 2.4, 6.0)
-    assert ratio(ours, other) == 0.5
+    assert ratios(ours, other) == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("theirs", "ratio", "spread"), [((2.0, 2.4, 6.0), 0.5, 0.0), ((1.0, 0.6, 6.0), 1.0, 0.75)])
+def test_a_ratio_comes_with_its_spread_between_rounds(case, monkeypatch, theirs, ratio, spread):
+    other = replace(case, package="timm", backend="torch", form="compiled")
+    timings = [timing(case, 1.0, 1.2, 3.0), timing(other, *theirs)]
+    monkeypatch.setattr("keras_convnext.profiling.compare.time_in_turn", lambda *arguments: (timings, {}))
+    (row,) = compare([case, other], 3, silent)["ratios"]
+    assert (row["ratio"], row["spread"]) == (pytest.approx(ratio), pytest.approx(spread))
+    assert len(row["round_ratios"]) == 3
 
 
 def test_median_and_spread_are_those_of_the_rounds(case):

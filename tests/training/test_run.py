@@ -47,8 +47,31 @@ def test_create_refuses_what_exists(tmp_path, make):
         refuse_existing(tmp_path / "run")
 
 
+def test_refuses_what_no_folder_can_be_made_at(tmp_path):
+    (tmp_path / "notes").touch()
+    for path in (tmp_path / "notes" / "run", tmp_path / "notes" / "deep" / "run"):
+        with pytest.raises(ValueError, match="notes is a file"):
+            refuse_existing(path)
+    with pytest.raises(ValueError, match="got an empty one"):
+        refuse_existing("")
+    refuse_existing(tmp_path / "new" / "deep" / "run")
+
+
 def test_open_gives_an_existing_run(run):
     assert Run.open(str(run.path)).config == CONFIG
+    assert Run.is_at(run.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"class_names": None}, {"class_names": []}, {"class_names": [1]}, {"image_shape": [8, 8]}, {"recipe": "digits"}],
+    ids=str,
+)
+def test_open_refuses_a_configuration_that_no_run_writes(tmp_path, change):
+    Run.create(tmp_path / "run", {**CONFIG, **change})
+    with pytest.raises(ValueError, match=f"its config.json has {next(iter(change))}"):
+        Run.open(tmp_path / "run")
+    assert not Run.is_at(tmp_path / "run")
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_text("notes")])

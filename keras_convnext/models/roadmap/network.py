@@ -59,6 +59,7 @@ def build(
 
     Example:
 
+    >>> from keras_convnext.models.roadmap import build
     >>> model = build("patchify_stem", num_classes=10, input_shape=(32, 32, 3), width_divisor=8)
     >>> model.output.shape
     (None, 10)
@@ -107,6 +108,7 @@ def convnext_path(path):
 
     Example:
 
+    >>> from keras_convnext.models.roadmap import convnext_path
     >>> convnext_path("stage_0_block_1_depthwise_conv_norm/gamma")
     'stage_0_block_1/norm/gamma'
     """

@@ -254,6 +254,7 @@ def describe(step, regime="resnet50"):
 
     Example:
 
+    >>> from keras_convnext.models.roadmap import describe
     >>> describe("kernel_9").kernel_size, describe("gelu").kernel_size
     (9, 7)
     """

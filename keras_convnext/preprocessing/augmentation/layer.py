@@ -24,8 +24,10 @@ class AugmentationLayer(BaseImageAugmentationLayer):
 
     Example:
 
-    >>> import numpy as np, tensorflow as tf
+    >>> import numpy as np
+    >>> import tensorflow as tf
     >>> from keras_convnext.preprocessing.augmentation import RandomFlip
+    >>> from keras_convnext.preprocessing.augmentation.layer import AugmentationLayer
     >>> inputs = {"images": np.zeros((4, 32, 32, 3), "uint8"), "seed": np.zeros((4, 3), "int64")}
     >>> dataset = tf.data.Dataset.from_tensors(inputs).map(AugmentationLayer(RandomFlip(rate=0.5)))
     >>> next(iter(dataset))["images"].shape

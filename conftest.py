@@ -1,0 +1,10 @@
+"""Every docstring's example runs as a user would type it: with the imports that stand in it, and nothing else."""
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    """Takes from each example the names of the module that it stands in, which a user's session does not have."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.dtest.globs = {"__name__": "__main__"}

@@ -1,0 +1,86 @@
+"""Which image files are meant by what stands on the command line, and which of them can be read."""
+
+import glob
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from keras_convnext.data import read_image
+from keras_convnext.data.images import IMAGE_SUFFIXES
+
+
+def find_image_files(names):
+    """The files that names stand for, in their order.
+
+    Args:
+        names: sequence of str: of files, each taken for an image whatever it is called; of folders, of which the images
+            are taken, with those of all folders within, by their names; or shell-style patterns of both, such as
+            `"photos/*.jpg"`, for shells that leave them as they are.
+
+    Returns:
+        A list of str.
+
+    Raises:
+        ValueError: a folder without images, or a pattern that nothing matches.
+    """
+    found = []
+    for name in names:
+        if not name:
+            raise ValueError("expected image files, got an empty name.")
+        for one in [name] if Path(name).exists() else _matches(name):
+            found += _images_in(one) if Path(one).is_dir() else [one]
+    return found
+
+
+def split_readable(paths, channels, skip_unreadable=False):
+    """Reads each image once, to see that it is whole, before any work is done with the others.
+
+    Args:
+        paths: list of str.
+        channels: int, as for `data.read_image`.
+        skip_unreadable: bool, whether those that cannot be read are left out. Defaults to False.
+
+    Returns:
+        `(readable, skipped)`: lists of paths.
+
+    Raises:
+        ValueError: an image that cannot be read and is not to be left out; or none that can.
+    """
+
+    def problem(path):
+        try:
+            read_image(path, channels)
+        except ValueError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        problems = list(pool.map(problem, paths))
+    skipped = [path for path, error in zip(paths, problems, strict=True) if error]
+    if skipped and not skip_unreadable:
+        raise next(filter(None, problems))
+    if len(skipped) == len(paths):
+        raise ValueError(f"none of {len(paths)} images is readable.")
+    return [path for path, error in zip(paths, problems, strict=True) if not error], skipped
+
+
+def _matches(name):
+    """What a pattern matches; a name that is none, as it is: reading it says what is wrong."""
+    if not glob.has_magic(name):
+        return [name]
+    matches = sorted(glob.glob(name, recursive=True))
+    if not matches:
+        raise ValueError(f"{name}: no file matches.")
+    return matches
+
+
+def _images_in(folder):
+    """The images of a folder and of all folders in it; a line says how many other files there are."""
+    files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise ValueError(f"{folder}: no image in this folder.")
+    others = len(files) - len(images)
+    if others:
+        print(f"{folder}: {others} file{'s are' if others > 1 else ' is'} left out: no image", file=sys.stderr)
+    return [str(file) for file in images]

@@ -1,0 +1,77 @@
+"""Parameters and multiply-accumulates of an architecture from its row of `VARIANTS`: no model is built.
+
+The same numbers as `profile` counts on the model, by the sizes of its layers. Listing all presets takes them from here.
+"""
+
+from typing import NamedTuple
+
+from keras_convnext.layers.stem import multiple_of_8
+
+
+NORM_WEIGHTS = {"layer_norm": 2, "rms_norm": 1, "simple_norm": 1}
+"""Weights of a norm for each channel."""
+
+
+class Count(NamedTuple):
+    """Trainable parameters, and multiply-accumulates (MACs) for one image."""
+
+    params: int
+    macs: int
+
+    @property
+    def megabytes(self):
+        """The size of the weights in float32, in MB of 10^6 bytes: about that of a checkpoint's file."""
+        return 4 * self.params / 1e6
+
+
+def count(config, num_classes=1000, image_size=None):
+    """Counts a classifier of RGB images.
+
+    Args:
+        config: `ConvNeXtConfig`, a row of `VARIANTS`.
+        num_classes: int; 0 leaves the last layer out, as in `ConvNeXtClassifier`. Defaults to 1000.
+        image_size: int, side of the images in pixels, a multiple of the network's stride. Defaults to the row's.
+
+    Returns:
+        `Count`.
+
+    Example:
+
+    >>> from keras_convnext import VARIANTS
+    >>> from keras_convnext.profiling import count
+    >>> count(VARIANTS["convnext_tiny"])
+    Count(params=28589128, macs=4455531264)
+    """
+    parts = list(_parts(config, num_classes, image_size or config.image_size))
+    params = sum(kernel + others for _, kernel, others in parts)
+    return Count(params, sum(positions * kernel for positions, kernel, _ in parts))
+
+
+def _parts(config, num_classes, side):
+    """Of each part: the positions that its kernels slide over, their weights, and its other parameters."""
+    dims, bias, norm = config.dims, int(config.conv_bias), NORM_WEIGHTS[config.norm]
+    kernel_sizes = config.kernel_size if isinstance(config.kernel_size, tuple) else (config.kernel_size,) * len(dims)
+    if config.stem == "patchify":
+        side //= config.stem_patch_size
+        yield side**2, config.stem_patch_size**2 * 3 * dims[0], bias * dims[0]
+    else:
+        first = multiple_of_8(dims[0] // 2) if config.stem == "overlap_tiered" else dims[0]
+        for channels, filters in ((3, first), (first, dims[0])):
+            side //= 2
+            yield side**2, 3**2 * channels * filters, bias * filters
+    yield 0, 0, norm * dims[0] * config.stem_norm
+    for stage, (depth, dim) in enumerate(zip(config.depths, dims, strict=True)):
+        if stage > 0:
+            side //= 2
+            yield side**2, 2**2 * dims[stage - 1] * dim, norm * dims[stage - 1] + bias * dim
+        hidden = int(config.mlp_ratio * dim)
+        kernels = kernel_sizes[stage] ** 2 * dim + 2 * dim * hidden
+        others = bias * dim + norm * dim + hidden + dim
+        others += 2 * hidden * config.use_grn + dim * (config.layer_scale_init_value is not None)
+        yield side**2, kernels * depth, others * depth
+    yield 0, 0, norm * dims[-1]
+    width = dims[-1]
+    if config.head_hidden_size:
+        yield 1, width * config.head_hidden_size, config.head_hidden_size
+        width = config.head_hidden_size
+    yield 1, width * num_classes, num_classes
