@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 # What these test does not depend on the backend, and takes long: once is enough.
-ON_TORCH = ["test_counts.py", "profiling/test_attention.py", "profiling/test_blocks.py", "cli/test_roadmap_killed.py"]
+ON_TORCH = [
+    "test_counts.py",
+    "test_processes.py",
+    "profiling/test_attention.py",
+    "profiling/test_blocks.py",
+    "cli/test_roadmap_killed.py",
+]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
 
 # Kernels of 3x3: those of 7x7 have their tests in layers/ and take JAX longer to compile.

@@ -146,7 +146,7 @@ def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, fi
         ValueError: fewer images than a batch; and as `AugmentedBatches`.
         ModuleNotFoundError: TensorFlow or Pillow is not installed.
     """
-    tf = require("tensorflow", extra="cv")
+    tf = require("tensorflow", extra="tensorflow")
     if len(images) < batch_size:
         raise ValueError(f"Expected a batch of images or more, {batch_size}. Received: {len(images)} images")
 

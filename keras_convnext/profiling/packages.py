@@ -2,13 +2,13 @@
 
 import functools
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from keras_convnext.extras import is_installed, require
 from keras_convnext.profiling.attention import ATTENTION_MODELS, attention_model, profile_with_attention
 from keras_convnext.profiling.profile import profile
 from keras_convnext.variants import get_variant
@@ -126,7 +126,7 @@ def import_torchvision():
     two of its operators declared.
     """
     try:
-        return importlib.import_module("torchvision")
+        return require("torchvision", extra="dev")
     except RuntimeError:
         from torch.library import Library
 
@@ -153,7 +153,7 @@ def _torchvision(case):
 
 
 def _transformers(case):
-    if importlib.util.find_spec("torchvision"):  # transformers imports it where it is installed
+    if is_installed("torchvision"):  # transformers imports it where it is installed
         import_torchvision()
     import transformers
 

@@ -1,8 +1,7 @@
 """Images a second of the training transform: ours against timm's, in turn, each in a process of its own.
 
-    python -m keras_convnext.profiling.pipeline ours FOLDER 224 decoded
-
-is such a process: for each line that it reads it transforms all images once, and prints the seconds that it took.
+Such a process runs `main`: for each line that it reads it transforms all images once, and prints the seconds that it
+took.
 """
 
 import subprocess
@@ -11,6 +10,8 @@ import time
 from statistics import median
 
 import numpy as np
+
+from keras_convnext.processes import python_command
 
 PASS = 512
 """Images of one measurement."""
@@ -36,7 +37,10 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     workers = {
         name: subprocess.Popen(
-            [sys.executable, "-m", __name__, name, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            python_command(f"{__name__}:main", name, *arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for name in ("ours", "timm")
     }
@@ -143,7 +147,3 @@ def main(kind, folder, size, source):
         started = time.perf_counter()
         run()
         print(f"seconds {time.perf_counter() - started}", flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

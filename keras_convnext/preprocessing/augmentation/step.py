@@ -3,7 +3,10 @@
 from dataclasses import asdict
 
 import numpy as np
-from PIL import Image
+
+from keras_convnext.extras import require
+
+Image = require("PIL.Image", extra="cli")
 
 
 class Step:
