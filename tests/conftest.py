@@ -111,6 +111,15 @@ def images(rng):
 
 
 @pytest.fixture
+def channels_first_globally():
+    """Sets Keras's `image_data_format` to `"channels_first"`, and back."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format(before)
+
+
+@pytest.fixture
 def numpy_of(backend):
     """A function: the outputs of a layer, or of any function, as NumPy arrays, in the structure that they have.
 

@@ -32,7 +32,11 @@ def prepare(args):
     size = args.size or published.image_size
     changes = {} if args.stem is None else {"stem_patch_size": args.stem}
     model = ConvNeXtClassifier.from_preset(
-        args.variant, num_classes=args.classes, input_shape=(size, size, args.channels), **changes
+        args.variant,
+        num_classes=args.classes,
+        input_shape=(size, size, args.channels),
+        data_format="channels_last",
+        **changes,
     )
     return lambda: _print(args.variant, model, profile(model, elementwise=args.elementwise), args.json)
 

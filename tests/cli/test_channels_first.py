@@ -1,0 +1,51 @@
+"""A keras.json that says `channels_first`: what commands read is channels last, whatever it says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_convnext.training import Run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PROGRAM = """
+import json, sys
+import keras
+from keras_convnext.cli import main
+
+assert keras.config.image_data_format() == "channels_first"
+for command in json.loads(sys.argv[1]):
+    assert main(command) == 0, command
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A folder of Keras's own, whose configuration says `channels_first`."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "keras.json").write_text(json.dumps({"image_data_format": "channels_first"}))
+    return folder
+
+
+def test_commands_run(home, few_images, tmp_path):
+    run = str(tmp_path / "run")
+    commands = [
+        ["summary", "convnext_mini", "--size", "32"],
+        ["train", "--data", str(few_images), "--epochs", "1", "--batch", "16", "--output", run],
+        ["train", "--data", str(few_images), "--epochs", "1", "--checkpoint", run, "--output", f"{run}-again"],
+        ["evaluate", run],
+        ["predict", run, str(EXAMPLES / "three.png")],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(commands)],
+        env={**os.environ, "KERAS_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    assert Run.open(run).load_model().backbone.data_format == "channels_last"
+    assert Run.open(f"{run}-again").load_model().input_shape == (None, 32, 32, 3)
