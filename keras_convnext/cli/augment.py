@@ -47,7 +47,7 @@ def prepare(args):
         raise ValueError(f"{out.parent}: no such folder.")
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"{out}: expected a name that ends in .png, .jpg or .webp.")
-    images = load_data(args.data, verbose=False).train
+    images = load_data(args.data).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")
     return lambda: _draw(images.take(range(min(args.rows, len(images)))), args, out)

@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_convnext.checkpoints import imagenet_classes
 from keras_convnext.data import Images, load_data
+from keras_convnext.data.folder import part_folders
+from keras_convnext.data.load import is_name
 
 
 def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
@@ -16,7 +18,7 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
     Raises:
         ValueError: other classes, or images of another number of channels; and as `load_data`.
     """
-    source = source or config["data"]
+    source = _scored_folder(source or config["data"])
     data = load_data(source, skip_unreadable or config["skip_unreadable"], verbose)
     if list(data.class_names) != config["class_names"]:
         raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
@@ -29,7 +31,8 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
 
     Args:
         source: `Source` of the model.
-        data: `digits`, an `.npz` file or a folder; of a folder with a `val` and no `train`, the former is taken.
+        data: `digits`, an `.npz` file or a folder; of a folder with validation or test images and no training images,
+            such as ImageNet's with `val` alone, these are taken.
         skip_unreadable, verbose: as for `load_data`.
 
     Raises:
@@ -37,8 +40,7 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
     """
     if not data:
         raise ValueError("--data is needed: a folder of images, with a sub-folder a class, or an .npz file.")
-    if Path(data, "val").is_dir() and not Path(data, "train").exists():
-        data = str(Path(data, "val"))
+    data = _scored_folder(data)
     loaded = load_data(data, skip_unreadable, verbose)
     _check_channels(data, loaded, source.channels, "the model")
     labels = _labels(data, loaded.class_names, source.class_names)
@@ -47,6 +49,16 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
         for part, images in (("train", loaded.train), ("validation", loaded.validation), ("test", loaded.test))
     }
     return replace(loaded, **parts)
+
+
+def _scored_folder(source):
+    """A source as it is; of a folder with parts and none for training, the folder of its validation or test images."""
+    if is_name(source) or not Path(source).is_dir():
+        return source
+    folders = part_folders(Path(source))
+    if not folders or "train" in folders:
+        return source
+    return str(folders.get("validation") or folders["test"])
 
 
 def _check_channels(source, data, expected, model):

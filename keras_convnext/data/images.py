@@ -8,7 +8,11 @@ import numpy as np
 
 from keras_convnext.extras import require
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pbm", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+)
+"""Endings in lower case by which a file is an image. One that Pillow does not read is an error, and not passed over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +54,14 @@ class ImageData:
     Attributes:
         train, validation, test: `Images` of the same classes.
         skipped: paths of image files that could not be read and were left out.
+        left_out: paths of files that lie among the images and are none, or are hidden.
     """
 
     train: Images
     validation: Images | None = None
     test: Images | None = None
     skipped: tuple[Path, ...] = ()
+    left_out: tuple[Path, ...] = ()
 
     @property
     def class_names(self):
