@@ -52,7 +52,7 @@ def prepare(args):
     with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
         model = source.load()
     published = _published(source)
-    return lambda: _evaluate(model, batches, part, label_smoothing, data, published, args.json)
+    return lambda: _evaluate(model, batches, part, label_smoothing, data.skipped, published, args.json)
 
 
 def _published(source):
@@ -63,17 +63,16 @@ def _published(source):
     return {"accuracy": checkpoint.top1 / 100, "top5_accuracy": checkpoint.top5 and checkpoint.top5 / 100}
 
 
-def _evaluate(model, batches, part, label_smoothing, data, published, as_json):
+def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json):
     scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto")
     if as_json:
         facts = {"part": part, "images": len(batches.images), **scores, "published": published}
-        files = {"skipped": [str(path) for path in data.skipped], "left_out": len(data.left_out)}
-        print(json.dumps({**facts, **files}, indent=2))
+        print(json.dumps({**facts, "skipped": [str(path) for path in skipped]}, indent=2))
         return
     print(
         f"{len(batches.images)} images ({part}): accuracy {scores['accuracy']:.4f}, "
         f"top-5 {scores['top5_accuracy']:.4f}, loss {scores['loss']:.4f}"
-        + (f"; {len(data.skipped)} unreadable skipped" if data.skipped else "")
+        + (f"; {len(skipped)} unreadable skipped" if skipped else "")
     )
     if published:
         top5 = f", top-5 {published['top5_accuracy']:.4f}" if published["top5_accuracy"] else ""

@@ -9,6 +9,7 @@ import numpy as np
 from keras_convnext.checkpoints import imagenet_classes
 from keras_convnext.data import Images, load_data
 from keras_convnext.data.folder import part_folders
+from keras_convnext.data.image_files import what_was_left_out
 from keras_convnext.data.load import is_name
 
 
@@ -19,7 +20,7 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
         ValueError: other classes, or images of another number of channels; and as `load_data`.
     """
     source = _scored_folder(source or config["data"])
-    data = load_data(source, skip_unreadable or config["skip_unreadable"], verbose)
+    data = _load(source, skip_unreadable or config["skip_unreadable"], verbose)
     if list(data.class_names) != config["class_names"]:
         raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
     _check_channels(source, data, config["image_shape"][-1], "the run's model")
@@ -41,7 +42,7 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
     if not data:
         raise ValueError("--data is needed: a folder of images, with a sub-folder a class, or an .npz file.")
     data = _scored_folder(data)
-    loaded = load_data(data, skip_unreadable, verbose)
+    loaded = _load(data, skip_unreadable, verbose)
     _check_channels(data, loaded, source.channels, "the model")
     labels = _labels(data, loaded.class_names, source.class_names)
     parts = {
@@ -49,6 +50,14 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
         for part, images in (("train", loaded.train), ("validation", loaded.validation), ("test", loaded.test))
     }
     return replace(loaded, **parts)
+
+
+def _load(source, skip_unreadable, verbose):
+    """`load_data`, which says what is left out also where it shows no progress, as for JSON."""
+    data = load_data(source, skip_unreadable, verbose)
+    if data.left_out and not verbose:
+        print(what_was_left_out(data.left_out, source), file=sys.stderr)
+    return data
 
 
 def _scored_folder(source):
