@@ -70,8 +70,8 @@ class AugmentedBatches(Batches):
         channels = 3 if images.are_files else images.pixels.shape[-1]
         if channels not in (1, 3):
             raise ValueError(
-                f"Expected images of three channels or one to augment. Received: {channels}. The recipe `from_scratch` "
-                "augments nothing."
+                f"Expected images of three channels or one to augment. Received: {channels}, of images of shape "
+                f"(height, width, channels) = {images.pixels.shape[1:]}. The recipe `from_scratch` augments nothing."
             )
         super().__init__(images, batch_size, shuffle=True, seed=seed, group=group)
         self.item_shape = (*image_size, channels)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.axes import check_channels_last
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pbm", ".pgm"),
@@ -24,11 +25,18 @@ class Images:
             another sequence of RGB images of any size, with a method `take(indices)`, such as `TfdsPixels`.
         labels: int array of shape `(count,)`, each an index into `class_names`.
         class_names: tuple of str.
+
+    Raises:
+        ValueError: an array of another shape, or one whose channels come first.
     """
 
     pixels: np.ndarray | list[Path] | Sequence
     labels: np.ndarray
     class_names: tuple[str, ...]
+
+    def __post_init__(self):
+        if isinstance(self.pixels, np.ndarray):
+            check_images(self.pixels, "pixels")
 
     def __len__(self):
         return len(self.labels)
@@ -67,6 +75,13 @@ class ImageData:
     def class_names(self):
         """The names of the classes, in the order of the labels."""
         return self.train.class_names
+
+
+def check_images(pixels, where):
+    """Raises ValueError for an array that is not of shape `(count, height, width, channels)`."""
+    if pixels.ndim != 4:
+        raise ValueError(f"{where}: expected images of shape (count, height, width, channels), got {pixels.shape}.")
+    check_channels_last(pixels.shape, where)
 
 
 def read_image(path, channels=3):

@@ -1,4 +1,4 @@
-"""A keras.json that says `channels_first`: what commands read is channels last, whatever it says."""
+"""Channels first, in keras.json and in data: what commands read is channels last."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_convnext.training import Run
@@ -49,3 +50,14 @@ def test_commands_run(home, few_images, tmp_path):
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     assert Run.open(run).load_model().backbone.data_format == "channels_last"
     assert Run.open(f"{run}-again").load_model().input_shape == (None, 32, 32, 3)
+
+
+@pytest.mark.parametrize("recipe", ["small_images", "from_scratch"])
+def test_arrays_are_refused_by_every_recipe(refusal, few_images, tmp_path, recipe):
+    with np.load(few_images) as arrays:
+        first = {name: np.moveaxis(array, -1, 1) if array.ndim == 4 else array for name, array in arrays.items()}
+    np.savez(tmp_path / "first.npz", **first)
+    line = refusal("train", "--data", tmp_path / "first.npz", "--recipe", recipe, "--output", tmp_path / "run")
+    assert "Received: (80, 3, 32, 32), which looks like (count, channels, height, width)." in line
+    assert "numpy.moveaxis(array, -3, -1)" in line
+    assert not (tmp_path / "run").exists()
