@@ -1,7 +1,11 @@
 """What every test has: the backend in its name, a seed, and a few helpers that use nothing of ours but constructors."""
 
+import importlib.util
 import inspect
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: torch's threads would wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,12 +17,15 @@ import pytest
 # What these test does not depend on the backend, and takes long: once is enough.
 ON_TORCH = [
     "test_counts.py",
+    "test_missing_packages.py",
     "test_processes.py",
     "profiling/test_attention.py",
     "profiling/test_blocks.py",
     "cli/test_roadmap_killed.py",
 ]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # Kernels of 3x3: those of 7x7 have their tests in layers/ and take JAX longer to compile.
 SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32), "kernel_size": 3}
@@ -49,6 +56,23 @@ def compiled_programs(tmp_path_factory):
                 jax.config.update(name, value)
                 patch.setenv(name.upper(), str(value))
         yield
+
+
+@pytest.fixture
+def run_python():
+    """A function: runs a program in a new interpreter on a backend, in the project's folder; returns what it prints."""
+
+    def run(program, backend):
+        if importlib.util.find_spec(backend) is None:
+            pytest.skip(f"{backend} is not installed")
+        environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
     try:
         for turn in range(rounds + 1):
             for name, worker in workers.items():
-                speed = PASS / _ask(worker)
+                speed = PASS / _ask(name, worker)
                 if turn:  # the first warms up
                     speeds[name].append(speed)
             if turn:
@@ -61,13 +61,13 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
     return {**speeds, "ratio": median(ratios)}
 
 
-def _ask(worker):
+def _ask(name, worker):
     worker.stdin.write("go\n")
     worker.stdin.flush()
     for line in worker.stdout:
         if line.startswith("seconds "):
             return float(line.split()[1])
-    raise RuntimeError(f"A process that should be timed ended: {' '.join(worker.args)}")
+    raise RuntimeError(f"The process that should be timed, of {name}, ended; its own message stands above.")
 
 
 def _images(folder, from_files):
