@@ -1,7 +1,6 @@
 """Channels first, in keras.json and in data: what commands read is channels last."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,16 +22,8 @@ for command in json.loads(sys.argv[1]):
 """
 
 
-@pytest.fixture
-def home(tmp_path):
-    """A folder of Keras's own, whose configuration says `channels_first`."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / "keras.json").write_text(json.dumps({"image_data_format": "channels_first"}))
-    return folder
-
-
-def test_commands_run(home, few_images, tmp_path):
+@pytest.mark.usefixtures("channels_first_home")
+def test_commands_run(few_images, tmp_path):
     run = str(tmp_path / "run")
     commands = [
         ["summary", "convnext_mini", "--size", "32"],
@@ -43,7 +34,6 @@ def test_commands_run(home, few_images, tmp_path):
     ]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(commands)],
-        env={**os.environ, "KERAS_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
     )
