@@ -28,7 +28,9 @@ def main():
     if args.run:
         classifier = Run.open(args.run).load_model()
     else:
-        classifier = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+        classifier = ConvNeXtClassifier.from_preset(
+            "convnext_mini", num_classes=10, input_shape=(8, 8, 1), data_format="channels_last"
+        )
     backbone = classifier.backbone
 
     # The feature map of each stage: what a detector or a segmentation head builds upon.

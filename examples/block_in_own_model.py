@@ -25,10 +25,10 @@ def main():
     keras.utils.set_random_seed(0)
 
     image = keras.Input((8, 8, 1))
-    x = keras.layers.Conv2D(32, 3, padding="same")(image)
+    x = keras.layers.Conv2D(32, 3, padding="same", data_format="channels_last")(image)
     for _ in range(3):
         x = ConvNeXtBlock(layer_scale_init_value=None, use_grn=True)(x)
-    noise = keras.layers.Conv2D(1, 1, kernel_initializer="zeros")(x)
+    noise = keras.layers.Conv2D(1, 1, kernel_initializer="zeros", data_format="channels_last")(x)
     model = keras.Model(image, keras.layers.Subtract()([image, noise]))
     model.compile(keras.optimizers.AdamW(2e-3), loss="mse")
 

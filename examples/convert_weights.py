@@ -36,7 +36,7 @@ def main():
     args.folder.mkdir(parents=True, exist_ok=True)
 
     variant, classes = identify(read_arrays(args.checkpoint))
-    model = ConvNeXtClassifier.from_preset(variant, num_classes=classes or 0)
+    model = ConvNeXtClassifier.from_preset(variant, num_classes=classes or 0, data_format="channels_last")
     layout = load_checkpoint(model, args.checkpoint)
     print(f"{args.checkpoint.name}: {layout}, {variant}, {classes} classes")
     images = np.random.default_rng(0).uniform(0, 255, size=(2, 64, 64, 3)).astype("float32")
@@ -50,7 +50,7 @@ def main():
         except ValueError as error:  # a source that has no such model
             print(f"{layout:18}  -  {error}")
             continue
-        again = ConvNeXtClassifier.from_preset(variant, num_classes=classes or 0)
+        again = ConvNeXtClassifier.from_preset(variant, num_classes=classes or 0, data_format="channels_last")
         load_checkpoint(again, path)
         distance = np.abs(again.predict(images, verbose=0) - expected).max()
         print(f"{layout:18} {len(read_arrays(path)):4} arrays, logits differ by {distance:.0e}")

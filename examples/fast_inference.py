@@ -40,7 +40,7 @@ def main():
     args = parser.parse_args()
     variant, size, times = ("convnext_mini", 16, 3) if args.smoke else (args.variant, 224, 30)
 
-    model = ConvNeXtClassifier.from_preset(variant, input_shape=(size, size, 3))
+    model = ConvNeXtClassifier.from_preset(variant, input_shape=(size, size, 3), data_format="channels_last")
     fused = model.fuse()
     images = np.random.default_rng(0).uniform(0, 255, size=(1, size, size, 3)).astype("float32")
     expected = model.predict_on_batch(images)

@@ -51,7 +51,12 @@ def main():
     shape = data.train.pixels.shape[1:]
     variant, stem = variant_for(max(shape[:2]))
     recipe = RECIPES["small_images"] if shape[0] > 16 else RECIPES["digits"]
-    architecture = {"input_shape": shape, "stem_patch_size": stem, **recipe.model_arguments}
+    architecture = {
+        "input_shape": shape,
+        "data_format": "channels_last",
+        "stem_patch_size": stem,
+        **recipe.model_arguments,
+    }
 
     keras.utils.set_random_seed(0)
     pretrained = ConvNeXtClassifier.from_preset(variant, num_classes=len(first), **architecture)

@@ -27,6 +27,7 @@ def main():
     if args.smoke:
         args.scenes, args.epochs = 4, 2
     keras.utils.set_random_seed(0)
+    keras.config.set_image_data_format("channels_last")  # keras-cv's layers take no argument for it
 
     backbone = ConvNeXtBackbone.from_preset("convnext_atto", input_shape=(SIDE, SIDE, 3), level_norm=True)
     model = keras_cv.models.RetinaNet(num_classes=10, bounding_box_format="xyxy", backbone=backbone)

@@ -43,6 +43,7 @@ def main():
         variant,
         num_classes=len(data.class_names),
         input_shape=(args.size, args.size, 3),
+        data_format="channels_last",
         stem_patch_size=stem_patch_size,
         drop_path_rate=recipe.drop_path_rate,
     )

@@ -1,6 +1,7 @@
 """Optional packages: imported where they are used, and asked for by the name of the extra that brings them."""
 
 import importlib
+import importlib.util
 
 
 def require(module, extra):
@@ -21,6 +22,21 @@ def require(module, extra):
         raise ModuleNotFoundError(
             f'This needs {error.name}, which is not installed: pip install "keras-convnext[{extra}]"', name=error.name
         ) from error
+
+
+def is_installed(package):
+    """Whether a package is there, without importing it.
+
+    A script or a folder of the same name that lies on `sys.path`, such as a user's own `jax.py`, is no package.
+
+    Args:
+        package: str, the name to import, without dots.
+    """
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ModuleNotFoundError, ValueError):  # a finder that hides it; a module without a spec
+        return False
+    return spec is not None and spec.origin is not None and spec.submodule_search_locations is not None
 
 
 def import_keras():

@@ -1,7 +1,12 @@
 """What every test has: the backend in its name, a seed, and a few helpers that use nothing of ours but constructors."""
 
+import importlib.util
 import inspect
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: torch's threads would wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,15 +19,33 @@ import pytest
 ON_TORCH = [
     "test_counts.py",
     "test_doctests.py",
+    "test_missing_packages.py",
+    "test_processes.py",
+    "test_wheel.py",
+    "checkpoints/test_download.py",
     "checkpoints/test_timm_list.py",
     "checkpoints/test_torch_files.py",
+    "cli/test_augment.py",
     "cli/test_roadmap_killed.py",
     "cli/test_streams.py",
+    "data/test_folder.py",
+    "data/test_image_files.py",
+    "data/test_images.py",
+    "data/test_npz.py",
+    "data/test_tfds.py",
+    "preprocessing/test_preset.py",
+    "preprocessing/test_resize.py",
+    "preprocessing/augmentation/test_mix.py",
+    "preprocessing/augmentation/test_rand_augment.py",
+    "preprocessing/augmentation/test_random_erasing.py",
+    "preprocessing/augmentation/test_random_resized_crop.py",
     "profiling/test_attention.py",
     "profiling/test_blocks.py",
     "profiling/test_count.py",
 ]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # Kernels of 3x3: those of 7x7 have their tests in layers/ and take JAX longer to compile.
 SMALL = {"depths": (1, 1, 2, 1), "dims": (8, 16, 24, 32), "kernel_size": 3}
@@ -53,6 +76,23 @@ def compiled_programs(tmp_path_factory):
                 jax.config.update(name, value)
                 patch.setenv(name.upper(), str(value))
         yield
+
+
+@pytest.fixture
+def run_python():
+    """A function: runs a program in a new interpreter on a backend, in the project's folder; returns what it prints."""
+
+    def run(program, backend):
+        if importlib.util.find_spec(backend) is None:
+            pytest.skip(f"{backend} is not installed")
+        environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +152,25 @@ def randomize(rng):
 def images(rng):
     """A function: random images in 0..255, `images(batch, height, width, channels)`."""
     return lambda *shape: rng.uniform(0, 255, size=shape).astype("float32")
+
+
+@pytest.fixture
+def channels_first_globally():
+    """Sets Keras's `image_data_format` to `"channels_first"`, and back."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format(before)
+
+
+@pytest.fixture
+def channels_first_home(tmp_path, monkeypatch):
+    """Has Keras in new processes read a keras.json that sets its `image_data_format` so; gives the folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "keras.json").write_text(json.dumps({"image_data_format": "channels_first"}))
+    monkeypatch.setenv("KERAS_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every example runs in its quick mode, in a process of its own."""
+"""Every example runs in its quick mode, in a process of its own, also where keras.json says `channels_first`."""
 
 import subprocess
 import sys
@@ -23,6 +23,7 @@ def test_every_example_is_run():
     assert sorted(path.name for path in EXAMPLES.glob("*.py")) == sorted(PRINTS)
 
 
+@pytest.mark.usefixtures("channels_first_home")
 @pytest.mark.parametrize("name", PRINTS)
 def test_example_runs(name, tmp_path):
     process = subprocess.run(

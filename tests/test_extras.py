@@ -1,10 +1,11 @@
 """Optional packages: imported, or asked for by the name of the extra."""
 
 import sys
+import types
 
 import pytest
 
-from keras_convnext.extras import require
+from keras_convnext.extras import is_installed, require
 
 
 def test_gives_the_module():
@@ -41,3 +42,18 @@ def test_a_part_that_an_installed_package_has_not_is_not_blamed_on_the_extra():
     with pytest.raises(ModuleNotFoundError) as raised:
         require("json.part_that_is_not_there", extra="cli")
     assert "keras-convnext" not in str(raised.value)
+
+
+def test_sees_what_is_installed_without_importing_it(tmp_path, monkeypatch):
+    (tmp_path / "some_package").mkdir()
+    (tmp_path / "some_package" / "__init__.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "a_folder").mkdir()
+    (tmp_path / "a_script.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert is_installed("numpy")
+    assert is_installed("some_package")
+    for name in ("a_folder", "a_script", "package_that_is_not_there"):
+        assert not is_installed(name)
+    for module in (None, types.ModuleType("a_module_without_a_spec")):
+        monkeypatch.setitem(sys.modules, "numpy", module)
+        assert not is_installed("numpy")

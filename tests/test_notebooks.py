@@ -1,4 +1,4 @@
-"""Every notebook runs, with its parameters set to a quick mode."""
+"""Every notebook runs, with its parameters set to a quick mode, also where keras.json says `channels_first`."""
 
 import os
 from pathlib import Path
@@ -24,9 +24,8 @@ def test_every_notebook_has_a_quick_mode():
 
 
 @pytest.fixture
-def cached(tmp_path, monkeypatch):
+def cached(channels_first_home):
     """A checkpoint of new weights in Keras's cache, as if it had been downloaded."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     path = cached_path(CHECKPOINTS["convnextv2_atto_1k_224_ema"])
     path.parent.mkdir(parents=True)
     save_checkpoint(ConvNeXtClassifier.from_preset("convnextv2_atto"), path)

@@ -9,14 +9,13 @@ import contextlib
 import json
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import keras
 
 from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
 from keras_convnext.cli.load_file import find_model, load_file, variant_of
-from keras_convnext.extras import require
+from keras_convnext.extras import is_installed, require
 from keras_convnext.profiling.attention import ATTENTION_MODELS, check_size
 from keras_convnext.profiling.benchmark import WIDE, time_in_turn
 from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
@@ -77,7 +76,7 @@ def prepare(args):
     ]
     if set(peers) & set(ATTENTION_MODELS):
         require("keras_hub", extra="hub")
-    missing = [name for name in peers if find_spec(PACKAGES[name].module) is None]
+    missing = [name for name in peers if not is_installed(PACKAGES[name].module)]
     others = [
         replace(ours[0], package=name, backend=backend, form=form, variant=_variant_for(name, args.variant))
         for name in (*peers, *(() if args.sweep else LIMITS))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from keras_convnext.data import read_image
-from keras_convnext.data.images import IMAGE_SUFFIXES
+from keras_convnext.data.image_files import find_images, what_was_left_out
 
 
 def find_image_files(names):
@@ -75,12 +75,10 @@ def _matches(name):
 
 
 def _images_in(folder):
-    """The images of a folder and of all folders in it; a line says how many other files there are."""
-    files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
-    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    """The images of a folder and of all folders in it; a line says how many other files there are, and why."""
+    images, left_out = find_images(folder)
     if not images:
         raise ValueError(f"{folder}: no image in this folder.")
-    others = len(files) - len(images)
-    if others:
-        print(f"{folder}: {others} file{'s are' if others > 1 else ' is'} left out: no image", file=sys.stderr)
+    if left_out:
+        print(what_was_left_out(left_out, folder), file=sys.stderr)
     return [str(file) for file in images]

@@ -8,6 +8,9 @@ import numpy as np
 
 from keras_convnext.checkpoints import imagenet_classes
 from keras_convnext.data import Images, load_data
+from keras_convnext.data.folder import part_folders
+from keras_convnext.data.image_files import what_was_left_out
+from keras_convnext.data.load import is_name
 
 
 def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
@@ -19,7 +22,8 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
     source = config.get("data") if source is None else source
     if source is None:
         raise ValueError("--data is needed: the run's config.json does not name what it was trained with.")
-    data = load_data(source, skip_unreadable or config.get("skip_unreadable", False), verbose)
+    source = _scored_folder(source)
+    data = _load(source, skip_unreadable or config.get("skip_unreadable", False), verbose)
     if list(data.class_names) != config["class_names"]:
         raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
     _check_channels(source, data, config["image_shape"][-1], "the run's model")
@@ -31,7 +35,8 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
 
     Args:
         source: `Source` of the model.
-        data: `digits`, an `.npz` file or a folder; of a folder with a `val` and no `train`, the former is taken.
+        data: `digits`, an `.npz` file or a folder; of a folder with validation or test images and no training images,
+            such as ImageNet's with `val` alone, these are taken.
         skip_unreadable, verbose: as for `load_data`.
 
     Raises:
@@ -39,9 +44,8 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
     """
     if data is None:
         raise ValueError("--data is needed: a folder of images, with a sub-folder a class, or an .npz file.")
-    if data and Path(data, "val").is_dir() and not Path(data, "train").exists():
-        data = str(Path(data, "val"))
-    loaded = load_data(data, skip_unreadable, verbose)
+    data = _scored_folder(data)
+    loaded = _load(data, skip_unreadable, verbose)
     _check_channels(data, loaded, source.channels, "the model")
     labels = _labels(data, loaded.class_names, source.class_names)
     parts = {
@@ -49,6 +53,24 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
         for part, images in (("train", loaded.train), ("validation", loaded.validation), ("test", loaded.test))
     }
     return replace(loaded, **parts)
+
+
+def _load(source, skip_unreadable, verbose):
+    """`load_data`, which says what is left out also where it shows no progress, as for JSON."""
+    data = load_data(source, skip_unreadable, verbose)
+    if data.left_out and not verbose:
+        print(what_was_left_out(data.left_out, source), file=sys.stderr)
+    return data
+
+
+def _scored_folder(source):
+    """A source as it is; of a folder with parts and none for training, the folder of its validation or test images."""
+    if is_name(source) or not Path(source).is_dir():
+        return source
+    folders = part_folders(Path(source))
+    if not folders or "train" in folders:
+        return source
+    return str(folders.get("validation") or folders["test"])
 
 
 def _check_channels(source, data, expected, model):

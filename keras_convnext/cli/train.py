@@ -82,7 +82,12 @@ def _prepare_new(args):
     recipe = _changed(recipe.for_variant(variant).with_settings(changes), args, shape[:2])
     data = with_validation(data, recipe.seed)
     keras.utils.set_random_seed(recipe.seed)
-    model = build(num_classes=len(data.class_names), input_shape=shape, **recipe.model_arguments)
+    model = build(
+        num_classes=len(data.class_names),
+        input_shape=shape,
+        data_format="channels_last",  # as the images are, whatever keras.json says
+        **recipe.model_arguments,
+    )
     batches = recipe.dataset(data.train)  # refuses images that it is not for, and asks for Pillow where it is needed
     recipe.compile(model, steps_per_epoch=len(batches))  # refuses rules that are not for this model
     batches.close()

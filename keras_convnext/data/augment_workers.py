@@ -8,17 +8,28 @@ that is there.
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from importlib.util import find_spec
 
 import keras
 import numpy as np
 
 from keras_convnext.data.images import read_picture
+from keras_convnext.extras import is_installed
+from keras_convnext.processes import python_command
+
+NUMPY_BACKEND_IMPORTS = ("scipy", "jax", "jaxlib")
+"""What Keras's NumPy backend imports (keras 3.15: `src/backend/numpy/linalg.py` and `nn.py`)."""
+
+CLOSED = "These batches were closed: no more of them can be had."
+
+LAST_LINES = 15
+"""Of what a process wrote before it ended, how many lines an error quotes."""
 
 
 def augmented_pictures(sources, seeds, steps, erasing):
@@ -69,20 +80,17 @@ class AugmentWorkers:
         return self._threads.submit(self._call, job)
 
     def _call(self, job):
+        message = pickle.dumps(job, protocol=5)
         try:
             process = self._idle.get_nowait()
         except queue.Empty:
             process = self._start()
         try:
-            pickle.dump(job, process.stdin, protocol=5)
+            process.stdin.write(message)
             process.stdin.flush()
             result = pickle.load(process.stdout)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-            process.kill()
-            raise RuntimeError(
-                f"A process that augments images ended, with exit code {process.wait()}; its own message, if there was "
-                "one, stands above. It may have been out of memory: fewer `workers` need less."
-            ) from error
+            raise RuntimeError(CLOSED if self._is_closed else _how_it_ended(process)) from error
         self._idle.put(process)
         if isinstance(result, ValueError):
             raise result
@@ -91,13 +99,8 @@ class AugmentWorkers:
     def _start(self):
         with self._starting:
             if self._is_closed:
-                raise RuntimeError("These batches were closed: no more of them can be had.")
-            process = subprocess.Popen(
-                [sys.executable, "-c", f"{IGNORE_INTERRUPTS}; from {__name__} import serve; serve()"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment(),
-            )
+                raise RuntimeError(CLOSED)
+            process = _Process()
             self._processes.append(process)
         return process
 
@@ -112,21 +115,48 @@ class AugmentWorkers:
             process.wait()
             with suppress(OSError):  # what was not sent yet cannot be any more
                 process.stdin.close()
+            process.messages.close()
+
+
+class _Process(subprocess.Popen):
+    """A process that runs `serve`. What it writes to standard error is kept in a file: a pipe would fill up."""
+
+    def __init__(self):
+        self.messages = tempfile.TemporaryFile()  # noqa: SIM115, it is closed with the process's other files
+        super().__init__(
+            python_command(f"{__name__}:serve"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.messages,
+            env=environment(),
+        )
 
 
 def environment():
-    """That of the processes, without a GPU. Where SciPy is absent, which NumPy's backend needs, this one's serves."""
+    """That of the processes, without an accelerator: Keras's NumPy backend where all that it imports is there."""
     return {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         **os.environ,
         "CUDA_VISIBLE_DEVICES": "",
-        "KERAS_BACKEND": "numpy" if find_spec("scipy") else keras.backend.backend(),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "JAX_PLATFORMS": "cpu",
+        "KERAS_BACKEND": "numpy" if all(map(is_installed, NUMPY_BACKEND_IMPORTS)) else keras.backend.backend(),
     }
 
 
-IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-"""Ctrl-C goes to these processes too, from their first moment on; it is the other process's to answer."""
+def _how_it_ended(process):
+    """What there is to say of a process that gave no answer: how it ended, and what it wrote last."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
+    if process.poll() is None:
+        process.kill()
+        return "A process that augments images gave an answer that cannot be read, and was stopped."
+    code = process.returncode
+    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    process.messages.seek(0)
+    lines = process.messages.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
+    if not lines:
+        return f"A process that augments images ended {how}, without a message."
+    return "\n".join([f"A process that augments images ended {how}. The end of its messages:", *lines])
 
 
 def serve():

@@ -74,8 +74,8 @@ class AugmentedBatches(Batches):
         channels = 3 if images.are_files else images.pixels.shape[-1]
         if channels not in (1, 3):
             raise ValueError(
-                f"Expected images of three channels or one to augment. Received: {channels}. The recipe `from_scratch` "
-                "augments nothing."
+                f"Expected images of three channels or one to augment. Received: {channels}, of images of shape "
+                f"(height, width, channels) = {images.pixels.shape[1:]}. The recipe `from_scratch` augments nothing."
             )
         super().__init__(images, batch_size, shuffle=True, seed=seed, group=group)
         self.item_shape = (*image_size, channels)
@@ -150,7 +150,7 @@ def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, fi
         ValueError: fewer images than a batch; and as `AugmentedBatches`.
         ModuleNotFoundError: TensorFlow or Pillow is not installed.
     """
-    tf = require("tensorflow", extra="cv")
+    tf = require("tensorflow", extra="tensorflow")
     batch_size, epochs = integer("batch_size", batch_size, 1), integer("epochs", epochs, 1)
     first_epoch = integer("first_epoch", first_epoch, 0)
     if len(images) < batch_size:

@@ -1,52 +1,59 @@
 """Images from folders: one sub-folder a class, its name the class's."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_convnext.data.images import IMAGE_SUFFIXES, ImageData, Images, read_image
+from keras_convnext.data.image_files import all_files, find_images, is_hidden, what_was_left_out
+from keras_convnext.data.images import ImageData, Images, read_image
 
-PARTS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""The part of a data set by the name of its folder in lower case."""
 
 
 def load_folder(path, skip_unreadable=False, verbose=True):
     """Finds the images of a folder, and reads each once to see that all are whole.
 
-    Either `path/CLASS/IMAGE`, or `path/train/CLASS/IMAGE` with optional `path/val` and `path/test` alike. Images are
-    looked for in each class's sub-folders too.
+    Either `path/CLASS/IMAGE`, or `path/train/CLASS/IMAGE` with optional `path/val` and `path/test` alike. The parts may
+    be called `training`, `valid`, `validation` and `testing` too, in upper or lower case. Images are looked for in each
+    class's sub-folders too. `find_images` says which files are images.
 
     Args:
         path: of the folder.
         skip_unreadable: bool, leave out images that cannot be read, and list them in `skipped`. Defaults to False.
-        verbose: bool, show a progress bar while the images are read. Defaults to True.
+        verbose: bool, show a progress bar while the images are read, and print to standard error how many files are
+            left out since they are hidden or no images. Defaults to True.
 
     Returns:
         `ImageData` of paths; the images are read again when they are used.
 
     Raises:
         ValueError: no such folder, a folder beside `train` that is none of these, fewer than two classes, a class
-            without images, a class in `val` or `test` that `train` does not have, or an image that cannot be read.
+            without images or with nothing but folders in it, a class in `val` or `test` that `train` does not have, or
+            an image that cannot be read.
     """
     path = Path(path)
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder.")
-    children = {child.name: child for child in path.iterdir() if child.is_dir()}
-    folders = {PARTS[name]: child for name, child in children.items() if name in PARTS}
+    folders = part_folders(path) or {"train": path}
     if "train" not in folders:
-        if children and children.keys() <= PARTS.keys():
-            raise ValueError(f"{path}: {', '.join(sorted(children))} there, but no train.")
-        folders = {"train": path}
-    elif {"val", "validation"} <= children.keys():
-        raise ValueError(f"{path}: both val and validation there; keep one.")
-    elif unknown := sorted(name for name in children if name not in PARTS and not name.startswith(".")):
-        raise ValueError(f"{path}: beside train expected {', '.join(list(PARTS)[1:])}, got {', '.join(unknown)}.")
+        raise ValueError(f"{path}: {', '.join(sorted(one.name for one in folders.values()))} there, but no train.")
     class_names = _class_names(folders["train"])
     found = {part: _find(folder, class_names) for part, folder in folders.items()}
-    skipped = _unreadable([file for files, _ in found.values() for file in files], skip_unreadable, verbose)
+    left_out = {file for _, _, others in found.values() for file in others}
+    left_out = tuple(sorted(left_out.union(*(_in_no_class(folder) for folder in (path, *folders.values())))))
+    if left_out and verbose:
+        print(what_was_left_out(left_out, path), file=sys.stderr)
+    skipped = _unreadable([file for files, _, _ in found.values() for file in files], skip_unreadable, verbose)
     parts = {}
-    for part, (files, labels) in found.items():
+    for part, (files, labels, _) in found.items():
         keep = [i for i, file in enumerate(files) if file not in skipped]
         parts[part] = Images([files[i] for i in keep], np.array(labels, "int64")[keep], class_names)
         empty = sorted(set(range(len(class_names))) - set(parts[part].labels.tolist()))
@@ -54,33 +61,85 @@ def load_folder(path, skip_unreadable=False, verbose=True):
             raise ValueError(f"{folders[part]}: no readable image of class {class_names[empty[0]]!r}.")
         if not keep:
             raise ValueError(f"{folders[part]}: no readable image.")
-    return ImageData(**parts, skipped=tuple(sorted(skipped)))
+    return ImageData(**parts, skipped=tuple(sorted(skipped)), left_out=left_out)
+
+
+def part_folders(path):
+    """The folders of a data set's parts by the part's name, `"train"`, `"validation"` or `"test"`.
+
+    A folder is that of a part where it has one of the names in `PARTS` and holds folders; with images in it, it is a
+    class, which may be called `train` too, beside `bus` and `car`.
+
+    Args:
+        path: `pathlib.Path` of the data set's folder.
+
+    Returns:
+        A dict; empty where the folder has classes and no parts.
+
+    Raises:
+        ValueError: two folders of one part, or beside a folder of training images one that is of no part.
+    """
+    children = _folders(path)
+    named = [child for child in children if child.name.lower() in PARTS]
+    others = [child.name for child in children if child not in named]
+    training = [child for child in named if PARTS[child.name.lower()] == "train"]
+    if not named or (others and not any(_folders(child) for child in training)):
+        return {}
+    if others:
+        raise ValueError(
+            f"{path}: beside {training[0].name} expected folders of the parts, such as val and test, "
+            f"got {', '.join(others)}."
+        )
+    folders = {}
+    for child in named:
+        other = folders.setdefault(PARTS[child.name.lower()], child)
+        if other is not child:
+            raise ValueError(f"{path}: both {other.name} and {child.name} there; keep one.")
+    return folders
+
+
+def _folders(path):
+    """The sub-folders that are of the data, by name."""
+    return sorted(child for child in path.iterdir() if child.is_dir() and not is_hidden(child))
 
 
 def _class_names(folder):
-    names = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")))
-    if len(names) < 2:
+    classes = _folders(folder)
+    if len(classes) < 2:
+        within = f" Give {classes[0]} instead, which holds folders." if classes and _folders(classes[0]) else ""
         raise ValueError(
-            f"{folder}: expected one sub-folder a class and two classes or more, got {len(names)}"
-            + (f" ({names[0]})." if names else ".")
+            f"{folder}: expected one sub-folder a class and two classes or more, got {len(classes)}"
+            + (f" ({classes[0].name}).{within}" if classes else ".")
         )
-    return names
+    return tuple(child.name for child in classes)
 
 
 def _find(folder, class_names):
-    """The image files of a part, in a fixed order, with their labels."""
-    files, labels = [], []
-    for child in sorted(folder.iterdir()):
-        if not child.is_dir() or child.name.startswith("."):
-            continue
+    """The image files of a part, in a fixed order; their labels; and the files in its classes that are none."""
+    files, labels, left_out = [], [], []
+    for child in _folders(folder):
         if child.name not in class_names:
             raise ValueError(
                 f"{child}: the training images have no class {child.name!r}, only {', '.join(class_names)}."
             )
-        images = sorted(file for file in child.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        images, others = find_images(child)
+        within = [one.name for one in _folders(child)]
+        if within and not any(image.parent == child for image in images):
+            raise ValueError(
+                f"{child}: a class holds images, and this folder has none beside its folders "
+                f"({', '.join(within[:3])}{' ...' if len(within) > 3 else ''}). Expected FOLDER/CLASS/IMAGE, or "
+                "FOLDER/train/CLASS/IMAGE with val and test beside train."
+            )
         files += images
         labels += [class_names.index(child.name)] * len(images)
-    return files, labels
+        left_out += others
+    return files, labels, left_out
+
+
+def _in_no_class(folder):
+    """The files that lie in a folder beside the classes or parts, and in hidden folders there."""
+    hidden = [child for child in folder.iterdir() if child.is_dir() and is_hidden(child)]
+    return [*(child for child in folder.iterdir() if child.is_file()), *(f for one in hidden for f in all_files(one))]
 
 
 def _unreadable(files, skip_unreadable, verbose):

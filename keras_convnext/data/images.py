@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.axes import check_channels_last
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pbm", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+)
+"""Endings in lower case by which a file is an image. One that Pillow does not read is an error, and not passed over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +25,18 @@ class Images:
             another sequence of RGB images of any size, with a method `take(indices)`, such as `TfdsPixels`.
         labels: int array of shape `(count,)`, each an index into `class_names`.
         class_names: tuple of str.
+
+    Raises:
+        ValueError: an array of another shape, or one whose channels come first.
     """
 
     pixels: np.ndarray | list[Path] | Sequence
     labels: np.ndarray
     class_names: tuple[str, ...]
+
+    def __post_init__(self):
+        if isinstance(self.pixels, np.ndarray):
+            check_images(self.pixels, "pixels")
 
     def __len__(self):
         return len(self.labels)
@@ -50,17 +62,26 @@ class ImageData:
     Attributes:
         train, validation, test: `Images` of the same classes.
         skipped: paths of image files that could not be read and were left out.
+        left_out: paths of files that lie among the images and are none, or are hidden.
     """
 
     train: Images
     validation: Images | None = None
     test: Images | None = None
     skipped: tuple[Path, ...] = ()
+    left_out: tuple[Path, ...] = ()
 
     @property
     def class_names(self):
         """The names of the classes, in the order of the labels."""
         return self.train.class_names
+
+
+def check_images(pixels, where):
+    """Raises ValueError for an array that is not of shape `(count, height, width, channels)`."""
+    if pixels.ndim != 4:
+        raise ValueError(f"{where}: expected images of shape (count, height, width, channels), got {pixels.shape}.")
+    check_channels_last(pixels.shape, where)
 
 
 def read_image(path, channels=3):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_convnext.data.images import ImageData, Images
+from keras_convnext.preprocessing.axes import check_channels_last
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -31,7 +32,11 @@ def load_npz(path):
     for part in ("train", "test"):
         pixels = _pixels(arrays[f"x_{part}"], f"{path}: x_{part}")
         if len(pixels) != len(labels[part]):
-            raise ValueError(f"{path}: {len(pixels)} images in x_{part}, but {len(labels[part])} labels in y_{part}.")
+            last = f" {pixels.shape} looks like (height, width, channels, count): take numpy.moveaxis(array, -1, 0)."
+            raise ValueError(
+                f"{path}: {len(pixels)} images in x_{part}, but {len(labels[part])} labels in y_{part}."
+                + (last if pixels.shape[-1] == len(labels[part]) else "")
+            )
         if labels[part].max() >= len(class_names):
             raise ValueError(
                 f"{path}: y_{part} has the label {labels[part].max()}; with {len(class_names)} classes, labels go from "
@@ -71,12 +76,24 @@ def _labels(array, where):
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(
             f"{where}: expected whole numbers of shape (count,), got {array.dtype} of shape {array.shape}."
+            + _labels_hint(array)
         )
     if not len(array):
         raise ValueError(f"{where}: no labels.")
     if array.min() < 0:
         raise ValueError(f"{where}: labels go from 0 up, got {array.min()}.")
     return array.astype("int64")
+
+
+def _labels_hint(array):
+    """How labels of another kind become whole numbers."""
+    if array.ndim == 2:
+        return " One-hot labels: take array.argmax(axis=1)."
+    if array.ndim == 1 and array.dtype.kind in "US":
+        return " Names: take class_names, y = numpy.unique(array, return_inverse=True), and save class_names too."
+    if array.ndim == 1 and array.dtype.kind == "f" and (array == np.floor(array)).all():
+        return ' They are whole: take array.astype("int64").'
+    return ""
 
 
 def _class_names(names, train_labels, path):
@@ -104,6 +121,7 @@ def _pixels(array, where):
             f"{where}: expected images of shape (count, height, width) or (count, height, width, channels), got "
             f"{array.shape}."
         )
+    check_channels_last(array.shape, where)
     if not array.size or not np.issubdtype(array.dtype, np.number):
         raise ValueError(f"{where}: expected pixels in 0..255, got {array.dtype} of shape {array.shape}.")
     if array.dtype == np.uint8:
@@ -111,5 +129,16 @@ def _pixels(array, where):
     array = array.astype("float32")
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and 1 < high <= 255):
-        raise ValueError(f"{where}: expected pixels in 0..255, got {low:g}..{high:g}. Scale them first.")
+        raise ValueError(
+            f"{where}: expected pixels in 0..255, got {low:g}..{high:g}. Scale them first{_scaling(low, high)}."
+        )
     return array
+
+
+def _scaling(low, high):
+    """How pixels of another range come into 0..255, where that can be told."""
+    if low >= 0 and high <= 1:
+        return ': (array * 255).round().astype("uint8")'
+    if low >= 0 and high < 2**16:
+        return ', of 16 bits: (array / 257).round().astype("uint8")'
+    return ""

@@ -22,9 +22,11 @@ def load_tfds(name, data_dir=None):
 
     Raises:
         ValueError: no such data set, or none of images with labels and a training part.
-        ModuleNotFoundError: tensorflow-datasets is not installed.
+        ModuleNotFoundError: tensorflow-datasets or array_record is not installed; or TensorFlow is not, which a data
+            set that is not prepared yet needs.
     """
     tfds = require("tensorflow_datasets", extra="tfds")
+    require("array_record", extra="tfds")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
@@ -34,6 +36,8 @@ def load_tfds(name, data_dir=None):
         raise ValueError(
             f"tfds:{name}: expected an `image` and a `label` that is a class, got {sorted(features or ())}."
         )
+    if not builder.is_prepared():
+        require("tensorflow", extra="tfds")
     try:
         builder.download_and_prepare(file_format="array_record")
         builder.as_data_source(next(iter(builder.info.splits)))

@@ -100,9 +100,17 @@ def check_image(shape, channels_first, stride):
         raise ValueError(f"Images have a height, a width and channels. Received: image shape {tuple(shape[1:])}")
     channels, height, width = shape[1:] if channels_first else (shape[-1], *shape[1:-1])
     if channels is None:
-        raise ValueError(f"The number of channels must be known. Received: image shape {tuple(shape[1:])}")
+        raise ValueError(
+            f"The number of channels must be known. Received: image shape {tuple(shape[1:])}.{_axes(channels_first)}"
+        )
     if any(side is not None and side < stride for side in (height, width)):
         raise ValueError(
             f"Images of {height}x{width} pixels are smaller than this network's stride of {stride}. Give larger "
-            "images, or a smaller `stem_patch_size`."
+            f"images, or a smaller `stem_patch_size`.{_axes(channels_first)}"
         )
+
+
+def _axes(channels_first):
+    """A hint for those who do not know that their keras.json says `channels_first`."""
+    hint = ' The shape was read as (channels, height, width): pass data_format="channels_last" if it is the other way.'
+    return hint if channels_first else ""

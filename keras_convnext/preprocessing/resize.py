@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.axes import check_channels_last
 from keras_convnext.scalars import check_fields, make_plain
 
 
@@ -85,6 +86,7 @@ def _checked(image):
             "Expected an image of shape (height, width, channels) with numbers in 0..255, or a Pillow image. Received: "
             f"an array of {image.dtype} and shape {image.shape}"
         )
+    check_channels_last(image.shape)
     if image.dtype == np.uint8:
         return image
     if image.min() < 0 or image.max() > 255:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_convnext.preprocessing.axes import check_channels_last
 from keras_convnext.preprocessing.resize import check_settings, covering_sides
 from keras_convnext.scalars import flag, integer, number
 
@@ -48,6 +49,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         )
 
     def call(self, images):
+        check_channels_last(tuple(images.shape), "images")
         x = ops.cast(images, "float32")
         _, height, width, _ = ops.shape(x)
         resized_height, resized_width = self._resized(height, width)

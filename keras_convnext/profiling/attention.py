@@ -69,8 +69,10 @@ def attention_model(name, size, num_classes=1000, dtype=None):
     if "window_size" in arguments:
         arguments["window_size"] = min(arguments["window_size"], size // row.stride)
     models = require("keras_hub", extra="hub").models
-    backbone = getattr(models, row.backbone)(image_shape=(size, size, 3), dtype=dtype, **arguments)
-    features = keras.layers.GlobalAveragePooling1D(dtype=dtype)(backbone.output)
+    backbone = getattr(models, row.backbone)(
+        image_shape=(size, size, 3), data_format="channels_last", dtype=dtype, **arguments
+    )
+    features = keras.layers.GlobalAveragePooling1D("channels_last", dtype=dtype)(backbone.output)
     return keras.Model(backbone.input, keras.layers.Dense(num_classes, dtype=dtype, name="head")(features))
 
 

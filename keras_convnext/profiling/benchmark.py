@@ -5,11 +5,11 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from keras_convnext.processes import python_command
 from keras_convnext.profiling.case import BACKENDS, Case
 
 ROUND_SECONDS = 0.5
@@ -128,7 +128,7 @@ class _Worker:
             self._errors = stack.enter_context(tempfile.TemporaryFile("w+"))  # a pipe that nobody reads would fill up
             self._process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "keras_convnext.profiling.worker", json.dumps(asdict(self._case))],
+                    python_command("keras_convnext.profiling.worker:main", json.dumps(asdict(self._case))),
                     env=_environment(self._case),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,

@@ -112,7 +112,13 @@ def _of_swin():
     Its drop path is one layer, called twice, and does nothing here.
     """
     backbone = require("keras_hub", extra="hub").models.SwinTransformerBackbone(
-        image_shape=(4 * SIDE, 4 * SIDE, 3), embed_dim=96, depths=(1,), num_heads=(3,), window_size=7, drop_path=0.0
+        image_shape=(4 * SIDE, 4 * SIDE, 3),
+        embed_dim=96,
+        depths=(1,),
+        num_heads=(3,),
+        window_size=7,
+        drop_path=0.0,
+        data_format="channels_last",
     )
     block = backbone.stages[0].blocks[0]
     weights = list(block.trainable_weights)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from keras_convnext.layers.stem import multiple_of_8
 
-
 NORM_WEIGHTS = {"layer_norm": 2, "rms_norm": 1, "simple_norm": 1}
 """Weights of a norm for each channel."""
 

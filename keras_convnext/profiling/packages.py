@@ -2,13 +2,13 @@
 
 import functools
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from keras_convnext.extras import is_installed, require
 from keras_convnext.profiling.attention import ATTENTION_MODELS, attention_model, profile_with_attention
 from keras_convnext.profiling.profile import profile
 from keras_convnext.variants import get_variant
@@ -44,6 +44,7 @@ def _keras_convnext(case):
         case.variant,
         num_classes=CLASSES,
         input_shape=(case.size, case.size, 3),
+        data_format="channels_last",
         include_preprocessing=False,
         remat=case.form == "remat",
         dtype=_policy(case),
@@ -70,7 +71,7 @@ def _keras_applications(case):
     import keras
 
     names = {f"convnext_{name.lower()}": f"ConvNeXt{name}" for name in ("Tiny", "Small", "Base", "Large", "XLarge")}
-    keras.config.set_dtype_policy(_policy(case))
+    _configure(case)
     model = getattr(keras.applications, _known(case, names))(
         include_preprocessing=False,
         weights=None,
@@ -85,7 +86,7 @@ def _zeromodels(case):
     from zeromodels.models.convnext import ConvNeXtImageClassify
 
     variant = get_variant(case.variant)
-    keras.config.set_dtype_policy(_policy(case))
+    _configure(case)
     model = ConvNeXtImageClassify(
         depths=variant.depths, projection_dim=variant.dims, use_grn=variant.use_grn, image_size=case.size
     )
@@ -97,6 +98,14 @@ def _attention_model(case):
 
     model = attention_model(case.package, case.size, CLASSES, _policy(case))
     return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
+
+
+def _configure(case):
+    """Sets for the whole process what a package's models take no argument for."""
+    import keras
+
+    keras.config.set_dtype_policy(_policy(case))
+    keras.config.set_image_data_format("channels_last")
 
 
 def _policy(case):
@@ -126,7 +135,7 @@ def import_torchvision():
     two of its operators declared.
     """
     try:
-        return importlib.import_module("torchvision")
+        return require("torchvision", extra="dev")
     except RuntimeError:
         from torch.library import Library
 
@@ -153,7 +162,7 @@ def _torchvision(case):
 
 
 def _transformers(case):
-    if importlib.util.find_spec("torchvision"):  # transformers imports it where it is installed
+    if is_installed("torchvision"):  # transformers imports it where it is installed
         import_torchvision()
     import transformers
 
@@ -236,7 +245,8 @@ def _macs(name, size):
 
     if name in ATTENTION_MODELS:
         return profile_with_attention(attention_model(name, size, CLASSES)).macs
-    return profile(ConvNeXtClassifier.from_preset(name, num_classes=CLASSES, input_shape=(size, size, 3))).macs
+    shape = {"input_shape": (size, size, 3), "data_format": "channels_last"}
+    return profile(ConvNeXtClassifier.from_preset(name, num_classes=CLASSES, **shape)).macs
 
 
 def _images(case):

@@ -1,8 +1,7 @@
 """Images a second of the training transform: ours against timm's, in turn, each in a process of its own.
 
-    python -m keras_convnext.profiling.pipeline ours FOLDER 224 decoded
-
-is such a process: for each line that it reads it transforms all images once, and prints the seconds that it took.
+Such a process runs `main`: for each line that it reads it transforms all images once, and prints the seconds that it
+took.
 """
 
 import contextlib
@@ -13,6 +12,7 @@ from statistics import median
 
 import numpy as np
 
+from keras_convnext.processes import python_command
 from keras_convnext.profiling.benchmark import spread_of
 
 PASS = 512
@@ -40,7 +40,7 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     workers = {
         name: subprocess.Popen(
-            [sys.executable, "-m", __name__, name, *arguments],
+            python_command(f"{__name__}:main", name, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -52,7 +52,7 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
     try:
         for turn in range(rounds + 1):
             for name, worker in workers.items():
-                speed = PASS / _ask(worker)
+                speed = PASS / _ask(name, worker)
                 if turn:  # the first warms up
                     speeds[name].append(speed)
             if turn:
@@ -65,14 +65,14 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
     return {**speeds, "ratio": median(ratios), "spread": spread_of(ratios)}
 
 
-def _ask(worker):
+def _ask(name, worker):
     with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer says so
         worker.stdin.write("go\n")
         worker.stdin.flush()
     for line in worker.stdout:
         if line.startswith("seconds "):
             return float(line.split()[1])
-    raise RuntimeError(f"A process that should be timed ended: {' '.join(worker.args)}")
+    raise RuntimeError(f"The process that should be timed, of {name}, ended; its own message stands above.")
 
 
 def _images(folder, from_files):
@@ -152,7 +152,3 @@ def main(kind, folder, size, source):
         started = time.perf_counter()
         run()
         print(f"seconds {time.perf_counter() - started}", flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A process that times one case: `python -m keras_convnext.profiling.worker CASE`, CASE as JSON.
+"""A process that times one case, which it is given as JSON.
 
 It prints a line of JSON when the model is built and warm, and then for each number of steps that it reads a line with
 the seconds of each step, after one that does not count. At the end of its input it prints its peak memory.
@@ -15,13 +15,14 @@ from pathlib import Path
 WARM_UP_STEPS = 2
 
 
-def main():
+def main(case):
+    """What the process does; see above."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what packages print goes to stderr
     from keras_convnext.profiling.case import Case
     from keras_convnext.profiling.packages import PACKAGES
 
-    case = Case(**json.loads(sys.argv[1]))
+    case = Case(**json.loads(case))
     imported = _memory("VmRSS")
     started = time.perf_counter()
     step = PACKAGES[case.package].build(case)
@@ -58,7 +59,3 @@ def _forget_what_building_took():
     path = Path("/proc/self/clear_refs")
     if path.exists():
         path.write_text("5")
-
-
-if __name__ == "__main__":
-    main()

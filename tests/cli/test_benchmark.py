@@ -28,7 +28,7 @@ def half_a_second(monkeypatch):
 
 @pytest.mark.usefixtures("half_a_second")
 def test_prints_ours_and_skips_what_is_not_there(cli, backend, monkeypatch):
-    monkeypatch.setattr(sys.modules["keras_convnext.cli.benchmark"], "find_spec", lambda name: None)
+    monkeypatch.setattr(sys.modules["keras_convnext.cli.benchmark"], "is_installed", lambda name: False)
     result = cli("benchmark", *SMALL, "--against", "timm")
     assert result.code == 0
     assert "convnext_mini, forward, batch 2, 8 x 8, float32, cpu; medians of 2 rounds" in result.out

@@ -200,10 +200,13 @@ def test_a_keras_file_is_known_by_what_is_in_it(cli, model, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*restricts their use")
-def test_a_folder_of_validation_images_alone(cli, cached, photographs, tmp_path):
-    shutil.copytree(photographs, tmp_path / "data" / "val")
-    facts = json.loads(cli("evaluate", NAME, "--data", tmp_path / "data", "--json").out)
-    assert facts["images"] == 6
+@pytest.mark.parametrize("part", ["val", "Testing"])
+def test_a_folder_of_validation_or_test_images_alone(cli, cached, photographs, tmp_path, part):
+    shutil.copytree(photographs, tmp_path / "data" / part)
+    (tmp_path / "data" / part / ".DS_Store").write_bytes(b"")
+    result = cli("evaluate", NAME, "--data", tmp_path / "data", "--json")
+    assert json.loads(result.out)["images"] == 6
+    assert f"{part}: 1 file is left out: 1 hidden\n" in result.err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Augmented batches: of arrays and of files, the same again, and ready for `fit` on each backend."""
 
+import sys
 from dataclasses import replace
 
 import keras
@@ -58,22 +59,54 @@ def test_the_same_again_however_many_workers_and_wherever_it_starts(digits):
     np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-5)
 
 
-def test_the_processes_need_no_scipy(digits, tmp_path, monkeypatch, backend):
-    """Keras's NumPy backend does, which they have where it is there: TensorFlow and PyTorch do not bring it."""
-    options = {"augmentation": Augmentation(), "batch_size": 16, "seed": 3, "workers": 1, **GREY}
-    expected = AugmentedBatches(digits, (8, 8), **options)
-    pixels, labels = expected[0]
-    expected.close()
-    assert environment()["KERAS_BACKEND"] == "numpy"
-    monkeypatch.setattr(augment_workers, "find_spec", lambda name: None)
+@pytest.fixture
+def first_batch(digits):
+    """A function: the first of the digits' augmented batches, always the same ones, from new processes."""
+
+    def make():
+        batches = AugmentedBatches(digits, (8, 8), Augmentation(), batch_size=16, seed=3, workers=1, **GREY)
+        try:
+            return batches[0]
+        finally:
+            batches.close()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("installed", "is_enough"),
+    [({"scipy", "jax", "jaxlib"}, True), ({"scipy"}, False), ({"jax", "jaxlib"}, False), ({"scipy", "jax"}, False)],
+)
+def test_the_processes_have_the_numpy_backend_where_all_that_it_imports_is_there(
+    installed, is_enough, monkeypatch, backend
+):
+    monkeypatch.setattr(augment_workers, "is_installed", installed.__contains__)
+    assert environment()["KERAS_BACKEND"] == ("numpy" if is_enough else backend)
+
+
+@pytest.mark.parametrize("package", ["scipy", "jax"])
+def test_the_processes_need_neither_scipy_nor_jax(first_batch, tmp_path, monkeypatch, backend, package):
+    """Keras's NumPy backend imports both; TensorFlow and PyTorch bring neither."""
+    if backend == "jax":
+        pytest.skip("JAX brings SciPy, and is JAX")
+    expected = first_batch()
+    (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{package}'\")")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package, raising=False)  # other tests' imports
     assert environment()["KERAS_BACKEND"] == backend
-    if backend != "jax":  # which brings it
-        (tmp_path / "scipy.py").write_text("raise ModuleNotFoundError(\"No module named 'scipy'\")")
-        monkeypatch.syspath_prepend(tmp_path)
-    without = AugmentedBatches(digits, (8, 8), **options)
-    for one, other in zip(without[0], (pixels, labels), strict=True):
+    for one, other in zip(first_batch(), expected, strict=True):
         np.testing.assert_array_equal(one, other)
-    without.close()
+
+
+def test_the_processes_start_in_any_folder(first_batch, tmp_path, monkeypatch):
+    """Also in one that holds modules of the names that they import."""
+    expected = first_batch()
+    for name in ("keras", "keras_convnext", "numpy", "PIL", "jax", "scipy", "pickle", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    for one, other in zip(first_batch(), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
@@ -135,8 +168,20 @@ def test_a_process_that_ends_is_told(digits):
     batches[0]
     for process in batches._processes._processes:
         process.kill()
-    with pytest.raises(RuntimeError, match="augments images ended, with exit code -9"):
+    with pytest.raises(RuntimeError, match=r"augments images ended by signal SIGKILL, without a message\.$"):
         [batches[index] for index in range(4)]
+
+
+def test_a_process_that_fails_is_quoted(first_batch, tmp_path, monkeypatch):
+    """Its own error, and no guess at what may be behind it."""
+    (tmp_path / "PIL").mkdir()
+    (tmp_path / "PIL" / "__init__.py").write_text("raise MemoryError('no room for pictures')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError) as raised:
+        first_batch()
+    first, *_, last = str(raised.value).splitlines()
+    assert first == "A process that augments images ended with exit code 1. The end of its messages:"
+    assert last == "MemoryError: no room for pictures"
 
 
 def test_closed_batches_are_told_and_leave_no_process(digits):

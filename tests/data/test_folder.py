@@ -38,15 +38,59 @@ def test_images_in_sub_folders_belong_to_the_class_above(write_folder):
     }
 
 
-@pytest.mark.parametrize("validation", ["val", "validation"])
-def test_parts(write_folder, validation):
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("train", "val", "test"),
+        ("train", "validation", "test"),
+        ("Train", "Val", "Test"),
+        ("training", "valid", "testing"),
+        ("TRAINING", "VALIDATION", "TESTING"),
+    ],
+)
+def test_parts(write_folder, train, validation, test):
     folder = write_folder(
-        "train/cat/a.png", "train/dog/b.png", f"{validation}/dog/c.png", "test/cat/d.png", "test/dog/e.png"
+        *(
+            f"{train}/cat/a.png",
+            f"{train}/dog/b.png",
+            f"{validation}/dog/c.png",
+            f"{test}/cat/d.png",
+            f"{test}/dog/e.png",
+        )
     )
     data = load_folder(folder, verbose=False)
-    assert found(data.train, folder) == {"cat": ["train/cat/a.png"], "dog": ["train/dog/b.png"]}
+    assert found(data.train, folder) == {"cat": [f"{train}/cat/a.png"], "dog": [f"{train}/dog/b.png"]}
     assert found(data.validation, folder) == {"cat": [], "dog": [f"{validation}/dog/c.png"]}
-    assert found(data.test, folder) == {"cat": ["test/cat/d.png"], "dog": ["test/dog/e.png"]}
+    assert found(data.test, folder) == {"cat": [f"{test}/cat/d.png"], "dog": [f"{test}/dog/e.png"]}
+
+
+@pytest.mark.parametrize("names", [("train", "bus", "car"), ("valid", "invalid"), ("test", "cat", "dog")])
+def test_classes_that_are_called_as_parts_are(write_folder, names):
+    """They hold images, and beside them are classes of other names."""
+    data = load_folder(write_folder(*(f"{name}/a.png" for name in names)), verbose=False)
+    assert data.class_names == tuple(sorted(names))
+    assert len(data.train) == len(names)
+
+
+@pytest.mark.parametrize("places", [("train/a.png", "test/b.png"), ("Training/a.png", "Testing/b.png")])
+def test_refuses_parts_without_classes(write_folder, places):
+    with pytest.raises(ValueError, match=r"expected one sub-folder a class and two classes or more, got 0\."):
+        load_folder(write_folder(*places), verbose=False)
+
+
+@pytest.mark.parametrize("under", ["", "train/"])
+def test_refuses_classes_that_hold_only_folders(write_folder, under):
+    """Such as the parts of another layout, which would be told apart without a fault."""
+    folder = write_folder(*(f"{under}{fold}/{name}/a.png" for fold in ("fold1", "fold2") for name in ("cat", "dog")))
+    message = r"fold1: a class holds images, and this folder has none beside its folders \(cat, dog\)\. Expected FOLDER"
+    with pytest.raises(ValueError, match=message):
+        load_folder(folder, verbose=False)
+
+
+def test_points_to_the_folder_within_an_unpacked_archive(write_folder):
+    folder = write_folder("photos/cat/a.png", "photos/dog/b.png", "__MACOSX/photos/._a.png")
+    with pytest.raises(ValueError, match=r"got 1 \(photos\)\. Give .*photos instead, which holds folders"):
+        load_folder(folder, verbose=False)
 
 
 def test_a_training_part_alone(write_folder):
@@ -120,13 +164,18 @@ def test_refuses_a_class_that_training_has_not(write_folder, part):
 
 def test_refuses_two_folders_of_validation_images(write_folder):
     folder = write_folder("train/cat/a.png", "train/dog/b.png", "val/cat/c.png", "validation/cat/d.png")
-    with pytest.raises(ValueError, match="val"):
+    with pytest.raises(ValueError, match="both val and validation there; keep one"):
         load_folder(folder, verbose=False)
 
 
+def test_refuses_parts_without_one_for_training(write_folder):
+    with pytest.raises(ValueError, match="Test, val there, but no train"):
+        load_folder(write_folder("val/cat/a.png", "Test/cat/b.png"), verbose=False)
+
+
 def test_refuses_a_part_that_it_does_not_know(write_folder):
-    folder = write_folder("train/cat/a.png", "train/dog/b.png", "valid/cat/c.png")
-    with pytest.raises(ValueError, match="beside train expected val, validation, test, got valid"):
+    folder = write_folder("train/cat/a.png", "train/dog/b.png", "extra/cat/c.png")
+    with pytest.raises(ValueError, match="beside train expected folders of the parts, such as val and test, got extra"):
         load_folder(folder, verbose=False)
 
 

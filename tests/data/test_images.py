@@ -97,6 +97,18 @@ def test_take_of_files_takes_their_paths():
     np.testing.assert_array_equal(taken.labels, [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((5, 3, 32, 32), r"pixels: expected shape .* Received: \(5, 3, 32, 32\)"),
+        ((5, 32, 32), r"pixels: expected images of shape \(count, height, width, channels\), got \(5, 32, 32\)"),
+    ],
+)
+def test_refuses_arrays_of_other_axes(shape, message):
+    with pytest.raises(ValueError, match=message):
+        Images(np.zeros(shape, "uint8"), np.arange(5) % 2, ("a", "b"))
+
+
 def test_arrays_are_no_files():
     assert not load_digits().train.are_files
 

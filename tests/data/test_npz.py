@@ -19,6 +19,18 @@ def test_reads_grey_images_without_a_channel_axis(write_npz, arrays):
     assert data.validation is None
 
 
+def test_the_line_that_the_error_names_mends_channels_first(write_npz, rng):
+    first = {"x_train": rng.integers(0, 256, (9, 3, 32, 24)), "x_test": np.full((4, 3, 32, 24), 200)}
+    last = {name: np.moveaxis(array, -3, -1) for name, array in first.items()}
+    assert load_npz(write_npz(**last)).train.pixels.shape == (9, 32, 24, 3)
+
+
+@pytest.mark.parametrize("shape", [(8, 16, 13), (4, 5, 3), (3, 3, 3), (1, 28, 1), (2, 2, 5), (32, 32, 4)])
+def test_images_of_odd_shapes_are_channels_last(write_npz, shape):
+    data = load_npz(write_npz(x_train=np.zeros((9, *shape), "uint8"), x_test=np.zeros((4, *shape), "uint8")))
+    assert data.train.pixels.shape == (9, *shape)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_reads_images_of_any_number_of_channels(write_npz, rng, channels):
     x_train, x_test = (rng.integers(0, 256, (count, 4, 5, channels), dtype="uint8") for count in (9, 4))
@@ -62,9 +74,19 @@ REFUSED = {
     "three arrays missing": ({"x_train": None, "y_train": None, "x_test": None}, "x_train, y_train, x_test not there"),
     "pickled images": ({"x_train": of_objects(IMAGES)}, "Object arrays"),
     "pickled labels": ({"y_test": of_objects(np.array([0, 1, 2, 0]))}, "Object arrays"),
-    "labels that are text": ({"y_train": np.array(["a", "b", "c"] * 3)}, "y_train: expected whole numbers"),
-    "labels that are floats": ({"y_train": np.array([0.0, 1.0, 2.0] * 3)}, "y_train: expected whole numbers"),
-    "one-hot labels": ({"y_train": np.eye(3, dtype=int)[[0, 1, 2] * 3]}, "y_train: expected whole numbers"),
+    "labels that are text": (
+        {"y_train": np.array(["a", "b", "c"] * 3)},
+        r"y_train: expected whole numbers.* numpy\.unique\(array, return_inverse=True\)",
+    ),
+    "labels that are floats": (
+        {"y_train": np.array([0.0, 1.0, 2.0] * 3)},
+        r"y_train: expected whole numbers.* take array\.astype\(\"int64\"\)",
+    ),
+    "labels that are fractions": ({"y_train": np.full(9, 0.5)}, r"y_train: expected whole numbers .* \(9,\)\.$"),
+    "one-hot labels": (
+        {"y_train": np.eye(3, dtype=int)[[0, 1, 2] * 3]},
+        r"y_train: expected whole numbers.* take array\.argmax\(axis=1\)",
+    ),
     "a label alone": ({"y_train": np.array(3)}, "y_train: expected whole numbers"),
     "no labels": ({"x_test": IMAGES[:0], "y_test": np.zeros(0, int)}, "y_test: no labels"),
     "a negative label": ({"y_train": np.array([0, 1, -1] * 3)}, "y_train: labels go from 0 up, got -1"),
@@ -81,9 +103,26 @@ REFUSED = {
     "a single image": ({"x_train": IMAGES[0]}, r"x_train: expected .*images of shape .* \(4, 5\)"),
     "images without pixels": ({"x_train": np.zeros((9, 0, 0)), "x_test": np.zeros((4, 0, 0))}, "x_train"),
     "images that are text": ({"x_train": np.full((9, 4, 5), "a")}, "x_train"),
-    "pixels in 0..1": ({"x_train": IMAGES / 255}, r"x_train: expected pixels in 0\.\.255, got 0\.\.0.7"),
+    "pixels in 0..1": (
+        {"x_train": IMAGES / 255},
+        r"x_train: expected pixels in 0\.\.255, got 0\.\.0\.7.*Scale them first: \(array \* 255\)\.round\(\)\.astype\(",
+    ),
     "normalized pixels": ({"x_test": np.linspace(-2, 2, 80).reshape(4, 4, 5)}, r"x_test: expected .* got -2\.\.2"),
-    "pixels of 16 bits": ({"x_train": IMAGES.astype("uint16") * 257}, r"x_train: expected .* got 0\.\.46003"),
+    "pixels of 16 bits": (
+        {"x_train": IMAGES.astype("uint16") * 257},
+        r"x_train: expected .* got 0\.\.46003\. Scale them first, of 16 bits: \(array / 257\)\.round",
+    ),
+    "channels first": (
+        {"x_train": np.zeros((9, 3, 32, 32), "uint8")},
+        r"x_train: expected shape \(count, height, width, channels\)\. Received: \(9, 3, 32, 32\), which looks "
+        r"like \(count, channels, height, width\)\. Move the channels: numpy\.moveaxis\(array, -3, -1\)",
+    ),
+    "one channel first": ({"x_test": np.zeros((4, 1, 28, 24), "uint8")}, "x_test: .* looks like .count, channels"),
+    "many channels first": ({"x_train": np.zeros((9, 13, 64, 64), "uint8")}, "x_train: .* looks like .count, channels"),
+    "images in the last axis": (
+        {"x_train": np.zeros((32, 32, 3, 9), "uint8")},
+        r"32 images in x_train, but 9 labels in y_train\. .* take numpy\.moveaxis\(array, -1, 0\)",
+    ),
     "pixels that are no numbers": ({"x_train": np.full((9, 4, 5), np.nan)}, "x_train: expected pixels"),
 }
 

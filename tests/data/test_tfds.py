@@ -1,5 +1,7 @@
 """Data sets of TensorFlow Datasets: two small ones, prepared here as any other is."""
 
+import sys
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -71,6 +73,20 @@ def test_images_of_several_sizes_are_decoded_when_they_are_used(folder):
 def test_by_name_as_the_command_line_does(folder, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
     assert len(load_data("tfds:tiny_squares").train) == 8
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "array_record"])
+def test_names_the_extra_where_a_package_of_it_is_missing(folder, monkeypatch, package):
+    """tensorflow-datasets comes without TensorFlow, which only preparing needs."""
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModuleNotFoundError, match=rf'needs {package}, .* pip install "keras-convnext\[tfds\]"'):
+        load_tfds("tiny_squares", data_dir=folder)
+
+
+def test_a_prepared_data_set_needs_no_tensorflow(folder, monkeypatch):
+    load_tfds("tiny_squares", data_dir=folder)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert len(load_tfds("tiny_squares", data_dir=folder).train) == 8
 
 
 def test_refuses_unknown_names():

@@ -32,15 +32,6 @@ def set_masks(stochastic_depths):
 
 
 @pytest.fixture
-def channels_first_globally():
-    """Sets Keras's `image_data_format` to `"channels_first"`, and back."""
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
-    yield
-    keras.config.set_image_data_format(before)
-
-
-@pytest.fixture
 def with_policy():
     """A function that sets Keras's global dtype policy; it is set back after the test."""
     before = keras.config.dtype_policy()

@@ -70,6 +70,13 @@ def randomized_head(classifier):
     return classifier
 
 
+@pytest.mark.parametrize("input_shape", [(8, 8, 1), (None, None, 3)])
+def test_a_shape_that_was_meant_to_be_channels_last_is_told(input_shape, channels_first_globally):
+    hint = r'read as \(channels, height, width\): pass data_format="channels_last"'
+    with pytest.raises(ValueError, match=hint):
+        ConvNeXtBackbone(**TWO_STAGES, input_shape=input_shape)
+
+
 def test_a_saved_data_format_outlives_the_global_setting(small_backbone, channels_first_globally):
     config = small_backbone(**TWO_STAGES, data_format="channels_last").get_config()
     assert ConvNeXtBackbone.from_config(config).input_shape == (None, None, None, 3)

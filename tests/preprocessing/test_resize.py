@@ -68,6 +68,11 @@ def test_the_crop_is_the_centre():
     np.testing.assert_array_equal(result[0, :, 0], [0, 0, 0, 255, 255, 255, 255, 0, 0, 0])
 
 
+def test_refuses_channels_first():
+    with pytest.raises(ValueError, match=r"\(3, 30, 20\), which looks like \(channels, height, width\)"):
+        ResizeAndCrop(12, 12)(picture(30, 20).transpose(2, 0, 1))
+
+
 def test_float_pixels_stay_in_their_range():
     """The bicubic filter overshoots at edges: what is past 0 and 255 is cut off, as Pillow does with bytes."""
     image = np.zeros((16, 16, 1), "float32")

@@ -48,6 +48,12 @@ def test_a_served_model_takes_pictures_of_any_size(photographs, randomize, tmp_p
         np.testing.assert_allclose(found, expected, atol=0.02)
 
 
+def test_refuses_channels_first():
+    layer = ResizeAndCropLayer(8, 8)
+    with pytest.raises(ValueError, match=r"images: expected .* Received: \(2, 3, 16, 16\), which looks like"):
+        layer(np.zeros((2, 3, 16, 16), "float32"))
+
+
 def test_the_configuration_has_every_argument():
     layer = ResizeAndCropLayer(8, 12, 0.9, True, "bilinear", name="resize")
     again = ResizeAndCropLayer.from_config(layer.get_config())

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from keras_convnext import ConvNeXtClassifier
 from keras_convnext.profiling import profile
 from keras_convnext.profiling.attention import attention_model, profile_with_attention
-from keras_convnext.profiling.packages import import_torchvision
+from keras_convnext.profiling.case import Case
+from keras_convnext.profiling.packages import import_torchvision, macs
 
 
 def vit_small_of_torchvision(size):
@@ -20,6 +22,19 @@ def test_swin_costs_what_torchvisions_costs(size, macs_in_torch):
     ours = profile_with_attention(attention_model("swin_tiny", size))
     assert ours.params == sum(parameter.numel() for parameter in theirs.parameters())
     assert ours.macs == macs_in_torch(theirs, torch.zeros(1, 3, size, size))
+
+
+@pytest.mark.parametrize("name", ["swin_tiny", "vit_small"])
+def test_takes_channels_last_whatever_keras_json_says(name, channels_first_globally):
+    model = attention_model(name, 64)
+    assert (model.input_shape, model.output_shape) == ((None, 64, 64, 3), (None, 1000))
+    assert model.get_layer("head").kernel.shape[0] == {"swin_tiny": 768, "vit_small": 384}[name]
+
+
+def test_convnext_is_counted_whatever_keras_json_says(channels_first_globally):
+    convnext = Case("keras_convnext", "torch", "", "forward", "convnext_atto", 1, 64, "float32", "cpu")
+    model = ConvNeXtClassifier.from_preset("convnext_atto", input_shape=(64, 64, 3), data_format="channels_last")
+    assert macs(convnext) == profile(model).macs
 
 
 @pytest.mark.parametrize("size", [128, 224])

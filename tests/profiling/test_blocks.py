@@ -67,6 +67,10 @@ def test_one_line_says_what_a_block_takes(ours):
     assert totals(ours["ConvNeXt"]) == "246.0 M MACs, 79,200 parameters, 1 norm, 1 activation"
 
 
+def test_the_same_whatever_keras_json_says(ours, channels_first_globally):
+    assert {block.name: totals(block) for block in blocks()} == {name: totals(block) for name, block in ours.items()}
+
+
 def test_draws(ours, tmp_path):
     draw_blocks(list(ours.values()), tmp_path / "blocks.svg")
     text = (tmp_path / "blocks.svg").read_text()

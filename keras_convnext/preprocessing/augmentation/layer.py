@@ -2,16 +2,18 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras_cv.layers import BaseImageAugmentationLayer
 
+from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.mix import MixUpOrCutMix
 from keras_convnext.preprocessing.augmentation.random_erasing import RandomErasing
 from keras_convnext.preprocessing.augmentation.step import augment_picture, picture_of
 
+tf = require("tensorflow", extra="cv")  # first: keras-cv does not import without it
+keras_cv = require("keras_cv", extra="cv")
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class AugmentationLayer(BaseImageAugmentationLayer):
+class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
     """A keras-cv layer of a step, which draws from a seed that comes with each image.
 
     Args:

@@ -3,9 +3,11 @@
 from dataclasses import asdict
 
 import numpy as np
-from PIL import Image
 
+from keras_convnext.extras import require
 from keras_convnext.scalars import check_fields, make_plain
+
+Image = require("PIL.Image", extra="cli")
 
 
 class Step:

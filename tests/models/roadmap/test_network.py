@@ -8,6 +8,7 @@ import pytest
 
 from keras_convnext import ConvNeXtClassifier
 from keras_convnext.models import roadmap
+from keras_convnext.profiling import profile
 from keras_convnext.profiling.packages import import_torchvision
 
 SHAPES = ("resnet", "depthwise_conv", "inverting_dimensions", "gelu", "fewer_norms", "separate_downsampling")
@@ -124,6 +125,14 @@ def test_the_last_step_is_convnext(regime, variant, rng, numpy_of):
 def test_what_cannot_be_built_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         roadmap.build("resnet", **arguments)
+
+
+@pytest.mark.parametrize("step", SHAPES)
+def test_images_are_channels_last_whatever_keras_json_says(step, channels_first_globally):
+    counts = profile(roadmap.build(step, **SMALL))
+    keras.config.set_image_data_format("channels_last")
+    expected = profile(roadmap.build(step, **SMALL))
+    assert (counts.params, counts.macs) == (expected.params, expected.macs)
 
 
 def test_images_of_any_size_and_one_channel():

@@ -1,5 +1,8 @@
 """Steps as keras-cv layers: one seed gives one sequence, however many workers map it, and the batches' own."""
 
+import importlib
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +21,14 @@ from keras_convnext.preprocessing.augmentation.layer import AugmentationLayer
 
 STEPS = [RandomResizedCrop(32, 32), RandomFlip(), RandAugment(), RandomErasing()]
 ALL = [*STEPS, MixUpOrCutMix()]
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "keras_cv"])
+def test_names_the_extra_where_a_package_of_it_is_missing(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, AugmentationLayer.__module__)
+    with pytest.raises(ModuleNotFoundError, match=rf'needs {package}, .* pip install "keras-convnext\[cv\]"'):
+        importlib.import_module(AugmentationLayer.__module__)
 
 
 def pipeline(picture, workers, seed=0, epoch=0, count=32):

@@ -1,0 +1,96 @@
+"""Which files of a folder are images: the one answer that every command goes by."""
+
+import os
+from pathlib import Path
+
+from keras_convnext.data.images import IMAGE_SUFFIXES
+from keras_convnext.extras import require
+
+SYSTEM_NAMES = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
+"""Folders that systems and archives leave; hidden ones, such as `.ipynb_checkpoints`, begin with a dot."""
+
+SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+
+
+def is_hidden(path):
+    """Whether a file or folder by its name belongs to a system or a program, and not to the data.
+
+    Example:
+
+    >>> [is_hidden(Path(name)) for name in (".DS_Store", "._cat.jpg", "__MACOSX", "Thumbs.db", "cat.jpg")]
+    [True, True, True, True, False]
+    """
+    name = path.name.lower()
+    return name.startswith(".") or name in SYSTEM_NAMES or name in SYSTEM_FILES
+
+
+def find_images(folder):
+    """The image files of a folder and of all folders in it.
+
+    A file is an image by its ending, and where the ending is another one, or none, by what Pillow finds in it. Hidden
+    files are left out, and all that is in hidden folders.
+
+    Args:
+        folder: path.
+
+    Returns:
+        `(images, left_out)`: sorted lists of paths.
+
+    Raises:
+        OSError: a folder that cannot be read.
+        ModuleNotFoundError: a file must be looked into, and Pillow is not installed.
+    """
+    images, left_out = [], []
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        hidden = [name for name in folders if is_hidden(Path(name))]
+        left_out += [file for name in hidden for file in all_files(Path(place, name))]
+        folders[:] = [name for name in folders if name not in hidden]
+        for name in names:
+            file = Path(place, name)
+            (images if not is_hidden(file) and is_image(file) else left_out).append(file)
+    return sorted(images), sorted(left_out)
+
+
+def what_was_left_out(files, folder):
+    """One line that counts files that were left out of a folder, by why.
+
+    Example:
+
+    >>> what_was_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
+    'pets: 2 files are left out: 1 hidden, 1 in no class (a.jpg)'
+    """
+    reasons = {"hidden": [], "in no class": [], "no image": []}
+    for file in files:
+        if any(is_hidden(Path(part)) for part in file.relative_to(folder).parts):
+            reasons["hidden"].append(file)
+        else:
+            reasons["in no class" if is_image(file) else "no image"].append(file)
+    counts = []
+    for reason, of_it in reasons.items():
+        names = ", ".join(file.name for file in of_it[:3]) + (", ..." if len(of_it) > 3 else "")
+        if of_it:
+            counts.append(f"{len(of_it)} {reason}" + ("" if reason == "hidden" else f" ({names})"))
+    return f"{folder}: {len(files)} file{'s are' if len(files) > 1 else ' is'} left out: {', '.join(counts)}"
+
+
+def all_files(folder):
+    """The files of a folder and of all folders in it."""
+    return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+
+
+def is_image(file):
+    """Whether a file is an image: see `find_images`."""
+    if file.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    if not file.is_file():  # a pipe, a device: reading it might never end
+        return False
+    image_module = require("PIL.Image", extra="cli")
+    try:
+        with image_module.open(file):
+            return True
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError):
+        return False
+
+
+def _raise(error):
+    raise error
