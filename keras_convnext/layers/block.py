@@ -8,7 +8,7 @@ from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.layer_scale import LayerScale
 from keras_convnext.layers.lowering import on_jax, on_torch
-from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
+from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
@@ -144,5 +144,5 @@ class ConvNeXtBlock(keras.layers.Layer):
             "norm_eps": self.norm_eps,
             "dilation_rate": self.dilation_rate,
             "remat": self.remat,
-            **overrides_config(self),
+            "overrides": configured_overrides(self),
         }

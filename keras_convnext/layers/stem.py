@@ -5,7 +5,7 @@ import keras
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.lowering import on_torch
-from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
+from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
 from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.scalars import flag, integer, number
 
@@ -112,7 +112,7 @@ class Stem(keras.layers.Layer):
             "patch_size": self.patch_size,
             "use_norm": self.use_norm,
             "norm_eps": self.norm_eps,
-            **overrides_config(self),
+            "overrides": configured_overrides(self),
         }
 
 

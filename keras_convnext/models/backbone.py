@@ -7,7 +7,7 @@ import keras
 
 from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published, require_usual_weights
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
-from keras_convnext.layers.overrides import override, overrides_config
+from keras_convnext.layers.overrides import configured_overrides, override
 from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.models.quantization import quantize_linear_layers
 from keras_convnext.variants import get_variant
@@ -356,7 +356,7 @@ class ConvNeXtBackbone(keras.Model):
             "preset": self.preset,
             "license": self.license,
             "frozen_layers": [layer.name for layer in self.layers if layer.weights and not layer.trainable],
-            **overrides_config(self),
+            "overrides": configured_overrides(self),
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 

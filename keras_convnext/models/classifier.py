@@ -5,7 +5,7 @@ import keras
 from keras_convnext.checkpoints import find_preset, load_published, require_usual_weights
 from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.overrides import override, overrides_config
+from keras_convnext.layers.overrides import configured_overrides, override
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.models.quantization import quantize_linear_layers
@@ -206,7 +206,7 @@ class ConvNeXtClassifier(keras.Model):
             "activation": self.activation and keras.activations.serialize(keras.activations.get(self.activation)),
             "head_norm_first": self.head_norm_first,
             "head_hidden_size": self.head_hidden_size,
-            **overrides_config(self),
+            "overrides": configured_overrides(self),
         }
 
     @classmethod

@@ -18,12 +18,26 @@ ARGUMENTS = {
         "norm_eps": 1e-3,
         "dilation_rate": 2,
         "remat": True,
+        "overrides": {"pointwise_conv_2": {"lora_rank": 2, "lora_alpha": 3}},
     },
     "DepthwiseConv2D": {"kernel_size": 3, "dilation_rate": 2, "use_bias": False, "strides": 2},
-    "Downsample": {"dim": 6, "strides": 1, "dilation_rate": 2, "norm_eps": 1e-3},
+    "Downsample": {
+        "dim": 6,
+        "strides": 1,
+        "dilation_rate": 2,
+        "norm_eps": 1e-3,
+        "overrides": {"conv": {"lora_rank": 2, "lora_alpha": 3}},
+    },
     "GlobalResponseNormalization": {"epsilon": 1e-2},
     "LayerScale": {"init_value": 0.25},
-    "Stem": {"dim": 16, "kind": "overlap_tiered", "patch_size": 4, "use_norm": False, "norm_eps": 1e-3},
+    "Stem": {
+        "dim": 16,
+        "kind": "overlap_tiered",
+        "patch_size": 4,
+        "use_norm": False,
+        "norm_eps": 1e-3,
+        "overrides": {"conv_2": {"lora_rank": 2, "lora_alpha": 3}},
+    },
     "StochasticDepth": {"rate": 0.25, "seed": 7},
 }
 
