@@ -10,6 +10,7 @@ from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.layers.overrides import configured_overrides, override
 from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.models.quantization import quantize_linear_layers
+from keras_convnext.scalars import flag, image_shape, integer, integers, number, numbers, optional, plain
 from keras_convnext.variants import get_variant
 
 
@@ -102,7 +103,16 @@ class ConvNeXtBackbone(keras.Model):
         trainable=True,
         name=None,
     ):
-        depths, dims = tuple(depths), tuple(dims)
+        depths, dims = integers("depths", depths), integers("dims", dims)
+        stem_patch_size, output_stride = plain((stem_patch_size, output_stride))
+        stem_norm = flag("stem_norm", stem_norm)
+        kernel_size, mlp_ratio = integer("kernel_size", kernel_size, 1), integer("mlp_ratio", mlp_ratio, 1)
+        layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
+        use_grn = flag("use_grn", use_grn)
+        norm_eps, drop_path_rate = number("norm_eps", norm_eps, 0), number("drop_path_rate", drop_path_rate)
+        level_norm, remat = flag("level_norm", level_norm), flag("remat", remat)
+        input_shape = optional(image_shape, "input_shape", input_shape)
+        include_preprocessing = flag("include_preprocessing", include_preprocessing)
         data_format = keras.config.image_data_format() if data_format is None else data_format
         if data_format not in ("channels_last", "channels_first"):
             raise ValueError(f"`data_format` must be channels_last or channels_first. Received: {data_format!r}")
@@ -261,6 +271,7 @@ class ConvNeXtBackbone(keras.Model):
         >>> sorted({weight.path.split("/")[0] for weight in backbone.trainable_weights})
         ['stage_1_block_0', 'stage_1_downsample']
         """
+        count = optional(integer, "count", count)
         if count is not None and not 0 <= count <= len(self.depths):
             raise ValueError(f"`count` must be None or from 0 to {len(self.depths)}. Received: {count}")
         frozen = tuple(f"stage_{stage}_" for stage in range(count or 0)) + (("stem",) if count is not None else ())
@@ -389,7 +400,7 @@ def _plan(depths, dims, stem_patch_size, output_stride):
     if min(*depths, *dims) < 1:
         raise ValueError(f"`depths` and `dims` must be positive. Received: depths={depths}, dims={dims}")
     for name, value in (("stem_patch_size", stem_patch_size), ("output_stride", output_stride)):
-        if not isinstance(value, int) or value < 1 or value & (value - 1):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1 or value & (value - 1):
             raise ValueError(f"`{name}` must be a power of two. Received: {name}={value}")
     if output_stride < stem_patch_size:
         raise ValueError(
@@ -431,8 +442,8 @@ def _per_channel(name, value, imagenet, channels):
     """One number a channel: those given, or ImageNet's; its average where there are not three channels."""
     if value is None:
         return imagenet if channels == 3 else (sum(imagenet) / 3,) * channels
-    if isinstance(value, Real):
-        return (float(value),) * channels
-    if len(value) != channels:
+    if isinstance(plain(value), Real):
+        return (number(name, value),) * channels
+    if len(numbers(name, value)) != channels:
         raise ValueError(f"`{name}` must have one number for each of {channels} channels. Received: {name}={value}")
-    return tuple(float(v) for v in value)
+    return numbers(name, value)

@@ -9,6 +9,7 @@ from keras_convnext.layers.overrides import configured_overrides, override
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale
 from keras_convnext.models.quantization import quantize_linear_layers
+from keras_convnext.scalars import flag, integer, number, optional
 from keras_convnext.variants import get_variant
 
 
@@ -53,6 +54,10 @@ class ConvNeXtClassifier(keras.Model):
         trainable=True,
         name=None,
     ):
+        num_classes = integer("num_classes", num_classes)
+        head_init_scale = number("head_init_scale", head_init_scale, 0)
+        head_norm_first = flag("head_norm_first", head_norm_first)
+        head_hidden_size = optional(integer, "head_hidden_size", head_hidden_size, 1)
         if num_classes < 0:
             raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
         dtype = backbone.dtype_policy
