@@ -8,7 +8,7 @@ from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_scale import LayerScale
 from keras_convnext.layers.lowering import on_jax, on_torch
 from keras_convnext.layers.norm import make_norm
-from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
+from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
@@ -168,5 +168,5 @@ class ConvNeXtBlock(keras.layers.Layer):
             "norm": self.norm_kind,
             "activation": self.activation,
             "conv_bias": self.conv_bias,
-            **overrides_config(self),
+            "overrides": configured_overrides(self),
         }

@@ -5,7 +5,7 @@ import keras
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
-from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
+from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
 from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.scalars import flag, integer, number
 
@@ -96,5 +96,5 @@ class Downsample(keras.layers.Layer):
             "norm_eps": self.norm_eps,
             "norm": self.norm_kind,
             "conv_bias": self.conv_bias,
-            **overrides_config(self),
+            "overrides": configured_overrides(self),
         }

@@ -31,10 +31,9 @@ def overrides_of(layer):
     return {name: override for name, override in overrides.items() if override}
 
 
-def overrides_config(layer):
-    """What a layer's or a model's `get_config` has of it: nothing where no inner layer was changed."""
-    overrides = overrides_of(layer) if layer.built else layer.overrides
-    return {"overrides": overrides} if overrides else {}
+def configured_overrides(layer):
+    """What `get_config` of a layer or a model has as `overrides`: None where no inner layer was changed."""
+    return (overrides_of(layer) if layer.built else layer.overrides) or None
 
 
 def override(layer, overrides):

@@ -6,7 +6,7 @@ from keras_convnext.layers.activation import activation_config, get_activation
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
-from keras_convnext.layers.overrides import is_as_made, override_inner_layers, overrides_config
+from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
 from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.scalars import flag, integer, number
 
@@ -139,7 +139,7 @@ class Stem(keras.layers.Layer):
             "norm": self.norm_kind,
             "activation": self.activation,
             "conv_bias": self.conv_bias,
-            **overrides_config(self),
+            "overrides": configured_overrides(self),
         }
 
 

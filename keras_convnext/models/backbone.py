@@ -1,6 +1,6 @@
 """ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import NamedTuple
 
 import keras
@@ -12,6 +12,7 @@ from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.layers.overrides import override
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, check_image
+from keras_convnext.scalars import flag, image_shape, integer, integers, number, numbers, optional, plain
 from keras_convnext.variants import get_variant
 
 
@@ -118,7 +119,16 @@ class ConvNeXtBackbone(ImageModel):
         trainable=True,
         name=None,
     ):
-        depths, dims = tuple(depths), tuple(dims)
+        depths, dims = integers("depths", depths), integers("dims", dims)
+        stem_patch_size, output_stride = plain((stem_patch_size, output_stride))
+        stem_norm = flag("stem_norm", stem_norm)
+        kernel_size, mlp_ratio = plain(kernel_size), number("mlp_ratio", mlp_ratio)
+        layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
+        use_grn, conv_bias = flag("use_grn", use_grn), flag("conv_bias", conv_bias)
+        norm_eps, drop_path_rate = number("norm_eps", norm_eps, 0), number("drop_path_rate", drop_path_rate)
+        level_norm, remat = flag("level_norm", level_norm), flag("remat", remat)
+        input_shape = optional(image_shape, "input_shape", input_shape)
+        include_preprocessing = flag("include_preprocessing", include_preprocessing)
         data_format = keras.config.image_data_format() if data_format is None else data_format
         if data_format not in ("channels_last", "channels_first"):
             raise ValueError(f"`data_format` must be channels_last or channels_first. Received: {data_format!r}")
@@ -198,7 +208,7 @@ class ConvNeXtBackbone(ImageModel):
         self.stem = stem
         self.stem_patch_size = stem_patch_size
         self.stem_norm = stem_norm
-        self.kernel_size = kernel_sizes[0] if isinstance(kernel_size, Integral) else kernel_sizes
+        self.kernel_size = kernel_sizes if isinstance(kernel_size, (tuple, list)) else kernel_sizes[0]
         self.mlp_ratio = mlp_ratio
         self.layer_scale_init_value = layer_scale_init_value
         self.use_grn = use_grn
@@ -285,6 +295,7 @@ class ConvNeXtBackbone(ImageModel):
         >>> sorted({weight.path.split("/")[0] for weight in backbone.trainable_weights})
         ['stage_1_block_0', 'stage_1_downsample']
         """
+        count = optional(integer, "count", count)
         if count is not None and not 0 <= count <= len(self.depths):
             raise ValueError(f"`count` must be None or from 0 to {len(self.depths)}. Received: {count}")
         frozen = tuple(f"stage_{stage}_" for stage in range(count or 0)) + (("stem",) if count is not None else ())
@@ -392,7 +403,7 @@ def _plan(depths, dims, stem_patch_size, output_stride):
     if min(*depths, *dims) < 1:
         raise ValueError(f"`depths` and `dims` must be positive. Received: depths={depths}, dims={dims}")
     for name, value in (("stem_patch_size", stem_patch_size), ("output_stride", output_stride)):
-        if not isinstance(value, int) or value < 1 or value & (value - 1):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1 or value & (value - 1):
             raise ValueError(f"`{name}` must be a power of two. Received: {name}={value}")
     if output_stride < stem_patch_size:
         raise ValueError(
@@ -411,13 +422,14 @@ def _plan(depths, dims, stem_patch_size, output_stride):
 
 def _per_stage(kernel_size, stages):
     """The kernel size of each stage."""
-    sizes = tuple(kernel_size) if isinstance(kernel_size, (tuple, list)) else (kernel_size,) * stages
-    if len(sizes) != stages or not all(isinstance(size, Integral) for size in sizes):
+    several = isinstance(kernel_size, (tuple, list))
+    sizes = integers("kernel_size", kernel_size if several else (kernel_size,) * stages, 1)
+    if len(sizes) != stages:
         raise ValueError(
             f"`kernel_size` must be an integer, or a tuple with one for each of {stages} stages. "
             f"Received: kernel_size={kernel_size!r}"
         )
-    return tuple(int(size) for size in sizes)
+    return sizes
 
 
 def _channels(input_shape, input_tensor, data_format):
@@ -431,8 +443,8 @@ def _per_channel(name, value, imagenet, channels):
     """One number a channel: those given, or ImageNet's; its average where there are not three channels."""
     if value is None:
         return imagenet if channels == 3 else (sum(imagenet) / 3,) * channels
-    if isinstance(value, Real):
-        return (float(value),) * channels
-    if len(value) != channels:
+    if isinstance(plain(value), Real):
+        return (number(name, value),) * channels
+    if len(numbers(name, value)) != channels:
         raise ValueError(f"`{name}` must have one number for each of {channels} channels. Received: {name}={value}")
-    return tuple(float(v) for v in value)
+    return numbers(name, value)

@@ -10,6 +10,7 @@ from keras_convnext.layers.overrides import override
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel
+from keras_convnext.scalars import flag, integer, number, optional
 from keras_convnext.variants import get_variant
 
 
@@ -71,8 +72,13 @@ class ConvNeXtClassifier(ImageModel):
         trainable=True,
         name=None,
     ):
+        num_classes = integer("num_classes", num_classes)
+        head_init_scale = number("head_init_scale", head_init_scale, 0)
+        head_norm_first = flag("head_norm_first", head_norm_first)
+        head_hidden_size = optional(integer, "head_hidden_size", head_hidden_size, 1)
         if num_classes < 0:
             raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
+        drop_rate = number("drop_rate", drop_rate)
         if not 0 <= drop_rate < 1:
             raise ValueError(f"`drop_rate` must be at least 0 and below 1. Received: drop_rate={drop_rate}")
         if global_pool not in POOLINGS:

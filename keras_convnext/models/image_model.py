@@ -78,9 +78,9 @@ class ImageModel(keras.Model):
             "trainable": self.trainable,
             **self.get_arguments(),
             "frozen_layers": frozen,
+            "overrides": overrides or None,
             **({"trainability": exceptions} if len(exceptions) > len(frozen) else {}),
             **({"settings": settings} if settings else {}),
-            **({"overrides": overrides} if overrides else {}),
         }
 
     @classmethod

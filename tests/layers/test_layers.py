@@ -21,6 +21,7 @@ ARGUMENTS = {
         "norm": "rms_norm",
         "activation": "silu",
         "conv_bias": False,
+        "overrides": {"pointwise_conv_2": {"lora_rank": 2, "lora_alpha": 3}},
     },
     "DepthwiseConv2D": {"kernel_size": 3, "dilation_rate": 2, "use_bias": False, "strides": 2},
     "Downsample": {
@@ -30,6 +31,7 @@ ARGUMENTS = {
         "norm_eps": 1e-3,
         "norm": "simple_norm",
         "conv_bias": False,
+        "overrides": {"conv": {"lora_rank": 2, "lora_alpha": 3}},
     },
     "GlobalResponseNormalization": {"epsilon": 1e-2},
     "LayerScale": {"init_value": 0.25},
@@ -42,6 +44,7 @@ ARGUMENTS = {
         "norm": "rms_norm",
         "activation": "gelu_tanh",
         "conv_bias": False,
+        "overrides": {"conv_2": {"lora_rank": 2, "lora_alpha": 3}},
     },
     "StochasticDepth": {"rate": 0.25, "seed": 7},
 }

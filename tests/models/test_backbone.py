@@ -243,6 +243,7 @@ CHANGED = {
     "preset": "convnext_tiny_1k_224_ema",
     "license": "MIT",
     "frozen_layers": ["stem"],
+    "overrides": {"stage_0_block_0": {"overrides": {"pointwise_conv_1": {"lora_rank": 2, "lora_alpha": 3}}}},
     "dtype": "mixed_bfloat16",
     "trainable": True,
     "name": "changed",

@@ -120,7 +120,7 @@ def test_the_configuration_has_every_argument(small_backbone):
     model = ConvNeXtClassifier(small_backbone("v2", **TWO_STAGES), **arguments)
     config = model.get_config()
     assert {key: config[key] for key in arguments} == arguments
-    assert set(config) == {*arguments, "trainable", "frozen_layers", "backbone"}
+    assert set(config) == {*arguments, "trainable", "frozen_layers", "overrides", "backbone"}
     again = ConvNeXtClassifier.from_config(config)
     assert again.get_config() == config
     assert isinstance(again.backbone, ConvNeXtBackbone)
