@@ -10,16 +10,13 @@ little. Sums are float32 at least.
 This file imports jax: it is imported where the backend is JAX.
 """
 
-from functools import partial
-
-import jax
 from jax import numpy as jnp
 
 from keras_convnext.layers.depthwise_kernel_gradient import kernel_gradient
 from keras_convnext.layers.jax_computed_once import computed_once
+from keras_convnext.layers.jax_gradient import with_gradient
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise_conv(x, kernel, dilation):
     """Convolves at stride 1 with "same" padding.
 
@@ -31,21 +28,16 @@ def depthwise_conv(x, kernel, dilation):
     Returns:
         `(batch, height, width, channels)`.
     """
-    # It is a sum, which XLA would compute again in each place that uses it.
-    return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
+    def convolved(x, kernel):
+        # It is a sum, which XLA would compute again in each place that uses it.
+        return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
-def _forward(x, kernel, dilation):
-    return depthwise_conv(x, kernel, dilation), (x, kernel)
+    def gradients(x, kernel, gradient):
+        in_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
+        return _convolve(gradient, kernel[::-1, ::-1], dilation), in_kernel
 
-
-def _backward(dilation, residuals, gradient):
-    x, kernel = residuals
-    in_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
-    return _convolve(gradient, kernel[::-1, ::-1], dilation), in_kernel
-
-
-depthwise_conv.defvjp(_forward, _backward)
+    return with_gradient(convolved, gradients)(x, kernel)
 
 
 def _convolve(x, kernel, dilation):

@@ -6,12 +6,11 @@ what follows.
 This file imports jax: it is imported where the backend is JAX.
 """
 
-from functools import partial
-
 import jax
 from jax import numpy as jnp
 
 from keras_convnext.layers.jax_computed_once import computed_once
+from keras_convnext.layers.jax_gradient import with_gradient
 from keras_convnext.layers.lowering import on_jax_cpu
 from keras_convnext.layers.recomputed import recomputed
 
@@ -23,29 +22,30 @@ def gelu(x):
     return (0.5 * exact * (1 + jax.lax.erf(exact * 0.5**0.5))).astype(x.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(x, gamma, beta, epsilon):
     """Normalizes the last axis; sums are float32 at least."""
+
+    def normalized(x, gamma, beta):
+        rows, _ = _normalized(x, epsilon)
+        return (rows * gamma + beta).reshape(x.shape).astype(x.dtype)
+
+    def gradients(x, gamma, beta, gradient):
+        normalized, scale = _normalized(x, epsilon)
+        gradient = _exact(gradient).reshape(normalized.shape)
+        in_normalized = gradient * gamma
+        in_rows = scale * (in_normalized - _mean(in_normalized) - normalized * _mean(in_normalized * normalized))
+        in_gamma, in_beta = (gradient * normalized).sum(0), gradient.sum(0)
+        return in_rows.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+
+    return with_gradient(normalized, gradients)(x, gamma, beta)
+
+
+def _normalized(x, epsilon):
+    """The rows of x with mean 0 and variance 1, and what each was multiplied by."""
     rows = _exact(x).reshape(-1, x.shape[-1])
-    mean = _mean(rows)
-    centered = rows - mean
-    scale = jax.lax.rsqrt(_mean(centered * centered) + epsilon)
-    return (centered * scale * gamma + beta).reshape(x.shape).astype(x.dtype)
-
-
-def _layer_norm_forward(x, gamma, beta, epsilon):
-    return layer_norm(x, gamma, beta, epsilon), (x, gamma, beta)
-
-
-def _layer_norm_backward(epsilon, residuals, gradient):
-    x, gamma, beta = residuals
-    rows, gradient = (_exact(array).reshape(-1, x.shape[-1]) for array in (x, gradient))
     centered = rows - _mean(rows)
     scale = jax.lax.rsqrt(_mean(centered * centered) + epsilon)
-    normalized, in_normalized = centered * scale, gradient * gamma
-    in_rows = scale * (in_normalized - _mean(in_normalized) - normalized * _mean(in_normalized * normalized))
-    in_gamma, in_beta = (gradient * normalized).sum(0), gradient.sum(0)
-    return in_rows.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+    return centered * scale, scale
 
 
 def _mean(rows):
@@ -53,9 +53,6 @@ def _mean(rows):
     if not on_jax_cpu():
         return rows.mean(-1, keepdims=True)
     return rows @ jnp.full((rows.shape[-1], 1), 1 / rows.shape[-1], rows.dtype)
-
-
-layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
 def linear(x, kernel, bias, activation):
@@ -67,22 +64,16 @@ def linear(x, kernel, bias, activation):
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-@jax.custom_vjp
 def _product(x, kernel):
-    return x @ kernel
+    def gradients(x, kernel, gradient):
+        if on_jax_cpu() and kernel.shape[0] > kernel.shape[1]:
+            # With the wider factor last the product takes half the time; XLA would turn it back.
+            in_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
+        else:
+            in_kernel = x.T @ gradient
+        return gradient @ kernel.T, in_kernel
 
-
-def _product_backward(residuals, gradient):
-    x, kernel = residuals
-    if on_jax_cpu() and kernel.shape[0] > kernel.shape[1]:
-        # With the wider factor last the product takes half the time; XLA would turn it back.
-        in_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
-    else:
-        in_kernel = x.T @ gradient
-    return gradient @ kernel.T, in_kernel
-
-
-_product.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _product_backward)
+    return with_gradient(lambda x, kernel: x @ kernel, gradients)(x, kernel)
 
 
 def mlp(x, norm, first, grn, second, layer_scale):
