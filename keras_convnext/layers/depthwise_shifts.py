@@ -54,11 +54,9 @@ def _convolve(x, kernel, dilation):
 
 
 def _taps(height, width, side, dilation):
-    """Row and column in the kernel of each tap that reaches the map."""
-    reach = side // 2
-    return [
-        (i, j)
-        for i in range(side)
-        for j in range(side)
-        if abs(i - reach) * dilation < height and abs(j - reach) * dilation < width
-    ]
+    """Row and column in the kernel of each tap that reaches the map; of a map of symbolic size, all."""
+
+    def reaching(size):
+        return [tap for tap in range(side) if not isinstance(size, int) or abs(tap - side // 2) * dilation < size]
+
+    return [(i, j) for i in reaching(height) for j in reaching(width)]

@@ -59,7 +59,7 @@ class Downsample(keras.layers.Layer):
         if on_torch() and isinstance(self.conv, PatchConv):
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs):
+            if torch_inference.serves(self, inputs):
                 return torch_inference.downsample(self, inputs)
         return self.conv(self.norm(inputs))
 

@@ -6,6 +6,9 @@ what follows.
 This file imports jax: it is imported where the backend is JAX.
 """
 
+import functools
+import math
+
 import jax
 from jax import numpy as jnp
 
@@ -15,11 +18,42 @@ from keras_convnext.layers.lowering import on_jax_cpu
 from keras_convnext.layers.recomputed import recomputed
 
 
+ERF_END = 3.9
+ERF_NUMERATOR = (2.05352799e-06, 0.000287004186, 0.0038177635, 0.0529081481, 0.191498547, 1.12837905)
+ERF_DENOMINATOR = (3.82394802e-05, 0.0011770498, 0.0150710657, 0.114575002, 0.50304309, 1.0)
+"""Of polynomials in the square, the highest power first."""
+
+
 @jax.checkpoint
 def gelu(x):
     """`x * Phi(x)`. JAX's own takes Phi from `erfc`, for digits that matter next to zero only, in twice the time."""
     exact = _exact(x)
-    return (0.5 * exact * (1 + jax.lax.erf(exact * 0.5**0.5))).astype(x.dtype)
+    if exact.dtype == jnp.float64:
+        return jax.nn.gelu(exact, approximate=False)
+    return (0.5 * exact * (1 + erf(exact * 0.5**0.5))).astype(x.dtype)
+
+
+@jax.custom_jvp
+def erf(x):
+    """The error function in float32, to 4e-7, as exported programs can hold it.
+
+    `jax.lax.erf`, as fast, becomes a composite operation of StableHLO there, which TensorFlow 2.21 can't read. This is
+    an odd rational function, fitted to the error function by least squares; from `ERF_END` on the result is 1.
+    """
+    bounded = jnp.clip(x, -ERF_END, ERF_END)
+    square = bounded * bounded
+    inside = bounded * _polynomial(ERF_NUMERATOR, square) / _polynomial(ERF_DENOMINATOR, square)
+    return jnp.where(jnp.abs(x) < ERF_END, inside, jnp.sign(x))
+
+
+def _polynomial(coefficients, x):
+    return functools.reduce(lambda total, coefficient: total * x + coefficient, coefficients, jnp.zeros_like(x))
+
+
+@erf.defjvp
+def _erf_derivative(primals, tangents):
+    (x,), (in_x,) = primals, tangents
+    return erf(x), 2 / math.pi**0.5 * jnp.exp(-x * x) * in_x
 
 
 def layer_norm(x, gamma, beta, epsilon):

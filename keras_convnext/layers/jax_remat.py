@@ -31,7 +31,7 @@ def remat(function):
 
 def _gradients(function, arguments, gradient):
     x, *weights = arguments
-    count = batch_parts(len(x), x.nbytes)
+    count = batch_parts(x.shape[0], x.size * x.dtype.itemsize)
     if count == 1:
         return jax.vjp(function, *arguments)[1](gradient)
 

@@ -81,7 +81,7 @@ class Stem(keras.layers.Layer):
         if on_torch() and self.kind == "patchify" and self.norm is not None:
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs):
+            if torch_inference.serves(self, inputs):
                 return torch_inference.stem(self, inputs)
         x = inputs
         for conv in self.convs:

@@ -11,7 +11,9 @@ from functools import cache
 import torch
 from keras import ops
 
+from keras_convnext.layers.plain_parts import are_plain
 from keras_convnext.layers.torch_functions import depthwise_conv, layer_norm
+from keras_convnext.layers.torch_modes import is_observed
 
 THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
 """Of hidden activations at a time and thread, the larger of both: they stay in the cache, and the product is fast."""
@@ -33,10 +35,17 @@ def keep_freed_memory():
     torch.empty(KEPT_BLOCK_BYTES, dtype=torch.uint8)
 
 
-def serves(x):
-    """Whether x is on the CPU and the call is run once: not recorded for gradients, a trace or a compiler."""
-    recorded = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
-    return x.device.type == "cpu" and not recorded
+def serves(layer, x):
+    """Whether x is on the CPU, nothing is recorded for gradients, and nobody looks at the parts of the layer.
+
+    Args:
+        layer: the layer that is called.
+        x: its input.
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return False
+    parts = list(layer._flatten_layers(include_self=False, recursive=False))
+    return not is_observed(x, parts) and are_plain(layer, parts)
 
 
 def block(layer, x):
@@ -47,8 +56,8 @@ def block(layer, x):
         x: `(batch, height, width, channels)`.
     """
     keep_freed_memory()
-    conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.dilation_rate
-    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
+    conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.depthwise_conv.dilation_rate
+    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm.epsilon
     first = _weights(layer.pointwise_conv_1, "kernel", "bias")
     second = _weights(layer.pointwise_conv_2, "kernel", "bias")
     grn = layer.grn and (*_weights(layer.grn, "gamma", "beta"), layer.grn.epsilon)
@@ -82,7 +91,7 @@ def stem(layer, x):
         x: `(batch, height, width, channels)`.
     """
     (conv,) = layer.convs
-    return layer_norm(_by_patches(conv, x), *_weights(layer.norm, "gamma", "beta"), layer.norm_eps)
+    return layer_norm(_by_patches(conv, x), *_weights(layer.norm, "gamma", "beta"), layer.norm.epsilon)
 
 
 def downsample(layer, x):
@@ -92,7 +101,7 @@ def downsample(layer, x):
         layer: the layer, within its call.
         x: `(batch, height, width, channels)`.
     """
-    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm_eps
+    norm = *_weights(layer.norm, "gamma", "beta"), layer.norm.epsilon
     return _by_patches(layer.conv, x, lambda images: layer_norm(images, *norm))
 
 
