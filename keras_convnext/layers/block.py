@@ -8,7 +8,8 @@ from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_scale import LayerScale
 from keras_convnext.layers.lowering import on_jax, on_torch
 from keras_convnext.layers.norm import make_norm
-from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
+from keras_convnext.layers.overrides import configured_overrides, override_inner_layers
+from keras_convnext.layers.plain_parts import are_plain
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
@@ -127,11 +128,12 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     def _has_inference_form(self, inputs, training):
         """Whether the backend has a function for the whole block, and it serves this call."""
-        if not on_torch() or (training and self.drop_path_rate) or not is_as_made(self):
+        drops = training and self.drop_path_rate
+        if not on_torch() or drops or self.pointwise_conv_2.activation is not keras.activations.linear:
             return False
         from keras_convnext.layers import torch_inference
 
-        return torch_inference.serves(inputs)
+        return torch_inference.serves(self, inputs)
 
     @property
     def _is_quantized(self):
@@ -140,10 +142,11 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     def _branch(self, x):
         x = self.depthwise_conv(x)
-        if on_jax() and not self.remat and is_as_made(self):
-            from keras_convnext.layers.jax_functions import mlp
+        mlp = self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale
+        if on_jax() and not self.remat and are_plain(self, mlp):
+            from keras_convnext.layers import jax_functions
 
-            return mlp(x, self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale)
+            return jax_functions.mlp(x, *mlp)
         x = self.norm(x)
         x = self.pointwise_conv_1(x)
         if self.grn is not None:

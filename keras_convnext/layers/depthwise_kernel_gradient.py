@@ -17,7 +17,7 @@ def kernel_gradient(x, gradient, side, dilation):
     """The gradient of a convolution at stride 1 with "same" padding.
 
     Args:
-        x: `(batch, height, width, channels)`, sizes known but for the batch.
+        x: `(batch, height, width, channels)`, of known sizes but for the batch; in an exported JAX program, symbolic.
         gradient: of the output, in the same shape.
         side: int, odd side of the kernel.
         dilation: int, the distance of the taps.
@@ -26,7 +26,7 @@ def kernel_gradient(x, gradient, side, dilation):
         `(side, side, channels)`.
     """
     _, height, width, channels = x.shape
-    block_height, block_width = min(BLOCK, height), min(BLOCK, width)
+    block_height, block_width = (min(BLOCK, size) if isinstance(size, int) else BLOCK for size in (height, width))
     margin, reach = side // 2 * dilation, (side - 1) * dilation
     sum_type = "float64" if ops.dtype(x) == "float64" else "float32"
 

@@ -10,16 +10,13 @@ little. Sums are float32 at least.
 This file imports jax: it is imported where the backend is JAX.
 """
 
-from functools import partial
-
-import jax
 from jax import numpy as jnp
 
 from keras_convnext.layers.depthwise_kernel_gradient import kernel_gradient
 from keras_convnext.layers.jax_computed_once import computed_once
+from keras_convnext.layers.jax_gradient import with_gradient
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def depthwise_conv(x, kernel, dilation):
     """Convolves at stride 1 with "same" padding.
 
@@ -31,21 +28,16 @@ def depthwise_conv(x, kernel, dilation):
     Returns:
         `(batch, height, width, channels)`.
     """
-    # It is a sum, which XLA would compute again in each place that uses it.
-    return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
+    def convolved(x, kernel):
+        # It is a sum, which XLA would compute again in each place that uses it.
+        return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
-def _forward(x, kernel, dilation):
-    return depthwise_conv(x, kernel, dilation), (x, kernel)
+    def gradients(x, kernel, gradient):
+        in_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
+        return _convolve(gradient, kernel[::-1, ::-1], dilation), in_kernel
 
-
-def _backward(dilation, residuals, gradient):
-    x, kernel = residuals
-    in_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
-    return _convolve(gradient, kernel[::-1, ::-1], dilation), in_kernel
-
-
-depthwise_conv.defvjp(_forward, _backward)
+    return with_gradient(convolved, gradients)(x, kernel)
 
 
 def _convolve(x, kernel, dilation):
@@ -62,11 +54,9 @@ def _convolve(x, kernel, dilation):
 
 
 def _taps(height, width, side, dilation):
-    """Row and column in the kernel of each tap that reaches the map."""
-    reach = side // 2
-    return [
-        (i, j)
-        for i in range(side)
-        for j in range(side)
-        if abs(i - reach) * dilation < height and abs(j - reach) * dilation < width
-    ]
+    """Row and column in the kernel of each tap that reaches the map; of a map of symbolic size, all."""
+
+    def reaching(size):
+        return [tap for tap in range(side) if not isinstance(size, int) or abs(tap - side // 2) * dilation < size]
+
+    return [(i, j) for i in reaching(height) for j in reaching(width)]

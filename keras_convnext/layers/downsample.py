@@ -5,7 +5,7 @@ import keras
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
-from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
+from keras_convnext.layers.overrides import configured_overrides, override_inner_layers
 from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.scalars import flag, integer, number
 
@@ -80,7 +80,7 @@ class Downsample(keras.layers.Layer):
         if on_torch() and isinstance(self.conv, PatchConv):
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs) and is_as_made(self):
+            if torch_inference.serves(self, inputs):
                 return torch_inference.downsample(self, inputs)
         return self.conv(self.norm(inputs))
 

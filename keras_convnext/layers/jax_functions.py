@@ -6,46 +6,79 @@ what follows.
 This file imports jax: it is imported where the backend is JAX.
 """
 
-from functools import partial
+import functools
+import math
 
 import jax
 from jax import numpy as jnp
 
 from keras_convnext.layers.jax_computed_once import computed_once
+from keras_convnext.layers.jax_gradient import with_gradient
 from keras_convnext.layers.lowering import on_jax_cpu
 from keras_convnext.layers.recomputed import recomputed
+
+ERF_END = 3.9
+ERF_NUMERATOR = (2.05352799e-06, 0.000287004186, 0.0038177635, 0.0529081481, 0.191498547, 1.12837905)
+ERF_DENOMINATOR = (3.82394802e-05, 0.0011770498, 0.0150710657, 0.114575002, 0.50304309, 1.0)
+"""Of polynomials in the square, the highest power first."""
 
 
 @jax.checkpoint
 def gelu(x):
     """`x * Phi(x)`. JAX's own takes Phi from `erfc`, for digits that matter next to zero only, in twice the time."""
     exact = _exact(x)
-    return (0.5 * exact * (1 + jax.lax.erf(exact * 0.5**0.5))).astype(x.dtype)
+    if exact.dtype == jnp.float64:
+        return jax.nn.gelu(exact, approximate=False)
+    return (0.5 * exact * (1 + erf(exact * 0.5**0.5))).astype(x.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@jax.custom_jvp
+def erf(x):
+    """The error function in float32, to 4e-7, as exported programs can hold it.
+
+    `jax.lax.erf`, as fast, becomes a composite operation of StableHLO there, which TensorFlow 2.21 can't read. This is
+    an odd rational function, fitted to the error function by least squares; from `ERF_END` on the result is 1.
+    """
+    bounded = jnp.clip(x, -ERF_END, ERF_END)
+    square = bounded * bounded
+    inside = bounded * _polynomial(ERF_NUMERATOR, square) / _polynomial(ERF_DENOMINATOR, square)
+    return jnp.where(jnp.abs(x) < ERF_END, inside, jnp.sign(x))
+
+
+def _polynomial(coefficients, x):
+    return functools.reduce(lambda total, coefficient: total * x + coefficient, coefficients, jnp.zeros_like(x))
+
+
+@erf.defjvp
+def _erf_derivative(primals, tangents):
+    (x,), (in_x,) = primals, tangents
+    return erf(x), 2 / math.pi**0.5 * jnp.exp(-x * x) * in_x
+
+
 def layer_norm(x, gamma, beta, epsilon):
     """Normalizes the last axis; sums are float32 at least."""
+
+    def normalized(x, gamma, beta):
+        rows, _ = _normalized(x, epsilon)
+        return (rows * gamma + beta).reshape(x.shape).astype(x.dtype)
+
+    def gradients(x, gamma, beta, gradient):
+        normalized, scale = _normalized(x, epsilon)
+        gradient = _exact(gradient).reshape(normalized.shape)
+        in_normalized = gradient * gamma
+        in_rows = scale * (in_normalized - _mean(in_normalized) - normalized * _mean(in_normalized * normalized))
+        in_gamma, in_beta = (gradient * normalized).sum(0), gradient.sum(0)
+        return in_rows.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+
+    return with_gradient(normalized, gradients)(x, gamma, beta)
+
+
+def _normalized(x, epsilon):
+    """The rows of x with mean 0 and variance 1, and what each was multiplied by."""
     rows = _exact(x).reshape(-1, x.shape[-1])
-    mean = _mean(rows)
-    centered = rows - mean
-    scale = jax.lax.rsqrt(_mean(centered * centered) + epsilon)
-    return (centered * scale * gamma + beta).reshape(x.shape).astype(x.dtype)
-
-
-def _layer_norm_forward(x, gamma, beta, epsilon):
-    return layer_norm(x, gamma, beta, epsilon), (x, gamma, beta)
-
-
-def _layer_norm_backward(epsilon, residuals, gradient):
-    x, gamma, beta = residuals
-    rows, gradient = (_exact(array).reshape(-1, x.shape[-1]) for array in (x, gradient))
     centered = rows - _mean(rows)
     scale = jax.lax.rsqrt(_mean(centered * centered) + epsilon)
-    normalized, in_normalized = centered * scale, gradient * gamma
-    in_rows = scale * (in_normalized - _mean(in_normalized) - normalized * _mean(in_normalized * normalized))
-    in_gamma, in_beta = (gradient * normalized).sum(0), gradient.sum(0)
-    return in_rows.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+    return centered * scale, scale
 
 
 def _mean(rows):
@@ -53,9 +86,6 @@ def _mean(rows):
     if not on_jax_cpu():
         return rows.mean(-1, keepdims=True)
     return rows @ jnp.full((rows.shape[-1], 1), 1 / rows.shape[-1], rows.dtype)
-
-
-layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
 def linear(x, kernel, bias, activation):
@@ -68,22 +98,16 @@ def linear(x, kernel, bias, activation):
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-@jax.custom_vjp
 def _product(x, kernel):
-    return x @ kernel
+    def gradients(x, kernel, gradient):
+        if on_jax_cpu() and kernel.shape[0] > kernel.shape[1]:
+            # With the wider factor last the product takes half the time; XLA would turn it back.
+            in_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
+        else:
+            in_kernel = x.T @ gradient
+        return gradient @ kernel.T, in_kernel
 
-
-def _product_backward(residuals, gradient):
-    x, kernel = residuals
-    if on_jax_cpu() and kernel.shape[0] > kernel.shape[1]:
-        # With the wider factor last the product takes half the time; XLA would turn it back.
-        in_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
-    else:
-        in_kernel = x.T @ gradient
-    return gradient @ kernel.T, in_kernel
-
-
-_product.defvjp(lambda x, kernel: (x @ kernel, (x, kernel)), _product_backward)
+    return with_gradient(lambda x, kernel: x @ kernel, gradients)(x, kernel)
 
 
 def mlp(x, norm, first, grn, second, layer_scale):

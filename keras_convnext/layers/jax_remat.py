@@ -11,6 +11,7 @@ from jax import numpy as jnp
 
 from keras_convnext.layers.batch_parts import batch_parts
 from keras_convnext.layers.jax_computed_once import computed_once
+from keras_convnext.layers.jax_gradient import with_gradient
 
 
 def remat(function):
@@ -21,20 +22,16 @@ def remat(function):
             nothing that has a gradient.
     """
 
-    @jax.custom_vjp
-    def call(*arguments):
-        return function(*arguments)
-
-    def backward(arguments, gradient):
+    def gradients(*operands):
+        arguments, gradient = operands[:-1], operands[-1]
         return computed_once(lambda: _gradients(function, arguments, gradient), arguments[-1].ravel()[0])
 
-    call.defvjp(lambda *arguments: (function(*arguments), arguments), backward)
-    return call
+    return with_gradient(function, gradients)
 
 
 def _gradients(function, arguments, gradient):
     x, *weights = arguments
-    count = batch_parts(len(x), x.nbytes)
+    count = batch_parts(x.shape[0], x.size * x.dtype.itemsize)
     if count == 1:
         return jax.vjp(function, *arguments)[1](gradient)
 

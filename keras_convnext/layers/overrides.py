@@ -62,14 +62,6 @@ def override_inner_layers(layer):
         override(inner, layer.overrides)
 
 
-def is_as_made(layer):
-    """Whether a layer's inner layers are as the layer makes them. If not, nothing may stand in for their own calls."""
-    return not any(
-        _is_quantized(inner) or _has_lora(inner) or not _same_policy(inner.dtype_policy, layer.dtype_policy)
-        for inner in _inner_layers(layer)
-    )
-
-
 def _inner_layers(layer):
     return layer._flatten_layers(include_self=False, recursive=False)
 

@@ -17,11 +17,17 @@ def recomputed(function, weights, x):
         x: tensor.
     """
 
-    def pure(x, *values):
-        with keras.StatelessScope(state_mapping=list(zip(weights, values, strict=True))):
+    values = [weight.value for weight in weights]
+    has_gradient = ["float" in keras.backend.standardize_dtype(value.dtype) for value in values]
+
+    def pure(x, *floats):
+        """Integers, such as quantized kernels, have no gradient: they are no arguments."""
+        floats = iter(floats)
+        state = [next(floats) if one else value for one, value in zip(has_gradient, values, strict=True)]
+        with keras.StatelessScope(state_mapping=list(zip(weights, state, strict=True))):
             return function(x)
 
-    return _remat(pure)(x, *[weight.value for weight in weights])
+    return _remat(pure)(x, *[value for one, value in zip(has_gradient, values, strict=True) if one])
 
 
 def _remat(function):

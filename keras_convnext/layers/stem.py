@@ -6,7 +6,7 @@ from keras_convnext.layers.activation import activation_config, get_activation
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
-from keras_convnext.layers.overrides import configured_overrides, is_as_made, override_inner_layers
+from keras_convnext.layers.overrides import configured_overrides, override_inner_layers
 from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.scalars import flag, integer, number
 
@@ -110,7 +110,7 @@ class Stem(keras.layers.Layer):
         if on_torch() and self.kind == "patchify" and self.norm is not None:
             from keras_convnext.layers import torch_inference
 
-            if torch_inference.serves(inputs) and is_as_made(self):
+            if torch_inference.serves(self, inputs):
                 return torch_inference.stem(self, inputs)
         x = inputs
         for conv in self.convs:

@@ -32,11 +32,9 @@ def layer_norm(x, gamma, beta, epsilon):
         x_32, gamma_32, beta_32 = (tf.cast(tensor, "float32") for tensor in (x, gamma, beta))
         return tf.cast(layer_norm(x_32, gamma_32, beta_32, epsilon), x.dtype)
     channels = gamma.shape[0]
-    rows = tf.reshape(x, (-1, channels))
-    rows = tf.raw_ops.PlaceholderWithDefault(input=rows, shape=(None, channels))
-    count = tf.raw_ops.PlaceholderWithDefault(input=tf.shape(rows)[0], shape=())
+    count = tf.raw_ops.PlaceholderWithDefault(input=tf.size(x) // channels, shape=())
     normalized, _, _ = tf.compat.v1.nn.fused_batch_norm(
-        tf.reshape(rows, tf.stack((1, count, channels, 1))),
+        tf.reshape(x, tf.stack((1, count, channels, 1))),
         tf.fill((count,), 1.0),
         tf.fill((count,), 0.0),
         epsilon=epsilon,

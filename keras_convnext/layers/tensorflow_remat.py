@@ -6,6 +6,7 @@ This file imports tensorflow: it is imported where the backend is TensorFlow.
 import tensorflow as tf
 
 from keras_convnext.layers.batch_parts import batch_parts
+from keras_convnext.layers.tensorflow_forward_mode import in_forward_mode
 
 
 def remat(function):
@@ -17,7 +18,7 @@ def remat(function):
     """
 
     @tf.custom_gradient
-    def call(x, *weights):
+    def recomputed(x, *weights):
         count = _parts(x)
 
         def gradients(in_y):
@@ -39,6 +40,10 @@ def remat(function):
             with tf.control_dependencies(y[-1:]):
                 y.append(function(tf.identity(part), *weights))
         return tf.concat(y, 0), gradients
+
+    def call(*arguments):
+        """Without recomputation in forward mode: it has no use for it, and the tape above would not work."""
+        return function(*arguments) if in_forward_mode(*arguments) else recomputed(*arguments)
 
     return call
 

@@ -11,6 +11,7 @@ import math
 import tensorflow as tf
 
 from keras_convnext.layers.depthwise_kernel_gradient import kernel_gradient
+from keras_convnext.layers.tensorflow_forward_mode import in_forward_mode
 
 
 def serves(x):
@@ -27,17 +28,14 @@ def depthwise_conv(x, kernel, bias, dilation):
         bias: `(channels,)` or None.
         dilation: int, the distance of the taps; 1, which alone TensorFlow's kernels know.
     """
-    options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
 
     @tf.custom_gradient
     def convolved(x, kernel):
         def gradients(gradient):
-            in_x = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
-                input_sizes=tf.shape(x), filter=kernel, out_backprop=gradient, **options
-            )
-            return in_x, tf.cast(_kernel_gradient(x, gradient, kernel.shape[0], dilation), kernel.dtype)
+            in_kernel = _in_kernel(x, gradient, kernel.shape[0], dilation)
+            return _in_input(x, kernel, gradient), tf.cast(in_kernel, kernel.dtype)
 
-        return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **options), gradients
+        return _convolve(x, kernel), gradients
 
     y = convolved(x, tf.convert_to_tensor(kernel))
     return y if bias is None else tf.nn.bias_add(y, bias)
@@ -63,6 +61,39 @@ def layer_norm(x, gamma, beta, epsilon):
         return _layer_norm(x, gamma, beta, epsilon), lambda gradient: _layer_norm_gradient(x, gamma, epsilon, gradient)
 
     return normalized(x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
+
+
+KERNEL_OPTIONS = {"strides": [1, 1, 1, 1], "padding": "SAME"}
+
+
+def _convolve(x, kernel):
+    return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **KERNEL_OPTIONS)
+
+
+def _in_input(x, kernel, gradient):
+    return tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+        input_sizes=tf.shape(x), filter=kernel, out_backprop=gradient, **KERNEL_OPTIONS
+    )
+
+
+def _in_kernel(x, gradient, side, dilation):
+    """By XLA, of whose loop TensorFlow makes no gradient: it is given, for second derivatives."""
+    if in_forward_mode(x, gradient):
+        sizes = (side, side, x.shape[-1], 1)
+        return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=x, filter_sizes=sizes, out_backprop=gradient, **KERNEL_OPTIONS
+        )
+
+    @tf.custom_gradient
+    def by_xla(x, gradient):
+        def gradients(in_result):
+            in_result = tf.cast(in_result, x.dtype)
+            return _in_input(x, in_result, gradient), _convolve(x, in_result)
+
+        unrecorded = tf.stop_gradient(x), tf.stop_gradient(gradient)
+        return _kernel_gradient(*unrecorded, side, dilation), gradients
+
+    return by_xla(x, gradient)
 
 
 @tf.function(jit_compile=True)

@@ -13,7 +13,9 @@ from keras import ops
 
 from keras_convnext.layers.gelu import gelu
 from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.layers.plain_parts import are_plain
 from keras_convnext.layers.torch_functions import depthwise_conv, layer_norm
+from keras_convnext.layers.torch_modes import is_observed
 
 THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
 """Of hidden activations at a time and thread, the larger of both: they stay in the cache, and the product is fast."""
@@ -38,10 +40,17 @@ def keep_freed_memory():
     torch.empty(KEPT_BLOCK_BYTES, dtype=torch.uint8)
 
 
-def serves(x):
-    """Whether x is on the CPU and the call is run once: not recorded for gradients, a trace or a compiler."""
-    recorded = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
-    return x.device.type == "cpu" and not recorded
+def serves(layer, x):
+    """Whether x is on the CPU, nothing is recorded for gradients, and nobody looks at the parts of the layer.
+
+    Args:
+        layer: the layer that is called.
+        x: its input.
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return False
+    parts = list(layer._flatten_layers(include_self=False, recursive=False))
+    return not is_observed(x, parts) and are_plain(layer, parts)
 
 
 def block(layer, x):
@@ -52,7 +61,7 @@ def block(layer, x):
         x: `(batch, height, width, channels)`.
     """
     keep_freed_memory()
-    conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.dilation_rate
+    conv = *_weights(layer.depthwise_conv, "kernel", "bias"), layer.depthwise_conv.dilation_rate
     norm = _norm(layer.norm)
     activation = IN_PLACE.get(layer.pointwise_conv_1.activation, layer.pointwise_conv_1.activation)
     first = _weights(layer.pointwise_conv_1, "kernel", "bias")

@@ -10,10 +10,11 @@ This file imports torch: it is imported where the backend is torch.
 import torch
 
 from keras_convnext.layers.batch_parts import batch_parts
+from keras_convnext.layers.torch_modes import is_transformed
 
 
 def remat(function):
-    """`function(x, *weights)`, of whose call only the arguments are kept for the gradient, which has none itself.
+    """`function(x, *weights)`, of whose call only the arguments are kept for the gradient.
 
     Args:
         function: of x and tensors; what it makes of an image of x is not to depend on the others.
@@ -26,8 +27,9 @@ def remat(function):
             return torch.cat([function(images, *weights) for images in x.chunk(_parts(x))])
 
         @staticmethod
-        @torch.autograd.function.once_differentiable
         def backward(context, gradient):
+            if torch.is_grad_enabled():  # a gradient of this gradient will be sought
+                return _recorded_gradients(function, context, gradient)
             x, *weights = (
                 tensor.detach().requires_grad_(needed)
                 for tensor, needed in zip(context.saved_tensors, context.needs_input_grad, strict=True)
@@ -46,7 +48,19 @@ def remat(function):
             in_trainable = (total.to(weight.dtype) for total, weight in zip(sums, trainable, strict=True))
             return in_x, *(next(in_trainable) if weight.requires_grad else None for weight in weights)
 
-    return Recomputed.apply
+    def call(*arguments):
+        """Without recomputation in transforms of `torch.func` and forward mode, which pass through no such function."""
+        return function(*arguments) if is_transformed() else Recomputed.apply(*arguments)
+
+    return call
+
+
+def _recorded_gradients(function, context, gradient):
+    """The gradients as torch records them, of the whole batch."""
+    arguments = context.saved_tensors
+    sought = [each for each, needed in zip(arguments, context.needs_input_grad, strict=True) if needed]
+    found = iter(torch.autograd.grad(function(*arguments), sought, gradient, create_graph=True))
+    return tuple(next(found) if needed else None for needed in context.needs_input_grad)
 
 
 def _exact(dtype):
@@ -55,4 +69,4 @@ def _exact(dtype):
 
 
 def _parts(x):
-    return batch_parts(len(x), x.nbytes) if x.device.type == "cpu" else 1
+    return batch_parts(x.shape[0], x.nbytes) if x.device.type == "cpu" else 1

@@ -95,7 +95,10 @@ class ImageModel(keras.Model):
 
 
 def check_image(shape, channels_first, stride):
-    """Refuses a known side that is smaller than the network's stride, and an unknown number of channels."""
+    """Refuses a side that is smaller than the network's stride, and an unknown number of channels.
+
+    A side that is None or symbolic, as in a program that is exported, passes.
+    """
     if len(shape) != 4:
         raise ValueError(f"Images have a height, a width and channels. Received: image shape {tuple(shape[1:])}")
     channels, height, width = shape[1:] if channels_first else (shape[-1], *shape[1:-1])
@@ -103,7 +106,7 @@ def check_image(shape, channels_first, stride):
         raise ValueError(
             f"The number of channels must be known. Received: image shape {tuple(shape[1:])}.{_axes(channels_first)}"
         )
-    if any(side is not None and side < stride for side in (height, width)):
+    if any(isinstance(side, int) and side < stride for side in (height, width)):
         raise ValueError(
             f"Images of {height}x{width} pixels are smaller than this network's stride of {stride}. Give larger "
             f"images, or a smaller `stem_patch_size`.{_axes(channels_first)}"
