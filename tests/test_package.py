@@ -17,6 +17,7 @@ PACKAGE = ROOT / "keras_convnext"
 MAY_IMPORT = {
     "variants": set(),
     "extras": set(),
+    "startup": set(),
     "layers": set(),
     "profiling": {"variants", "models", "training", "data", "preprocessing", "extras"},
     "checkpoints": {"variants", "extras"},

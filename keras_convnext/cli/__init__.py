@@ -9,7 +9,7 @@ import sys
 
 from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, roadmap, summary, train
 from keras_convnext.cli import list as list_command
-from keras_convnext.cli.arguments import INTERRUPTED
+from keras_convnext.startup import INTERRUPTED, give_interrupts_back
 
 COMMANDS = {
     "list": list_command,
@@ -36,6 +36,7 @@ def main(argv=None):
     Args:
         argv: list of str. Defaults to the process's arguments.
     """
+    give_interrupts_back()
     parser = _Parser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

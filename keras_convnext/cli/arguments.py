@@ -1,12 +1,10 @@
-"""What several commands share: kinds of arguments, checked as they are read, and an exit code."""
+"""What several commands share: kinds of arguments, checked as they are read."""
 
 import argparse
 from pathlib import Path
 
 from keras_convnext.extras import require
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+from keras_convnext.startup import INTERRUPTED as INTERRUPTED
 
 
 def positive(text):
