@@ -243,7 +243,7 @@ def _called(checkpoint, variant):
         return variant
     if not Path(checkpoint).exists():
         return checkpoint
-    return f"{variant or Path(checkpoint).stem}-tuned"
+    return f"{variant or 'convnext'}-tuned"
 
 
 def _variant_of(backbone):

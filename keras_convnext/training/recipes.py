@@ -245,7 +245,7 @@ RECIPES = {
     # keras-convnext train --recipe fine_tune --checkpoint convnext_tiny_22k_224 --data folder
     "fine_tune": Recipe(
         description="your own images, from published weights; all layers learn, the later the faster",
-        min_updates=600,
+        min_updates=250,
         source="keras_convnext; the settings of arXiv:2201.03545 Table 6 for a small batch and fewer images",
         epochs=10,
         batch_size=64,
@@ -264,7 +264,7 @@ RECIPES = {
     # keras-convnext train --recipe linear_probe --checkpoint convnext_tiny_22k_224 --data folder
     "linear_probe": Recipe(
         description="few images of your own, from published weights; the head learns first, then the last stages",
-        min_updates=600,
+        min_updates=250,
         source="keras_convnext",
         epochs=12,
         batch_size=64,
