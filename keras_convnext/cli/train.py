@@ -19,7 +19,7 @@ from keras_convnext.cli.labelled_images import load_run_data
 from keras_convnext.cli.load_file import load_file
 from keras_convnext.data import load_data, with_validation
 from keras_convnext.data.load import is_name
-from keras_convnext.extras import require
+from keras_convnext.extras import BACKENDS, EITHER, require
 from keras_convnext.models import ConvNeXtClassifier, transfer
 from keras_convnext.training import RECIPES, Recipe, Run, create_run, explain_data_size, fit, for_data_size
 from keras_convnext.training.data_size import check_data_size
@@ -85,6 +85,8 @@ def _recipes():
 
 
 def prepare(args):
+    if keras.backend.backend() not in BACKENDS:
+        raise ValueError(f"Keras's {keras.backend.backend()} backend cannot train: set KERAS_BACKEND to {EITHER}.")
     require("matplotlib", extra="cli")  # for the pictures, which are drawn last
     if args.tensorboard:
         for package in ("tensorflow", "tensorboard"):

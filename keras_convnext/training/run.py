@@ -198,7 +198,13 @@ def read_json(path):
 
 def refuse_existing(path):
     """Raises ValueError where there is something at `path`: a run never writes over another."""
-    if Path(path).exists():
+    path = Path(path)
+    if (path / "config.json").is_file() and not (path / "model.keras").exists() and Run(path).last_state is None:
+        raise ValueError(
+            f"{path}: exists already: a run in its first epoch, or one that was killed in it. If it does not train any "
+            "more, remove the folder; else choose another --output."
+        )
+    if path.exists():
         raise ValueError(f"{path}: exists already; a run never writes over another. Choose another --output.")
 
 

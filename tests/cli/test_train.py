@@ -370,6 +370,7 @@ def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
     images, labels = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 2
     np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     options = ["--data", tmp_path / "two.npz", "--checkpoint", tmp_path / "atto.keras", "--recipe", "linear_probe"]
+    options += ["--epochs", "12"]
     assert cli("train", *options).code == 0
     (call,) = fitted
     np.testing.assert_array_equal(call.model.weights[0].numpy(), model.weights[0].numpy())
@@ -534,6 +535,11 @@ def test_refuses_an_output_that_exists(refusal, fitted, tmp_path, make):
 def test_refuses_an_output_that_cannot_be_made(refused, tmp_path):
     (tmp_path / "notes").write_text("a file, no folder")
     assert "notes" in refused(output=tmp_path / "notes" / "run")
+
+
+def test_refuses_a_backend_that_cannot_train(refused, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    assert "numpy backend cannot train: set KERAS_BACKEND to tensorflow, jax or torch" in refused()
 
 
 @pytest.mark.parametrize("package", ["PIL", "matplotlib"])
