@@ -274,6 +274,7 @@ def _prepare_resumed(args):
         raise ValueError(
             f"{config['data']}: {len(data.train)} training images; the run began with {config['training_images']}."
         )
+    recipe.dataset(data.train).close()  # refuses images that it is not for
     model, history = restore_state(run.last_state)
     return lambda: _train(args, model, data, recipe, run, history)
 
