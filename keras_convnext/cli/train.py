@@ -22,7 +22,7 @@ from keras_convnext.data.load import is_name
 from keras_convnext.extras import BACKENDS, EITHER, require
 from keras_convnext.models import ConvNeXtClassifier, transfer
 from keras_convnext.training import RECIPES, Recipe, Run, create_run, explain_data_size, fit, for_data_size
-from keras_convnext.training.data_size import check_data_size
+from keras_convnext.training.data_size import check_training
 from keras_convnext.training.recipe import DTYPES
 from keras_convnext.training.record import restore_state
 from keras_convnext.training.run import new_run_path, read_json, refuse_existing, run_name
@@ -118,7 +118,7 @@ def _prepare_new(args):
     shape = _image_shape(data.train, args.size, recipe.with_settings(changes).image_size)
     build, variant = _model(settings, shape)
     recipe = _changed(recipe.for_variant(variant).with_settings(changes), args, shape[:2])
-    check_data_size(data)
+    check_training(recipe, data)
     data = with_validation(data, recipe.seed)
     asked, recipe = recipe, for_data_size(recipe, len(data.train), keep)
     note = explain_data_size(asked, recipe, len(data.train))

@@ -81,15 +81,22 @@ def explain_data_size(recipe, chosen, training_images):
     return f"{_count(training_images, 'training image')}: {batch}, {epochs}"
 
 
-def check_data_size(data):
-    """Refuses classes that are too small to train on.
+def check_training(recipe, data):
+    """Refuses a training that cannot be meant; `Recipe.dataset` refuses a batch larger than the training images.
 
     Args:
+        recipe: a `Recipe`.
         data: `data.ImageData`, before `with_validation`.
 
     Raises:
-        ValueError: a class has a single image, where another is needed to validate with.
+        ValueError: the warmup is longer than the training, or a class has a single image, where another is needed to
+            validate with.
     """
+    if recipe.warmup_epochs > recipe.epochs:
+        raise ValueError(
+            f"`warmup_epochs` must be no more than the {recipe.epochs} epochs. "
+            f"Received: warmup_epochs={recipe.warmup_epochs}"
+        )
     if data.validation is not None:
         return
     counts = np.bincount(data.train.labels, minlength=len(data.class_names))

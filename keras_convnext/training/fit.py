@@ -10,7 +10,7 @@ from keras_convnext.data import EpochOrder, with_validation
 from keras_convnext.extras import require
 from keras_convnext.training.confusion import draw_confusion
 from keras_convnext.training.curves import draw_curves
-from keras_convnext.training.data_size import check_data_size
+from keras_convnext.training.data_size import check_training
 from keras_convnext.training.evaluate import evaluate
 from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.mistakes import draw_mistakes
@@ -96,7 +96,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     if run.last_state is not None and not history:
         raise ValueError(f"{run.path}: has trained already; a run never writes over another.")
     if not history:
-        check_data_size(data)
+        check_training(recipe, data)
     started = time.perf_counter()
     with StopBetweenBatches() as stop:
         data = with_validation(data, recipe.seed)

@@ -243,13 +243,11 @@ class Recipe:
             steps_per_epoch: int, the batches of an epoch: the length of the training dataset.
 
         Raises:
-            ValueError: the warmup is longer than the training, an epoch has no update, or there are rules that are not
-                for this model.
+            ValueError: an epoch has no update of the weights, or there are rules that are not for this model.
 
         Warns:
             UserWarning: the learning rate is out of any sane range.
         """
-        self._check("warmup_epochs", self.warmup_epochs <= self.epochs, f"no more than the {self.epochs} epochs")
         low, high = SANE_LEARNING_RATES
         if not low <= self.learning_rate <= high:
             warnings.warn(

@@ -226,7 +226,7 @@ def run_name(data, model):
     if path.exists():
         path = path.resolve()  # of "." too
     name = path.stem if path.suffix == ".npz" else path.name
-    return re.sub(r"[^\w.-]+", "-", f"{name}-{model}").strip("-.")
+    return re.sub(r"[^\w.]+", "-", f"{name}-{model}").strip("-.")
 
 
 def new_run_path(name, root="runs"):

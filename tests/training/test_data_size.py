@@ -8,7 +8,7 @@ import pytest
 from keras_convnext import RECIPES
 from keras_convnext.data import ImageData
 from keras_convnext.training import explain_data_size, for_data_size
-from keras_convnext.training.data_size import check_data_size
+from keras_convnext.training.data_size import check_training
 
 OWN = [name for name, recipe in RECIPES.items() if recipe.min_updates is not None]
 PUBLISHED = [name for name in RECIPES if name not in OWN]
@@ -89,6 +89,12 @@ def _images(labels):
 def test_a_class_with_one_image_is_refused_where_validation_images_are_drawn():
     train = _images([0, 0, 1, 2, 2])
     with pytest.raises(ValueError, match="1 class with one image: 'b'"):
-        check_data_size(ImageData(train))
-    check_data_size(ImageData(train, validation=train))
-    check_data_size(ImageData(_images([0, 0, 1, 1, 2, 2])))
+        check_training(RECIPES["digits"], ImageData(train))
+    check_training(RECIPES["digits"], ImageData(train, validation=train))
+    check_training(RECIPES["digits"], ImageData(_images([0, 0, 1, 1, 2, 2])))
+
+
+def test_a_warmup_longer_than_the_training_is_refused():
+    recipe = replace(RECIPES["digits"], epochs=2)
+    with pytest.raises(ValueError, match="`warmup_epochs` must be no more than the 2 epochs"):
+        check_training(recipe, ImageData(_images([0, 0, 1, 1, 2, 2])))

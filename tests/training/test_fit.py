@@ -158,7 +158,7 @@ def test_given_validation_images_are_used_and_no_test_images_give_no_score(tmp_p
 
 def test_refuses_a_batch_larger_than_the_images_before_anything_is_written(tmp_path, make_model, recipe, few_digits):
     run = Run.create(tmp_path / "run", {})
-    with pytest.raises(ValueError, match="The batch of 65 images is larger than the 64 training images"):
+    with pytest.raises(ValueError, match="The batch of 65 images is larger than the 62 training images"):
         fit(make_model(), few_digits, replace(recipe, batch_size=65), run, verbose=0)
     assert [path.name for path in run.path.iterdir()] == ["config.json"]
 

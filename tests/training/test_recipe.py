@@ -287,11 +287,6 @@ def test_every_dtype_is_one_of_keras(recipe, dtype):
     assert keras.dtype_policies.get(recipe.with_settings({"dtype": dtype}).dtype).name == dtype
 
 
-def test_a_warmup_longer_than_the_training_is_refused(recipe, make_model):
-    with pytest.raises(ValueError, match="`warmup_epochs` must be no more than the 4 epochs"):
-        replace(recipe, warmup_epochs=4.5).compile(make_model(), steps_per_epoch=3)
-
-
 def test_epochs_among_the_settings_keep_the_share_of_the_warmup(recipe):
     assert recipe.with_settings({"epochs": 2}).warmup_epochs == 0.5
     assert recipe.with_settings({"epochs": 8, "warmup_epochs": 3}).warmup_epochs == 3
