@@ -101,7 +101,7 @@ def _draw(matrix, others, names, title, path):
     counts = matrix if others is None else np.column_stack([matrix, others])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     column_names = names if others is None else [*names, OTHERS]
-    size = 2.2 + 0.34 * max(count, 4)
+    size = 2.2 + 0.34 * max(count, 6)
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)  # the root shows shares of some percent too

@@ -30,8 +30,9 @@ def draw_mistakes(images, predicted, probabilities, path, title="test"):
     wrong = np.flatnonzero(images.labels != predicted)
     if len(wrong):
         shown = wrong[np.argsort(-probabilities[wrong], kind="stable")][: COLUMNS * ROWS]
-        which = "all" if len(shown) == len(wrong) else f"the {len(shown)} surest"
-        heading = f"{which} of {len(wrong):,} mistakes, of {len(images):,} {title} images"
+        mistakes = "1 mistake" if len(wrong) == 1 else f"{len(wrong):,} mistakes"
+        which = "" if len(shown) == len(wrong) else f"the {len(shown)} surest of "
+        heading = f"{which}{mistakes}, of {len(images):,} {title} images"
     else:
         shown = np.argsort(probabilities, kind="stable")[: COLUMNS * ROWS]
         heading = f"no mistakes, of {len(images):,} {title} images; those that the model is the least sure of"

@@ -85,7 +85,7 @@ def test_the_surest_mistakes_come_first(drawn):
     ((shown, predicted, probabilities, heading, _),) = drawn
     np.testing.assert_array_equal(shown.pixels, images.pixels[[2, 3, 0]])
     assert (predicted.tolist(), probabilities.tolist()) == ([1, 0, 1], [0.9, 0.7, 0.6])
-    assert heading == "all of 3 mistakes, of 5 test images"
+    assert heading == "3 mistakes, of 5 test images"
 
 
 def test_without_mistakes_the_least_certain_answers_are_drawn(drawn):
