@@ -1,8 +1,11 @@
 """ConvNeXt and ConvNeXt V2 as Keras 3 layers and models, for TensorFlow, JAX and PyTorch."""
 
 from keras_convnext.extras import import_keras
+from keras_convnext.startup import in_one_line, keep_interrupts
 
-import_keras()  # before all that needs it, for the sake of its message
+keep_interrupts()
+with in_one_line():
+    import_keras()  # before all that needs it, for the sake of its message
 
 # ruff: noqa: E402
 from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, training

@@ -2,6 +2,13 @@
 
 import importlib
 import importlib.util
+import json
+import os
+from pathlib import Path
+
+BACKENDS = ("tensorflow", "jax", "torch")
+KERAS_BACKENDS = (*BACKENDS, "numpy", "openvino")
+EITHER = "tensorflow, jax or torch"
 
 
 def require(module, extra):
@@ -40,18 +47,74 @@ def is_installed(package):
 
 
 def import_keras():
-    """Imports Keras, or says how to bring the backend that it looks for: TensorFlow, unless it is told another.
+    """Imports Keras, or says what keeps it from it: no backend that it looks for, or a setting that it does not know.
 
     Raises:
         ModuleNotFoundError: Keras or its backend is not installed.
+        ValueError: `KERAS_BACKEND` or `keras.json` has something that Keras does not take.
+        ImportError: Keras or its backend is installed and cannot be imported.
     """
     try:
         return importlib.import_module("keras")
     except ModuleNotFoundError as error:
-        if error.name not in ("tensorflow", "jax", "torch"):
+        if error.name in (None, "keras"):
             raise
+        backend = _backend()[0]
+        extra = next((name for name in (error.name, backend) if name in BACKENDS), None)
+        install = f'pip install "keras-convnext[{extra}]", or ' if extra else ""
         raise ModuleNotFoundError(
-            f"Keras looks for the backend {error.name}, which is not installed: pip install "
-            f'"keras-convnext[{error.name}]", or set KERAS_BACKEND to tensorflow, jax or torch, whichever is there.',
+            f"{_backend_in_words()} needs {error.name}, which is not installed: {install}set KERAS_BACKEND to "
+            f"{EITHER}, whichever is there.",
             name=error.name,
         ) from error
+    except (ImportError, ValueError, TypeError, AttributeError, OSError) as error:
+        if problem := _problem_of_settings():
+            raise ValueError(problem) from error
+        raise ImportError(f"{_backend_in_words()} is installed and cannot be imported: {error}") from error
+
+
+def _backend_in_words():
+    """The backend that Keras looks for, and where it is told to."""
+    name, place = _backend()
+    return f"Keras's backend {name}{place and f', which {place} names,'}"
+
+
+def _backend():
+    """Its name, and what names it: `KERAS_BACKEND`, the path of `keras.json`, or nothing for Keras's own choice."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    path, settings = _keras_json()
+    if isinstance(settings, dict) and "backend" in settings:
+        return settings["backend"], str(path)
+    return "tensorflow", ""
+
+
+def _keras_json():
+    """The path of Keras's file of settings, and what it holds; None where it cannot be read."""
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    path = Path(home).expanduser() / "keras.json"
+    try:
+        return path, json.loads(path.read_text())
+    except (OSError, ValueError):
+        return path, None
+
+
+def _problem_of_settings():
+    """What Keras cannot have taken of its settings, in words; None where nothing of the kind is found."""
+    path, settings = _keras_json()
+    if path.exists() and settings is not None and not isinstance(settings, dict):
+        return f"{path}: expected an object of Keras's settings. Mend the file, or remove it: Keras writes a new one."
+    expected = {
+        "floatx": lambda value: value in ("float16", "float32", "float64"),
+        "epsilon": lambda value: isinstance(value, float),
+        "image_data_format": lambda value: value in ("channels_last", "channels_first"),
+    }
+    for name, is_right in expected.items():
+        if settings and name in settings and not is_right(settings[name]):
+            return f"{path}: Keras does not take {name}={settings[name]!r}. Mend the file, or remove it."
+    backend, place = _backend()
+    if backend not in KERAS_BACKENDS:
+        return f"{place}: Keras has no backend {backend!r}. Expected {EITHER}."
+    if path.is_dir() or (path.exists() and settings is None):
+        return f"{path}: not a file that Keras can read. Mend it, or remove it: Keras writes a new one."
+    return None

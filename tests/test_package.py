@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "variants": set(),
     "extras": set(),
     "processes": set(),
+    "startup": set(),
     "layers": set(),
     "profiling": {"variants", "layers", "models", "training", "data", "preprocessing", "extras", "processes"},
     "checkpoints": {"variants", "extras"},

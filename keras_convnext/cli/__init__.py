@@ -11,7 +11,8 @@ import sys
 
 from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, roadmap, summary, train
 from keras_convnext.cli import list as list_command
-from keras_convnext.cli.arguments import CLOSED_PIPE, INTERRUPTED
+from keras_convnext.cli.arguments import CLOSED_PIPE
+from keras_convnext.startup import INTERRUPTED, give_interrupts_back
 
 COMMANDS = {
     "list": list_command,
@@ -40,6 +41,7 @@ def main(argv=None):
     Args:
         argv: list of str. Defaults to the process's arguments.
     """
+    give_interrupts_back()
     _print_any_name()
     try:
         try:

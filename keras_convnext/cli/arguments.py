@@ -5,9 +5,7 @@ import os
 from pathlib import Path
 
 from keras_convnext.extras import require
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+from keras_convnext.startup import INTERRUPTED as INTERRUPTED
 
 CLOSED_PIPE = 141
 """The exit code, as shells have it, where what is printed goes to a command that has ended, such as `head`."""

@@ -11,12 +11,15 @@ import contextlib
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from keras_convnext.cli.arguments import positive
 from keras_convnext.cli.labelled_images import load_run_data, load_source_data
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import Batches, with_validation
-from keras_convnext.training import Recipe, evaluate
+from keras_convnext.extras import require
+from keras_convnext.training import Predictions, Recipe, Run, evaluate
+from keras_convnext.training.fit import draw_predictions
 
 SHOWN = 20
 """How many classes are printed, the least accurate first; --json has all."""
@@ -28,10 +31,17 @@ def add_arguments(parser):
     parser.add_argument("--batch", type=positive, help="images at a time (default: 32; of a run, its own)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="draw confusion.png and mistakes.png into this folder, a new one"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def prepare(args):
+    if args.output is not None:
+        require("matplotlib", extra="cli")
+        if not args.output or Path(args.output).exists():
+            raise ValueError(f"--output {args.output or 'an empty name'}: expected the name of a new folder.")
     source = find_source(args.source, args.size)
     label_smoothing = 0.0
     if source.run:
@@ -56,7 +66,7 @@ def prepare(args):
     with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
         model = source.load()
     published = _published(source)
-    return lambda: _evaluate(model, batches, part, label_smoothing, data.skipped, published, args.json)
+    return lambda: _evaluate(model, batches, part, label_smoothing, data.skipped, published, args.json, args.output)
 
 
 def _published(source):
@@ -67,8 +77,13 @@ def _published(source):
     return {"accuracy": checkpoint.top1 / 100, "top5_accuracy": checkpoint.top5 and checkpoint.top5 / 100}
 
 
-def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json):
-    scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto")
+def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json, output):
+    predictions = Predictions(len(batches.images), from_logits=getattr(model, "activation", None) is None)
+    kept = [predictions] if output else []
+    scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto", metrics=kept)
+    if output:
+        Path(output).mkdir(parents=True)
+        draw_predictions(Run(output), batches.images, predictions, part)
     if as_json:
         facts = {"part": part, "images": len(batches.images), **scores, "published": published}
         print(json.dumps({**facts, "skipped": [str(path) for path in skipped]}, indent=2))

@@ -1,8 +1,11 @@
 """Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder a class, or tfds:NAME.
 
-Leaves a run folder with model.keras (best on validation images), config.json, history.csv, metrics.json and curves.png.
+Leaves a run folder with model.keras (best on validation images), config.json, history.csv, metrics.json and pictures:
+curves.png, confusion.png and mistakes.png. Where batch and epochs are not given, this package's own recipes choose them
+by the number of training images.
 """
 
+import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +19,25 @@ from keras_convnext.cli.labelled_images import load_run_data
 from keras_convnext.cli.load_file import load_file
 from keras_convnext.data import load_data, with_validation
 from keras_convnext.data.load import is_name
-from keras_convnext.extras import require
+from keras_convnext.extras import BACKENDS, EITHER, require
 from keras_convnext.models import ConvNeXtClassifier, transfer
-from keras_convnext.training import RECIPES, Recipe, Run, create_run, fit
+from keras_convnext.training import RECIPES, Recipe, Run, create_run, explain_data_size, fit, for_data_size
+from keras_convnext.training.data_size import check_training
+from keras_convnext.training.recipe import DTYPES
 from keras_convnext.training.record import restore_state
-from keras_convnext.training.run import new_run_path, read_json, refuse_existing
+from keras_convnext.training.run import new_run_path, read_json, refuse_existing, run_name
 from keras_convnext.variants import VARIANTS, get_variant, variant_for
 
 FILES_SIZE = 224
+STEMS = (1, 2, 4)
+"""Strides of the stem that can be asked for; a variant may have another, as the isotropic ones do."""
 SETTINGS = ("data", "variant", "stem", "checkpoint", "skip_unreadable", "recipe")
 """What a file of settings may have, and a run's config.json has; what else is in the latter are facts about the run."""
 
 
 def add_arguments(parser):
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _recipes()
     parser.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")
     parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: by the images' size)")
     parser.add_argument(
@@ -42,13 +51,17 @@ def add_arguments(parser):
         "--recipe",
         choices=RECIPES,
         metavar="RECIPE",
-        help=f"{', '.join(RECIPES)} (default: digits for the digits, fine_tune with --checkpoint, else small_images)",
+        help="one of those below (default: digits for the digits, fine_tune with --checkpoint, else small_images)",
     )
     parser.add_argument("--settings", metavar="FILE.json", help="settings from a file, such as a run's config.json")
-    parser.add_argument("--epochs", type=positive, help="(default: the recipe's)")
-    parser.add_argument("--batch", type=positive, help="images an update; scales the rate (default: the recipe's)")
+    parser.add_argument("--epochs", type=positive, help="(default: by the recipe and the number of training images)")
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        help="images per update; the rate scales with it (default: by the recipe and the number of training images)",
+    )
     parser.add_argument("--accumulate", type=positive, help="parts that a batch is computed in, to save memory")
-    parser.add_argument("--dtype", help="such as mixed_bfloat16 (default: float32)")
+    parser.add_argument("--dtype", help=f"{', '.join(DTYPES)} (default: float32)")
     parser.add_argument("--remat", action="store_true", help="compute blocks again in the backward pass: less memory")
     parser.add_argument("--ema", type=fraction, help="momentum of the weights' moving average, such as 0.9999")
     parser.add_argument("--seed", type=not_negative, help="of weights, order and validation images (default: 0)")
@@ -58,8 +71,23 @@ def add_arguments(parser):
     parser.add_argument("--resume", metavar="RUN", help="go on with a run after its last whole epoch")
 
 
+def _recipes():
+    """The recipes with a line on each, for --help."""
+    width = max(map(len, RECIPES))
+    lines = [
+        f"  {name:{width}}  {recipe.description}: {recipe.epochs} epochs, batches of {recipe.batch_size}"
+        + ("" if recipe.min_updates is None else " *")
+        for name, recipe in RECIPES.items()
+    ]
+    return "\n".join(
+        ["recipes:", *lines, "  * smaller batches and more epochs where there are few images; the others are published"]
+    )
+
+
 def prepare(args):
-    require("matplotlib", extra="cli")  # for curves.png, which is drawn last
+    if keras.backend.backend() not in BACKENDS:
+        raise ValueError(f"Keras's {keras.backend.backend()} backend cannot train: set KERAS_BACKEND to {EITHER}.")
+    require("matplotlib", extra="cli")  # for the pictures, which are drawn last
     if args.tensorboard:
         for package in ("tensorflow", "tensorboard"):
             require(package, extra="tensorboard")
@@ -70,17 +98,30 @@ def _prepare_new(args):
     settings = _settings(args)
     if settings["variant"] and settings["checkpoint"]:
         raise ValueError("--variant: a checkpoint has one of its own; leave out one of them.")
+    stems = STEMS
     if settings["variant"]:
-        get_variant(settings["variant"])
+        stems = {*STEMS, get_variant(settings["variant"]).stem_patch_size}
+    if settings["stem"] and settings["stem"] not in stems:
+        *first, last = map(str, sorted(stems))
+        raise ValueError(
+            f"--stem {settings['stem']}: expected a stride (`stem_patch_size`) of {', '.join(first)} or {last}."
+        )
     if args.output:
         refuse_existing(args.output)
     source = settings["data"]
     recipe, changes = _recipe(settings["recipe"])
+    replace(recipe, dtype=args.dtype or recipe.dtype)  # refused now, and not after the images were read
+    keep = [name for name, given in (("batch_size", args.batch), ("epochs", args.epochs)) if given or name in changes]
+    if isinstance(settings["recipe"], dict) and "base" not in settings["recipe"]:
+        keep = ["batch_size", "epochs"]  # all settings were given, such as by a run's config.json
     data = load_data(source, settings["skip_unreadable"])
     shape = _image_shape(data.train, args.size, recipe.with_settings(changes).image_size)
     build, variant = _model(settings, shape)
     recipe = _changed(recipe.for_variant(variant).with_settings(changes), args, shape[:2])
+    check_training(recipe, data)
     data = with_validation(data, recipe.seed)
+    asked, recipe = recipe, for_data_size(recipe, len(data.train), keep)
+    note = explain_data_size(asked, recipe, len(data.train))
     keras.utils.set_random_seed(recipe.seed)
     model = build(
         num_classes=len(data.class_names),
@@ -91,9 +132,8 @@ def _prepare_new(args):
     batches = recipe.dataset(data.train)  # refuses images that it is not for, and asks for Pillow where it is needed
     recipe.compile(model, steps_per_epoch=len(batches))  # refuses rules that are not for this model
     batches.close()
-    name = settings["checkpoint"] and Path(settings["checkpoint"]).stem
     run = create_run(
-        args.output or new_run_path(f"{Path(source.replace(':', '-')).resolve().stem}-{name or variant}"),
+        args.output or new_run_path(run_name(source, _called(settings["checkpoint"], variant))),
         model,
         data,
         recipe,
@@ -106,7 +146,7 @@ def _prepare_new(args):
             "keras_convnext": __version__,
         },
     )
-    return lambda: _train(args, model, data, recipe, run)
+    return lambda: _train(args, model, data, recipe, run, note=note)
 
 
 def _settings(args):
@@ -204,6 +244,15 @@ def _model(settings, shape):
     return build, _variant_of(backbone)
 
 
+def _called(checkpoint, variant):
+    """What a run is called by: a published checkpoint's name; of one's own, the variant, "tuned"; else the variant."""
+    if not checkpoint:
+        return variant
+    if not Path(checkpoint).exists():
+        return checkpoint
+    return f"{variant or 'convnext'}-tuned"
+
+
 def _variant_of(backbone):
     """The name of the variant that a backbone is of; None where it is of none."""
     arguments = ("depths", "dims", "use_grn", "stem", "norm", "hidden_activation")
@@ -230,6 +279,7 @@ def _prepare_resumed(args):
         raise ValueError(
             f"{config['data']}: {len(data.train)} training images; the run began with {config['training_images']}."
         )
+    recipe.dataset(data.train).close()  # refuses images that it is not for
     model, history = restore_state(run.last_state)
     return lambda: _train(args, model, data, recipe, run, history)
 
@@ -243,7 +293,7 @@ def _image_shape(images, size, recipe_size):
     return (*(recipe_size or images.pixels.shape[1:3]), images.pixels.shape[-1])
 
 
-def _train(args, model, data, recipe, run, history=()):
+def _train(args, model, data, recipe, run, history=(), note=None):
     logs = [keras.callbacks.TensorBoard(run.path / "logs")] if args.tensorboard else []
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
     try:
@@ -254,12 +304,14 @@ def _train(args, model, data, recipe, run, history=()):
             f"{len(data.train) // recipe.batch_size} batches of {recipe.batch_size} an epoch, "
             f"{keras.backend.backend()} backend; run folder {run.path}"
         )
+        if note:
+            print(note)
         metrics = fit(model, data, recipe, run, history, callbacks=logs)
     except KeyboardInterrupt:
         print(f"\n{_what_is_left(run)}", file=sys.stderr)
         return INTERRUPTED
     except FloatingPointError as error:
-        print(f"\nkeras-convnext train: {error}", file=sys.stderr)
+        print(f"\nkeras-convnext train: {error}{_removed(run)}", file=sys.stderr)
         return 1
     except (OSError, RuntimeError) as error:
         print(f"\nkeras-convnext train: {error}. {_what_is_left(run)}", file=sys.stderr)
@@ -276,8 +328,19 @@ def _train(args, model, data, recipe, run, history=()):
 
 def _what_is_left(run):
     if run.last_state is None:
-        return f"Interrupted before the first epoch was complete: {run.path} holds no model. Start anew."
+        return f"Interrupted before the first epoch was complete: {run.path} holds no model.{_removed(run)} Start anew."
     return (
         f"Interrupted. Last complete epoch: {run.last_state / 'model.keras'}; best so far: {run.model_path}. "
         f"Go on with: keras-convnext train --resume {run.path}"
     )
+
+
+def _removed(run):
+    """Removes a run without an epoch, whose folder would only be in the way, and says so; else an empty text."""
+    if run.last_state is not None:
+        return ""
+    try:
+        run.remove()
+    except (OSError, ValueError):
+        return ""
+    return " The folder was removed." if not run.path.exists() else ""

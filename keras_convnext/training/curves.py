@@ -1,22 +1,44 @@
-"""A picture of a training: loss and accuracy by epoch."""
+"""A picture of a training: loss and accuracy by epoch, with the best epoch marked."""
 
 from keras_convnext.extras import require
+from keras_convnext.training.record import best_row
+
+LABELS = {"": "training", "val_": "validation", "val_ema_": "validation, moving average"}
 
 
 def draw_curves(history, path):
-    """Draws training and validation loss and accuracy into a PNG file.
+    """Draws training and validation loss and accuracy into a PNG file, and marks the epoch whose model is kept.
 
     Args:
-        history: rows with `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`.
+        history: rows with `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`; and where there is a moving average
+            of the weights, `val_ema_loss` and `val_ema_accuracy`.
         path: of the file to write.
     """
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(9, 3.5), layout="constrained")
     epochs = [row["epoch"] for row in history]
+    best = best_row(history)
+    kept = "val_ema_" if "val_ema_accuracy" in best else "val_"
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for key, label in ((quantity, "training"), (f"val_{quantity}", "validation")):
-            axes.plot(epochs, [row[key] for row in history], marker=".", label=label)
+        for prefix, label in LABELS.items():
+            if prefix + quantity in best:
+                axes.plot(epochs, [row[prefix + quantity] for row in history], marker=_marker(epochs), label=label)
+        axes.axvline(best["epoch"], color="0.4", linestyle="--", linewidth=1, zorder=1)
+        axes.plot(
+            best["epoch"],
+            best[kept + quantity],
+            marker="*",
+            markersize=13,
+            color="black",
+            linestyle="none",
+            label=f"best epoch, {best['epoch']}: {best[kept + quantity]:.4g}",
+        )
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)
+
+
+def _marker(epochs):
+    """A dot for each epoch, as long as they stand apart."""
+    return "." if len(epochs) <= 60 else None

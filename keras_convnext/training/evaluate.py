@@ -59,7 +59,7 @@ class ClassAccuracy(keras.metrics.Metric):
         return {"name": self.name, "num_classes": self.num_classes}
 
 
-def evaluate(model, batches, label_smoothing=0.0, verbose="auto"):
+def evaluate(model, batches, label_smoothing=0.0, verbose="auto", metrics=(), callbacks=()):
     """Scores a classifier. How it was compiled does not matter, and stays.
 
     Args:
@@ -67,6 +67,8 @@ def evaluate(model, batches, label_smoothing=0.0, verbose="auto"):
         batches: `data.Batches` of images in their order.
         label_smoothing: float in [0, 1), of the loss, cross-entropy. Defaults to 0.
         verbose: as in `keras.Model.evaluate`: whether a progress bar is shown. Defaults to `"auto"`.
+        metrics: more of Keras's metrics to be updated, such as `Predictions`. Defaults to none.
+        callbacks: of Keras, for the evaluation. Defaults to none.
 
     Returns:
         dict: `loss`, `accuracy` and `top5_accuracy`, each a float, and `classes`, a list of dicts with the `name` of a
@@ -92,9 +94,10 @@ def evaluate(model, batches, label_smoothing=0.0, verbose="auto"):
             keras.metrics.CategoricalAccuracy("accuracy"),
             keras.metrics.TopKCategoricalAccuracy(min(5, len(class_names)), "top5_accuracy"),
             per_class,
+            *metrics,
         ],
     )
-    scores = scored.evaluate(batches, verbose=verbose, return_dict=True)
+    scores = scored.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)
     hits, totals = per_class.hits, per_class.totals
     classes = [
         {"name": class_names[i], "images": int(totals[i]), "accuracy": float(hits[i] / totals[i])}

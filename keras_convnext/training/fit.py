@@ -8,8 +8,13 @@ import keras
 
 from keras_convnext.data import EpochOrder, with_validation
 from keras_convnext.extras import require
+from keras_convnext.training.confusion import draw_confusion
 from keras_convnext.training.curves import draw_curves
+from keras_convnext.training.data_size import check_training
+from keras_convnext.training.evaluate import evaluate
 from keras_convnext.training.interrupt import StopBetweenBatches
+from keras_convnext.training.mistakes import draw_mistakes
+from keras_convnext.training.predictions import Predictions
 from keras_convnext.training.record import best_row, rank
 from keras_convnext.training.run import Run
 
@@ -50,6 +55,9 @@ def create_run(path, model, data, recipe, notes=None):
 def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     """Trains, keeps the best model by validation accuracy, and scores it once on the test images.
 
+    `confusion.png` and `mistakes.png` show its predictions of the test images, and where there are none, of the
+    validation images.
+
     A tenth of the training images, drawn by the recipe's seed, is for validation where the data has no such part.
 
     Args:
@@ -67,7 +75,8 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
         best epoch on the validation images, and the time.
 
     Raises:
-        ValueError: the run has epochs already and `history` is not given, or there are too few images to validate with.
+        ValueError: the run has epochs already and `history` is not given, a batch is larger than the training images,
+            or a class has too few of them to validate with.
         FloatingPointError: the loss is NaN; the message has the step, the rate and the last good checkpoint.
 
     Example:
@@ -80,12 +89,14 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     >>> recipe, data = RECIPES["digits"].lasting(epochs=1), load_digits()
     >>> run = create_run(tempfile.mkdtemp() + "/first", model, data, recipe)
     >>> metrics = fit(model, data, recipe, run, verbose=0)
-    >>> sorted(path.name for path in run.path.iterdir())
-    ['config.json', 'curves.png', 'history.csv', 'metrics.json', 'model.keras', 'state']
+    >>> sorted(path.name for path in run.path.glob("*.png"))
+    ['confusion.png', 'curves.png', 'mistakes.png']
     """
-    require("matplotlib", extra="cli")  # for curves.png, which is drawn last
+    require("matplotlib", extra="cli")  # for the pictures, which are drawn last
     if run.last_state is not None and not history:
         raise ValueError(f"{run.path}: has trained already; a run never writes over another.")
+    if not history:
+        check_training(recipe, data)
     started = time.perf_counter()
     with StopBetweenBatches() as stop:
         data = with_validation(data, recipe.seed)
@@ -118,14 +129,38 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
             "epochs": len(record.history),
             "seconds": round(time.perf_counter() - started, 1),
         }
+        part, images = ("validation", data.validation) if data.test is None else ("test", data.test)
+        scores, predictions = _score(run, recipe, images, stop)
         if data.test is not None:
-            test = recipe.dataset(data.test, training=False)
-            scores = run.load_model().evaluate(test, callbacks=[stop], verbose=0, return_dict=True)
             metrics |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
     run.write_csv("history.csv", record.history)  # the last row too, where a run was killed before it was written
     run.write_json("metrics.json", metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
+    draw_predictions(run, images, predictions, part)
     return metrics
+
+
+def draw_predictions(run, images, predictions, part="test"):
+    """Writes `confusion.png` and `mistakes.png` into a run folder.
+
+    Args:
+        run: a `Run`.
+        images: `data.Images`.
+        predictions: `Predictions` of these images.
+        part: str, what the images are called. Defaults to `"test"`.
+    """
+    classes, probabilities = predictions.classes, predictions.probabilities
+    run.write("confusion.png", lambda path: draw_confusion(images.labels, classes, images.class_names, path, part))
+    run.write("mistakes.png", lambda path: draw_mistakes(images, classes, probabilities, path, part))
+
+
+def _score(run, recipe, images, stop):
+    """The scores of the best epoch's model, and its predictions."""
+    model = run.load_model()
+    predictions = Predictions(len(images), from_logits=getattr(model, "activation", None) is None)
+    batches = recipe.dataset(images, training=False)
+    scores = evaluate(model, batches, recipe.loss_smoothing, verbose=0, metrics=[predictions], callbacks=[stop])
+    return scores, predictions
 
 
 def _close(*datasets):

@@ -26,6 +26,9 @@ from keras_convnext.variants import VARIANTS
 SANE_LEARNING_RATES = (1e-6, 2e-2)
 """Peaks outside of these warn: AdamW hardly moves, or diverges."""
 
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
+"""Keras's policies that a training can run in. Quantized ones, such as `"float8_from_float32"`, are for inference."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -53,11 +56,14 @@ class Recipe:
         augmentation: `preprocessing.Augmentation`, or None for none.
         image_size: `(height, width)` in pixels that images are resized and cropped to; None keeps their size.
         accumulate: into how many parts an update's batch is split, computed one after the other, for want of memory.
-        dtype: Keras's policy, such as `"mixed_bfloat16"`, for the model; None for the global one.
+        dtype: Keras's policy for the model, one of `DTYPES`, such as `"mixed_bfloat16"`; None for the global one.
         remat: whether the model's blocks are recomputed in the backward pass.
         workers: processes that augment, or threads that read images; None: one for each core.
         seed: of the order of the images and all that is drawn for them.
         variants: for some variants, settings in place of these; see `for_variant`.
+        min_updates: how many updates of the weights a training needs at least; with fewer images `for_data_size` takes
+            smaller batches and more epochs. None: a published recipe, whose batches and epochs it leaves as they are.
+        description: what the recipe is for, in one line.
 
     Raises:
         ValueError: a number out of its range.
@@ -100,6 +106,8 @@ class Recipe:
     workers: int | None = None
     seed: int = 0
     variants: dict[str, dict] = field(default_factory=dict)
+    min_updates: int | None = None
+    description: str = ""
 
     def __post_init__(self):
         make_plain(self)
@@ -113,6 +121,9 @@ class Recipe:
             value = getattr(self, name)
             self._check(name, value is None or (_is(Real, value) and 0 <= value <= 1), "None, or from 0 to 1")
         self._check("seed", _is(int, self.seed) and self.seed >= 0, "a whole number from 0 up")
+        updates = self.min_updates
+        self._check("min_updates", updates is None or (_is(int, updates) and updates >= 1), "None, or from 1 up")
+        self._check("dtype", self.dtype is None or self.dtype in DTYPES, f"None, or one of {', '.join(DTYPES)}")
         self._check("workers", self.workers is None or _is(int, self.workers), "None, or a whole number")
         self._check("layer_decay_kind", self.layer_decay_kind in LAYER_DECAYS, f"one of {', '.join(LAYER_DECAYS)}")
         self._check("augmentation", isinstance(self.augmentation, Augmentation | None), "an `Augmentation` or None")
@@ -160,13 +171,18 @@ class Recipe:
     def with_settings(self, settings):
         """The recipe with other settings.
 
+        Where `epochs` is among them, warmup and unfreezing keep their share of the training, as by `lasting`, unless
+        they are among them too.
+
         Args:
             settings: dict of attributes, as JSON has them; `augmentation` may have some of `Augmentation`'s alone.
 
         Raises:
             ValueError: no such setting, or a value out of range; the message names it.
         """
-        return Recipe.from_config({**asdict(self), **plain(settings)}, self.augmentation)
+        epochs = plain(settings.get("epochs"))
+        rescaled = self.lasting(epochs) if _is(int, epochs) and epochs >= 1 else self
+        return Recipe.from_config({**asdict(rescaled), **plain(settings)}, self.augmentation)
 
     @property
     def model_arguments(self):
@@ -191,7 +207,15 @@ class Recipe:
 
         Returns:
             `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`.
+
+        Raises:
+            ValueError: in training, fewer images than a batch: there would be no update.
         """
+        if training and len(images) < self.batch_size:
+            raise ValueError(
+                f"The batch of {self.batch_size} images is larger than the {len(images)} training images, so that the "
+                f"weights would never be updated. Take a batch of {len(images)} images or fewer."
+            )
         batch_size = max(1, min(self.batch_size, len(images)) // self.accumulate)
         size = self.image_size or (None if images.are_files else images.pixels.shape[1:3])
         if training and self.augmentation is not None:
@@ -223,6 +247,9 @@ class Recipe:
                 `backbone`.
             steps_per_epoch: int, the batches of an epoch: the length of the training dataset.
 
+        Raises:
+            ValueError: an epoch has no update of the weights, or there are rules that are not for this model.
+
         Warns:
             UserWarning: the learning rate is out of any sane range.
         """
@@ -233,6 +260,10 @@ class Recipe:
                 stacklevel=2,
             )
         updates = integer("steps_per_epoch", steps_per_epoch, 1) // self.accumulate
+        if updates < 1:
+            raise ValueError(
+                f"An epoch of {steps_per_epoch} batches does not update the weights: an update takes {self.accumulate}."
+            )
         total_steps = self.epochs * updates
         schedule = WarmupCosine(
             peak=self.learning_rate,

@@ -30,6 +30,7 @@ RECIPES = {
     # ImageNet-1k from scratch: arXiv:2201.03545, Table 5.
     # keras-convnext train --recipe in1k_from_scratch --variant convnext_tiny --data imagenet
     "in1k_from_scratch": Recipe(
+        description="ImageNet-1k from scratch, ConvNeXt tiny to large",
         source=f"{_V1} Table 5",
         epochs=300,
         batch_size=4096,
@@ -44,6 +45,7 @@ RECIPES = {
     # Isotropic ConvNeXt: arXiv:2201.03545, A.1.
     # keras-convnext train --recipe in1k_from_scratch_isotropic --variant convnext_isotropic_small --data imagenet
     "in1k_from_scratch_isotropic": Recipe(
+        description="ImageNet-1k from scratch, isotropic ConvNeXt",
         source=f"{_V1} A.1",
         epochs=300,
         batch_size=4096,
@@ -58,6 +60,7 @@ RECIPES = {
     # The steps from ResNet-50 to ConvNeXt-T: arXiv:2201.03545, section 2.1 and A.1.
     # keras-convnext train --recipe modernization_roadmap --variant convnext_tiny --data imagenet
     "modernization_roadmap": Recipe(
+        description="ImageNet-1k from scratch, the steps from ResNet-50 to ConvNeXt",
         source=f"{_V1} 2.1, A.1",
         epochs=300,
         batch_size=4096,
@@ -70,6 +73,7 @@ RECIPES = {
     # ImageNet-22k: arXiv:2201.03545, Table 5.
     # keras-convnext train --recipe in22k_pretrain --variant convnext_base --data imagenet22k
     "in22k_pretrain": Recipe(
+        description="ImageNet-22k from scratch, ConvNeXt tiny to xlarge",
         source=f"{_V1} Table 5",
         epochs=90,
         batch_size=4096,
@@ -84,6 +88,7 @@ RECIPES = {
     # From 224 to 384 pixels on ImageNet-1k: arXiv:2201.03545, Table 6, A.2.
     # keras-convnext train --recipe ft_in1k_384 --checkpoint convnext_base_1k_224 --data imagenet
     "ft_in1k_384": Recipe(
+        description="ImageNet-1k at 384 pixels, from weights for 224 pixels",
         source=f"{_V1} Table 6",
         epochs=30,
         batch_size=512,
@@ -100,6 +105,7 @@ RECIPES = {
     # From ImageNet-22k to 1k: arXiv:2201.03545, Table 6. At 384 pixels too: --size 384.
     # keras-convnext train --recipe ft_in22k_to_in1k --checkpoint convnext_base_22k_224 --data imagenet
     "ft_in22k_to_in1k": Recipe(
+        description="ImageNet-1k, from weights of ImageNet-22k",
         source=f"{_V1} Table 6",
         epochs=30,
         batch_size=512,
@@ -119,6 +125,7 @@ RECIPES = {
     # paper's rate; the paper prints the same for large, so large has a tenth of it too.
     # keras-convnext train --recipe v2_ft_fcmae_in1k --checkpoint convnextv2_atto_1k_224_fcmae --data imagenet
     "v2_ft_fcmae_in1k": Recipe(
+        description="ConvNeXt V2 on ImageNet-1k, from masked pre-training",
         source=f"{_V2} Tables 9-11",
         epochs=300,
         batch_size=1024,
@@ -177,6 +184,7 @@ RECIPES = {
     # V2 on ImageNet-22k after masked pre-training: arXiv:2301.00808, Table 12.
     # keras-convnext train --recipe v2_ft_in22k_intermediate --checkpoint convnextv2_base_1k_224_fcmae --data in22k
     "v2_ft_in22k_intermediate": Recipe(
+        description="ConvNeXt V2 on ImageNet-22k, from masked pre-training",
         source=f"{_V2} Table 12",
         epochs=90,
         batch_size=4096,
@@ -198,6 +206,7 @@ RECIPES = {
     # V2 from ImageNet-22k to 1k: arXiv:2301.00808, Table 13. At 384 and 512 pixels too: --size.
     # keras-convnext train --recipe v2_ft_in22k_to_in1k --checkpoint convnextv2_base_22k_224_ema --data imagenet
     "v2_ft_in22k_to_in1k": Recipe(
+        description="ConvNeXt V2 on ImageNet-1k, from weights of ImageNet-22k",
         source=f"{_V2} Table 13",
         epochs=30,
         batch_size=512,
@@ -222,6 +231,8 @@ RECIPES = {
     # Images of about 32 pixels, from scratch.
     # keras-convnext train --recipe small_images --data cifar10.npz
     "small_images": Recipe(
+        description="your own images, from scratch; crops and mirrors them",
+        min_updates=600,
         source="keras_convnext",
         epochs=28,
         batch_size=64,
@@ -233,6 +244,8 @@ RECIPES = {
     # A few thousand images of one's own, from published weights.
     # keras-convnext train --recipe fine_tune --checkpoint convnext_tiny_22k_224 --data folder
     "fine_tune": Recipe(
+        description="your own images, from published weights; all layers learn, the later the faster",
+        min_updates=250,
         source="keras_convnext; the settings of arXiv:2201.03545 Table 6 for a small batch and fewer images",
         epochs=10,
         batch_size=64,
@@ -250,6 +263,8 @@ RECIPES = {
     # the other, slowly.
     # keras-convnext train --recipe linear_probe --checkpoint convnext_tiny_22k_224 --data folder
     "linear_probe": Recipe(
+        description="few images of your own, from published weights; the head learns first, then the last stages",
+        min_updates=250,
         source="keras_convnext",
         epochs=12,
         batch_size=64,
@@ -263,6 +278,8 @@ RECIPES = {
     # The bundled digits: 97 % and more in a minute or two on two cores.
     # keras-convnext train
     "digits": Recipe(
+        description="the bundled digits, or other tiny images that must not be mirrored",
+        min_updates=600,
         source="keras_convnext",
         epochs=30,
         batch_size=64,
@@ -273,6 +290,8 @@ RECIPES = {
     # Images of one's own, from scratch, of any channels: nothing is augmented.
     # keras-convnext train --recipe from_scratch --data images.npz
     "from_scratch": Recipe(
+        description="your own images of any channels, from scratch; augments nothing",
+        min_updates=600,
         source="keras_convnext; the settings of arXiv:2201.03545 Table 5 at a small batch",
         epochs=30,
         batch_size=64,

@@ -5,7 +5,9 @@
         config.json    recipe, class names, image shape, data, variant, versions
         history.csv    a row an epoch
         metrics.json   what the test images gave, once, at the end
-        curves.png     loss and accuracy by epoch
+        curves.png     loss and accuracy by epoch, the best epoch marked
+        confusion.png  which classes are taken for which, and
+        mistakes.png   the surest mistakes: of the test images, or where there are none, of the validation images
         logs/          for TensorBoard, where asked for
         state/epoch-N/ the last complete epoch: model with optimizer, average, random states, history; a resumed run
                        starts there
@@ -17,6 +19,7 @@ there is always whole.
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -114,6 +117,29 @@ class Run:
         """The folder of the last complete epoch's state, or None."""
         return max((self.path / "state").glob("epoch-*[0-9]"), default=None, key=lambda path: int(path.name[6:]))
 
+    def remove(self):
+        """Removes the folder of a training that ended before its first epoch was complete, so that the name is free.
+
+        Only what a training writes goes, and the folder if nothing else is in it.
+
+        Raises:
+            ValueError: an epoch was completed.
+        """
+        if self.last_state is not None or self.model_path.exists():
+            raise ValueError(f"{self.path}: has a complete epoch; it is not removed.")
+        for place in [
+            self.path / "config.json",
+            self.path / "logs",
+            self.path / "state",
+            *self.path.glob(".partial-*"),
+        ]:
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def load_model(self):
         """The best epoch's model.
 
@@ -204,13 +230,40 @@ def refuse_existing(path):
     """
     if not str(path):
         raise ValueError("Expected the path of a new folder, got an empty one.")
-    if Path(path).exists():
+    path = Path(path)
+    if (path / "config.json").is_file() and not (path / "model.keras").exists() and Run(path).last_state is None:
+        raise ValueError(
+            f"{path}: exists already: a run in its first epoch, or one that was killed in it. If it does not train any "
+            "more, remove the folder; else choose another --output."
+        )
+    if path.exists():
         raise ValueError(f"{path}: exists already; a run never writes over another. Choose another --output.")
     around = next(folder for folder in Path(path).absolute().parents if folder.exists())
     if not around.is_dir():
         raise ValueError(f"{path}: no folder can be made there, since {around} is a file.")
     if not os.access(around, os.W_OK):
         raise ValueError(f"{path}: no folder can be made there, since {around} cannot be written.")
+
+
+def run_name(data, model):
+    """A name for a run's folder: that of its data, and that of what is trained on them.
+
+    Args:
+        data: str, name or path of the data set.
+        model: str, the variant, or the published checkpoint that the training starts with.
+
+    Example:
+
+    >>> run_name("tfds:oxford_iiit_pet", "convnext_atto")
+    'tfds-oxford_iiit_pet-convnext_atto'
+    >>> run_name("pictures/pets.npz", "timm/convnext_tiny.in12k")
+    'pets-timm-convnext_tiny.in12k'
+    """
+    path = Path(data)
+    if path.exists():
+        path = path.resolve()  # of "." too
+    name = path.stem if path.suffix == ".npz" else path.name
+    return re.sub(r"[^\w.]+", "-", f"{name}-{model}").strip("-.")
 
 
 def new_run_path(name, root="runs"):

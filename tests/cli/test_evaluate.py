@@ -215,3 +215,19 @@ def test_each_class_is_printed_the_least_accurate_first(cli, trained):
     accuracies = [float(line.split()[1]) for line in lines]
     assert accuracies == sorted(accuracies)
     assert {line.split()[0] for line in lines} == {one["name"] for one in facts["classes"]}
+
+
+def test_draws_the_predictions_into_a_new_folder(cli, trained, tmp_path):
+    folder = tmp_path / "new" / "pictures"
+    result = cli("evaluate", trained.path, "--output", folder, "--json")
+    assert result.code == 0
+    assert json.loads(result.out)["images"] == 24
+    assert sorted(path.name for path in folder.iterdir()) == ["confusion.png", "mistakes.png"]
+    for name in ("confusion.png", "mistakes.png"):
+        assert (folder / name).read_bytes() == (trained.path / name).read_bytes()
+
+
+def test_refuses_an_output_that_exists(refusal, trained, tmp_path):
+    assert f"--output {tmp_path}: expected the name of a new folder" in refusal(
+        "evaluate", trained.path, "--output", tmp_path
+    )

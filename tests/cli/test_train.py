@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -28,7 +29,8 @@ def empty_directory(tmp_path, monkeypatch):
 
 
 def test_run_folder_has_all_files(trained):
-    names = ["config.json", "curves.png", "history.csv", "metrics.json", "model.keras", "state"]
+    names = ["config.json", "confusion.png", "curves.png", "history.csv", "metrics.json", "mistakes.png", "model.keras"]
+    names += ["state"]
     assert sorted(path.name for path in trained.path.iterdir()) == names
 
 
@@ -130,6 +132,89 @@ def test_a_folder_given_by_a_dot_gives_the_run_its_name(cli, fitted, write_digit
     assert fitted[0].run.path.name.startswith("pictures-convnext_mini")
 
 
+def test_the_run_of_a_run_is_called_by_its_data_once(cli, fitted, trained, tiny, digits_npz):
+    """Not digits-digits-tiny-1-1: the checkpoint's folder has the data's name in it."""
+    folder = shutil.copytree(trained.path, "runs/digits-tiny-1")
+    options = ["--data", digits_npz, "--recipe", "digits"]
+    assert cli("train", *options, "--checkpoint", folder).code == 0
+    assert cli("train", *options, "--checkpoint", f"{folder}/model.keras").code == 0
+    assert [call.run.path.name for call in fitted] == ["digits-tiny-tuned-1", "digits-tiny-tuned-2"]
+
+
+# === Batch and epochs by the number of images
+
+
+def test_the_digits_keep_their_recipe(cli, fitted):
+    result = cli("train")
+    (call,) = fitted
+    assert call.recipe == replace(RECIPES["digits"], image_size=(8, 8))
+    assert "training images: " not in result.out
+
+
+def test_few_images_take_smaller_batches_and_more_epochs(cli, fitted, tiny, digits_npz):
+    result = cli("train", "--data", digits_npz, "--variant", tiny)
+    (call,) = fitted
+    assert (call.recipe.batch_size, call.recipe.epochs) == (8, 75)
+    assert call.recipe.learning_rate == pytest.approx(RECIPES["small_images"].learning_rate * 8 / 64)
+    assert result.out.splitlines()[1] == (
+        "70 training images: batches of 8 (64 would give 1 update per epoch), "
+        "75 epochs (28 would give 224 updates in all)"
+    )
+    assert call.run.config["recipe"]["batch_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [(["--batch", "16"], (16, 150)), (["--epochs", "3"], (8, 3)), (["--batch=16", "--epochs=3"], (16, 3))],
+)
+def test_what_is_given_stays(cli, fitted, tiny, digits_npz, options, expected):
+    assert cli("train", "--data", digits_npz, "--variant", tiny, *options).code == 0
+    assert (fitted[0].recipe.batch_size, fitted[0].recipe.epochs) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"epochs": 3}, (8, 3)),
+        ({"batch_size": 16}, (16, 150)),
+        ({"batch_size": 16, "epochs": 3}, (16, 3)),
+        ({}, (8, 75)),
+    ],
+)
+def test_what_settings_give_stays(cli, fitted, tiny, digits_npz, tmp_path, settings, expected):
+    given = {"data": str(digits_npz), "variant": tiny, "recipe": {"base": "small_images", **settings}}
+    (tmp_path / "settings.json").write_text(json.dumps(given))
+    assert cli("train", "--settings", tmp_path / "settings.json").code == 0
+    assert (fitted[0].recipe.batch_size, fitted[0].recipe.epochs) == expected
+
+
+def test_a_published_recipe_stays_and_few_updates_are_said(cli, fitted, tiny, digits_npz):
+    options = ["--recipe", "in22k_pretrain", "--batch", "64", "--size", "8"]
+    result = cli("train", "--data", digits_npz, "--variant", tiny, *options)
+    assert fitted[0].recipe.epochs == 90
+    assert result.out.splitlines()[1] == (
+        "70 training images in batches of 64 give 1 update of the weights per epoch, 90 in all: "
+        "a smaller batch gives more"
+    )
+
+
+def test_refuses_a_class_with_one_image(refusal, fitted, tmp_path):
+    images, labels = np.zeros((41, 8, 8), "uint8"), np.r_[np.arange(40) % 2, 2]
+    np.savez(tmp_path / "x.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    message = refusal("train", "--data", tmp_path / "x.npz")
+    assert "1 class with one image: '2'. Every class needs two images" in message
+    assert fitted == []
+
+
+def test_the_help_has_a_line_on_each_recipe(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name, recipe in RECIPES.items():
+        (line,) = [line for line in lines if line.startswith(f"  {name} ")]
+        assert recipe.description and recipe.description in line
+
+
 def test_options_reach_the_training(cli, fitted, tiny):
     options = ["--epochs", "7", "--batch", "5", "--seed", "11", "--size", "16", "--stem", "2"]
     cli("train", "--variant", tiny, "--recipe", "from_scratch", *options)
@@ -155,10 +240,11 @@ def test_options_of_memory_and_average_reach_the_training(cli, fitted, tiny):
 
 
 def test_a_papers_recipe_has_the_variants_numbers(cli, fitted):
-    assert cli("train", "--recipe", "in1k_from_scratch", "--variant", "convnext_small", "--size", "32").code == 0
+    options = ["--recipe", "in1k_from_scratch", "--variant", "convnext_small", "--size", "32", "--batch", "1024"]
+    assert cli("train", *options).code == 0
     (call,) = fitted
     assert call.model.backbone.drop_path_rate == 0.4
-    assert (call.recipe.epochs, call.recipe.learning_rate, call.recipe.ema) == (300, 4e-3, 0.9999)
+    assert (call.recipe.epochs, call.recipe.learning_rate, call.recipe.ema) == (300, 1e-3, 0.9999)
     assert call.recipe.image_size == (32, 32)
 
 
@@ -210,6 +296,10 @@ def test_what_followed_from_the_images_is_repeated_too(cli, fitted, tmp_path):
         ({"recipe": {"base": "best"}}, "No such recipe: 'best'"),
         ({"recipe": {"base": "digits", "rate": 3}}, "No such setting: rate"),
         ({"recipe": 3}, "`recipe` is a name or an object"),
+        ({"recipe": {"base": "digits", "dtype": "float8"}}, "`dtype` must be None, or one of float32"),
+        ({"recipe": {"base": "digits", "batch_size": 5000}}, "The batch of 5000 images is larger than the 1295"),
+        ({"recipe": {"base": "digits", "warmup_epochs": 31}}, "`warmup_epochs` must be no more than the 30 epochs"),
+        ({"stem": 8}, "--stem 8: expected a stride (`stem_patch_size`) of 1, 2 or 4"),
         ([], "expected an object"),
     ],
 )
@@ -220,7 +310,7 @@ def test_refuses_settings(refusal, fitted, tmp_path, settings, message):
 
 
 def test_a_files_numbers_come_before_the_variants(cli, fitted, tmp_path):
-    recipe = {"base": "in1k_from_scratch", "drop_path_rate": 0.05, "image_size": 32}
+    recipe = {"base": "in1k_from_scratch", "drop_path_rate": 0.05, "image_size": 32, "batch_size": 64}
     (tmp_path / "settings.json").write_text(json.dumps({"variant": "convnext_small", "recipe": recipe}))
     assert cli("train", "--settings", tmp_path / "settings.json").code == 0
     (call,) = fitted
@@ -247,7 +337,7 @@ def test_a_checkpoints_variant_is_known_by_its_layers(cli, fitted, tmp_path):
     ConvNeXtClassifier.from_preset("convnextv2_atto", num_classes=2, input_shape=(32, 32, 3)).save(tmp_path / "x.keras")
     images, labels = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 2
     np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    options = ["--checkpoint", tmp_path / "x.keras", "--recipe", "v2_ft_fcmae_in1k", "--size", "32"]
+    options = ["--checkpoint", tmp_path / "x.keras", "--recipe", "v2_ft_fcmae_in1k", "--size", "32", "--batch", "2"]
     assert cli("train", "--data", tmp_path / "two.npz", *options).code == 0
     assert fitted[0].recipe.weight_decay == 0.3
 
@@ -280,6 +370,7 @@ def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
     images, labels = np.zeros((4, 32, 32, 3), "uint8"), np.arange(4) % 2
     np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     options = ["--data", tmp_path / "two.npz", "--checkpoint", tmp_path / "atto.keras", "--recipe", "linear_probe"]
+    options += ["--epochs", "12"]
     assert cli("train", *options).code == 0
     (call,) = fitted
     np.testing.assert_array_equal(call.model.weights[0].numpy(), model.weights[0].numpy())
@@ -294,7 +385,16 @@ def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
         (["--checkpoint", "convnext_tiny_1k_224", "--stem", "2"], "--stem: a checkpoint has one of its own"),
         (["--checkpoint", "convnext_tinny"], "the nearest names are"),
         (["--accumulate", "5"], "`accumulate` must be a divisor of 64 images"),
-        (["--dtype", "float7"], "float7"),
+        (["--dtype", "float7"], "`dtype` must be None, or one of float32, mixed_bfloat16, mixed_float16"),
+        (["--dtype", "float8"], "`dtype` must be None, or one of float32, mixed_bfloat16, mixed_float16"),
+        (["--dtype", "int32"], "`dtype` must be None, or one of float32, mixed_bfloat16, mixed_float16"),
+        (["--batch", "1296"], "The batch of 1296 images is larger than the 1295 training images"),
+        (
+            ["--recipe", "in1k_from_scratch", "--size", "32"],
+            "The batch of 4096 images is larger than the 1295 training",
+        ),
+        (["--stem", "8"], "--stem 8: expected a stride (`stem_patch_size`) of 1, 2 or 4"),
+        (["--stem", "16"], "--stem 16: expected a stride (`stem_patch_size`) of 1, 2 or 4"),
     ],
 )
 def test_refuses_options(refusal, fitted, options, message):
@@ -435,6 +535,11 @@ def test_refuses_an_output_that_exists(refusal, fitted, tmp_path, make):
 def test_refuses_an_output_that_cannot_be_made(refused, tmp_path):
     (tmp_path / "notes").write_text("a file, no folder")
     assert "notes" in refused(output=tmp_path / "notes" / "run")
+
+
+def test_refuses_a_backend_that_cannot_train(refused, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    assert "numpy backend cannot train: set KERAS_BACKEND to tensorflow, jax or torch" in refused()
 
 
 @pytest.mark.parametrize("package", ["PIL", "matplotlib"])

@@ -4,6 +4,7 @@ import csv
 import json
 import random
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -43,9 +44,11 @@ def scores_of(model, recipe, images):
 def test_the_run_folder_is_complete(uninterrupted):
     assert sorted(path.name for path in uninterrupted.run.path.iterdir()) == [
         "config.json",
+        "confusion.png",
         "curves.png",
         "history.csv",
         "metrics.json",
+        "mistakes.png",
         "model.keras",
         "state",
     ]
@@ -96,8 +99,9 @@ def test_the_state_is_that_of_the_last_epoch(uninterrupted):
         np.testing.assert_array_equal(weight, expected)
 
 
-def test_curves_are_a_picture(uninterrupted):
-    with Image.open(uninterrupted.run.path / "curves.png") as image:
+@pytest.mark.parametrize("name", ["curves.png", "confusion.png", "mistakes.png"])
+def test_pictures_are_whole(uninterrupted, name):
+    with Image.open(uninterrupted.run.path / name) as image:
         assert image.format == "PNG"
         image.load()
 
@@ -150,6 +154,21 @@ def test_given_validation_images_are_used_and_no_test_images_give_no_score(tmp_p
     accuracy, loss = scores_of(run.load_model(), recipe, few_digits.test)
     np.testing.assert_allclose(metrics["val_accuracy"], accuracy, rtol=1e-6)
     np.testing.assert_allclose(metrics["val_loss"], loss, rtol=1e-5)
+
+
+def test_refuses_a_batch_larger_than_the_images_before_anything_is_written(tmp_path, make_model, recipe, few_digits):
+    run = Run.create(tmp_path / "run", {})
+    with pytest.raises(ValueError, match="The batch of 65 images is larger than the 62 training images"):
+        fit(make_model(), few_digits, replace(recipe, batch_size=65), run, verbose=0)
+    assert [path.name for path in run.path.iterdir()] == ["config.json"]
+
+
+def test_refuses_a_class_with_one_image(tmp_path, make_model, recipe, few_digits):
+    labels = np.where(few_digits.train.labels == 3, 4, few_digits.train.labels)
+    labels[0] = 3
+    data = replace(few_digits, train=replace(few_digits.train, labels=labels))
+    with pytest.raises(ValueError, match="1 class with one image: '3'"):
+        fit(make_model(), data, recipe, Run.create(tmp_path / "run", {}), verbose=0)
 
 
 def test_refuses_a_run_that_has_trained_already(uninterrupted, make_model, recipe, few_digits):

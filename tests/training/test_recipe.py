@@ -12,6 +12,7 @@ from keras_convnext import RECIPES, ConvNeXtBackbone, ConvNeXtClassifier, Recipe
 from keras_convnext.data import AugmentedBatches, Batches, split_validation
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.training import AdamW, Run, RunRecord, StopAtNaN, WarmupCosine
+from keras_convnext.training.recipe import DTYPES
 
 
 def test_training_dataset_is_shuffled_by_the_seed_and_whole(recipe, few_digits):
@@ -268,11 +269,36 @@ def test_an_average_needs_validation_images(recipe, tmp_path):
         ({"label_smoothing": 1.0}, "`label_smoothing` must be from 0 up, below 1"),
         ({"ema": 1.5}, "`ema` must be None, or from 0 to 1"),
         ({"accumulate": 3}, "`accumulate` must be a divisor of 16 images"),
+        ({"dtype": "float8"}, r"`dtype` must be None, or one of float32, .*float64\. Received: dtype='float8'"),
+        ({"dtype": "int8"}, "`dtype` must be None, or one of float32"),
+        ({"dtype": "float8_from_float32"}, "`dtype` must be None, or one of float32"),
+        ({"dtype": ""}, "`dtype` must be None, or one of float32"),
+        ({"dtype": 32}, "`dtype` must be None, or one of float32"),
+        ({"min_updates": 0}, "`min_updates` must be None, or from 1 up"),
     ],
 )
 def test_refuses_settings(recipe, settings, message):
     with pytest.raises(ValueError, match=message):
         recipe.with_settings(settings)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_is_one_of_keras(recipe, dtype):
+    assert keras.dtype_policies.get(recipe.with_settings({"dtype": dtype}).dtype).name == dtype
+
+
+def test_epochs_among_the_settings_keep_the_share_of_the_warmup(recipe):
+    assert recipe.with_settings({"epochs": 2}).warmup_epochs == 0.5
+    assert recipe.with_settings({"epochs": 8, "warmup_epochs": 3}).warmup_epochs == 3
+    assert replace(recipe, unfreeze=(3,)).with_settings({"epochs": 2}).unfreeze == (1.5,)
+
+
+def test_an_epoch_without_an_update_is_refused(recipe, make_model, few_digits):
+    with pytest.raises(ValueError, match="The batch of 73 images is larger than the 72 training images"):
+        replace(recipe, batch_size=73).dataset(few_digits.train)
+    assert len(replace(recipe, batch_size=73).dataset(few_digits.train, training=False)) == 1
+    with pytest.raises(ValueError, match="An epoch of 3 batches does not update the weights: an update takes 4"):
+        replace(recipe, accumulate=4).compile(make_model(), steps_per_epoch=3)
 
 
 def test_settings_of_the_augmentation_change_it_alone():

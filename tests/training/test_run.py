@@ -6,7 +6,7 @@ import json
 import pytest
 
 from keras_convnext.training import Run
-from keras_convnext.training.run import new_run_path, read_json, refuse_existing
+from keras_convnext.training.run import new_run_path, read_json, refuse_existing, run_name
 
 CONFIG = {"class_names": ["cat", "dog"], "image_shape": [8, 8, 1], "recipe": {}}
 
@@ -178,3 +178,43 @@ def test_new_run_path_is_the_first_free_one(tmp_path):
         (root / f"digits-{number}").mkdir(parents=True)
     assert new_run_path("digits", root) == root / "digits-3"
     assert new_run_path("other", root) == root / "other-1"
+
+
+def test_a_run_without_an_epoch_can_be_removed(run):
+    (run.path / "logs").mkdir()
+    (run.path / "state" / ".partial-epoch-1").mkdir(parents=True)
+    (run.path / ".partial-model.keras").write_text("half of")
+    run.remove()
+    assert not run.path.exists()
+
+
+def test_removing_leaves_what_is_not_the_runs(run):
+    (run.path / "notes.txt").write_text("mine")
+    run.remove()
+    assert entries(run.path) == ["notes.txt"]
+
+
+def test_a_run_with_an_epoch_is_not_removed(run):
+    run.write_state(1, lambda folder: (folder / "history.json").write_text("[]"))
+    with pytest.raises(ValueError, match="has a complete epoch"):
+        run.remove()
+    assert run.last_state is not None
+
+
+def test_a_run_that_was_killed_in_its_first_epoch_is_refused_with_what_to_do(run):
+    with pytest.raises(ValueError, match=r"exists already: a run in its first epoch, or one that was killed.*--output"):
+        refuse_existing(run.path)
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "name"),
+    [
+        ("digits", "convnext_mini", "digits-convnext_mini"),
+        ("photos.2026/", "convnext_atto", "photos.2026-convnext_atto"),
+        ("my photos/cats.npz", "convnext_atto-tuned", "cats-convnext_atto-tuned"),
+        ("tfds:mnist:3.*.*", "convnext_mini", "tfds-mnist-3.-.-convnext_mini"),
+        ("photos", "timm/convnextv2_atto.fcmae", "photos-timm-convnextv2_atto.fcmae"),
+    ],
+)
+def test_a_runs_name_has_its_data_and_its_model(data, model, name):
+    assert run_name(data, model) == name

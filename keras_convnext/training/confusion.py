@@ -1,0 +1,135 @@
+"""A picture of a confusion matrix: which classes a classifier takes for which."""
+
+import warnings
+
+import numpy as np
+
+from keras_convnext.extras import require
+
+SHOWN_CLASSES = 30
+"""Of more classes, those are shown that the most mistakes are made with: the matrix of all could not be read."""
+
+LONGEST_NAME = 24
+
+OTHERS = "all others"
+
+
+def confusion_matrix(labels, predicted, num_classes):
+    """Counts how often each class was predicted for the images of each class.
+
+    Args:
+        labels, predicted: int arrays of shape `(images,)`.
+        num_classes: int.
+
+    Returns:
+        An int array of shape `(num_classes, num_classes)`: rows are true classes, columns predicted ones.
+
+    Example:
+
+    >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    pairs = np.asarray(labels, "int64") * num_classes + np.asarray(predicted, "int64")
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def draw_confusion(labels, predicted, class_names, path, title="test"):
+    """Draws a confusion matrix into a PNG file: rows are true classes, the colour is the share of the row's images.
+
+    Of more than 30 classes those are shown with which the most mistakes are made, and the others as one column.
+
+    Args:
+        labels, predicted: int arrays of shape `(images,)`.
+        class_names: sequence of str.
+        path: of the file to write.
+        title: str, the name of the part that the images are of. Defaults to `"test"`.
+    """
+    labels, predicted = np.asarray(labels, "int64"), np.asarray(predicted, "int64")
+    chosen = _most_confused(labels, predicted, len(class_names))
+    rows, columns = _part_of_matrix(labels, predicted, chosen, len(class_names))
+    names = [shortened(class_names[label]) for label in chosen]
+    right = int((labels == predicted).sum())
+    facts = f"{right:,} of {len(labels):,} {title} images right ({right / max(1, len(labels)):.1%})"
+    if len(chosen) < len(class_names):
+        facts += f"\nthe {len(chosen)} of {len(class_names):,} classes with the most mistakes"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in letters that the font lacks
+        _draw(rows, columns, names, facts, path)
+
+
+def shortened(name, longest=LONGEST_NAME):
+    """A name of a class that is not longer than `longest` letters: its middle is left out.
+
+    Example:
+
+    >>> shortened("a class with a very long name", longest=11)
+    'a cla\u2026name'
+    """
+    name = " ".join(str(name).split())
+    if len(name) <= longest:
+        return name
+    start, end = name[: longest // 2], name[len(name) - (longest - longest // 2 - 1) :]
+    return f"{start.rstrip()}\u2026{end.lstrip()}"
+
+
+def _most_confused(labels, predicted, num_classes):
+    """The classes to show, in their order: all, or those that the most mistakes are made with."""
+    if num_classes <= SHOWN_CLASSES:
+        return np.arange(num_classes)
+    wrong = labels != predicted
+    mistakes = np.bincount(labels[wrong], minlength=num_classes) + np.bincount(predicted[wrong], minlength=num_classes)
+    images = np.bincount(labels, minlength=num_classes)
+    order = np.lexsort((np.arange(num_classes), -images, -mistakes))  # among equals, those with more images
+    return np.sort(order[:SHOWN_CLASSES])
+
+
+def _part_of_matrix(labels, predicted, chosen, num_classes):
+    """The counts of the chosen classes, and for each how many of its images were taken for another class; or None."""
+    places = np.full(num_classes, -1)
+    places[chosen] = np.arange(len(chosen))
+    row, column = places[labels], places[predicted]
+    inside = (row >= 0) & (column >= 0)
+    matrix = confusion_matrix(row[inside], column[inside], len(chosen))
+    if len(chosen) == num_classes:
+        return matrix, None
+    return matrix, np.bincount(row[(row >= 0) & (column < 0)], minlength=len(chosen))
+
+
+def _draw(matrix, others, names, title, path):
+    count = len(names)
+    counts = matrix if others is None else np.column_stack([matrix, others])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    column_names = names if others is None else [*names, OTHERS]
+    size = 2.2 + 0.34 * max(count, 6)
+    figure = require("matplotlib.figure", extra="cli").Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)  # the root shows shares of some percent too
+    fontsize = 9 if count <= 20 else 7
+    axes.set_xticks(range(len(column_names)), column_names, rotation=90, fontsize=fontsize, parse_math=False)
+    axes.set_yticks(range(count), names, fontsize=fontsize, parse_math=False)
+    axes.set(xlabel="predicted class", ylabel="true class (colour: share of its images)")
+    axes.set_title(title, fontsize=10)
+    for (row, column), number in np.ndenumerate(counts):
+        if number:
+            axes.text(
+                column,
+                row,
+                _compact(number),
+                ha="center",
+                va="center",
+                fontsize=fontsize - (2 if number > 999 else 1),
+                color="white" if shares[row, column] > 0.45 else "black",
+            )
+    if others is not None:
+        axes.axvline(count - 0.5, color="0.5", linewidth=1)
+    axes.set_xticks(np.arange(len(column_names) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="0.9", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    figure.savefig(path, dpi=120)
+
+
+def _compact(number):
+    """A count that fits into its cell."""
+    return str(number) if number < 10_000 else f"{number / 1000:.0f}k"

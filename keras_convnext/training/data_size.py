@@ -1,0 +1,125 @@
+"""A recipe at the size of a data set: its batch and epochs, so that a training has updates enough; what is refused.
+
+A recipe says how many images make an update, and how often it goes through all of them. With 150 images in batches of
+64, an epoch has two updates, and 28 epochs have 56: too few to learn from. Our own recipes therefore say how many
+updates a training needs at least (`Recipe.min_updates`). Published recipes do not, and are left as they are.
+"""
+
+import math
+
+import numpy as np
+
+FEWEST_UPDATES_PER_EPOCH = 8
+"""The batch is halved until an epoch has so many updates, since the rate and the best epoch are chosen by epochs."""
+
+SMALLEST_BATCH = 8
+"""Below this size the gradients of an update are mostly noise."""
+
+
+def for_data_size(recipe, training_images, keep=()):
+    """The recipe with its batch and its epochs chosen for a number of training images.
+
+    The batch is halved, down to 8 images, until an epoch has 8 updates of the weights. Then there are as many epochs as
+    give `recipe.min_updates` updates, and no fewer than the recipe's own. The learning rate follows the batch, and the
+    warmup the epochs. A recipe without `min_updates`, a published one, stays as it is.
+
+    Args:
+        recipe: a `Recipe`.
+        training_images: int, without those for validation.
+        keep: sequence of `"batch_size"` and `"epochs"`: what stays as it is. Defaults to none.
+
+    Returns:
+        A `Recipe`.
+
+    Example:
+
+    >>> from keras_convnext.training import RECIPES
+    >>> recipe = for_data_size(RECIPES["small_images"], training_images=146)
+    >>> recipe.batch_size, recipe.epochs
+    (16, 67)
+    """
+    if recipe.min_updates is None:
+        return recipe
+    if "batch_size" not in keep:
+        recipe = recipe.at_batch_size(_batch_size(recipe, training_images))
+    updates = training_images // recipe.batch_size
+    if "epochs" not in keep and updates and recipe.epochs * updates < recipe.min_updates:
+        recipe = recipe.lasting(math.ceil(recipe.min_updates / updates))
+    return recipe
+
+
+def explain_data_size(recipe, chosen, training_images):
+    """What `for_data_size` chose and why, in one line; None where the recipe stayed as it is and has updates enough.
+
+    Args:
+        recipe: the `Recipe` before.
+        chosen: the one after.
+        training_images: int.
+
+    Example:
+
+    >>> from keras_convnext.training import RECIPES
+    >>> recipe = RECIPES["small_images"]
+    >>> print(explain_data_size(recipe, for_data_size(recipe, 146), 146))
+    146 training images: batches of 16 (64 would give 2 updates per epoch), 67 epochs (28 would give 252 updates in all)
+    """
+    updates = training_images // chosen.batch_size
+    if chosen == recipe:
+        if updates >= FEWEST_UPDATES_PER_EPOCH:
+            return None
+        return (
+            f"{_count(training_images, 'training image')} in batches of {chosen.batch_size} give "
+            f"{_count(updates, 'update')} of the weights per epoch, {updates * chosen.epochs} in all: "
+            "a smaller batch gives more"
+        )
+    batch, epochs = f"batches of {chosen.batch_size}", _count(chosen.epochs, "epoch")
+    if chosen.batch_size != recipe.batch_size:
+        theirs = _count(training_images // recipe.batch_size, "update")
+        batch += f" ({recipe.batch_size} would give {theirs} per epoch)"
+    if chosen.epochs != recipe.epochs:
+        epochs += f" ({recipe.epochs} would give {_count(recipe.epochs * updates, 'update')} in all)"
+    return f"{_count(training_images, 'training image')}: {batch}, {epochs}"
+
+
+def check_training(recipe, data):
+    """Refuses a training that cannot be meant; `Recipe.dataset` refuses a batch larger than the training images.
+
+    Args:
+        recipe: a `Recipe`.
+        data: `data.ImageData`, before `with_validation`.
+
+    Raises:
+        ValueError: the warmup is longer than the training, or a class has a single image, where another is needed to
+            validate with.
+    """
+    if recipe.warmup_epochs > recipe.epochs:
+        raise ValueError(
+            f"`warmup_epochs` must be no more than the {recipe.epochs} epochs. "
+            f"Received: warmup_epochs={recipe.warmup_epochs}"
+        )
+    if data.validation is not None:
+        return
+    counts = np.bincount(data.train.labels, minlength=len(data.class_names))
+    single = [name for name, count in zip(data.class_names, counts, strict=True) if count == 1]
+    if single:
+        raise ValueError(
+            f"{_count(len(single), 'class', 'classes')} with one image: {', '.join(map(repr, single[:5]))}"
+            f"{' ...' if len(single) > 5 else ''}. Every class needs two images, one to train on and one to validate "
+            "with. Add images, leave such classes out, or give validation images of your own."
+        )
+
+
+def _batch_size(recipe, training_images):
+    """The batch, halved until an epoch has updates enough, as long as its accumulated parts divide it."""
+    batch_size = recipe.batch_size
+    while training_images // batch_size < FEWEST_UPDATES_PER_EPOCH:
+        half = batch_size // 2
+        if half < SMALLEST_BATCH or half % recipe.accumulate:
+            break
+        batch_size = half
+    whole_parts = training_images // recipe.accumulate * recipe.accumulate
+    return min(batch_size, whole_parts) if whole_parts else batch_size
+
+
+def _count(number, noun, plural=None):
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,67 @@
+"""What a classifier says of each image, kept while it is evaluated: for a confusion matrix and the worst mistakes."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class Predictions(keras.metrics.Metric):
+    """Keeps the predicted class of each image and its probability; the result is their mean probability.
+
+    Args:
+        count: int, the images of an evaluation.
+        from_logits: bool, whether the outputs are logits, and not probabilities. Defaults to True.
+        name: str.
+
+    After an evaluation `classes` and `probabilities` are arrays of shape `(images,)`, in the order of the images.
+
+    Example:
+
+    >>> import numpy as np
+    >>> metric = Predictions(3, from_logits=False)
+    >>> metric.update_state(np.eye(2)[[0, 0, 1]], np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], "float32"))
+    >>> metric.classes, metric.probabilities.round(2)
+    (array([0, 1, 1]), array([0.9, 0.8, 0.6], dtype=float32))
+    """
+
+    def __init__(self, count, from_logits=True, name="predictions"):
+        super().__init__(name=name)
+        self.count = count
+        self.from_logits = from_logits
+        self._seen = self.add_variable((), "zeros", dtype="int32", name="seen")
+        self._classes = self.add_variable((count,), "zeros", dtype="int32", name="classes")
+        self._probabilities = self.add_variable((count,), "zeros", dtype="float32", name="probabilities")
+
+    @property
+    def classes(self):
+        """The index of the predicted class of each image."""
+        return self._kept(self._classes).astype(int)
+
+    @property
+    def probabilities(self):
+        """The probability that the model gives the predicted class of each image."""
+        return self._kept(self._probabilities)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Keeps a batch of outputs. Weights of samples have no meaning here, and are refused."""
+        if sample_weight is not None:
+            raise ValueError("This metric keeps predictions: it takes no `sample_weight`.")
+        outputs = ops.cast(y_pred, "float32")
+        probabilities = ops.softmax(outputs) if self.from_logits else outputs
+        places = self._seen + ops.arange(ops.shape(outputs)[0], dtype="int32")
+        self._classes.assign(self._scattered(self._classes, places, ops.argmax(probabilities, axis=-1)))
+        self._probabilities.assign(self._scattered(self._probabilities, places, ops.max(probabilities, axis=-1)))
+        self._seen.assign_add(ops.shape(outputs)[0])
+
+    def _scattered(self, kept, places, values):
+        return ops.scatter_update(kept, ops.expand_dims(places, -1), ops.cast(values, kept.dtype))
+
+    def _kept(self, variable):
+        seen = int(ops.convert_to_numpy(self._seen))
+        return ops.convert_to_numpy(variable)[:seen]
+
+    def result(self):
+        return ops.sum(self._probabilities) / ops.cast(ops.maximum(self._seen, 1), "float32")
+
+    def get_config(self):
+        return {"name": self.name, "count": self.count, "from_logits": self.from_logits}
