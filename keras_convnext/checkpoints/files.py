@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -83,11 +84,7 @@ def _reader(path):
     if start[4:] == b"\0\0\0\0{":  # the length of the JSON that begins
         return _read_safetensors
     if start.startswith(b"PK\x03\x04"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return _read_keras if "config.json" in archive.namelist() else read_torch
-        except zipfile.BadZipFile as error:
-            raise DamagedFileError(f"{path}: cut off or damaged ({error}).") from error
+        return _read_keras if is_keras(path) else read_torch
     if start.startswith(b"\x80"):  # a pickle
         return read_torch
     raise DamagedFileError(
@@ -95,6 +92,9 @@ def _reader(path):
         f"with {start!r}."
     )
 
+
+DAMAGED_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError, struct.error)
+"""What `zipfile` raises of a damaged directory."""
 
 DAMAGED_KERAS = (
     ValueError,
@@ -139,11 +139,21 @@ def called_keras(path):
 
 
 def is_keras(path):
-    """Whether a file is a whole model of Keras: an archive with a `config.json`."""
-    if not zipfile.is_zipfile(path):
+    """Whether a file is a whole model of Keras: an archive with a `config.json`.
+
+    Raises:
+        DamagedFileError: it begins as an archive, and is none.
+    """
+    if not Path(path).is_file():
         return False
-    with zipfile.ZipFile(path) as archive:
-        return "config.json" in archive.namelist()
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "config.json" in archive.namelist()
+    except DAMAGED_ZIP as error:
+        raise DamagedFileError(f"{path}: cut off or damaged ({first_line(error)}).") from error
 
 
 def _read_keras(path):

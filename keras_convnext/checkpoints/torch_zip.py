@@ -93,6 +93,8 @@ class TorchZip:
             raise DamagedFileError(f"{self.path}: its records are compressed, which torch never does.")
         if sum(info.file_size for info in records) > self.size:
             raise DamagedFileError(f"{self.path}: its records are larger together than the file: cut off or damaged.")
+        if not all(0 <= info.header_offset < self.size for info in records):
+            raise DamagedFileError(f"{self.path}: cut off or damaged: a record begins outside the file.")
 
     def _text(self, name, default):
         return self._bytes(name).tobytes().decode() if f"{self.root}/{name}" in self.records else default

@@ -367,6 +367,20 @@ def test_cut_off_anywhere(archive):
             read_arrays(archive)
 
 
+def test_a_changed_byte_anywhere(tmp_path):
+    """It is found, or is one of those that say nothing about the weights, such as a record's date."""
+    path = with_pickle(tmp_path, tensor(), np.arange(4, dtype="float32").tobytes())
+    data = path.read_bytes()
+    found = 0
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        try:
+            np.testing.assert_array_equal(read_arrays(path)["weight"], range(4))
+        except DamagedFileError:
+            found += 1
+    assert found > len(data) / 2
+
+
 @pytest.mark.parametrize("record", ["data.pkl", "data/0", "data/1", "data/2"])
 def test_a_flipped_bit_in_any_record(archive, record):
     """The optimizer's too: the file is not as it was written."""
