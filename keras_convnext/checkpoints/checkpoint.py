@@ -9,7 +9,8 @@ from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.files import WRITERS, DamagedFileError, check_readable, read_arrays, write_arrays
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import find_layout, merge
-from keras_convnext.checkpoints.origin import Origin, backbone_config, origin_of, restriction, set_origin
+from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
+from keras_convnext.checkpoints.parts import differing_parts
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
 
@@ -18,9 +19,6 @@ WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name !
 
 PLAIN = {"norm": "layer_norm", "hidden_activation": "gelu", "conv_bias": True}
 """What the models of all sources but timm have."""
-
-COMPUTED = ("stem", "norm", "norm_eps", "hidden_activation")
-"""Arguments of a backbone that change what it computes with the same weights."""
 
 ALWAYS_SCALED = ("torchvision", "keras.applications")
 """The sources that have no block without layer scale."""
@@ -129,27 +127,13 @@ def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
         values, notes = merge(shapes, arrays, layout, adapt_stem)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    differing = None if origin else _differing(getattr(model, "backbone", model), backbone_config(path))
+    differing = "" if origin else differing_parts(model, path)
     origin = origin or origin_of(path)
     for weight in model.weights:
         if weight.path in values:
             weight.assign(values[weight.path])
     set_origin(model, origin)
     return layout.name, [f"{path}: {note}" for note in (*notes, differing, restriction(origin.license)) if note]
-
-
-def _differing(backbone, config):
-    """What to tell a user of a file whose model computes something else with the same weights; None where it does not.
-
-    Args:
-        backbone: of the model that the weights are loaded into.
-        config: dict, of the file's backbone; an argument that it lacks has its value in `PLAIN`.
-    """
-    pairs = {name: (config.get(name, PLAIN.get(name)), getattr(backbone, name, None)) for name in COMPUTED}
-    differing = [f"{name}={stored!r} and not {own!r}" for name, (stored, own) in pairs.items() if stored != own]
-    return (
-        f"The file's model was built with {', '.join(differing)}: its outputs differ." if config and differing else None
-    )
 
 
 def save_checkpoint(model, path, layout="official"):
