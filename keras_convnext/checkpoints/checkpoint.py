@@ -11,6 +11,7 @@ from keras_convnext.checkpoints.files import WRITERS, check_readable, read_array
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
+from keras_convnext.checkpoints.parts import differing_parts
 from keras_convnext.checkpoints.usual_weights import require_usual_weights
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
@@ -130,12 +131,13 @@ def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
         values, notes = merge(shapes, arrays, layout, adapt_stem)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    differing = "" if origin else differing_parts(model, path)
     origin = origin or origin_of(path)
     for weight in model.weights:
         if weight.path in values:
             weight.assign(values[weight.path])
     set_origin(model, origin)
-    return layout.name, [f"{path}: {note}" for note in (*notes, restriction(origin.license)) if note]
+    return layout.name, [f"{path}: {note}" for note in (*notes, differing, restriction(origin.license)) if note]
 
 
 def save_checkpoint(model, path, layout="official"):

@@ -32,13 +32,23 @@ def origin_of(path):
     """
     path = Path(path)
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if "config.json" in archive.namelist():
-                return _of_config(json.loads(archive.read("config.json"))["config"])
+        if config := backbone_config(path):
+            return Origin(config.get("preset"), config.get("license"))
     elif (metadata := _safetensors_metadata(path)) is not None and metadata.keys() & set(Origin._fields):
         return Origin(metadata.get("preset"), metadata.get("license"))
     entry = published_as(path)
     return Origin(entry.name, entry.license) if entry else Origin()
+
+
+def backbone_config(path):
+    """The configuration of the backbone in a `.keras` file, a dict; empty of another file."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if "config.json" in archive.namelist():
+                config = json.loads(archive.read("config.json"))["config"]
+                backbone = config.get("backbone", {}).get("config", config)
+                return backbone if "depths" in backbone else {}
+    return {}
 
 
 def set_origin(model, origin):
@@ -52,11 +62,6 @@ def restriction(license):
     if license in (None, *FREE_LICENSES):
         return ""
     return f"These weights are under {license}, which restricts their use, and that of models made from them."
-
-
-def _of_config(config):
-    backbone = config.get("backbone", {}).get("config", config)
-    return Origin(backbone.get("preset"), backbone.get("license"))
 
 
 def _safetensors_metadata(path):

@@ -67,8 +67,12 @@ def activation_config(activation):
     ('silu', 'gelu_tanh')
     """
     function = get_activation(activation)
-    return activation if isinstance(activation, str) else _name(function) or keras.activations.serialize(function)
-
-
-def _name(function):
-    return next((name for name, known in ACTIVATIONS.items() if known is function), None)
+    if isinstance(activation, str):
+        return activation
+    for name, known in ACTIVATIONS.items():
+        if known is function:
+            return name
+    config = keras.activations.serialize(function)
+    if isinstance(config, dict):  # made while a file is loaded, it has a number that is valid in that file alone
+        config.pop("shared_object_id", None)
+    return config

@@ -86,7 +86,7 @@ def test_refuses_a_ratio_that_leaves_no_hidden_channel():
 
 @pytest.mark.parametrize("kernel_size", [4, 0, -1])
 def test_refuses_a_kernel_size_that_is_not_odd_and_positive(kernel_size):
-    with pytest.raises(ValueError, match=f"odd and positive.*kernel_size={kernel_size}"):
+    with pytest.raises(ValueError, match=f"`kernel_size` must.*{kernel_size}"):
         ConvNeXtBlock(kernel_size=kernel_size)
 
 
