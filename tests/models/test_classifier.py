@@ -113,6 +113,7 @@ def test_the_configuration_has_every_argument(small_backbone):
         "activation": "softmax",
         "head_norm_first": True,
         "head_hidden_size": 6,
+        "overrides": {"head": {"lora_rank": 2, "lora_alpha": 2}},
         "name": "some_name",
     }
     model = ConvNeXtClassifier(small_backbone("v2", **TWO_STAGES), **arguments)
