@@ -24,6 +24,8 @@ def integer(name, value, least=None):
 
     Example:
 
+    >>> import numpy as np
+    >>> from keras_convnext.scalars import integer
     >>> integer("num_classes", np.array([0, 2, 1]).max() + 1)
     3
     """
@@ -37,6 +39,8 @@ def integer(name, value, least=None):
 def number(name, value, least=None):
     """The same of a finite number, as a float.
 
+    >>> import numpy as np
+    >>> from keras_convnext.scalars import number
     >>> number("rate", np.float32(0.5))
     0.5
     """
@@ -50,6 +54,8 @@ def number(name, value, least=None):
 def flag(name, value):
     """The same of True or False; 1 and 0 are taken for them.
 
+    >>> import numpy as np
+    >>> from keras_convnext.scalars import flag
     >>> flag("use_grn", np.True_)
     True
     """
@@ -62,6 +68,7 @@ def flag(name, value):
 def optional(convert, name, value, *bounds):
     """The same by one of these functions, of an argument that may be None.
 
+    >>> from keras_convnext.scalars import integer, optional
     >>> optional(integer, "seed", None)
     """
     return None if value is None else convert(name, value, *bounds)
@@ -70,6 +77,8 @@ def optional(convert, name, value, *bounds):
 def integers(name, values, least=None):
     """The same of several integers, as a tuple.
 
+    >>> import numpy as np
+    >>> from keras_convnext.scalars import integers
     >>> integers("depths", np.array([3, 3, 9, 3]))
     (3, 3, 9, 3)
     """
@@ -84,6 +93,8 @@ def numbers(name, values, least=None):
 def image_shape(name, values):
     """The same of the shape of an image, whose sizes may be None.
 
+    >>> import numpy as np
+    >>> from keras_convnext.scalars import image_shape
     >>> image_shape("input_shape", (None, np.int64(32), 3))
     (None, 32, 3)
     """
@@ -93,6 +104,8 @@ def image_shape(name, values):
 def plain(value):
     """What holds NumPy's numbers with Python's in their place; arrays become tuples.
 
+    >>> import numpy as np
+    >>> from keras_convnext.scalars import plain
     >>> plain({"size": np.array([8, 8]), "rate": np.float64(0.5), "steps": [np.int64(1)]})
     {'size': (8, 8), 'rate': 0.5, 'steps': [1]}
     """

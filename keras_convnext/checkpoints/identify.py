@@ -46,6 +46,7 @@ def has_level_norms(arrays):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.checkpoints import has_level_norms
     >>> has_level_norms({"hidden_states_norms.stage1.weight": np.ones(96)})
     True
     """

@@ -180,6 +180,7 @@ def unpickle(data):
     Example:
 
     >>> import pickle
+    >>> from keras_convnext.checkpoints.torch_pickle import unpickle
     >>> unpickle(pickle.dumps({"epoch": 3}, protocol=2))
     {'epoch': 3}
     """

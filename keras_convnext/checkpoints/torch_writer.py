@@ -25,6 +25,7 @@ def write_torch(path, content):
     >>> from pathlib import Path
     >>> import numpy as np
     >>> from keras_convnext.checkpoints import read_arrays
+    >>> from keras_convnext.checkpoints.torch_writer import write_torch
     >>> path = Path(tempfile.mkdtemp()) / "model.pth"
     >>> write_torch(path, {"model": {"weight": np.ones((2, 3), "float32")}, "license": "MIT"})
     >>> read_arrays(path)["weight"].shape

@@ -14,6 +14,7 @@ def require_usual_weights(model, action):
     Example:
 
     >>> import keras
+    >>> from keras_convnext.checkpoints import require_usual_weights
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
     >>> require_usual_weights(model, "fuse")
     >>> model.quantize("int8")

@@ -17,6 +17,8 @@ def is_hidden(path):
 
     Example:
 
+    >>> from pathlib import Path
+    >>> from keras_convnext.data.image_files import is_hidden
     >>> [is_hidden(Path(name)) for name in (".DS_Store", "._cat.jpg", "__MACOSX", "Thumbs.db", "cat.jpg")]
     [True, True, True, True, False]
     """
@@ -56,6 +58,8 @@ def what_was_left_out(files, folder):
 
     Example:
 
+    >>> from pathlib import Path
+    >>> from keras_convnext.data.image_files import what_was_left_out
     >>> what_was_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
     'pets: 2 files are left out: 1 hidden, 1 in no class (a.jpg)'
     """

@@ -12,7 +12,9 @@ def gelu_tanh(x):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers.activation import gelu_tanh
     >>> print(keras.ops.convert_to_numpy(gelu_tanh(np.array([-1.0, 0.0, 1.0], "float32"))).round(4))
     [-0.1588  0.      0.8412]
     """
@@ -35,6 +37,7 @@ def get_activation(activation):
 
     Example:
 
+    >>> from keras_convnext.layers.activation import get_activation
     >>> get_activation("silu").__name__
     'silu'
     """
@@ -63,6 +66,8 @@ def activation_config(activation):
 
     Example:
 
+    >>> import keras
+    >>> from keras_convnext.layers.activation import activation_config
     >>> activation_config(keras.activations.silu), activation_config("gelu_tanh")
     ('silu', 'gelu_tanh')
     """

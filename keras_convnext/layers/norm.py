@@ -28,6 +28,7 @@ def make_norm(norm, epsilon, norms=NORMS, **kwargs):
 
     Example:
 
+    >>> from keras_convnext.layers.norm import make_norm
     >>> make_norm("rms_norm", epsilon=1e-6).epsilon
     1e-06
     """

@@ -20,6 +20,7 @@ def overrides_of(layer):
     Example:
 
     >>> from keras_convnext.layers import ConvNeXtBlock
+    >>> from keras_convnext.layers.overrides import overrides_of
     >>> block = ConvNeXtBlock()
     >>> block.build((None, 8, 8, 16))
     >>> block.pointwise_conv_2.enable_lora(4)

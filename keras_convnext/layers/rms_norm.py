@@ -22,7 +22,9 @@ class RmsNorm(keras.layers.Layer):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers.rms_norm import RmsNorm
     >>> print(keras.ops.convert_to_numpy(RmsNorm()(np.array([[3.0, 4.0, 0.0, 0.0]]))).round(3))
     [[1.2 1.6 0.  0. ]]
     """

@@ -27,7 +27,9 @@ class SimpleNorm(RmsNorm):
 
     Example:
 
+    >>> import keras
     >>> import numpy as np
+    >>> from keras_convnext.layers.simple_norm import SimpleNorm
     >>> print(keras.ops.convert_to_numpy(SimpleNorm()(np.array([[1.0, 2.0, 3.0]]))).round(3))
     [[1. 2. 3.]]
     """

@@ -19,6 +19,7 @@ def check_channels_last(shape, where="image"):
 
     Example:
 
+    >>> from keras_convnext.preprocessing.axes import check_channels_last
     >>> check_channels_last((100, 32, 32, 3))
     """
     first, middle, last = shape[-3:]

@@ -26,6 +26,7 @@ def confusion_matrix(labels, predicted, num_classes):
 
     Example:
 
+    >>> from keras_convnext.training import confusion_matrix
     >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2)
     array([[1, 1],
            [0, 1]])
@@ -63,6 +64,7 @@ def shortened(name, longest=LONGEST_NAME):
 
     Example:
 
+    >>> from keras_convnext.training.confusion import shortened
     >>> shortened("a class with a very long name", longest=11)
     'a cla\u2026name'
     """

@@ -33,7 +33,7 @@ def for_data_size(recipe, training_images, keep=()):
 
     Example:
 
-    >>> from keras_convnext.training import RECIPES
+    >>> from keras_convnext.training import RECIPES, for_data_size
     >>> recipe = for_data_size(RECIPES["small_images"], training_images=146)
     >>> recipe.batch_size, recipe.epochs
     (16, 67)
@@ -58,7 +58,7 @@ def explain_data_size(recipe, chosen, training_images):
 
     Example:
 
-    >>> from keras_convnext.training import RECIPES
+    >>> from keras_convnext.training import RECIPES, explain_data_size, for_data_size
     >>> recipe = RECIPES["small_images"]
     >>> print(explain_data_size(recipe, for_data_size(recipe, 146), 146))
     146 training images: batches of 16 (64 would give 2 updates per epoch), 67 epochs (28 would give 252 updates in all)

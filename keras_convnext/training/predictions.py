@@ -18,6 +18,7 @@ class Predictions(keras.metrics.Metric):
     Example:
 
     >>> import numpy as np
+    >>> from keras_convnext.training import Predictions
     >>> metric = Predictions(3, from_logits=False)
     >>> metric.update_state(np.eye(2)[[0, 0, 1]], np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], "float32"))
     >>> metric.classes, metric.probabilities.round(2)

@@ -254,6 +254,7 @@ def run_name(data, model):
 
     Example:
 
+    >>> from keras_convnext.training.run import run_name
     >>> run_name("tfds:oxford_iiit_pet", "convnext_atto")
     'tfds-oxford_iiit_pet-convnext_atto'
     >>> run_name("pictures/pets.npz", "timm/convnext_tiny.in12k")

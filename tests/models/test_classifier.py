@@ -115,6 +115,7 @@ def test_the_configuration_has_every_argument(small_backbone):
         "head_hidden_size": 6,
         "drop_rate": 0.2,
         "global_pool": "max",
+        "overrides": {"head": {"lora_rank": 2, "lora_alpha": 2}},
         "name": "some_name",
     }
     model = ConvNeXtClassifier(small_backbone("v2", **TWO_STAGES), **arguments)
