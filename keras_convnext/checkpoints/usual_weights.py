@@ -18,9 +18,9 @@ def require_usual_weights(model, action):
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
     >>> require_usual_weights(model, "fuse")
     >>> model.quantize("int8")
-    >>> require_usual_weights(model, "fuse")
+    >>> require_usual_weights(model, "fuse")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: Cannot fuse a model with quantized layers (head). Quantize last: fuse the float model, then quantize.
+    ValueError: Cannot fuse a model with quantized layers (...head). Quantize last: fuse the float model, then quantize.
     """
     quantized = layers_that(is_quantized, model)
     if quantized:

@@ -18,7 +18,7 @@ from keras_convnext.extras import require
 from keras_convnext.models import roadmap
 from keras_convnext.profiling.blocks import blocks, draw_blocks, totals
 from keras_convnext.profiling.roadmap import draw_path, path_rows
-from keras_convnext.training import RECIPES, Recipe, Run
+from keras_convnext.training import RECIPES, Recipe, Run, for_data_size
 from keras_convnext.training import roadmap as experiment
 from keras_convnext.training.run import new_run_path, refuse_existing
 
@@ -157,6 +157,7 @@ def _prepare_training(args):
     recipe = replace(RECIPES["small_images"], image_size=(size, size), layer_scale_init_value=None)
     recipe = recipe.lasting(args.epochs or 3)
     data = with_validation(load_data(source), recipe.seed)
+    recipe = for_data_size(recipe, len(data.train), keep=("epochs",))
     recipe.dataset(data.train).close()  # refuses images that it is not for
     settings = {
         "data": source if is_name(source) else str(Path(source).resolve()),
