@@ -35,7 +35,7 @@ def test_the_approximation_is_told_from_the_exact_gelu(numpy_of):
         (keras.activations.silu, "silu"),
         (None, "linear"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_configuration_has_the_name(activation, config):
     assert activation_config(activation) == config
