@@ -12,9 +12,9 @@ def batch_parts(images, nbytes):
 
     Args:
         images: int or symbolic, how many the batch has.
-        nbytes: int or symbolic, its size.
+        nbytes: number or symbolic, its size.
     """
-    if not isinstance(images, int) or not isinstance(nbytes, int):
+    if not isinstance(images, int) or not isinstance(nbytes, (int, float)):
         return 1
     wanted = max(1, min(images, round(nbytes / PART_BYTES)))
     return next((count for count in range(wanted, min(images, 2 * wanted) + 1) if images % count == 0), 1)
