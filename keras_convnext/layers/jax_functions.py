@@ -17,7 +17,6 @@ from keras_convnext.layers.jax_gradient import with_gradient
 from keras_convnext.layers.lowering import on_jax_cpu
 from keras_convnext.layers.recomputed import recomputed
 
-
 ERF_END = 3.9
 ERF_NUMERATOR = (2.05352799e-06, 0.000287004186, 0.0038177635, 0.0529081481, 0.191498547, 1.12837905)
 ERF_DENOMINATOR = (3.82394802e-05, 0.0011770498, 0.0150710657, 0.114575002, 0.50304309, 1.0)

@@ -1,7 +1,7 @@
 """A function's own gradient on JAX, beside which forward mode and higher derivatives remain JAX's.
 
 `jax.custom_vjp` takes a gradient too, and refuses forward mode, thus Hessian-vector products. Here the derivative is a
-primitive that is linear in the tangents. Evaluated, it is JAX's own derivative; transposed, the gradient that was given.
+primitive that is linear in the tangents. Evaluated, it is JAX's own derivative; transposed, the given gradient.
 
 This file imports jax: it is imported where the backend is JAX.
 """

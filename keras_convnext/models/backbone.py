@@ -383,7 +383,8 @@ def _check_image(shape, channels_first, stride):
     if any(isinstance(side, int) and side < stride for side in (height, width)):
         raise ValueError(
             f"Images of {height}x{width} pixels are smaller than this network's stride of {stride}. Give larger "
-            "images, or a smaller `stem_patch_size`."
+            "images, or a smaller `stem_patch_size`. (To export from PyTorch with free sizes, give `input_signature`: "
+            "Keras traces with 1 or 2 pixels otherwise.)"
         )
 
 
