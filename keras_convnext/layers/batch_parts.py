@@ -1,5 +1,7 @@
 """The parts of a batch that a CPU recomputes one after the other: little is alive at a time, mostly in a cache."""
 
+from numbers import Real
+
 PART_BYTES = 2.5 * 2**20
 """Of a block's input. What the block makes of it is a dozen times as much."""
 
@@ -14,7 +16,7 @@ def batch_parts(images, nbytes):
         images: int or symbolic, how many the batch has.
         nbytes: number or symbolic, its size.
     """
-    if not isinstance(images, int) or not isinstance(nbytes, (int, float)):
+    if not isinstance(images, int) or not isinstance(nbytes, Real):
         return 1
     wanted = max(1, min(images, round(nbytes / PART_BYTES)))
     return next((count for count in range(wanted, min(images, 2 * wanted) + 1) if images % count == 0), 1)

@@ -28,7 +28,9 @@ def with_gradient(function, gradient):
 
     @call.defjvp
     def derivative(arguments, tangents):
-        return call(*arguments), _derivative.bind(*arguments, *tangents, function=function, gradient=gradient)
+        output = call(*arguments)
+        shape = jax.ShapeDtypeStruct(output.shape, output.dtype)
+        return output, _derivative.bind(*arguments, *tangents, function=function, gradient=gradient, shape=shape)
 
     return call
 
@@ -42,15 +44,13 @@ def _halves(operands):
 
 
 @_derivative.def_impl
-def _evaluate(*operands, function, gradient):
+def _evaluate(*operands, function, **_):
     return jax.jvp(function, *_halves(operands))[1]
 
 
 @_derivative.def_abstract_eval
-def _abstract(*operands, function, gradient):
-    arguments, _ = _halves(operands)
-    output = jax.eval_shape(function, *(jax.ShapeDtypeStruct(each.shape, each.dtype) for each in arguments))
-    return jax.core.ShapedArray(output.shape, output.dtype)
+def _abstract(*operands, shape, **_):
+    return jax.core.ShapedArray(shape.shape, shape.dtype)
 
 
 def _differentiate(operands, tangents, **functions):
@@ -58,7 +58,7 @@ def _differentiate(operands, tangents, **functions):
     return jax.jvp(lambda *operands: _evaluate(*operands, **functions), operands, tangents)
 
 
-def _transpose(in_output, *operands, function, gradient):
+def _transpose(in_output, *operands, gradient, **_):
     arguments, tangents = _halves(operands)
     in_arguments = gradient(*arguments, ad.instantiate_zeros(in_output))
     is_sought = [ad.is_undefined_primal(tangent) for tangent in tangents]
@@ -66,7 +66,7 @@ def _transpose(in_output, *operands, function, gradient):
     return [None] * len(arguments) + sought
 
 
-def _batch(operands, axes, function, gradient):
+def _batch(operands, axes, function, gradient, shape):
     """The derivative of the function mapped over the first axis of those arguments that have a further one."""
     count = next(each.shape[axis] for each, axis in zip(operands, axes, strict=True) if axis is not None)
     mapped = [pair != (None, None) for pair in zip(*_halves(axes), strict=True)]
@@ -83,7 +83,8 @@ def _batch(operands, axes, function, gradient):
         found = jax.vmap(gradient, (*in_axes, 0))(*arguments)
         return [each if is_mapped else each.sum(0) for each, is_mapped in zip(found, mapped, strict=True)]
 
-    return _derivative.bind(*operands, function=jax.vmap(function, in_axes), gradient=gradients), 0
+    shape = jax.ShapeDtypeStruct((count, *shape.shape), shape.dtype)
+    return _derivative.bind(*operands, function=jax.vmap(function, in_axes), gradient=gradients, shape=shape), 0
 
 
 ad.primitive_jvps[_derivative] = _differentiate

@@ -49,7 +49,7 @@ def remat(function):
             return in_x, *(next(in_trainable) if weight.requires_grad else None for weight in weights)
 
     def call(*arguments):
-        """Without recomputation in transforms of `torch.func` and forward mode, which pass through no such function."""
+        """Without recomputation in `torch.func` and forward mode, which pass through no such function."""
         return function(*arguments) if is_transformed() else Recomputed.apply(*arguments)
 
     return call

@@ -109,7 +109,7 @@ def check_image(shape, channels_first, stride):
     if any(isinstance(side, int) and side < stride for side in (height, width)):
         raise ValueError(
             f"Images of {height}x{width} pixels are smaller than this network's stride of {stride}. Give larger "
-            f"images, or a smaller `stem_patch_size`.{_axes(channels_first)}"
+            f"images, or a smaller `stem_patch_size`.{_axes(channels_first)}{_probe(height, width)}"
         )
 
 
@@ -117,3 +117,9 @@ def _axes(channels_first):
     """A hint for those who do not know that their keras.json says `channels_first`."""
     hint = ' The shape was read as (channels, height, width): pass data_format="channels_last" if it is the other way.'
     return hint if channels_first else ""
+
+
+def _probe(height, width):
+    """A hint for those who export: with free sizes Keras traces the model on PyTorch with 1 or 2 pixels."""
+    hint = " To export from PyTorch with free sizes, pass an `input_signature`."
+    return hint if height in (1, 2) and width in (1, 2) else ""

@@ -21,7 +21,8 @@ class ResizeAndCropLayer(keras.layers.Layer):
         height, width, crop_pct, squash, interpolation: as for `ResizeAndCrop`.
 
     Shapes: `(batch, any, any, channels)` in 0..255 in, `(batch, height, width, channels)` float32 out. On JAX the
-    sides are those of the arrays that come, each compiled by itself; on TensorFlow they may be free.
+    sides are those of the arrays that come, each compiled by itself, or symbolic in an exported program; on TensorFlow
+    they may be free.
 
     Example:
 
@@ -63,6 +64,8 @@ class ResizeAndCropLayer(keras.layers.Layer):
         least_height, least_width = covering_sides(self.height, self.width, self.crop_pct)
         if self.squash:
             return least_height, least_width
+        if keras.backend.backend() == "jax":  # where a program is exported, symbolic sides can't be compared
+            height, width = (side if isinstance(side, int) else ops.convert_to_tensor(side) for side in (height, width))
         is_wide = least_height * width >= least_width * height
         wide, high = (least_height * width) // height, (least_width * height) // width
         if isinstance(is_wide, bool):

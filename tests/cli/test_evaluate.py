@@ -170,7 +170,7 @@ def test_refuses_a_run_without_a_model(refusal, copy):
 def test_refuses_a_model_cut_off(refusal, copy):
     model = copy / "model.keras"
     model.write_bytes(model.read_bytes()[:-50])
-    assert f"{model}: not a .keras file, or one that is cut off" in refusal("evaluate", copy)
+    assert f"{model}: cut off or damaged" in refusal("evaluate", copy)
 
 
 def test_refuses_when_the_data_of_the_run_is_gone(refusal, copy):

@@ -81,7 +81,7 @@ def test_module_lists(tmp_path):
     result = run_module("list", "*_ol?", cwd=tmp_path)
     assert result.returncode == 0
     names = [line.split()[0] for line in result.stdout.splitlines()[1:]]
-    assert names == ["convnext_atto_ols", "convnext_femto_ols", "convnext_pico_ols", "convnext_nano_ols"]
+    assert names == [f"convnext_{size}_ols" for size in ("zepto_rms", "atto", "femto", "pico", "nano")]
 
 
 def test_module_refuses_with_2_and_one_line(tmp_path):

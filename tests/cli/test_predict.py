@@ -206,7 +206,7 @@ def test_refuses_a_model_cut_off(refusal, trained, images, tmp_path):
     run = shutil.copytree(trained.path, tmp_path / "run")
     model = run / "model.keras"
     model.write_bytes(model.read_bytes()[: model.stat().st_size // 2])
-    assert f"{model}: not a .keras file, or one that is cut off" in refusal("predict", run, images[0][0])
+    assert f"{model}: cut off or damaged" in refusal("predict", run, images[0][0])
 
 
 def test_refuses_what_is_no_run(refusal, images, tmp_path):

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem, torch_inference
-from keras_convnext.layers.patch_conv import PatchConv
 
 VERSIONS = {
     "v1": {},
@@ -89,7 +89,46 @@ def test_by_patches(randomize, monkeypatch, make, size, options):
     x = draw(5, *size)
     expected = layer(x).detach()
     monkeypatch.setattr(torch_inference, "THREAD_PIXELS", 2 * size[0] * size[1] / torch.get_num_threads())
-    monkeypatch.setattr(PatchConv, "call", None)  # what it is made of layer by layer
+    calls = []
+    by_patches = torch_inference._by_patches
+    monkeypatch.setattr(torch_inference, "_by_patches", lambda *parts: calls.append(1) or by_patches(*parts))
     with torch.no_grad():
         found = layer(x)
+    assert calls
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_hooks_on_the_parts_fire(block):
+    seen = []
+    for part in block._flatten_layers(include_self=False):
+        part.register_forward_hook(lambda part, *_: seen.append(part.name))
+    with torch.no_grad():
+        block(draw(2, 6, 5))
+    assert sorted(seen) == sorted(part.name for part in block._flatten_layers(include_self=False))
+
+
+def test_counters_see_as_much_as_with_gradients(block):
+    counts = []
+    for recorded in (False, True):
+        with torch.set_grad_enabled(recorded), FlopCounterMode(display=False) as counter:
+            block(draw(2, 6, 5))
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast(block, dtype):
+    x = draw(2, 6, 5)
+    with torch.no_grad():
+        expected = block(x)
+        with torch.autocast("cpu", dtype):
+            found = block(x)
+    np.testing.assert_allclose(found.float(), expected, atol=0.03 * float(expected.abs().max()))
+
+
+def test_a_replaced_call_is_called(block):
+    block.norm.call = lambda x, training=None: 0 * x
+    x = draw(2, 6, 5)
+    with torch.no_grad():
+        found = block(x)
+    np.testing.assert_allclose(found, block(x).detach(), rtol=1e-5, atol=1e-5)

@@ -14,7 +14,6 @@ from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 
 VERSIONS = {"v1": {}, "v2": {"use_grn": True, "layer_scale_init_value": None}}
 BACKENDS = ["tensorflow", "jax", "torch"]
-ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 def trained_classifier(version, rng):
@@ -119,15 +118,3 @@ def test_a_saved_backbone_keeps_pyramid_and_frozen_stages(small_backbone, random
     outputs, expected = (numpy_of(keras.Model(one.input, one.pyramid_outputs), x) for one in (loaded, backbone))
     for level, values in expected.items():
         np.testing.assert_allclose(outputs[level], values, rtol=0, atol=1e-5, err_msg=level)
-
-
-@pytest.mark.skipif(not ON_TENSORFLOW, reason="a SavedModel is TensorFlow's")
-@pytest.mark.parametrize("version", VERSIONS)
-def test_export_to_a_saved_model(saved, tmp_path, version):
-    import tensorflow as tf
-
-    folder, models, outputs = saved
-    models[version].export(tmp_path / "exported", verbose=False)
-    loaded = tf.saved_model.load(tmp_path / "exported")  # kept: its function's variables go with it
-    served = loaded.serve(tf.constant(np.load(folder / "images.npy")))
-    np.testing.assert_allclose(served.numpy(), outputs[version], rtol=0, atol=1e-5)
