@@ -15,7 +15,7 @@ from keras_convnext.preprocessing import preprocessor
 from keras_convnext.training import RECIPES, Recipe, fit
 from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "RECIPES",
