@@ -1,7 +1,6 @@
 """ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
 
 from numbers import Real
-from typing import NamedTuple
 
 import keras
 
@@ -12,6 +11,7 @@ from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.layers.overrides import override
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, check_image
+from keras_convnext.models.stages import kernel_size_per_stage, plan_stages
 from keras_convnext.scalars import flag, image_shape, integer, integers, number, numbers, optional, plain
 from keras_convnext.variants import get_variant
 
@@ -135,8 +135,8 @@ class ConvNeXtBackbone(ImageModel):
         if input_shape is not None and input_tensor is not None:
             raise ValueError("Give `input_shape` or `input_tensor`, not both.")
         channels_first = data_format == "channels_first"
-        plan = _plan(depths, dims, stem_patch_size, output_stride)
-        kernel_sizes = _per_stage(kernel_size, len(depths))
+        plan = plan_stages(depths, dims, stem_patch_size, output_stride)
+        kernel_sizes = kernel_size_per_stage(kernel_size, len(depths))
         shared = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f"`drop_path_rate` must be at least 0 and below 1. Received: {drop_path_rate}")
@@ -384,52 +384,6 @@ class DeepestLevel(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[-1]
-
-
-class _StagePlan(NamedTuple):
-    stride: int  # of the stage's feature map
-    dilation: int  # of its depthwise convolutions
-    downsample_strides: int
-    downsample_dilation: int
-
-
-def _plan(depths, dims, stem_patch_size, output_stride):
-    """Where each stage halves the map, and where it dilates instead since `output_stride` is reached."""
-    if not depths or len(depths) != len(dims):
-        raise ValueError(
-            "`depths` and `dims` must have the same length, one entry a stage. "
-            f"Received: depths={depths} ({len(depths)}), dims={dims} ({len(dims)})"
-        )
-    if min(*depths, *dims) < 1:
-        raise ValueError(f"`depths` and `dims` must be positive. Received: depths={depths}, dims={dims}")
-    for name, value in (("stem_patch_size", stem_patch_size), ("output_stride", output_stride)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1 or value & (value - 1):
-            raise ValueError(f"`{name}` must be a power of two. Received: {name}={value}")
-    if output_stride < stem_patch_size:
-        raise ValueError(
-            "`output_stride` must not be smaller than the stem's stride. "
-            f"Received: output_stride={output_stride}, stem_patch_size={stem_patch_size}"
-        )
-    plan = [_StagePlan(stem_patch_size, 1, 1, 1)]
-    for _ in depths[1:]:
-        stride, dilation = plan[-1].stride, plan[-1].dilation
-        if stride < output_stride:
-            plan.append(_StagePlan(2 * stride, dilation, 2, 1))
-        else:
-            plan.append(_StagePlan(stride, 2 * dilation, 1, dilation))
-    return plan
-
-
-def _per_stage(kernel_size, stages):
-    """The kernel size of each stage."""
-    several = isinstance(kernel_size, (tuple, list))
-    sizes = integers("kernel_size", kernel_size if several else (kernel_size,) * stages, 1)
-    if len(sizes) != stages:
-        raise ValueError(
-            f"`kernel_size` must be an integer, or a tuple with one for each of {stages} stages. "
-            f"Received: kernel_size={kernel_size!r}"
-        )
-    return sizes
 
 
 def _channels(input_shape, input_tensor, data_format):
