@@ -1,6 +1,7 @@
 """Arguments that are numbers: NumPy's scalars and arrays without axes become Python's, which JSON can hold.
 
-`y.max() + 1` of an array of labels is a NumPy integer, and as good a number of classes as any. True is no number here.
+`y.max() + 1` of an array of labels is a NumPy integer, and as good a number of classes as any. A bool is not accepted
+as a number.
 """
 
 import math
@@ -129,7 +130,7 @@ def make_plain(instance):
 
 
 def check_fields(instance):
-    """Refuses what is no number in a dataclass's fields of type int, float or bool, and of tuples of them.
+    """Checks the fields of a dataclass whose type is int, float or bool, or a tuple of these.
 
     Raises:
         ValueError: the message has the field's name.

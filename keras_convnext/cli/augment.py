@@ -28,7 +28,7 @@ def add_arguments(parser):
     parser.add_argument("--out", help="the picture to write, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
-    parser.add_argument("--seed", type=not_negative, help="of all that is drawn (default: 0)")
+    parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
     parser.add_argument("--benchmark", action="store_true", help="images a second, against timm's; --data is a folder")
     parser.add_argument("--files", action="store_true", help="of the benchmark: read the files too")
     parser.add_argument("--rounds", type=positive, help="of the benchmark (default: 15)")

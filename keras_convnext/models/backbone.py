@@ -41,7 +41,7 @@ class ConvNeXtBackbone(ImageModel):
             first block. Defaults to 0.
         output_stride: int, the largest stride, a power of two. Stages that would pass it keep their size and dilate
             their kernels instead (timm's convention). Defaults to 32.
-        level_norm: bool, whether each pyramid level has a norm of its own, as the authors' detection backbone.
+        level_norm: bool, whether each pyramid level has a separate norm, as in the authors' detection backbone.
             Defaults to False.
         input_shape: tuple, the shape of one image in `data_format`; None where a size is free. Any number of channels.
             Defaults to `(None, None, 3)`.

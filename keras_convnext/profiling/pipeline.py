@@ -34,8 +34,8 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
         show: function of a line, called after each round. Defaults to `print`.
 
     Returns:
-        dict: `ours` and `timm`, images a second in each round, `ratio`, the median over rounds of ours over timm's, and
-        its `spread` between rounds.
+        dict: `ours` and `timm`, images per second in each round; `ratio`, the median over rounds of ours over timm's;
+        and its `spread` between rounds.
     """
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     workers = {
