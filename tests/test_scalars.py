@@ -32,7 +32,7 @@ BACKBONE = {
     "stem_patch_size": 2,
     "stem_norm": False,
     "kernel_size": 3,
-    "mlp_ratio": 2,
+    "mlp_ratio": 2.5,
     "layer_scale_init_value": 0.5,
     "use_grn": True,
     "norm_eps": 0.25,
@@ -45,7 +45,7 @@ BACKBONE = {
     "std": 0.25,
     "remat": True,
 }
-HEAD = {"num_classes": 3, "head_init_scale": 0.5, "head_norm_first": True, "head_hidden_size": 8}
+HEAD = {"num_classes": 3, "head_init_scale": 0.5, "head_norm_first": True, "head_hidden_size": 8, "drop_rate": 0.25}
 LAYERS = [
     (ConvNeXtBlock, {name: BACKBONE[name] for name in ("kernel_size", "mlp_ratio", "layer_scale_init_value")}),
     (ConvNeXtBlock, {"use_grn": True, "drop_path_rate": 0.5, "norm_eps": 0.25, "dilation_rate": 2, "remat": True}),

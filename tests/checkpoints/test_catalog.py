@@ -115,15 +115,15 @@ def test_the_published_facts_cannot_be_changed():
     ("pattern", "names"),
     [
         ("convnextv2_?a*_1k_*_ema", [f"convnextv2_{size}_1k_224_ema" for size in ("nano", "base", "large")]),
-        ("convnext_tiny", ["convnext_tiny"]),
+        ("Isotropic_Small", ["convnext_isotropic_small"]),
         ("torchvision/*", [f"torchvision/convnext_{size}" for size in ("tiny", "small", "base", "large")]),
         ("convnext_iso*small*", ["convnext_isotropic_small", "convnext_iso_small_1k_224_ema"]),
         (
             "timm/convnext_*.d1_in1k",
             [f"convnext_{size}.d1_in1k" for size in ("femto", "femto_ols", "pico", "pico_ols")],
         ),
-        ("facebook/convnext-base-384", ["convnext_base_1k_384"]),
-        ("*TINY*", []),
+        ("facebook/convnext-base-384", ["convnext_base_1k_384", "convnext_base_22k_1k_384"]),
+        ("tiny*", []),
     ],
 )
 def test_list_presets_by_pattern(pattern, names):

@@ -154,14 +154,14 @@ def test_settings_of_layers_are_kept(images, tmp_path):
 
 
 def test_low_rank_adapters_are_kept(images, tmp_path):
-    """Up to a rounding: Keras saves the kernel with the adapters added to it, and takes them off when it loads."""
+    """Keras saves a kernel with the adapters added to it, and loads adapters of zeros: the outputs are the same."""
     model = classifier()
     model.get_layer("head").enable_lora(2)
     model.get_layer("stage_0_block_0").pointwise_conv_1.enable_lora(2)
     x = images(3, 8, 8, 3)
     train_a_step(model, x)
+    expected = model.predict(x, verbose=0)
     for copied in copies(model, tmp_path):
         assert [w.path for w in copied.trainable_weights] == [w.path for w in model.trainable_weights]
         assert int(copied.optimizer.iterations) == 1
-        for mine, its in zip(model.get_weights(), copied.get_weights(), strict=True):
-            np.testing.assert_allclose(mine, its, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(copied.predict(x, verbose=0), expected, rtol=0, atol=1e-5)
