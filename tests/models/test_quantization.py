@@ -95,7 +95,7 @@ def test_a_pointwise_layer_is_quantized_as_keras_dense(model, rng, numpy_of, mod
     assert modes_of(model) == [mode] * 2
 
 
-@pytest.mark.parametrize("to", BACKENDS)
+@pytest.mark.parametrize("to", BACKENDS if keras.backend.backend() == "torch" else [keras.backend.backend()])
 def test_files_pass_between_backends(randomize, images, backend, tmp_path, to):
     if importlib.util.find_spec(to) is None:
         pytest.skip(f"{to} is not installed")
@@ -233,7 +233,7 @@ def test_float16_is_refused_as_keras_does(small_backbone):
         small_backbone(dtype="mixed_float16").quantize("int8")
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8", "LoRA", "LoRA on int8"])
 def test_training_goes_on(randomize, rng, images, tmp_path, mode, remat):
     """Biases, norms and the depthwise convolutions learn; of float8 all do, and its scales are measured."""
