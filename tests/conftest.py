@@ -26,6 +26,7 @@ ON_TORCH = [
     "checkpoints/test_timm_list.py",
     "checkpoints/test_torch_files.py",
     "cli/test_augment.py",
+    "cli/test_benchmark.py",
     "cli/test_roadmap_killed.py",
     "cli/test_streams.py",
     "data/test_folder.py",
