@@ -59,7 +59,7 @@ def test_other_sizes_and_classes(name):
 )
 @pytest.mark.parametrize("num_classes", [0, 7])
 def test_every_argument_of_the_architecture(monkeypatch, changes, num_classes):
-    row = replace(VARIANTS["convnext_atto"], depths=(1, 2, 1), dims=(40, 48, 64), **changes)
+    row = replace(VARIANTS["convnext_atto"], depths=(1, 2, 1, 1), dims=(40, 48, 64, 80), **changes)
     monkeypatch.setitem(VARIANTS, "small", row)
     assert count(row, num_classes, image_size=32) == counted("small", num_classes, image_size=32)
 
