@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import sys
 from pathlib import Path
 
@@ -16,13 +17,14 @@ MAY_IMPORT = {
     "extras": set(),
     "processes": set(),
     "startup": set(),
-    "layers": set(),
+    "kernels": set(),
+    "layers": {"kernels"},
     "profiling": {"variants", "layers", "models", "training", "data", "preprocessing", "extras", "processes"},
     "checkpoints": {"variants", "extras"},
     "models": {"layers", "variants", "checkpoints"},
-    "preprocessing": {"checkpoints", "variants", "extras"},
+    "preprocessing": {"kernels", "checkpoints", "variants", "extras"},
     "data": {"preprocessing", "extras", "processes"},
-    "training": {"preprocessing", "data", "variants", "models", "extras"},
+    "training": {"kernels", "preprocessing", "data", "variants", "models", "extras"},
     "detection": {"models", "layers", "variants", "extras"},
     "segmentation": {"models", "layers", "variants", "extras"},
 }
@@ -85,6 +87,30 @@ def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
         "from keras_convnext.layers import a\nfrom .backbone import b\ndef late():\n    from ..training import fit\n"
     )
     assert rooms_imported(file) == {"data", "cli", "__init__", "layers", "models", "training"}
+
+
+# Files outside of kernels/ that may ask for the backend: to name it to the user, or to start a process on it.
+MAY_ASK = [
+    "cli/benchmark.py",
+    "cli/train.py",
+    "data/augment_workers.py",
+    "training/fit.py",
+]
+TELLS_BACKEND_OR_DEVICE = re.compile(
+    r"backend\.backend\(|list_physical_devices|default_backend\(|\.is_cuda|cuda\.is_available|\.device\.type"
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_kernels_alone_ask_which_backend_or_device_runs(file):
+    name = file.relative_to(PACKAGE)
+    asks = bool(TELLS_BACKEND_OR_DEVICE.search(file.read_text()))
+    assert not asks or name.parts[0] == "kernels" or str(name) in MAY_ASK
+
+
+@pytest.mark.parametrize("name", MAY_ASK)
+def test_what_may_ask_does(name):
+    assert TELLS_BACKEND_OR_DEVICE.search((PACKAGE / name).read_text())
 
 
 def test_brings_no_module_but_its_own(run_python, backend):

@@ -1,15 +1,16 @@
 """The ConvNeXt block, V1 and V2 (arXiv:2201.03545, Figure 4; arXiv:2301.00808, Figure 5)."""
 
 import keras
+from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.layers.activation import activation_config, get_activation
 from keras_convnext.layers.depthwise_conv import DepthwiseConv2D
 from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_scale import LayerScale
-from keras_convnext.layers.lowering import on_jax, on_torch
 from keras_convnext.layers.norm import make_norm
 from keras_convnext.layers.overrides import configured_overrides, override_inner_layers
-from keras_convnext.layers.plain_parts import are_plain
+from keras_convnext.layers.plain_parts import may_fuse
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
@@ -33,8 +34,8 @@ class ConvNeXtBlock(keras.layers.Layer):
         drop_path_rate: float in [0, 1), stochastic depth's probability to drop the branch for a sample. Defaults to 0.
         norm_eps: float, epsilon of the norm. Defaults to 1e-6.
         dilation_rate: int, dilation of the depthwise convolution. Defaults to 1.
-        remat: bool. In training, keep only the block's input and compute the branch anew in the backward pass: less
-            memory, more time, equal gradients. A quantized block keeps all. Defaults to False.
+        remat: bool. In training, keep only the block's input and recompute the branch in the backward pass: less
+            memory, more time, equal gradients. A quantized block recomputes nothing. Defaults to False.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's). Defaults to `"layer_norm"`.
         activation: str, `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name in `keras.activations`, or
             a function that Keras serializes. Defaults to `"gelu"`.
@@ -118,22 +119,44 @@ class ConvNeXtBlock(keras.layers.Layer):
                 layer.build(shape)
 
     def call(self, inputs, training=None):
-        if self._has_inference_form(inputs, training):
-            from keras_convnext.layers import torch_inference
-
-            return torch_inference.block(self, inputs)
+        if may_fuse(self, inputs) and self.pointwise_conv_2.activation is keras.activations.linear:
+            return kernels.block(
+                inputs,
+                self._weights(),
+                self._settings(),
+                keep=self.drop_path.sample(inputs, training),
+                recompute=bool(self.remat and training),
+                training=bool(training),
+            )
         recomputes = self.remat and training and not self._is_quantized
         branch = recomputed(self._branch, self.weights, inputs) if recomputes else self._branch(inputs)
         return inputs + self.drop_path(branch, training=training)
 
-    def _has_inference_form(self, inputs, training):
-        """Whether the backend has a function for the whole block, and it serves this call."""
-        drops = training and self.drop_path_rate
-        if not on_torch() or drops or self.pointwise_conv_2.activation is not keras.activations.linear:
-            return False
-        from keras_convnext.layers import torch_inference
+    def _weights(self):
+        weights = [
+            (self.depthwise_conv, "kernel"),
+            (self.depthwise_conv, "bias"),
+            (self.norm, "gamma"),
+            (self.norm, "beta"),
+            (self.pointwise_conv_1, "kernel"),
+            (self.pointwise_conv_1, "bias"),
+            (self.grn, "gamma"),
+            (self.grn, "beta"),
+            (self.pointwise_conv_2, "kernel"),
+            (self.pointwise_conv_2, "bias"),
+            (self.layer_scale, "gamma"),
+        ]
+        weights = (getattr(layer, name, None) for layer, name in weights)
+        return kernels.BlockWeights(*(None if weight is None else ops.convert_to_tensor(weight) for weight in weights))
 
-        return torch_inference.serves(self, inputs)
+    def _settings(self):
+        return kernels.BlockSettings(
+            dilation=self.depthwise_conv.dilation_rate,
+            norm=self.norm.function,
+            epsilon=self.norm.epsilon,
+            activation=self.pointwise_conv_1.activation,
+            grn_epsilon=self.grn and self.grn.epsilon,
+        )
 
     @property
     def _is_quantized(self):
@@ -142,11 +165,6 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     def _branch(self, x):
         x = self.depthwise_conv(x)
-        mlp = self.norm, self.pointwise_conv_1, self.grn, self.pointwise_conv_2, self.layer_scale
-        if on_jax() and not self.remat and are_plain(self, mlp):
-            from keras_convnext.layers import jax_functions
-
-            return jax_functions.mlp(x, *mlp)
         x = self.norm(x)
         x = self.pointwise_conv_1(x)
         if self.grn is not None:

@@ -3,10 +3,11 @@
 import keras
 
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
 from keras_convnext.layers.overrides import configured_overrides, override_inner_layers
 from keras_convnext.layers.patch_conv import PatchConv
+from keras_convnext.layers.patch_embed import patch_embed
+from keras_convnext.layers.plain_parts import may_fuse
 from keras_convnext.scalars import flag, integer, number
 
 
@@ -76,12 +77,9 @@ class Downsample(keras.layers.Layer):
         self.norm.build(input_shape)
         self.conv.build(input_shape)
 
-    def call(self, inputs):
-        if on_torch() and isinstance(self.conv, PatchConv):
-            from keras_convnext.layers import torch_inference
-
-            if torch_inference.serves(self, inputs):
-                return torch_inference.downsample(self, inputs)
+    def call(self, inputs, training=None):
+        if isinstance(self.conv, PatchConv) and may_fuse(self, inputs):
+            return patch_embed(inputs, self.conv, self.norm, norm_first=True, training=training)
         return self.conv(self.norm(inputs))
 
     def compute_output_shape(self, input_shape):

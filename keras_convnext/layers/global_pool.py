@@ -3,15 +3,12 @@
 import keras
 from keras import ops
 
-from keras_convnext.layers.lowering import on_jax_cpu
+from keras_convnext import kernels
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class GlobalPool(keras.layers.GlobalAveragePooling2D):
     """Pools a channels-last map over height and width: by its mean, its maximum, or the mean of the two.
-
-    The mean is `keras.layers.GlobalAveragePooling2D`; on JAX's CPU it is a product, since XLA fuses a plain sum there
-    with the whole block before it, which then takes twice as long.
 
     Args:
         pooling: `"avg"`, `"max"`, `"avgmax"` (half the sum of both, as in timm) or None, which returns the map as it
@@ -43,11 +40,8 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
         return POOLINGS[self.pooling](self, inputs)
 
     def _mean(self, inputs):
-        if self.keepdims or not on_jax_cpu():
-            return super().call(inputs)
-        batch, height, width, channels = ops.shape(inputs)
-        pixels = ops.reshape(inputs, (batch, height * width, channels))
-        return ops.einsum("bpc,p->bc", pixels, ops.ones(height * width, inputs.dtype)) / (height * width)
+        mean = kernels.global_mean(inputs)
+        return mean[:, None, None] if self.keepdims else mean
 
     def _max(self, inputs):
         return ops.max(inputs, axis=(1, 2), keepdims=self.keepdims)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.scalars import number
 
 
@@ -46,12 +47,8 @@ class GlobalResponseNormalization(keras.layers.Layer):
         self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros", autocast=False)
 
     def call(self, inputs):
-        square_sum = ops.sum(ops.square(ops.cast(inputs, "float32")), axis=(1, 2), keepdims=True)
-        positive = square_sum > 0
-        norm = ops.where(positive, ops.sqrt(ops.where(positive, square_sum, 1.0)), 0.0)
-        response = norm / (ops.mean(norm, axis=-1, keepdims=True) + self.epsilon)
-        factor = ops.cast(1.0 + response * ops.cast(self.gamma, "float32"), self.compute_dtype)
-        return inputs * factor + ops.cast(self.beta, self.compute_dtype)
+        gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
+        return kernels.grn(ops.cast(inputs, self.compute_dtype), gamma, beta, epsilon=self.epsilon)
 
     def compute_output_shape(self, input_shape):
         return input_shape

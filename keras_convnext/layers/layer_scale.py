@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.scalars import number
 
 
@@ -41,8 +42,7 @@ class LayerScale(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        scaled = ops.cast(inputs, self.variable_dtype) * self.gamma
-        return ops.cast(scaled, self.compute_dtype)
+        return kernels.layer_scale(ops.cast(inputs, self.compute_dtype), ops.convert_to_tensor(self.gamma))
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.pointwise_conv import linear
 from keras_convnext.scalars import integer
 
 
@@ -47,20 +47,10 @@ class PatchConv(keras.layers.Conv2D):
         )
         self.patch_size = patch_size
 
-    def call(self, inputs):
-        kernel = ops.reshape(ops.convert_to_tensor(self.kernel), (-1, self.filters))
+    def call(self, inputs, training=None):
         bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
-        return linear(_patches(inputs, self.patch_size), kernel, bias, None)
+        return kernels.patch_embed(inputs, ops.convert_to_tensor(self.kernel), bias, training=bool(training))
 
     def get_config(self):
         config = keras.layers.Layer.get_config(self)
         return {**config, "filters": self.filters, "patch_size": self.patch_size, "use_bias": self.use_bias}
-
-
-def _patches(x, side):
-    """`(batch, height // side, width // side, side * side * channels)`."""
-    batch, height, width, channels = ops.shape(x)
-    down, across = height // side, width // side
-    x = x[:, : down * side, : across * side]
-    x = ops.reshape(x, (batch, down, side, across, side, channels))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (batch, down, across, side * side * channels))

@@ -1,5 +1,6 @@
-"""Whether a layer's parts are as this package makes them: only then may something faster stand for them."""
+"""When a kernel may compute what the inner layers of a layer compute, without calling them."""
 
+from keras_convnext import kernels
 from keras_convnext.layers.depthwise_conv import DepthwiseConv2D
 from keras_convnext.layers.grn import GlobalResponseNormalization
 from keras_convnext.layers.layer_norm import LayerNorm
@@ -24,18 +25,24 @@ _KINDS = (
 _CALLS = {kind: kind.call for kind in _KINDS}
 
 
-def are_plain(layer, parts):
-    """Whether each part computes what its class says, in the layer's own types, and nothing beside.
+def may_fuse(layer, x):
+    """Whether one kernel may stand for all the inner layers of a layer: each is as this package makes it, and unseen.
 
-    Not so where a part was replaced by one of another class, its `call` by another function, or its dtype policy; where
-    it is quantized, or has an activity regularizer.
+    Not so where an inner layer was replaced by one of another class, its `call` by another function (as
+    `profiling.profile` does), or its dtype policy by another one; where it is quantized, or has low-rank adapters or an
+    activity regularizer; and where the backend's own tools look at it, such as torch's hooks.
 
     Args:
-        layer: the layer that has the parts.
-        parts: iterable of layers; None stands for a part that it has not got.
+        layer: the layer that has the inner layers.
+        x: the input of its call.
     """
     policy = layer.dtype_policy
-    return policy.quantization_mode is None and all(part is None or _is_plain(part, policy) for part in parts)
+    parts = list(layer._flatten_layers(include_self=False, recursive=False))
+    return (
+        policy.quantization_mode is None
+        and all(_is_plain(part, policy) for part in parts)
+        and not kernels.is_observed(x, parts)
+    )
 
 
 def _is_plain(part, policy):

@@ -3,15 +3,14 @@
 import keras
 from keras import ops
 
-from keras_convnext.layers.gelu import gelu, trained_gelu
+from keras_convnext import kernels
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.lowering import on_jax, on_tensorflow, on_torch
 from keras_convnext.scalars import integer
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class PointwiseConv(keras.layers.Dense):
-    """`keras.layers.Dense` with the authors' initial weights; bias and activation go with the product where they can.
+    """`keras.layers.Dense` with the authors' initial weights, computed by the backend's kernel.
 
     Args:
         units: int, channels that come out.
@@ -38,22 +37,9 @@ class PointwiseConv(keras.layers.Dense):
         self.lora_alpha = lora_alpha  # which Keras's `Dense` sets to the rank
 
     def call(self, inputs, training=None):
-        activation = self.activation
-        if activation is gelu and training and None not in inputs.shape[1:]:
-            activation = trained_gelu
-        return linear(inputs, ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias), activation)
+        kernel, bias = ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias)
+        return kernels.linear(inputs, kernel, bias, activation=self.activation, training=bool(training))
 
     def quantize(self, mode=None, type_check=True, **kwargs):
         """As `keras.layers.Dense`, whose `type_check` refuses the classes that derive from it."""
         super().quantize(mode, type_check=False, **kwargs)
-
-
-def linear(x, kernel, bias, activation):
-    """`activation(x @ kernel + bias)` over the last axis, as it suits the backend; both may be None."""
-    if on_torch():
-        from keras_convnext.layers.torch_functions import linear
-    elif on_tensorflow():
-        from keras_convnext.layers.tensorflow_functions import linear
-    elif on_jax():
-        from keras_convnext.layers.jax_functions import linear
-    return linear(x, kernel, bias, activation)

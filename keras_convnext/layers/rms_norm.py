@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_convnext import kernels
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class RmsNorm(keras.layers.Layer):
@@ -29,6 +31,8 @@ class RmsNorm(keras.layers.Layer):
     [[1.2 1.6 0.  0. ]]
     """
 
+    function = staticmethod(kernels.rms_norm)
+
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
@@ -36,15 +40,9 @@ class RmsNorm(keras.layers.Layer):
     def build(self, input_shape):
         self.gamma = self.add_weight(name="gamma", shape=(input_shape[-1],), initializer="ones", autocast=False)
 
-    def call(self, inputs):
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        x = ops.cast(inputs, dtype)
-        normalized = x * ops.rsqrt(self._power(x) + self.epsilon)
-        return ops.cast(normalized * ops.cast(self.gamma, dtype), self.compute_dtype)
-
-    def _power(self, x):
-        """What x is divided by the root of, `(..., 1)`."""
-        return ops.mean(ops.square(x), axis=-1, keepdims=True)
+    def call(self, inputs, training=None):
+        gamma, inputs = ops.convert_to_tensor(self.gamma), ops.cast(inputs, self.compute_dtype)
+        return self.function(inputs, gamma, epsilon=self.epsilon, training=bool(training))
 
     def compute_output_shape(self, input_shape):
         return input_shape

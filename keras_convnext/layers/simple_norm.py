@@ -1,8 +1,8 @@
 """timm's SimpleNorm: division by the standard deviation over the channels, without centering."""
 
 import keras
-from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.layers.rms_norm import RmsNorm
 
 
@@ -34,11 +34,9 @@ class SimpleNorm(RmsNorm):
     [[1. 2. 3.]]
     """
 
+    function = staticmethod(kernels.simple_norm)
+
     def build(self, input_shape):
         if input_shape[-1] == 1:
             raise ValueError(f"SimpleNorm needs two channels or more. Received: input_shape={tuple(input_shape)}")
         super().build(input_shape)
-
-    def _power(self, x):
-        channels = x.shape[-1]
-        return ops.var(x, axis=-1, keepdims=True) * (channels / (channels - 1))

@@ -4,10 +4,11 @@ import keras
 
 from keras_convnext.layers.activation import activation_config, get_activation
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.layers.lowering import on_torch
 from keras_convnext.layers.norm import make_norm
 from keras_convnext.layers.overrides import configured_overrides, override_inner_layers
 from keras_convnext.layers.patch_conv import PatchConv
+from keras_convnext.layers.patch_embed import patch_embed
+from keras_convnext.layers.plain_parts import may_fuse
 from keras_convnext.scalars import flag, integer, number
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered", "overlap_act")
@@ -106,12 +107,9 @@ class Stem(keras.layers.Layer):
         if self.norm is not None:
             self.norm.build(input_shape)
 
-    def call(self, inputs):
-        if on_torch() and self.kind == "patchify" and self.norm is not None:
-            from keras_convnext.layers import torch_inference
-
-            if torch_inference.serves(self, inputs):
-                return torch_inference.stem(self, inputs)
+    def call(self, inputs, training=None):
+        if self.kind == "patchify" and may_fuse(self, inputs):
+            return patch_embed(inputs, self.convs[0], self.norm, norm_first=False, training=training)
         x = inputs
         for conv in self.convs:
             if self.kind != "patchify":

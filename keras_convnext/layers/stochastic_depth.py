@@ -43,11 +43,24 @@ class StochasticDepth(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, training=None):
+        keep = self.sample(inputs, training)
+        return inputs if keep is None else inputs * keep
+
+    def sample(self, inputs, training=None):
+        """Samples what each sample of a batch is multiplied by: 0, or `1 / (1 - rate)`.
+
+        Args:
+            inputs: `(batch, ...)`.
+            training: bool. Defaults to None, which is as False.
+
+        Returns:
+            `(batch, 1, ...)`, as many axes as the inputs have; None where nothing is dropped.
+        """
         if not training or not self.rate:
-            return inputs
+            return None
         shape = (ops.shape(inputs)[0],) + (1,) * (len(inputs.shape) - 1)
         kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= self.rate
-        return inputs * (ops.cast(kept, inputs.dtype) / (1 - self.rate))
+        return ops.cast(kept, inputs.dtype) / (1 - self.rate)
 
     def compute_output_shape(self, input_shape):
         return input_shape

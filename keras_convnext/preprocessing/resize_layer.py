@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.preprocessing.axes import check_channels_last
 from keras_convnext.preprocessing.resize import check_settings, covering_sides
 from keras_convnext.scalars import flag, integer, number
@@ -64,8 +65,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         least_height, least_width = covering_sides(self.height, self.width, self.crop_pct)
         if self.squash:
             return least_height, least_width
-        if keras.backend.backend() == "jax":  # where a program is exported, symbolic sides can't be compared
-            height, width = (side if isinstance(side, int) else ops.convert_to_tensor(side) for side in (height, width))
+        height, width = kernels.comparable_size(height), kernels.comparable_size(width)
         is_wide = least_height * width >= least_width * height
         wide, high = (least_height * width) // height, (least_width * height) // width
         if isinstance(is_wide, bool):

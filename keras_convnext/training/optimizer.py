@@ -1,17 +1,13 @@
 """AdamW as the authors' code has it: torch's formula, and no decay of biases, norms and scales."""
 
-import math
 from numbers import Real
 
 import keras
-import numpy as np
 from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.scalars import flag, number, optional, plain
 from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, WEIGHT_DECAY_RULES, match_rules
-
-_ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-_ON_TORCH = keras.backend.backend() == "torch"
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -114,56 +110,38 @@ class AdamW(keras.optimizers.AdamW):
         """Nothing: it is part of the step."""
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        if not _ON_TORCH:
+        if not kernels.adamw_is_multi_tensor():
             super()._backend_update_step(grads, trainable_variables, learning_rate)
             return
-        from keras_convnext.training.fused_torch import fused_adamw_step
-
         groups = {}
-        for grad, variable in zip(grads, trainable_variables, strict=True):
-            index = self._get_variable_index(variable)
-            kind = self._use_weight_decay(variable), self._factors[index], self._starts[index]
-            group = groups.setdefault(kind, [])
-            group.append((grad, variable.value, self._momentums[index].value, self._velocities[index].value))
-        for (decays, factor, start), group in groups.items():
-            fused_adamw_step(
-                *map(list, zip(*group, strict=True)),
-                step=ops.convert_to_tensor(self.iterations),
-                learning_rate=learning_rate * factor * self._has_begun(start),
-                weight_decay=self.weight_decay if decays else 0.0,
-                betas=(self.beta_1, self.beta_2),
-                epsilon=self.epsilon,
-            )
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            kind = self._use_weight_decay(variable), self.factor(variable), self.start(variable)
+            groups.setdefault(kind, []).append((gradient, variable))
+        for group in groups.values():
+            self._step(*zip(*group, strict=True), learning_rate)
 
     def update_step(self, gradient, variable, learning_rate):
-        learning_rate = learning_rate * self.factor(variable) * self._has_begun(self.start(variable))
-        learning_rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
-        index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index], self._velocities[index]
-        betas = [float(np.float32(beta)) if _ON_TENSORFLOW else beta for beta in (self.beta_1, self.beta_2)]
-        corrections = [ops.cast(self._bias_correction(beta), variable.dtype) for beta in betas]
-        if self._use_weight_decay(variable) and self.weight_decay:
-            variable.assign(variable - variable * self.weight_decay * learning_rate)
-        if _ON_TENSORFLOW:  # whose kernel rounds the betas
-            from keras_convnext.training.fused_tensorflow import fused_adam_step
+        self._step([gradient], [variable], learning_rate)
 
-            moments = momentum.value, velocity.value
-            fused_adam_step(gradient, variable, *moments, corrections, learning_rate, betas, self.epsilon)
-            return
-        self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
-        self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
-        denominator = ops.sqrt(velocity / corrections[1]) + self.epsilon
-        self.assign_sub(variable, learning_rate * (momentum / corrections[0]) / denominator)
+    def _step(self, gradients, variables, learning_rate):
+        """Updates weights that are alike by the rules."""
+        first = variables[0]
+        indices = [self._get_variable_index(variable) for variable in variables]
+        kernels.adamw_step(
+            gradients,
+            variables,
+            [self._momentums[index] for index in indices],
+            [self._velocities[index] for index in indices],
+            iterations=ops.convert_to_tensor(self.iterations),
+            learning_rate=learning_rate * self.factor(first) * self._has_begun(self.start(first)),
+            weight_decay=self.weight_decay if self._use_weight_decay(first) else 0.0,
+            betas=(self.beta_1, self.beta_2),
+            epsilon=self.epsilon,
+        )
 
     def _has_begun(self, start):
         """1 from the update `start` on, 0 before."""
         return ops.cast(self.iterations >= start, "float32") if start else 1.0
-
-    def _bias_correction(self, beta):
-        """`1 - beta ** step`, without the cancellation that float32 has there."""
-        step = ops.cast(self.iterations + 1, "float32")
-        return -ops.expm1(step * (math.log(beta) if beta else -math.inf))
 
     def _update_model_variables_moving_average(self, trainable_variables):
         if not self.use_ema:

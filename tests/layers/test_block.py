@@ -91,14 +91,28 @@ def test_refuses_a_kernel_size_that_is_not_odd_and_positive(kernel_size):
 
 
 @pytest.mark.parametrize("remat", [False, True])
-def test_recomputation_is_made_where_it_is_asked_for(random_block, gradients, monkeypatch, rng, remat):
+def test_recomputation_is_made_where_it_is_asked_for(random_block, gradients, monkeypatch, rng, backend, remat):
+    """And on JAX always, of all that follows the depthwise convolution."""
     x = rng.normal(size=(1, 4, 4, 8)).astype("float32")
     block = random_block(8, remat=remat)
-    calls = []
-    branch = ConvNeXtBlock._branch
-    monkeypatch.setattr(ConvNeXtBlock, "_branch", lambda self, x: calls.append(1) or branch(self, x))
+    calls, norm = [], block.norm.function
+    block.norm.function = lambda *args, **kwargs: calls.append(1) or norm(*args, **kwargs)
     gradients(block, x, np.ones_like(x))
+    assert (len(calls) > 1) == (remat or backend == "jax")
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_layers_that_are_looked_at_are_called(random_block, gradients, rng, remat):
+    """And recomputed where that is asked for."""
+    x = rng.normal(size=(1, 4, 4, 8)).astype("float32")
+    block = random_block(8, remat=remat)
+    expected = gradients(block, x, np.ones_like(x))
+    calls, call = [], block.norm.call
+    block.norm.call = lambda x, training=None: calls.append(1) or call(x)
+    found = gradients(block, x, np.ones_like(x))
     assert len(calls) == (2 if remat else 1)
+    for ours, theirs in zip([found[0], *found[1]], [expected[0], *expected[1]], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtClassifier
-from keras_convnext.layers import batch_parts
+from keras_convnext.kernels.shared import microbatches
 from keras_convnext.layers.recomputed import recomputed
 
 # Of its two blocks the second has a rate of 0.5.
@@ -18,7 +18,7 @@ def pair(request, monkeypatch, small_backbone, randomize, set_masks, version):
 
     The CPU recomputes the first block whole, or in that many parts.
     """
-    monkeypatch.setattr(batch_parts, "PART_BYTES", 8 * 4 * 4 * 8 * 4 / request.param)
+    monkeypatch.setattr(microbatches, "PART_BYTES", 8 * 4 * 4 * 8 * 4 / request.param)
     kept, recomputed = (
         ConvNeXtClassifier(small_backbone(version, **DROPPING, remat=remat), 5) for remat in (False, True)
     )
@@ -58,7 +58,7 @@ class Scaled(keras.layers.Layer):
 
 def test_parts_are_added_up_in_float32(gradients, monkeypatch):
     """In bfloat16 a sum of ones ends at 256."""
-    monkeypatch.setattr(batch_parts, "PART_BYTES", 1)
+    monkeypatch.setattr(microbatches, "PART_BYTES", 1)
     ones = np.ones((300, 1, 1, 4), "float32")
     layer = Scaled(dtype="mixed_bfloat16")
     layer.build(ones.shape)

@@ -1,0 +1,61 @@
+"""What the layers and the optimizer compute with: one set of functions per backend, with the same names and signatures.
+
+`reference.py` has every function in `keras.ops`, and says what it computes. `jax/`, `tensorflow/` and `torch/` have
+those that are faster there, and take the others from the reference. This file chooses the set, and nothing outside of
+this room asks which backend or device runs. A backend without a set, such as OpenVINO, runs on the reference.
+
+A kernel takes tensors, and never a layer.
+"""
+
+import keras
+
+if keras.backend.backend() == "jax":
+    from keras_convnext.kernels import jax as chosen
+elif keras.backend.backend() == "tensorflow":
+    from keras_convnext.kernels import tensorflow as chosen
+elif keras.backend.backend() == "torch":
+    from keras_convnext.kernels import torch as chosen
+else:
+    from keras_convnext.kernels import reference as chosen
+
+from keras_convnext.kernels.reference import BlockSettings, BlockWeights
+
+adamw_is_multi_tensor = chosen.adamw_is_multi_tensor
+adamw_step = chosen.adamw_step
+avoids_jit = chosen.avoids_jit
+block = chosen.block
+comparable_size = chosen.comparable_size
+depthwise_conv = chosen.depthwise_conv
+gelu = chosen.gelu
+global_mean = chosen.global_mean
+grn = chosen.grn
+is_observed = chosen.is_observed
+layer_norm = chosen.layer_norm
+layer_scale = chosen.layer_scale
+linear = chosen.linear
+patch_embed = chosen.patch_embed
+remat = chosen.remat
+rms_norm = chosen.rms_norm
+simple_norm = chosen.simple_norm
+
+__all__ = [
+    "BlockSettings",
+    "BlockWeights",
+    "adamw_is_multi_tensor",
+    "adamw_step",
+    "avoids_jit",
+    "block",
+    "comparable_size",
+    "depthwise_conv",
+    "gelu",
+    "global_mean",
+    "grn",
+    "is_observed",
+    "layer_norm",
+    "layer_scale",
+    "linear",
+    "patch_embed",
+    "remat",
+    "rms_norm",
+    "simple_norm",
+]

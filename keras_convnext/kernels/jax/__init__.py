@@ -1,0 +1,40 @@
+"""The kernels on JAX. The reference serves where XLA makes a good program of it."""
+
+from keras_convnext.kernels.jax.block import block
+from keras_convnext.kernels.jax.depthwise_conv import depthwise_conv
+from keras_convnext.kernels.jax.functions import gelu, global_mean, layer_norm, linear
+from keras_convnext.kernels.jax.remat import remat
+from keras_convnext.kernels.jax.sizes import comparable_size
+from keras_convnext.kernels.reference import (
+    adamw_is_multi_tensor,
+    adamw_step,
+    avoids_jit,
+    composed_patch_embed,
+    grn,
+    is_observed,
+    layer_scale,
+    rms_norm,
+    simple_norm,
+)
+
+patch_embed = composed_patch_embed(linear)
+
+__all__ = [
+    "adamw_is_multi_tensor",
+    "adamw_step",
+    "avoids_jit",
+    "block",
+    "comparable_size",
+    "depthwise_conv",
+    "gelu",
+    "global_mean",
+    "grn",
+    "is_observed",
+    "layer_norm",
+    "layer_scale",
+    "linear",
+    "patch_embed",
+    "remat",
+    "rms_norm",
+    "simple_norm",
+]

@@ -1,0 +1,24 @@
+"""A block on JAX, whose MLP is always recomputed in the backward pass.
+
+To compute the first product of the MLP again takes less time than memory for the hidden activations does: XLA asks the
+system for all of it in each step.
+"""
+
+from keras_convnext.kernels.jax.depthwise_conv import depthwise_conv
+from keras_convnext.kernels.jax.functions import linear
+from keras_convnext.kernels.jax.remat import remat
+from keras_convnext.kernels.reference import add_branch, composed_block, mlp, present, restored
+
+_recomputed_block = composed_block(depthwise_conv, linear, remat)
+
+
+def block(x, weights, settings, *, keep=None, recompute=False, training=False):
+    """See the reference."""
+    if recompute:
+        return _recomputed_block(x, weights, settings, keep=keep, recompute=True, training=training)
+    y = depthwise_conv(
+        x, weights.depthwise_kernel, weights.depthwise_bias, dilation=settings.dilation, training=training
+    )
+    of_mlp = weights._replace(depthwise_kernel=None, depthwise_bias=None, layer_scale=None)
+    recomputed = remat(lambda y, *tensors: mlp(linear, y, restored(of_mlp, tensors), settings, training))
+    return add_branch(x, recomputed(y, *present(of_mlp)), weights, keep)

@@ -1,0 +1,365 @@
+"""Every kernel in `keras.ops`: what each function computes, and what runs where a backend has nothing faster."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+
+class BlockWeights(NamedTuple):
+    """The weights of a ConvNeXt block as tensors. A weight that the block does not have is None.
+
+    Shapes, for `channels` and `hidden` channels: `depthwise_kernel` `(side, side, channels, 1)`, `kernel_1`
+    `(channels, hidden)`, `kernel_2` `(hidden, channels)`; the others are vectors.
+    """
+
+    depthwise_kernel: object
+    depthwise_bias: object
+    gamma: object
+    beta: object
+    kernel_1: object
+    bias_1: object
+    grn_gamma: object
+    grn_beta: object
+    kernel_2: object
+    bias_2: object
+    layer_scale: object
+
+
+class BlockSettings(NamedTuple):
+    """What else decides what a ConvNeXt block computes.
+
+    `dilation` of the depthwise convolution; `norm`, one of the norms here, such as `layer_norm`, with its `epsilon`;
+    `activation`, an elementwise function, such as `gelu`; `grn_epsilon` of the Global Response Normalization.
+    """
+
+    dilation: int
+    norm: Callable
+    epsilon: float
+    activation: Callable
+    grn_epsilon: float | None
+
+
+def depthwise_conv(x, kernel, bias, *, dilation, training=False):
+    """Convolves each channel with its own kernel, at stride 1 and with "same" padding.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        kernel: `(side, side, channels, 1)`, `side` odd.
+        bias: `(channels,)` or None.
+        dilation: int, the distance between the taps of the kernel, in pixels.
+        training: bool, whether gradients are likely to follow. Defaults to False.
+    """
+    y = ops.depthwise_conv(x, kernel, strides=1, padding="same", data_format="channels_last", dilation_rate=dilation)
+    return y if bias is None else y + bias
+
+
+def layer_norm(x, gamma, beta, *, epsilon, training=False):
+    """Layer normalization of the last axis: `(x - mean) / sqrt(var + epsilon) * gamma + beta`.
+
+    Sums are float32 at least.
+
+    Args:
+        x: `(..., channels)`.
+        gamma, beta: `(channels,)`.
+        epsilon: float.
+        training: bool. Defaults to False.
+    """
+    exact = _exact(x)
+    centered = exact - ops.mean(exact, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
+    normalized = centered * ops.rsqrt(variance + epsilon)
+    return ops.cast(normalized * ops.cast(gamma, exact.dtype) + ops.cast(beta, exact.dtype), x.dtype)
+
+
+def rms_norm(x, gamma, beta=None, *, epsilon, training=False):
+    """Root mean square normalization of the last axis: `x / sqrt(mean(x**2) + epsilon) * gamma`.
+
+    Args:
+        x: `(..., channels)`.
+        gamma: `(channels,)`.
+        beta: None. The argument is there so that all norms are called alike.
+        epsilon: float.
+        training: bool. Defaults to False.
+    """
+    exact = _exact(x)
+    return _divided(exact, ops.mean(ops.square(exact), axis=-1, keepdims=True), gamma, epsilon, x.dtype)
+
+
+def simple_norm(x, gamma, beta=None, *, epsilon, training=False):
+    """Division by the standard deviation of the last axis: `x / sqrt(var(x) + epsilon) * gamma`, `var` unbiased.
+
+    Args:
+        x: `(..., channels)`, of two channels or more.
+        gamma: `(channels,)`.
+        beta: None, as for `rms_norm`.
+        epsilon: float.
+        training: bool. Defaults to False.
+    """
+    exact, channels = _exact(x), x.shape[-1]
+    variance = ops.var(exact, axis=-1, keepdims=True) * (channels / (channels - 1))
+    return _divided(exact, variance, gamma, epsilon, x.dtype)
+
+
+def _divided(exact, power, gamma, epsilon, dtype):
+    return ops.cast(exact * ops.rsqrt(power + epsilon) * ops.cast(gamma, exact.dtype), dtype)
+
+
+def gelu(x, *, training=False):
+    """The exact Gaussian error linear unit `x * Phi(x)`, with the normal distribution's cumulative function `Phi`.
+
+    Args:
+        x: tensor.
+        training: bool. Defaults to False.
+    """
+    return ops.gelu(x, approximate=False)
+
+
+def linear(x, kernel, bias, *, activation=None, training=False):
+    """`activation(x @ kernel + bias)` over the last axis.
+
+    Args:
+        x: `(..., inputs)`.
+        kernel: `(inputs, units)`.
+        bias: `(units,)` or None.
+        activation: elementwise function, such as `gelu`; None for none. Defaults to None.
+        training: bool. Defaults to False.
+    """
+    y = ops.matmul(x, kernel)
+    y = y if bias is None else y + bias
+    return y if activation is None else activation(y)
+
+
+def grn(x, gamma, beta, *, epsilon):
+    """Global Response Normalization: `x * (norm / (mean(norm) + epsilon)) * gamma + beta + x`.
+
+    `norm` is taken over height and width, and its mean over the channels. Squares are summed in float32, whatever the
+    type of x, because they leave float16's range at 256. The gradient at a channel of zeros is zero, where the gradient
+    of a plain square root is NaN.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        gamma, beta: `(channels,)`.
+        epsilon: float.
+    """
+    square_sum = ops.sum(ops.square(ops.cast(x, "float32")), axis=(1, 2), keepdims=True)
+    positive = square_sum > 0
+    norm = ops.where(positive, ops.sqrt(ops.where(positive, square_sum, 1.0)), 0.0)
+    response = norm / (ops.mean(norm, axis=-1, keepdims=True) + epsilon)
+    factor = ops.cast(1.0 + response * ops.cast(gamma, "float32"), x.dtype)
+    return x * factor + ops.cast(beta, x.dtype)
+
+
+def layer_scale(x, gamma):
+    """`gamma * x`, multiplied in the type of gamma: float16 has few bits for a scale of 1e-6.
+
+    Args:
+        x: `(..., channels)`.
+        gamma: `(channels,)`.
+    """
+    return ops.cast(ops.cast(x, gamma.dtype) * gamma, x.dtype)
+
+
+def global_mean(x):
+    """The mean over height and width.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+
+    Returns:
+        `(batch, channels)`.
+    """
+    return ops.mean(x, axis=(1, 2))
+
+
+def patches(x, side):
+    """Cuts a map into square patches that do not overlap. Rows and columns that fill no patch are left out.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        side: int, in pixels.
+
+    Returns:
+        `(batch, height // side, width // side, side * side * channels)`.
+    """
+    batch, height, width, channels = ops.shape(x)
+    down, across = height // side, width // side
+    x = x[:, : down * side, : across * side]
+    x = ops.reshape(x, (batch, down, side, across, side, channels))
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (batch, down, across, side * side * channels))
+
+
+def composed_patch_embed(linear):
+    """A `patch_embed` that computes with the given `linear`."""
+
+    def patch_embed(
+        x, kernel, bias, gamma=None, beta=None, *, norm=None, epsilon=None, norm_first=False, training=False
+    ):
+        """A convolution whose stride is its kernel's side, as a linear layer over patches; and a norm.
+
+        Args:
+            x: `(batch, height, width, channels)`.
+            kernel: `(side, side, channels, filters)`.
+            bias: `(filters,)` or None.
+            gamma, beta: weights of the norm.
+            norm: one of the norms here, such as `layer_norm`; None for none. Defaults to None.
+            epsilon: float, of the norm.
+            norm_first: bool, whether the norm precedes the convolution. Defaults to False.
+            training: bool. Defaults to False.
+
+        Returns:
+            `(batch, height // side, width // side, filters)`.
+        """
+        if norm is not None and norm_first:
+            x = norm(x, gamma, beta, epsilon=epsilon, training=training)
+        side, filters = kernel.shape[0], kernel.shape[-1]
+        y = linear(patches(x, side), ops.reshape(kernel, (-1, filters)), bias, training=training)
+        return y if norm is None or norm_first else norm(y, gamma, beta, epsilon=epsilon, training=training)
+
+    return patch_embed
+
+
+patch_embed = composed_patch_embed(linear)
+
+
+def mlp(linear, x, weights, settings, training):
+    """The second half of a block's branch: `W2 grn(activation(W1 norm(x)))`.
+
+    Args:
+        linear: the `linear` to compute with.
+        x: `(batch, height, width, channels)`.
+        weights: `BlockWeights`.
+        settings: `BlockSettings`.
+        training: bool.
+    """
+    y = settings.norm(x, weights.gamma, weights.beta, epsilon=settings.epsilon, training=training)
+    y = linear(y, weights.kernel_1, weights.bias_1, activation=settings.activation, training=training)
+    if weights.grn_gamma is not None:
+        y = grn(y, weights.grn_gamma, weights.grn_beta, epsilon=settings.grn_epsilon)
+    return linear(y, weights.kernel_2, weights.bias_2, training=training)
+
+
+def add_branch(x, y, weights, keep):
+    """`x + keep * layer_scale(y)`, the end of a block. `keep` may be None."""
+    y = y if weights.layer_scale is None else layer_scale(y, weights.layer_scale)
+    return x + (y if keep is None else y * keep)
+
+
+def composed_block(depthwise_conv, linear, remat):
+    """A `block` that computes with the given functions."""
+
+    def block(x, weights, settings, *, keep=None, recompute=False, training=False):
+        """A ConvNeXt block: `x + keep * layer_scale(W2 grn(activation(W1 norm(depthwise_conv(x)))))`.
+
+        Args:
+            x: `(batch, height, width, channels)`.
+            weights: `BlockWeights`.
+            settings: `BlockSettings`.
+            keep: `(batch, 1, 1, 1)`, what stochastic depth multiplies the branch by; None for 1. Defaults to None.
+            recompute: bool, whether to keep only the inputs of the branch for the gradient, and to compute the branch
+                again in the backward pass. Defaults to False.
+            training: bool. Defaults to False.
+        """
+        of_branch = weights._replace(layer_scale=None)
+
+        def branch(x, *tensors):
+            w = restored(of_branch, tensors)
+            dilation = settings.dilation
+            y = depthwise_conv(x, w.depthwise_kernel, w.depthwise_bias, dilation=dilation, training=training)
+            return mlp(linear, y, w, settings, training)
+
+        branch = remat(branch) if recompute else branch
+        return add_branch(x, branch(x, *present(of_branch)), weights, keep)
+
+    return block
+
+
+def present(weights):
+    """The weights of a block that are not None, as a list."""
+    return [weight for weight in weights if weight is not None]
+
+
+def restored(weights, present):
+    """`BlockWeights` with those that are not None replaced, in their order, by others."""
+    present = iter(present)
+    return BlockWeights(*(None if weight is None else next(present) for weight in weights))
+
+
+def remat(function):
+    """`function(x, *weights)`, of whose call only the arguments are kept for the gradient (arXiv:1604.06174).
+
+    Args:
+        function: function of x and tensors. What it computes of one image of x must not depend on the others, and it
+            must sample nothing: random numbers would be sampled again.
+    """
+    return keras.remat(function)
+
+
+block = composed_block(depthwise_conv, linear, remat)
+
+
+def adamw_step(gradients, weights, momentums, velocities, *, iterations, learning_rate, weight_decay, betas, epsilon):
+    """One step of AdamW by torch's formula, in place: epsilon is added after the bias correction.
+
+    Args:
+        gradients: list of tensors.
+        weights, momentums, velocities: lists of `keras.Variable`, shaped like the gradients.
+        iterations: tensor, the number of steps before this one.
+        learning_rate: tensor or float.
+        weight_decay: float, for all of these weights.
+        betas: pair of float.
+        epsilon: float.
+    """
+    corrections = bias_corrections(iterations, betas)
+    for gradient, weight, momentum, velocity in zip(gradients, weights, momentums, velocities, strict=True):
+        gradient, rate = ops.cast(gradient, weight.dtype), ops.cast(learning_rate, weight.dtype)
+        first, second = (ops.cast(correction, weight.dtype) for correction in corrections)
+        value = ops.convert_to_tensor(weight)
+        if weight_decay:
+            value = value - value * weight_decay * rate
+        momentum.assign(momentum + (gradient - momentum) * (1 - betas[0]))
+        velocity.assign(velocity + (ops.square(gradient) - velocity) * (1 - betas[1]))
+        denominator = ops.sqrt(velocity / second) + epsilon
+        weight.assign(value - rate * (momentum / first) / denominator)
+
+
+def bias_corrections(iterations, betas):
+    """`1 - beta ** step` for each beta, without the cancellation that float32 has there."""
+    step = ops.cast(iterations + 1, "float32")
+    return [-ops.expm1(step * (math.log(beta) if beta else -math.inf)) for beta in betas]
+
+
+def adamw_is_multi_tensor():
+    """Whether one `adamw_step` for many weights is faster than one for each."""
+    return False
+
+
+def avoids_jit():
+    """Whether Keras's `jit_compile="auto"` must not compile a model of these kernels with XLA."""
+    return False
+
+
+def comparable_size(size):
+    """A size of a tensor's shape as something that can be compared with another one.
+
+    Args:
+        size: int, or what the backend has in a shape while it traces a program: a tensor, or a symbol.
+    """
+    return size
+
+
+def is_observed(x, layers):
+    """Whether something looks at the single layers or operations of a call, so that the layers must be called.
+
+    Args:
+        x: the input of the call.
+        layers: the layers that would be called.
+    """
+    return False
+
+
+def _exact(x):
+    """x in float32, or in float64 where it is that."""
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))

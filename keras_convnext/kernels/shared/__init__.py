@@ -1,0 +1,1 @@
+"""What several backends' kernels have in common."""

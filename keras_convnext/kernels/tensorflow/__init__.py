@@ -1,0 +1,41 @@
+"""The kernels on TensorFlow: for inference, what its graph optimizer fuses; for training, loops that XLA compiles."""
+
+from keras_convnext.kernels.reference import (
+    adamw_is_multi_tensor,
+    comparable_size,
+    composed_block,
+    composed_patch_embed,
+    global_mean,
+    grn,
+    is_observed,
+    layer_scale,
+    rms_norm,
+    simple_norm,
+)
+from keras_convnext.kernels.tensorflow.adamw import adamw_step
+from keras_convnext.kernels.tensorflow.device import avoids_jit
+from keras_convnext.kernels.tensorflow.functions import depthwise_conv, gelu, layer_norm, linear
+from keras_convnext.kernels.tensorflow.remat import remat
+
+block = composed_block(depthwise_conv, linear, remat)
+patch_embed = composed_patch_embed(linear)
+
+__all__ = [
+    "adamw_is_multi_tensor",
+    "adamw_step",
+    "avoids_jit",
+    "block",
+    "comparable_size",
+    "depthwise_conv",
+    "gelu",
+    "global_mean",
+    "grn",
+    "is_observed",
+    "layer_norm",
+    "layer_scale",
+    "linear",
+    "patch_embed",
+    "remat",
+    "rms_norm",
+    "simple_norm",
+]

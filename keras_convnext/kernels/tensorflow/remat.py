@@ -1,0 +1,58 @@
+"""Recomputation on TensorFlow: on the CPU, a few images at a time."""
+
+import keras
+import tensorflow as tf
+
+from keras_convnext.kernels.shared.microbatches import batch_parts
+from keras_convnext.kernels.tensorflow.device import on_cpu
+from keras_convnext.kernels.tensorflow.forward_mode import in_forward_mode
+
+
+def remat(function):
+    """See the reference.
+
+    Args:
+        function: as in the reference. It must not close over a variable.
+    """
+    if not on_cpu():
+        return keras.remat(function)
+
+    @tf.custom_gradient
+    def recomputed(x, *weights):
+        count = _parts(x)
+
+        def gradients(in_y):
+            in_x, sums = [], [tf.zeros((), _exact(weight.dtype)) for weight in weights]
+            for part, in_part in zip(tf.split(x, count), tf.split(in_y, count), strict=True):
+                # Without an order TensorFlow would compute all parts at once, and the first with the forward pass.
+                with tf.control_dependencies([in_part, *in_x[-1:]]), tf.GradientTape() as tape:
+                    arguments = [tf.identity(tensor) for tensor in (part, *weights)]
+                    tape.watch(arguments)
+                    y = function(*arguments)
+                in_images, *in_weights = tape.gradient(y, arguments, in_part)
+                in_x.append(in_images)
+                sums = [total + tf.cast(one, total.dtype) for total, one in zip(sums, in_weights, strict=True)]
+            in_weights = [tf.cast(total, weight.dtype) for total, weight in zip(sums, weights, strict=True)]
+            return tf.concat(in_x, 0), *in_weights
+
+        y = []
+        for part in tf.split(x, count):
+            with tf.control_dependencies(y[-1:]):
+                y.append(function(tf.identity(part), *weights))
+        return tf.concat(y, 0), gradients
+
+    def call(*arguments):
+        """Without recomputation in forward mode: it has no use for it, and the tape above would not work."""
+        return function(*arguments) if in_forward_mode(*arguments) else recomputed(*arguments)
+
+    return call
+
+
+def _exact(dtype):
+    """The type to add parts up in."""
+    return dtype if dtype == tf.float64 else tf.float32
+
+
+def _parts(x):
+    """The parts of x, of which TensorFlow may not know the size before it runs."""
+    return batch_parts(x.shape[0], x.shape.num_elements() * x.dtype.size) if x.shape.is_fully_defined() else 1

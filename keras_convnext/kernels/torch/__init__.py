@@ -1,0 +1,37 @@
+"""The kernels on torch: its own functions, and for inference on the CPU a block by slices that stay in the cache."""
+
+from keras_convnext.kernels.reference import (
+    avoids_jit,
+    comparable_size,
+    gelu,
+    global_mean,
+    grn,
+    layer_scale,
+    rms_norm,
+    simple_norm,
+)
+from keras_convnext.kernels.torch.adamw import adamw_is_multi_tensor, adamw_step
+from keras_convnext.kernels.torch.block import block, patch_embed
+from keras_convnext.kernels.torch.functions import depthwise_conv, layer_norm, linear
+from keras_convnext.kernels.torch.observers import is_observed
+from keras_convnext.kernels.torch.remat import remat
+
+__all__ = [
+    "adamw_is_multi_tensor",
+    "adamw_step",
+    "avoids_jit",
+    "block",
+    "comparable_size",
+    "depthwise_conv",
+    "gelu",
+    "global_mean",
+    "grn",
+    "is_observed",
+    "layer_norm",
+    "layer_scale",
+    "linear",
+    "patch_embed",
+    "remat",
+    "rms_norm",
+    "simple_norm",
+]

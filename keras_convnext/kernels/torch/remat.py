@@ -1,0 +1,66 @@
+"""Recomputation on torch: on the CPU, a few images at a time.
+
+`torch.utils.checkpoint` ends a recomputation early by an exception. Keras adds to its message in each layer that it
+passes, in a way that keeps what the layers computed alive until Python looks for cycles: most of what recomputation
+should free.
+"""
+
+import torch
+
+from keras_convnext.kernels.shared.microbatches import batch_parts
+from keras_convnext.kernels.torch.observers import is_transformed
+
+
+def remat(function):
+    """See the reference."""
+
+    class Recomputed(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x, *weights):
+            context.save_for_backward(x, *weights)
+            return torch.cat([function(images, *weights) for images in x.chunk(_parts(x))])
+
+        @staticmethod
+        def backward(context, gradient):
+            if torch.is_grad_enabled():  # a gradient of this gradient will be sought
+                return _recorded_gradients(function, context, gradient)
+            x, *weights = (
+                tensor.detach().requires_grad_(needed)
+                for tensor, needed in zip(context.saved_tensors, context.needs_input_grad, strict=True)
+            )
+            trainable = [weight for weight in weights if weight.requires_grad]
+            in_x = torch.empty_like(x)  # made, as the sums, before the memory that is freed again
+            sums = [torch.zeros_like(weight, dtype=_exact(weight.dtype)) for weight in trainable]
+            parts = zip(*(tensor.chunk(_parts(x)) for tensor in (x.detach(), gradient, in_x)), strict=True)
+            for images, in_y, in_images in parts:
+                images.requires_grad_()
+                with torch.enable_grad():
+                    y = function(images, *weights)
+                part, *in_trainable = torch.autograd.grad(y, (images, *trainable), in_y)
+                in_images.copy_(part)
+                torch._foreach_add_(sums, in_trainable)
+            in_trainable = (total.to(weight.dtype) for total, weight in zip(sums, trainable, strict=True))
+            return in_x, *(next(in_trainable) if weight.requires_grad else None for weight in weights)
+
+    def call(*arguments):
+        """Without recomputation in `torch.func` and forward mode, which pass through no such function."""
+        return function(*arguments) if is_transformed() else Recomputed.apply(*arguments)
+
+    return call
+
+
+def _recorded_gradients(function, context, gradient):
+    """The gradients as torch records them, of the whole batch."""
+    arguments = context.saved_tensors
+    sought = [each for each, needed in zip(arguments, context.needs_input_grad, strict=True) if needed]
+    found = iter(torch.autograd.grad(function(*arguments), sought, gradient, create_graph=True))
+    return tuple(next(found) if needed else None for needed in context.needs_input_grad)
+
+
+def _exact(dtype):
+    """The type to add parts up in."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _parts(x):
+    return batch_parts(x.shape[0], x.nbytes) if x.device.type == "cpu" else 1
