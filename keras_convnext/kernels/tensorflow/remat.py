@@ -43,6 +43,7 @@ def remat(function):
 
     def call(*arguments):
         """Without recomputation in forward mode: it has no use for it, and the tape above would not work."""
+        arguments = [tf.convert_to_tensor(argument) for argument in arguments]  # the values of variables
         return function(*arguments) if in_forward_mode(*arguments) else recomputed(*arguments)
 
     return call
