@@ -21,6 +21,7 @@ ON_TORCH = [
     "test_doctests.py",
     "test_missing_packages.py",
     "test_processes.py",
+    "test_scalars.py",
     "test_wheel.py",
     "checkpoints/test_download.py",
     "checkpoints/test_timm_list.py",
@@ -35,6 +36,7 @@ ON_TORCH = [
     "data/test_npz.py",
     "data/test_tfds.py",
     "kernels/test_reference.py",
+    "models/test_quantization_refused.py",
     "preprocessing/test_preset.py",
     "preprocessing/test_resize.py",
     "preprocessing/augmentation/test_mix.py",
@@ -44,6 +46,7 @@ ON_TORCH = [
     "profiling/test_attention.py",
     "profiling/test_blocks.py",
     "profiling/test_count.py",
+    "training/test_parameter_groups.py",
 ]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
 

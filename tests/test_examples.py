@@ -1,21 +1,25 @@
-"""Every example runs in its quick mode, in a process of its own, also where keras.json says `channels_first`."""
+"""Every example runs in its quick mode, in a separate process, also where keras.json says `channels_first`.
+
+Each has a backend that it runs on every time; on the others it is a slow test.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRINTS = {
-    "train_on_folder.py": "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
-    "backbone_features.py": "P0: (4, 8, 8, 32)",
-    "cifar10_timm.py": "timm convnext_mini, 1 epochs: test accuracy",
-    "convert_weights.py": "timm                 70 arrays, logits differ by 0e+00",
-    "fine_tune.py": "test accuracy on the second half: fine-tuned",
-    "fast_inference.py": "fused",
-    "block_in_own_model.py": "dB after",
-    "keras_cv_retinanet.py": "levels P2, P3, P4, P5",
+    "train_on_folder.py": ("torch", "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+    "backbone_features.py": ("jax", "P0: (4, 8, 8, 32)"),
+    "cifar10_timm.py": ("torch", "timm convnext_mini, 1 epochs: test accuracy"),
+    "convert_weights.py": ("tensorflow", "timm                 70 arrays, logits differ by 0e+00"),
+    "fine_tune.py": ("tensorflow", "test accuracy on the second half: fine-tuned"),
+    "fast_inference.py": ("torch", "fused"),
+    "block_in_own_model.py": ("jax", "dB after"),
+    "keras_cv_retinanet.py": ("tensorflow", "levels P2, P3, P4, P5"),
 }
 
 
@@ -24,10 +28,16 @@ def test_every_example_is_run():
 
 
 @pytest.mark.usefixtures("channels_first_home")
-@pytest.mark.parametrize("name", PRINTS)
-def test_example_runs(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        pytest.param(name, printed, marks=[] if backend == keras.backend.backend() else pytest.mark.slow, id=name)
+        for name, (backend, printed) in PRINTS.items()
+    ],
+)
+def test_example_runs(name, printed, tmp_path):
     process = subprocess.run(
         [sys.executable, EXAMPLES / name, "--smoke"], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert process.returncode == 0, process.stderr[-3000:]
-    assert PRINTS[name] in process.stdout
+    assert printed in process.stdout

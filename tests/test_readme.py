@@ -1,16 +1,22 @@
-"""The README's Python runs as it stands there, from top to bottom; each block imports what it uses."""
+"""The README's Python runs as it stands there, from top to bottom; each block imports what it uses.
+
+On torch it runs every time; on the other backends it is a slow test.
+"""
 
 import ast
 import re
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_convnext import ConvNeXtClassifier, save_checkpoint
 from keras_convnext.checkpoints import CHECKPOINTS, cached_path
+
+pytestmark = [] if keras.backend.backend() == "torch" else pytest.mark.slow
 
 README = Path(__file__).parents[1] / "README.md"
 
