@@ -3,7 +3,7 @@
 MACs follow the paper's convention: those of convolutions and linear layers. Norms, activations, biases, pooling and
 residual sums are not counted, nor are the products of attention, unless asked for. One MAC is what the paper prints as
 one FLOP; of the 34 networks on its path from ResNet to ConvNeXt two have another count than it prints (see
-`models.roadmap.STEPS`).
+`roadmap.STEPS`).
 """
 
 import inspect

@@ -6,10 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext import ConvNeXtClassifier
-from keras_convnext.models import roadmap
+from keras_convnext import ConvNeXtClassifier, roadmap
+from keras_convnext.extras import import_torchvision
 from keras_convnext.profiling import profile
-from keras_convnext.profiling.packages import import_torchvision
 
 SHAPES = ("resnet", "depthwise_conv", "inverting_dimensions", "gelu", "fewer_norms", "separate_downsampling")
 """Steps whose blocks differ in what they are made of."""

@@ -1,32 +1,34 @@
-"""How cost grows with the size of the images or of the batch: a picture."""
+"""Draws how time and cost grow with the size of the images or of the batch."""
 
 import numpy as np
 
+from keras_convnext.benchmarking.packages import macs
 from keras_convnext.extras import require
-from keras_convnext.profiling.packages import macs
 
 STYLES = {"tensorflow": "-", "jax": "--", "torch": ":"}
-LABELS = {"size": "side of the images, pixels; drawn in proportion to their number", "batch": "images a step"}
+LABELS = {"size": "side of the images in pixels (the axis is quadratic)", "batch": "images per step"}
 
 
 def draw_sweep(timings, over, path):
-    """Draws milliseconds a step and images a second into a picture file, a colour for each package, a kind of line for
-    each backend; over sizes, multiply-accumulates too. There a straight line is a cost in proportion to the pixels.
+    """Draws milliseconds per step and images per second, with one colour per package and one line style per backend.
+
+    A sweep over sizes also shows multiply-accumulates. Its horizontal axis is quadratic, so that a cost in proportion
+    to the number of pixels is a straight line.
 
     Args:
         timings: list of `Timing`.
-        over: str, the field of their cases that changes: `"size"` or `"batch"`.
-        path: of the file to write.
+        over: str, the field of the cases that changes: `"size"` or `"batch"`.
+        path: str or `Path`, the image file to write.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
     quantities = {
-        "milliseconds a step": lambda timing: 1e3 * timing.median,
-        "images a second": lambda timing: timing.case.batch / timing.median,
+        "milliseconds per step": lambda timing: 1e3 * timing.median,
+        "images per second": lambda timing: timing.case.batch / timing.median,
     }
     if over == "size":
-        quantities = {"GMACs an image": lambda timing: macs(timing.case) / 1e9} | quantities
+        quantities = {"GMACs per image": lambda timing: macs(timing.case) / 1e9} | quantities
     lines, colours = {}, {}
     for timing in timings:
         lines.setdefault(str(timing.case), []).append(timing)

@@ -1,11 +1,11 @@
-"""Transformers of ConvNeXt-T's cost at 224 pixels, from keras-hub: windowed attention (Swin-T), global (ViT-S/16)."""
+"""Transformers from keras-hub that cost as much as ConvNeXt-T at 224 pixels: Swin-T (windows) and ViT-S/16 (global)."""
 
 from dataclasses import dataclass
 
 import keras
 
 from keras_convnext.extras import require
-from keras_convnext.profiling.profile import profile
+from keras_convnext.profiling import profile
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class AttentionModel:
     """A row of `ATTENTION_MODELS`.
 
     Attributes:
-        backbone: keras-hub's class.
-        stride: what the sides of images are a multiple of.
-        arguments: of the class.
+        backbone: name of the class in keras-hub.
+        stride: the sides of images are multiples of this.
+        arguments: arguments of the class.
     """
 
     backbone: str
@@ -46,21 +46,22 @@ ATTENTION_MODELS = {
 
 
 def attention_model(name, size, num_classes=1000, dtype=None):
-    """A classifier of `ATTENTION_MODELS`, with new weights.
+    """Builds a classifier of `ATTENTION_MODELS`, randomly initialized.
 
-    keras-hub's Swin takes no map that is smaller than a window: below 224 pixels all windows have the last map's side.
+    The Swin Transformer of keras-hub needs feature maps that are no smaller than a window. Below 224 pixels, the
+    windows of all stages therefore have the side of the last feature map.
 
     Args:
         name: str, `"swin_tiny"` or `"vit_small"`.
-        size: int, side of the images in pixels, a multiple of the row's stride.
+        size: int, side of the images in pixels, a multiple of the model's stride.
         num_classes: int. Defaults to 1000.
-        dtype: of weights and activations. Defaults to Keras's.
+        dtype: str, of weights and activations. Defaults to Keras's.
 
     Returns:
-        `keras.Model`, of images to logits.
+        `keras.Model` that maps images to logits.
 
     Raises:
-        ValueError: a size that is no such multiple.
+        ValueError: `size` is not a multiple of the stride.
         ModuleNotFoundError: keras-hub is not installed.
     """
     check_size(name, size)
@@ -77,14 +78,22 @@ def attention_model(name, size, num_classes=1000, dtype=None):
 
 
 def check_size(name, size):
-    """Raises ValueError for sides of images that a model of `ATTENTION_MODELS` is not for."""
+    """Refuses images whose side is not a multiple of the model's stride.
+
+    Args:
+        name: str, a key of `ATTENTION_MODELS`.
+        size: int, side of the images in pixels.
+
+    Raises:
+        ValueError: `size` is not such a multiple.
+    """
     stride = ATTENTION_MODELS[name].stride
     if size % stride:
         raise ValueError(f"{name} takes sides of {stride} pixels or a multiple of that. Received: {size}")
 
 
 def profile_with_attention(model):
-    """`profile`, with the products of attention counted: those of Keras's layer and of keras-hub's in windows.
+    """Profiles a model, with the products of attention: in Keras's layer, and in keras-hub's windows.
 
     Args:
         model: a Keras model.
@@ -97,6 +106,6 @@ def profile_with_attention(model):
 
 
 def _window_attention_macs(layer, inputs, output):
-    """In each window, each position's query is held against each key, and takes from each value."""
+    """In each window: queries by keys, and weights by values."""
     windows, positions, _ = output
     return 2 * windows * positions**2 * layer.attn_dim

@@ -1,26 +1,27 @@
-"""A comparison of ours with others, as facts: what each took, the ratios, and the share of the machine's limit."""
+"""Compares our models with others: the time of each, the ratios, and the share of the machine's peak."""
 
 import statistics
 from dataclasses import asdict
 
-from keras_convnext.profiling.benchmark import ratios, spread_of, time_in_turn
-from keras_convnext.profiling.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES, macs
+from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES, macs
+from keras_convnext.benchmarking.turns import ratios, spread_of, time_in_turn
 
 PASSES = {"forward": 1, "train": 3}
-"""How many times the forward pass's multiply-accumulates a task takes: the backward pass has two products for each."""
+"""Multiply-accumulates of a task in units of the forward pass. The backward pass has two products for each product."""
 
 
 def compare(cases, rounds, progress):
-    """Times cases in turn and sets ours against each of the others.
+    """Times cases in turn, and divides our times by those of the others.
 
     Args:
-        cases: list of `Case`: ours, others, and the machine's limits.
-        rounds: int.
+        cases: list of `Case`: ours, the others, and the limits of the machine.
+        rounds: int, number of rounds.
         progress: function of a line of text.
 
     Returns:
-        A dict for JSON: `rounds` that were whole, `timings`, `ratios` of ours to the fastest form of each other, with
-        their `spread` between rounds, `limits`, and what was `skipped`.
+        A dict for JSON: the number of complete `rounds`; `timings`; `ratios` of our time to that of the fastest form of
+        each other package, with their `spread` over the rounds; the machine's `limits`; and the cases that were
+        `skipped`.
     """
     timings, failures = time_in_turn(cases, rounds, progress)
     measured = {timing.case: timing for timing in timings}
@@ -54,11 +55,14 @@ def _ratio_facts(ours, other):
 
 
 def timing_facts(timing, peak=None):
-    """What was measured, as a dict for JSON.
+    """Turns a `Timing` into a dict for JSON.
 
     Args:
-        timing: a `Timing`.
-        peak: float, the operations a second of the machine's fastest matrix product. Defaults to None: unknown.
+        timing: `Timing`.
+        peak: float, operations per second of the machine's fastest matrix product. Defaults to None: unknown.
+
+    Returns:
+        dict.
     """
     case = timing.case
     flops = 2 * macs(case) * case.batch * PASSES[case.task]
@@ -77,7 +81,7 @@ def timing_facts(timing, peak=None):
 
 
 def _fastest_of_each(measured, backend):
-    """The fastest form of each other package: on `backend` where it is a Keras package, else on its own."""
+    """The fastest form of each other package: on `backend` for a Keras package, otherwise on its own backend."""
     fastest = {}
     for case, timing in measured.items():
         if case.package in (OURS, *LIMITS) or (case.backend != backend and PACKAGES[case.package].backend is None):

@@ -1,4 +1,4 @@
-"""Times cases against each other: in turn, round by round, each in a process of its own."""
+"""Times cases against each other: in turn, round by round, each in a separate process."""
 
 import contextlib
 import json
@@ -9,25 +9,25 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from keras_convnext.benchmarking.case import BACKENDS, Case
 from keras_convnext.processes import python_command
-from keras_convnext.profiling.case import BACKENDS, Case
 
 ROUND_SECONDS = 0.5
 
 WIDE = 0.1
-"""A spread above which a median says little: another measurement may give quite another one."""
+"""A spread above which a median says little, since another measurement may give a very different one."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured of a case.
+    """The measurement of a case.
 
     Attributes:
-        case: the `Case`.
-        seconds: tuple of float, the median step of each round.
-        start_seconds: float, from an imported package to a warm model: building, tracing, compiling.
-        peak_bytes: int, memory of the steps beyond what importing took; None where the system does not tell, or where
-            the process ended after its last step.
+        case: `Case`.
+        seconds: tuple of float, the median time of a step in each round.
+        start_seconds: float, time from the imported package to a warm model: building, tracing and compiling.
+        peak_bytes: int, peak memory of the steps beyond that after importing. None where the system does not tell it,
+            or where the process was killed after its last step.
     """
 
     case: Case
@@ -37,29 +37,41 @@ class Timing:
 
     @property
     def median(self):
-        """Median seconds of a step over the rounds."""
+        """The median over the rounds, in seconds per step."""
         return statistics.median(self.seconds)
 
     @property
     def spread(self):
-        """Of the seconds over the rounds: see `spread_of`."""
+        """The spread over the rounds: see `spread_of`."""
         return spread_of(self.seconds)
 
 
 def ratios(ours, other):
-    """How long ours takes, as a multiple of the other, in each round.
+    """Divides our time by the other's, round by round. The median of these ratios is the result.
 
-    In a round both stood next to each other, so that what slows the machine slows both. Their median is the result.
+    Within a round both take their turns shortly after each other, so that what slows the machine slows both.
+
+    Args:
+        ours, other: `Timing`, of equal numbers of rounds.
+
+    Returns:
+        A list of float.
     """
     return [a / b for a, b in zip(ours.seconds, other.seconds, strict=True)]
 
 
 def spread_of(numbers):
-    """Half the distance between the quartiles of numbers, as a share of their median; 0 of a single one.
+    """Computes half the interquartile range divided by the median; 0 for a single number.
+
+    Args:
+        numbers: sequence of float.
+
+    Returns:
+        float.
 
     Example:
 
-    >>> from keras_convnext.profiling.benchmark import spread_of
+    >>> from keras_convnext.benchmarking.turns import spread_of
     >>> spread_of([1.0, 1.0, 2.0, 3.0, 3.0])
     0.5
     """
@@ -70,16 +82,16 @@ def spread_of(numbers):
 
 
 def time_in_turn(cases, rounds=15, progress: Callable[[str], None] = print):
-    """Starts a process for each case, then lets them take steps in turn: first, second, ..., first, second, ...
+    """Starts a process for each case, and lets them take steps in turn: first, second, ..., first, second, ...
 
     Args:
         cases: list of `Case`.
-        rounds: int, how often each has its turn.
-        progress: function of a line of text.
+        rounds: int, number of turns of each case. Defaults to 15.
+        progress: function of a line of text. Defaults to `print`.
 
     Returns:
-        `(timings, failures)`: a `Timing` for each case that ran, in their order, and a dict from the others to what
-        went wrong. After Ctrl-C those of the rounds that were whole.
+        `(timings, failures)`: a list with a `Timing` for each case that ran, and a dict from each other case to its
+        error message. After Ctrl-C, the timings cover the complete rounds.
     """
     failures, seconds = {}, {case: [] for case in cases}
     with contextlib.ExitStack() as stack:
@@ -114,11 +126,11 @@ def _failure_noted(case, failures):
 
 
 class _WorkerFailedError(Exception):
-    """A worker ended before its time; the message is the last line that it wrote."""
+    """A worker ended early. The message is the last line that it wrote."""
 
 
 class _Worker:
-    """A process that times one case. A context manager: it ends with the block."""
+    """A process that times one case; a context manager that ends it."""
 
     def __init__(self, case):
         self._case = case
@@ -128,13 +140,13 @@ class _Worker:
             self._errors = stack.enter_context(tempfile.TemporaryFile("w+"))  # a pipe that nobody reads would fill up
             self._process = stack.enter_context(
                 subprocess.Popen(
-                    python_command("keras_convnext.profiling.worker:main", json.dumps(asdict(self._case))),
+                    python_command("keras_convnext.benchmarking.worker:main", json.dumps(asdict(self._case))),
                     env=_environment(self._case),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._errors,
                     text=True,
-                    start_new_session=True,  # Ctrl-C is for the process that asks, so that it can still ask
+                    start_new_session=True,  # Ctrl-C goes to this process alone, which can then still ask
                 )
             )
             stack.callback(self._close_input)
@@ -148,17 +160,17 @@ class _Worker:
         self._resources.close()
 
     def round(self):
-        """The median seconds of a round's steps."""
+        """Takes the steps of a round, and returns their median in seconds."""
         return self._median_of(self._steps)
 
     def peak_bytes(self):
-        """Ends the process and returns its peak memory beyond what importing took; None where it ended before."""
+        """Ends the process, and returns its peak memory beyond that after importing; None where it had ended before."""
         self._close_input()
         with contextlib.suppress(_WorkerFailedError):
             return self._answer("peak_bytes")
 
     def _close_input(self):
-        with contextlib.suppress(BrokenPipeError):  # it has ended, with words for it still underway
+        with contextlib.suppress(BrokenPipeError):  # it has ended, with input still unread
             self._process.stdin.close()
 
     def _median_of(self, steps):
@@ -167,18 +179,18 @@ class _Worker:
         return statistics.median(self._answer("seconds"))
 
     def _answer(self, key):
-        """What the process says to the last question; what it says to one that was broken off is passed over."""
+        """The answer to the last question. Answers to an interrupted question are skipped."""
         for line in self._process.stdout:
             answer = json.loads(line)
             if key in answer:
                 return answer[key]
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()
-        raise _WorkerFailedError(lines[-1] if lines else "ended without a word")
+        raise _WorkerFailedError(lines[-1] if lines else "ended without a message")
 
 
 def _environment(case):
-    """The environment of a case's process: its backend, and no GPU where it is to run on the CPU."""
+    """The environment of a case's process: its backend, and no visible GPU for a case on the CPU."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if case.backend in BACKENDS:
         environment["KERAS_BACKEND"] = case.backend

@@ -1,16 +1,14 @@
-"""What a benchmark can time: ConvNeXt of several packages, and models with attention. How each is built and counted."""
+"""What a benchmark can time: the ConvNeXts of several packages, and transformers. How each is built and counted."""
 
 import functools
-import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_convnext.extras import is_installed, require
-from keras_convnext.profiling.attention import ATTENTION_MODELS, attention_model, profile_with_attention
-from keras_convnext.profiling.profile import profile
+from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
+from keras_convnext.extras import import_torchvision, is_installed
+from keras_convnext.profiling import profile
 from keras_convnext.variants import get_variant
 
 CLASSES = 1000
@@ -21,9 +19,9 @@ class Package:
     """How to time one package.
 
     Attributes:
-        module: str, what is imported; the package is skipped where it is not installed.
-        backend: str, the one that it runs on; None where it is Keras's.
-        forms: tuple of str, ways to run it; of a peer's the fastest counts.
+        module: str, the module to import. The package is skipped where it is not installed.
+        backend: str, the backend on which it runs; None where it runs on any of Keras's.
+        forms: tuple of str, the ways to run it. Of another package, the fastest form counts.
         build: function of a `Case` that returns one step: a function without arguments that waits for its result.
     """
 
@@ -53,7 +51,7 @@ def _keras_convnext(case):
 
 
 def _exported_step(case, model):
-    """The model as a graph of torch's own, compiled."""
+    """The model, exported by `torch.export` and compiled by `torch.compile`."""
     import torch
 
     x = torch.from_numpy(_images(case)).to(_torch_device(case), getattr(torch, case.dtype))
@@ -101,7 +99,7 @@ def _attention_model(case):
 
 
 def _configure(case):
-    """Sets for the whole process what a package's models take no argument for."""
+    """Sets for the whole process what the models of a package have no argument for."""
     import keras
 
     keras.config.set_dtype_policy(_policy(case))
@@ -113,7 +111,7 @@ def _policy(case):
 
 
 def _keras_step(case, model, optimizer):
-    """What `predict` and `fit` do with each batch."""
+    """What `predict` or `fit` does with each batch."""
     import keras
 
     x = keras.ops.convert_to_tensor(_images(case), case.dtype if case.task == "forward" else "float32")
@@ -126,25 +124,6 @@ def _keras_step(case, model, optimizer):
 
 
 # === torch
-
-
-def import_torchvision():
-    """Imports torchvision, which timm imports, without its compiled part where that does not load.
-
-    It does not beside a torch of another build, such as one without CUDA. No ConvNeXt needs it, but torchvision wants
-    two of its operators declared.
-    """
-    try:
-        return require("torchvision", extra="dev")
-    except RuntimeError:
-        from torch.library import Library
-
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
-        return importlib.import_module("torchvision")
 
 
 def _timm(case):
@@ -180,7 +159,7 @@ def _torch_device(case):
 
 
 def _torch_step(case, model, logits_of):
-    """A step of plain torch, in the forms that timm's own benchmark has."""
+    """A step of plain torch, in the forms of timm's own benchmark."""
     import torch
 
     device = _torch_device(case)
@@ -213,7 +192,7 @@ def _torch_step(case, model, logits_of):
     return train
 
 
-# === What the machine can do at most
+# === The limits of the machine
 
 MATRIX_SIDE = 2048
 COPY_BYTES = 256 * 2**20
@@ -235,7 +214,14 @@ def _copy(case):
 
 
 def macs(case):
-    """Multiply-accumulates of a case's forward pass for one image, those of attention included."""
+    """Counts the multiply-accumulates of a case's forward pass for one image, including those of attention.
+
+    Args:
+        case: `Case`.
+
+    Returns:
+        int.
+    """
     return _macs(case.variant or case.package, case.size)
 
 
@@ -258,14 +244,14 @@ def _labels(case):
 
 
 def _known(case, names):
-    """The name that a package has for a variant."""
+    """The package's own name of a variant."""
     if case.variant not in names:
         raise ValueError(f"{case.package} has no {case.variant}, only {', '.join(names)}.")
     return names[case.variant]
 
 
 OUR_FORMS = ("remat", "exported")
-"""Ours that are timed when asked for: recomputation, in training; on torch, exported and compiled, a forward pass."""
+"""Forms of ours that are timed on request: `remat` in training; on torch, a forward pass `exported` and compiled."""
 
 _TORCH_FORMS = ("contiguous", "channels_last", "compiled", "compiled channels_last")
 
@@ -288,6 +274,6 @@ PACKAGES = {
     **_LIMITS,
 }
 PEERS = tuple(_PEERS)
-"""Other packages' ConvNeXt."""
+"""The other packages that have a ConvNeXt."""
 LIMITS = tuple(_LIMITS)
-"""What the machine can do at most."""
+"""The cases that measure the limits of the machine."""

@@ -2,13 +2,14 @@
 
 import os
 import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
-from keras_convnext.profiling.benchmark import Timing, ratios, time_in_turn
-from keras_convnext.profiling.case import Case
-from keras_convnext.profiling.compare import compare
+from keras_convnext.benchmarking.case import Case
+from keras_convnext.benchmarking.compare import compare
+from keras_convnext.benchmarking.turns import Timing, ratios, time_in_turn
 
 
 def silent(text):
@@ -34,7 +35,7 @@ def test_ratio_compares_within_rounds(case):
 def test_a_ratio_comes_with_its_spread_between_rounds(case, monkeypatch, theirs, ratio, spread):
     other = replace(case, package="timm", backend="torch", form="compiled")
     timings = [timing(case, 1.0, 1.2, 3.0), timing(other, *theirs)]
-    monkeypatch.setattr("keras_convnext.profiling.compare.time_in_turn", lambda *arguments: (timings, {}))
+    monkeypatch.setattr(sys.modules[compare.__module__], "time_in_turn", lambda *arguments: (timings, {}))
     (row,) = compare([case, other], 3, silent)["ratios"]
     assert (row["ratio"], row["spread"]) == (pytest.approx(ratio), pytest.approx(spread))
     assert len(row["round_ratios"]) == 3
@@ -69,7 +70,7 @@ def test_a_process_that_is_killed_leaves_the_others(case):
 
     def kill(text):
         if text.startswith("round 2"):
-            workers = ["pkill", "-KILL", "-P", str(os.getpid()), "-f", "profiling.worker.*train"]
+            workers = ["pkill", "-KILL", "-P", str(os.getpid()), "-f", "benchmarking.worker.*train"]
             subprocess.run(workers, check=True)
 
     (timing,), failures = time_in_turn([killed, case], rounds=3, progress=kill)

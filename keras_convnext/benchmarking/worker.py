@@ -1,7 +1,8 @@
-"""A process that times one case, which it is given as JSON.
+"""The process that times one case, given as JSON.
 
-It prints a line of JSON when the model is built and warm, and then for each number of steps that it reads a line with
-the seconds of each step, after one that does not count. At the end of its input it prints its peak memory.
+It prints one line of JSON when the model is built and warm. Then it reads numbers of steps: for each, it takes one step
+that does not count, and prints one line with the seconds of each step. At the end of its input it prints its peak
+memory.
 """
 
 import ctypes
@@ -16,11 +17,11 @@ WARM_UP_STEPS = 2
 
 
 def main(case):
-    """What the process does; see above."""
+    """Runs the process; see the module's docstring."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what packages print goes to stderr
-    from keras_convnext.profiling.case import Case
-    from keras_convnext.profiling.packages import PACKAGES
+    from keras_convnext.benchmarking.case import Case
+    from keras_convnext.benchmarking.packages import PACKAGES
 
     case = Case(**json.loads(case))
     imported = _memory("VmRSS")
@@ -43,7 +44,7 @@ def main(case):
 
 
 def _memory(field):
-    """A row of Linux's account of this process's memory in bytes; None on other systems."""
+    """A field of /proc/self/status in bytes; None where there is no such file."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return None
@@ -52,7 +53,7 @@ def _memory(field):
 
 
 def _forget_what_building_took():
-    """Starts the peak anew: building and compiling may take more than any step. Free memory goes back to the system."""
+    """Resets the peak, since building and compiling may take more memory than a step, and returns free memory."""
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)

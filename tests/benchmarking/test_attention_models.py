@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from keras_convnext import ConvNeXtClassifier
+from keras_convnext.benchmarking.attention_models import attention_model, profile_with_attention
+from keras_convnext.benchmarking.case import Case
+from keras_convnext.benchmarking.packages import macs
+from keras_convnext.extras import import_torchvision
 from keras_convnext.profiling import profile
-from keras_convnext.profiling.attention import attention_model, profile_with_attention
-from keras_convnext.profiling.case import Case
-from keras_convnext.profiling.packages import import_torchvision, macs
 
 
 def vit_small_of_torchvision(size):

@@ -1,7 +1,6 @@
-"""Images a second of the training transform: ours against timm's, in turn, each in a process of its own.
+"""Throughput of the training augmentation in images per second: ours against timm's, in turn, in separate processes.
 
-Such a process runs `main`: for each line that it reads it transforms all images once, and prints the seconds that it
-took.
+Each process runs `main`: for each line that it reads, it transforms all images once and prints the seconds it took.
 """
 
 import contextlib
@@ -12,30 +11,34 @@ from statistics import median
 
 import numpy as np
 
+from keras_convnext.benchmarking.turns import spread_of
 from keras_convnext.processes import python_command
-from keras_convnext.profiling.benchmark import spread_of
 
 PASS = 512
-"""Images of one measurement."""
+"""Images per measurement."""
 
 WORKERS = 2
 DECODED = (375, 500)
-"""Height and width in pixels of the images where they are decoded before: about ImageNet's average."""
+"""Height and width of images that are decoded beforehand: about the average of ImageNet."""
 
 
 def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
-    """Times both on the images of a folder.
+    """Times the training augmentation of both packages on the images of a folder.
 
     Args:
-        folder: of images, with a sub-folder a class.
+        folder: str or `Path`, a folder of images with one sub-folder per class.
         image_size: int, side of the results in pixels. Defaults to 224.
-        rounds: int, how often each has its turn. Defaults to 15.
-        from_files: bool, whether images are read from their files, or decoded before. Defaults to False.
-        show: function of a line, called after each round. Defaults to `print`.
+        rounds: int, number of turns of each package. Defaults to 15.
+        from_files: bool, whether images are read from their files. If False, they are decoded beforehand. Defaults to
+            False.
+        show: function of a line of text, called after each round. Defaults to `print`.
 
     Returns:
-        dict: `ours` and `timm`, images per second in each round; `ratio`, the median over rounds of ours over timm's;
-        and its `spread` between rounds.
+        dict: `ours` and `timm`, images per second in each round; `ratio`, the median over the rounds of our speed
+        divided by timm's; and its `spread` over the rounds.
+
+    Raises:
+        RuntimeError: A process ended early.
     """
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     workers = {
@@ -44,7 +47,7 @@ def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the process that asks, which ends these
+            start_new_session=True,  # Ctrl-C goes to this process alone, which ends the others
         )
         for name in ("ours", "timm")
     }
@@ -72,11 +75,11 @@ def _ask(name, worker):
     for line in worker.stdout:
         if line.startswith("seconds "):
             return float(line.split()[1])
-    raise RuntimeError(f"The process that should be timed, of {name}, ended; its own message stands above.")
+    raise RuntimeError(f"The timed process of {name} ended early; its message stands above.")
 
 
 def _images(folder, from_files):
-    """`PASS` images of a folder, again and again if they are fewer."""
+    """`PASS` images of a folder, repeated where there are fewer."""
     from keras_convnext.data import Images, load_folder, read_image
     from keras_convnext.preprocessing import ResizeAndCrop
 
@@ -102,15 +105,15 @@ def _ours(images, size):
 
 
 def _timms(images, size):
-    """timm's transform by the paper's command, in as many processes; batches are not mixed."""
-    from keras_convnext.profiling.packages import import_torchvision
+    """timm's transform with the paper's settings, in as many processes, without MixUp and CutMix."""
+    from keras_convnext.extras import import_torchvision
 
     import_torchvision()
     import torch
     from PIL import Image, ImageOps
     from timm.data import auto_augment, create_transform
 
-    def posterize(image, bits, **options):  # to no bits: black once, refused by Pillow today
+    def posterize(image, bits, **options):  # 0 bits gave a black image in older versions of Pillow, and now an error
         return ImageOps.posterize(image, bits) if bits else Image.new(image.mode, image.size)
 
     auto_augment.NAME_TO_OP["PosterizeIncreasing"] = posterize
@@ -146,7 +149,7 @@ def _timms(images, size):
 
 
 def main(kind, folder, size, source):
-    """The process that is timed; see above."""
+    """Runs the process that is timed; see the module's docstring."""
     run = {"ours": _ours, "timm": _timms}[kind](_images(folder, source == "files"), int(size))
     for _ in sys.stdin:
         started = time.perf_counter()

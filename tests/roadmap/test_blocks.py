@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from keras_convnext.profiling.blocks import SIDE, blocks, draw_blocks, totals
-from keras_convnext.profiling.packages import import_torchvision
+from keras_convnext.extras import import_torchvision
+from keras_convnext.roadmap.blocks import SIDE, blocks, draw_blocks, totals
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,15 @@ class Case:
     """One thing to time.
 
     Attributes:
-        package: str, a key of `PACKAGES`.
+        package: str, a key of `packages.PACKAGES`.
         backend: str, `"tensorflow"`, `"jax"` or `"torch"`.
-        form: str, how it is run, one of the package's forms; empty where there is only one.
-        task: str, `"forward"`, without gradients, or `"train"`: forward, backward and a step of AdamW.
-        variant: str, a key of `VARIANTS`; empty for a package that is one model.
-        batch: int, images a step.
+        form: str, the way to run it, one of the package's `forms`; empty for the plain one.
+        task: str, `"forward"` (without gradients) or `"train"` (forward, backward and a step of AdamW).
+        variant: str, a key of `VARIANTS`; empty for a package that is a single model.
+        batch: int, images per step.
         size: int, side of the images in pixels.
-        dtype: str. `"bfloat16"` is the type of weights and activations in a forward pass, in training that of the
-            activations alone.
+        dtype: str, `"float32"` or `"bfloat16"`: of weights and activations in a forward pass, and of the activations
+            alone in training (mixed precision).
         device: str, `"cpu"` or `"gpu"`.
     """
 
