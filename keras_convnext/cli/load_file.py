@@ -95,7 +95,7 @@ def load_file(path, variant=None, ema=False):
 
     Args:
         path: of a `.keras` file, or of any that `load_checkpoint` reads. In a run's folder the former may be of another
-            functional model, such as a step of `roadmap --train`.
+            functional model, such as a step of `roadmap train`.
         variant: str, a name in `VARIANTS`, in place of the one that is found.
         ema: bool, as for `load_checkpoint`. Defaults to False.
 

@@ -1,4 +1,4 @@
-"""The residual block of every step, as its description has it (arXiv:2201.03545, Figures 3 and 4)."""
+"""The residual block of every step, built from its description (arXiv:2201.03545, Figures 3 and 4)."""
 
 import keras
 
@@ -9,16 +9,16 @@ from keras_convnext.layers.layer_norm import LayerNorm
 
 
 def residual_block(x, network, width, strides, name, layer_scale_init_value=None, drop_path_rate=0.0):
-    """`shortcut(x) + branch(x)`: three convolutions, and the norms and activations that the description has.
+    """Computes `shortcut(x) + branch(x)`, where the branch has three convolutions, norms and activations.
 
     Args:
         x: symbolic tensor of shape `(batch, height, width, channels)`.
-        network: a `Network`.
-        width: int, the stage's.
-        strides: int, 1 or 2; 2 halves height and width, rounded up.
-        name: str, in front of the names of all layers.
-        layer_scale_init_value: float, what the branch is multiplied by at first; None for no layer scale.
-        drop_path_rate: float in [0, 1), of stochastic depth.
+        network: `Network`, the description.
+        width: int, width of the stage.
+        strides: int, 1 or 2. 2 halves height and width, rounded up.
+        name: str, prefix of the names of all layers.
+        layer_scale_init_value: float, initial value of the layer scale. Defaults to None: no layer scale.
+        drop_path_rate: float in [0, 1), rate of stochastic depth. Defaults to 0.
 
     Returns:
         Symbolic tensor of shape `(batch, height / strides, width / strides, network.out_channels(width))`.
@@ -51,7 +51,7 @@ def residual_block(x, network, width, strides, name, layer_scale_init_value=None
 
 
 def norm_layer(norm, name):
-    """BatchNorm as PyTorch's ResNet has it, or LayerNorm over the channels."""
+    """BatchNorm with the settings of PyTorch's ResNet, or LayerNorm over the channels."""
     if norm == "layer":
         return LayerNorm(name=name)
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
@@ -63,7 +63,7 @@ def activation_layer(activation, name):
 
 
 def _convolutions(network, width, in_channels):
-    """The kind of each of a block's three convolutions, and the channels it gives."""
+    """The kind and the output channels of each of a block's three convolutions."""
     return {
         "bottleneck": (("pointwise_conv_1", width), ("spatial", width), ("pointwise_conv_2", 4 * width)),
         "inverted": (("pointwise_conv_1", 4 * width), ("spatial", 4 * width), ("pointwise_conv_2", width)),
@@ -84,15 +84,15 @@ def _pointwise(channels, strides, use_bias, name):
 
 
 def _spatial(x, network, channels, strides, use_bias, name):
-    """The k x k convolution, with as many zeros around the map on each side, as PyTorch's has them."""
+    """The k x k convolution, padded equally on each side, as in PyTorch."""
     if network.depthwise:
         return DepthwiseConv2D(network.kernel_size, strides=strides, use_bias=use_bias, name=name)(x)
     return padded_conv(x, channels, network.kernel_size, strides, use_bias, name)
 
 
 def padded_conv(x, channels, kernel_size, strides, use_bias, name):
-    """A convolution with `kernel_size // 2` zeros on each side of the map, whatever the stride."""
-    if strides > 1:  # where Keras's "same" would put more of them at the end
+    """A convolution padded with `kernel_size // 2` zeros on each side, for any stride."""
+    if strides > 1:  # here Keras's "same" would pad more at the end than at the start
         x = keras.layers.ZeroPadding2D(kernel_size // 2, data_format="channels_last", name=f"{name}_padding")(x)
     return keras.layers.Conv2D(
         channels,

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import keras
 
 from keras_convnext.extras import require
-from keras_convnext.models import roadmap
-from keras_convnext.models.roadmap.block import residual_block
-from keras_convnext.profiling.profile import profile
+from keras_convnext.profiling import profile
+from keras_convnext.roadmap.block import residual_block
+from keras_convnext.roadmap.steps import describe
 
 SIDE = 56
-"""Of the first stage's maps, for images of 224 pixels."""
+"""Side of the feature maps in the first stage, for images of 224 pixels."""
 
 LINEAR = ("Conv2D", "DepthwiseConv2D", "Dense")
 NORMS = {"BatchNormalization": "BN", "LayerNormalization": "LN", "LayerNorm": "LN"}
 ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU"}
 PRODUCTS = ("queries x keys", "weights x values")
 LEFT_OUT = ("InputLayer", "Reshape", "Transpose", "Unstack", "Multiply", "Softmax", "Dropout")
-"""What Figure 4 does not show: how tensors are laid out, and the scaling and softmax of attention."""
+"""Operations that Figure 4 does not show: reshaping, and the scaling and softmax of attention."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class Part:
     """One step of a block's computation.
 
     Attributes:
-        kind: `"linear"` (a convolution, or a dense layer, which is one of 1 x 1), `"product"` (of attention, of two
-            activations), `"bias"` (of positions), `"norm"`, `"activation"` or `"sum"` (with what a shortcut brings).
-        label: as the paper writes it: `"d7x7, 96"` is depthwise, of 96 channels.
-        output_shape: for one image; within attention, of all windows.
+        kind: `"linear"` (a convolution, or a dense layer, which is a 1 x 1 convolution), `"product"` (of two
+            activations, in attention), `"bias"` (of relative positions), `"norm"`, `"activation"` or `"sum"` (of a
+            shortcut and a branch).
+        label: as the paper writes it: `"d7x7, 96"` is a depthwise 7 x 7 convolution with 96 channels.
+        output_shape: for one image; within attention, over all windows.
         params: trainable parameters.
-        macs: for one image.
-        begin: int, where the shortcut of a sum begins: in front of the part with this number; None for other kinds.
+        macs: multiply-accumulates for one image.
+        begin: int, index of the part before which the shortcut of a sum begins; None for other kinds.
     """
 
     kind: str
@@ -50,8 +51,8 @@ class Block:
 
     Attributes:
         name: `"ResNet"`, `"Swin Transformer"` or `"ConvNeXt"`.
-        channels: int, that come in and go out.
-        parts: tuple of `Part`, in the order in which they are computed.
+        channels: int, channels of the input, and of the output.
+        parts: tuple of `Part`, in the order of computation.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Block:
     parts: tuple[Part, ...]
 
     def count(self, kind):
-        """How many parts are of a kind."""
+        """The number of parts of a kind."""
         return sum(part.kind == kind for part in self.parts)
 
     @property
@@ -74,21 +75,21 @@ class Block:
 
 
 def blocks():
-    """The three blocks of the paper's Figure 4, read from the layers as they compute.
+    """Reads the three blocks of the paper's Figure 4 off the layers that compute them.
 
-    ResNet's and ConvNeXt's are those of the path's first and last step, Swin's is keras-hub's (Swin-T, windows of 7 x 7
-    positions, three heads). Figure 4 leaves out layer scale.
+    The blocks of ResNet and ConvNeXt are those of the first and the last step. The block of Swin Transformer is
+    keras-hub's (Swin-T, windows of 7 x 7 positions, three heads). As in Figure 4, layer scale is left out.
 
     Returns:
         A list of three `Block`.
 
     Raises:
         ModuleNotFoundError: keras-hub is not installed.
-        ValueError: its block has an operation that is not known here.
+        ValueError: The block of keras-hub has an unknown operation.
 
     Example:
 
-    >>> from keras_convnext.profiling.blocks import blocks
+    >>> from keras_convnext.roadmap.blocks import blocks
     >>> [(block.name, block.count("norm"), block.count("activation")) for block in blocks()]
     [('ResNet', 3, 3), ('Swin Transformer', 2, 1), ('ConvNeXt', 1, 1)]
     """
@@ -100,16 +101,16 @@ def blocks():
 
 
 def _of_the_path(step):
-    network = roadmap.describe(step)
+    network = describe(step)
     x = keras.Input(batch_shape=(1, SIDE, SIDE, network.out_channels(network.width)))
     model = keras.Model(x, residual_block(x, network, network.width, strides=1, name="block"))
     return model, model.trainable_weights
 
 
 def _of_swin():
-    """The block's computation as a graph, its attention and MLP opened: `call` in place of the layers themselves.
+    """The block as a graph that has the operations inside its attention and its MLP.
 
-    Its drop path is one layer, called twice, and does nothing here.
+    For this, the layers are replaced by their `call`. Its drop path, one layer that is called twice, does nothing here.
     """
     backbone = require("keras_hub", extra="hub").models.SwinTransformerBackbone(
         image_shape=(4 * SIDE, 4 * SIDE, 3),
@@ -128,10 +129,10 @@ def _of_swin():
 
 
 def _block(name, model, weights):
-    """Reads the parts off the operations of a graph, in their order."""
+    """Reads the parts off the operations of a graph, in order."""
     rows = {row.path: row for row in profile(model).rows}
     params_in_layers = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    parts, place = [], {}  # place: of a tensor, how many parts come before it
+    parts, place = [], {}  # place: by tensor, the number of parts before it
     for operation in model.operations:
         inputs, outputs = (keras.tree.flatten(tensors) for tensors in (operation.input, operation.output))
         kind, shape = type(operation).__name__, tuple(outputs[0].shape)
@@ -149,13 +150,13 @@ def _block(name, model, weights):
             products = sum(part.kind == "product" for part in parts)
             label = f"{PRODUCTS[products % 2]}, {inputs[0].shape[1]} heads"
             parts.append(Part("product", label, shape, macs=macs))
-        elif kind == "Add" and len(inputs) == 1:  # a weight to a tensor
+        elif kind == "Add" and len(inputs) == 1:  # adds a weight to a tensor
             params = sum(math.prod(weight.shape) for weight in weights) - params_in_layers
             parts.append(Part("bias", "relative positions", shape, params=params))
         elif kind == "Add":
             parts.append(Part("sum", "+", shape, begin=min(place[id(tensor)] for tensor in inputs)))
         elif kind not in LEFT_OUT:
-            raise ValueError(f"The block of {name} has an operation that is not known here: {kind}")
+            raise ValueError(f"Expected known operations in the block of {name}. Received: {kind}")
         place |= {id(tensor): len(parts) for tensor in outputs}
     return Block(name, model.input_shape[-1], tuple(parts))
 
@@ -166,19 +167,19 @@ def _linear_label(layer, shape):
     return f"{'d' if 'Depthwise' in type(layer).__name__ else ''}{side}x{side}, {shape[-1]}"
 
 
-# === The picture
+# === The figure
 
 HEIGHTS = {"linear": 1.0, "product": 1.0}
-"""Of a part; others are written beside the arrow and have 0.6."""
+"""Heights of boxes in the figure. Other parts are written beside the arrow and have 0.6."""
 COLOURS = {"linear": "#dbe9f4", "product": "#f4dfdb", "norm": "#4a90b8", "activation": "#c8644a", "bias": "0.4"}
 
 
 def draw_blocks(drawn, path):
-    """Draws blocks side by side, with shapes, multiply-accumulates and parameters, into a picture file.
+    """Draws blocks side by side, with shapes, multiply-accumulates and parameters.
 
     Args:
         drawn: list of `Block`, such as `blocks()` returns.
-        path: of the file to write, such as `"blocks.png"`.
+        path: str or `Path`, the image file to write, such as `"blocks.png"`.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -194,13 +195,20 @@ def draw_blocks(drawn, path):
 
 
 def totals(block):
-    """A block in one line: what it takes, and how many norms and activations it has."""
+    """Sums up a block in one line: its cost, and its numbers of norms and activations.
+
+    Args:
+        block: `Block`.
+
+    Returns:
+        str.
+    """
     counts = [f"{block.count(kind)} {kind}{'' if block.count(kind) == 1 else 's'}" for kind in ("norm", "activation")]
     return f"{block.macs / 1e6:.1f} M MACs, {block.params:,} parameters, {', '.join(counts)}"
 
 
 def _ends(block):
-    """Where each part ends, from the top; the first number is where the first begins."""
+    """The top of the first part and the bottom of every part, from the top of the figure."""
     return list(itertools.accumulate((HEIGHTS.get(part.kind, 0.6) for part in block.parts), initial=0.0))
 
 

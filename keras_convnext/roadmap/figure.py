@@ -1,27 +1,32 @@
-"""The path from ResNet to ConvNeXt in numbers, and as a picture after the paper's Figure 2 (arXiv:2201.03545)."""
+"""The path from ResNet to ConvNeXt in numbers, and its figures (arXiv:2201.03545, Figure 2)."""
 
 from collections.abc import Callable
 
 from keras_convnext.extras import require
-from keras_convnext.models.roadmap import PEERS, STEPS, build
-from keras_convnext.profiling.profile import profile
+from keras_convnext.profiling import profile
+from keras_convnext.roadmap.network import build
+from keras_convnext.roadmap.steps import PEERS, STEPS
 
 COLOURS = {"2": "0.75", "2.1": "0.75", "2.2": "#7b68b0", "2.3": "#4a90b8", "2.4": "#4fa07a", "2.5": "#d9a441"}
 COLOURS |= {"2.6": "#c8644a"}
-"""By section of the paper: macro design, ResNeXt-ify, inverted bottleneck, large kernels, micro design."""
+"""The colour of a bar by section of the paper: macro design, ResNeXt-ify, inverted bottleneck, large kernels, micro
+design."""
 
 
 def path_rows(regime="resnet50", progress: Callable[[int, int, str], None] = lambda number, count, step: None):
-    """What each step costs, counted, beside what the paper has for it.
+    """Counts what each step costs, and sets it beside the paper's figures.
 
     Args:
         regime: `"resnet50"` or `"resnet200"`. Defaults to `"resnet50"`.
-        progress: function of the number of a step from 1, how many there are, and its name, called before the network
-            of each is counted, which takes some seconds. Defaults to one that does nothing.
+        progress: function `(number, count, step)`, called before each network is counted, which takes seconds: the
+            number of the step from 1, the number of steps, and the name of the step. Defaults to no report.
 
     Returns:
-        A list of dicts, a step each: `step`, `name`, `section`, `change`, `macs` and `params` (both whole numbers, at
-        224 pixels), `gflops`, `top1` and `deviation` (the paper's), `adopted`.
+        A list of dicts, one per step: `step`, `name`, `section`, `change`; `macs` and `params`, integers counted at 224
+        pixels; the paper's `gflops`, `top1` and `standard_deviation`; and `adopted`.
+
+    Raises:
+        ValueError: The regime is unknown.
     """
     rows = []
     for number, (step, one) in enumerate(STEPS.items(), start=1):
@@ -37,7 +42,7 @@ def path_rows(regime="resnet50", progress: Callable[[int, int, str], None] = lam
                 "params": counts.params,
                 "gflops": published.gflops,
                 "top1": published.top1,
-                "deviation": published.deviation,
+                "standard_deviation": published.standard_deviation,
                 "adopted": one.adopted,
             }
         )
@@ -45,14 +50,15 @@ def path_rows(regime="resnet50", progress: Callable[[int, int, str], None] = lam
 
 
 def draw_path(rows, regime, path):
-    """Draws a bar of the published accuracy for each step, with its multiply-accumulates beside, into a picture file.
+    """Draws the published accuracy of each step as a bar, with its multiply-accumulates: the paper's Figure 2.
 
-    Steps that the path does not go on from are hatched. A bar from ResNet-50 shows the deviation of three trainings.
+    Steps that the path does not keep are hatched. With ResNet-50, error bars show the standard deviation of three
+    trainings.
 
     Args:
-        rows: what `path_rows` returns.
+        rows: list of dicts, as `path_rows` returns it.
         regime: `"resnet50"` or `"resnet200"`.
-        path: of the file to write, such as `"path.png"`.
+        path: str or `Path`, the image file to write, such as `"path.png"`.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -61,8 +67,11 @@ def draw_path(rows, regime, path):
     axes = figure.subplots()
     peer, its = PEERS[regime]
     bars = [
-        *((row["name"], row["top1"], row["deviation"], row["macs"] / 1e9, COLOURS[row["section"]]) for row in rows),
-        (peer, its.top1, its.deviation, its.gflops, "0.9"),
+        *(
+            (row["name"], row["top1"], row["standard_deviation"], row["macs"] / 1e9, COLOURS[row["section"]])
+            for row in rows
+        ),
+        (peer, its.top1, its.standard_deviation, its.gflops, "0.9"),
     ]
     names, accuracies, deviations, gmacs, colours = zip(*bars, strict=True)
     places = range(len(bars))
@@ -82,4 +91,32 @@ def draw_path(rows, regime, path):
     )
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def draw_miniature(results, path):
+    """Draws the accuracy of each step in miniature, one dot per seed and their mean, beside the paper's accuracy.
+
+    Args:
+        results: dict, as `miniature.summarize` returns it.
+        path: str or `Path`, the image file to write.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    figure = require("matplotlib.figure", extra="cli").Figure(figsize=(9, 5), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    rows = results["steps"]
+    places = range(len(rows))
+    for place, row in zip(places, rows, strict=True):
+        ours = [100 * accuracy for accuracy in row["accuracies"]]
+        left.plot(ours, [place] * len(ours), ".", color="0.6")
+    left.plot([100 * row["mean"] for row in rows], places, "o", color="#c8644a")
+    right.plot([row["top1"] for row in rows], places, "o", color="#4a90b8")
+    left.set(yticks=list(places), yticklabels=[STEPS[row["step"]].name for row in rows])
+    left.set_xlabel("in miniature: accuracy, %")
+    right.set_xlabel("the paper: ImageNet-1k top-1, %")
+    left.invert_yaxis()
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)

@@ -1,20 +1,20 @@
-"""The network of every step, as its description has it (arXiv:2201.03545, section 2)."""
+"""The network of every step, built from its description (arXiv:2201.03545, section 2)."""
 
 import re
 from dataclasses import replace
 
 import keras
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.layers import Downsample, Stem
 from keras_convnext.layers.global_pool import GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
-from keras_convnext.models.roadmap.block import activation_layer, norm_layer, padded_conv, residual_block
-from keras_convnext.models.roadmap.steps import Network, describe
+from keras_convnext.normalization import mean_and_std, normalization_layer
+from keras_convnext.roadmap.block import activation_layer, norm_layer, padded_conv, residual_block
+from keras_convnext.roadmap.steps import Network, describe
 from keras_convnext.scalars import flag, image_shape, integer, number, optional
 
 STRIDE = 32
-"""Of every network: an image's side over that of the last feature map."""
+"""The stride of every network: the side of an image over the side of the last feature map."""
 
 
 def build(
@@ -28,38 +28,37 @@ def build(
     include_preprocessing=True,
     name=None,
 ):
-    """The network of a step from ResNet to ConvNeXt, with new weights.
+    """Builds the network of a step from ResNet to ConvNeXt, randomly initialized.
 
-    The last step, with layer scale, is `convnext_tiny` (from ResNet-50) or `convnext_base` (from ResNet-200): the same
-    outputs, and the same weights under the names that `convnext_path` gives.
+    With layer scale, the network of the last step is `convnext_tiny` (from ResNet-50) or `convnext_base` (from
+    ResNet-200): it computes the same outputs, and `convnext_path` maps the names of its weights to theirs.
 
     Args:
-        step: str, a name of `STEPS`; or a `Network`, for a path of one's own.
-        regime: `"resnet50"` or `"resnet200"`: where the path begins. Defaults to `"resnet50"`.
-        num_classes: int, classes of the head. Defaults to 1000.
-        input_shape: tuple `(height, width, channels)`, of one image; None where a side is free. Defaults to
+        step: str, a name in `STEPS`; or a `Network`, for a step that is not in the paper.
+        regime: `"resnet50"` or `"resnet200"`, the ResNet at which the path starts. Defaults to `"resnet50"`.
+        num_classes: int, number of classes. Defaults to 1000.
+        input_shape: tuple `(height, width, channels)`, shape of one image. Height and width may be None. Defaults to
             `(224, 224, 3)`.
-        layer_scale_init_value: float, what each block's branch is multiplied by at first; the final ConvNeXt has 1e-6.
-            Defaults to None: no layer scale, as in the reference's counts.
-        drop_path_rate: float in [0, 1), stochastic depth's rate in the last block; it grows linearly from 0 in the
-            first. The paper has 0.1 from ResNet-50 on. Defaults to 0.
-        width_divisor: int, what all widths are divided by, for a network in miniature. Defaults to 1.
-        include_preprocessing: bool, whether the first layer turns 0..255 into `(x / 255 - mean) / std`, with
-            ImageNet's. Without it the model takes images that are normalized already. Defaults to True.
-        name: str. Defaults to regime and step.
+        layer_scale_init_value: float, initial value of the layer scale in each block; ConvNeXt uses 1e-6. Defaults to
+            None: no layer scale, as in the paper's path.
+        drop_path_rate: float in [0, 1), rate of stochastic depth in the last block. It grows linearly from 0 in the
+            first block. The paper uses 0.1 from ResNet-50. Defaults to 0.
+        width_divisor: int, by which all widths are divided, to train the path in miniature. Defaults to 1.
+        include_preprocessing: bool, whether the first layer computes `(x / 255 - mean) / std` with ImageNet's mean and
+            standard deviation. If False, the model takes normalized images. Defaults to True.
+        name: str, name of the model. Defaults to the regime and the step, such as `"resnet50_gelu"`.
 
     Returns:
-        `keras.Model`, of images in 0..255 to logits.
-
-    Shapes: `(batch, height, width, channels)` in, `(batch, num_classes)` out.
+        `keras.Model` that maps images in 0..255, `(batch, height, width, channels)`, to logits,
+        `(batch, num_classes)`.
 
     Raises:
-        ValueError: an unknown step or regime, a width that does not divide, images of less than 32 pixels, or a number
-            out of its range.
+        ValueError: The step or the regime is unknown, the width is not divisible by `width_divisor`, the images are
+            smaller than 32 pixels, or a number is out of its range.
 
     Example:
 
-    >>> from keras_convnext.models.roadmap import build
+    >>> from keras_convnext.roadmap import build
     >>> model = build("patchify_stem", num_classes=10, input_shape=(32, 32, 3), width_divisor=8)
     >>> model.output.shape
     (None, 10)
@@ -74,7 +73,9 @@ def build(
 
     # === The graph
     image = keras.Input(input_shape, name="image")
-    x = _normalized(image) if flag("include_preprocessing", include_preprocessing) else image
+    x = image
+    if flag("include_preprocessing", include_preprocessing):
+        x = normalization_layer(*mean_and_std(image.shape[-1]), name="normalization")(image)
     x = _stem(x, network)
     place = 0
     for stage, (depth, width) in enumerate(zip(network.depths, network.widths(), strict=True)):
@@ -101,14 +102,17 @@ def build(
 
 
 def convnext_path(path):
-    """The path in `ConvNeXtClassifier` of a weight of the last step.
+    """Maps the path of a weight of the last step's model to the path of the same weight in `ConvNeXtClassifier`.
 
     Args:
-        path: str, of a weight of the last step's model.
+        path: str, path of a weight in the last step's model.
+
+    Returns:
+        str, the path in `ConvNeXtClassifier`.
 
     Example:
 
-    >>> from keras_convnext.models.roadmap import convnext_path
+    >>> from keras_convnext.roadmap import convnext_path
     >>> convnext_path("stage_0_block_1_depthwise_conv_norm/gamma")
     'stage_0_block_1/norm/gamma'
     """
@@ -116,10 +120,23 @@ def convnext_path(path):
 
 
 def narrowed(network, divisor):
-    """The network with all widths divided.
+    """Divides all widths of a network.
+
+    Args:
+        network: `Network`.
+        divisor: int.
+
+    Returns:
+        `Network`.
 
     Raises:
-        ValueError: a width that does not divide.
+        ValueError: The width is not divisible by `divisor`.
+
+    Example:
+
+    >>> from keras_convnext.roadmap import describe, narrowed
+    >>> narrowed(describe("gelu"), 4).width
+    24
     """
     if divisor < 1 or network.width % divisor:
         raise ValueError(
@@ -134,17 +151,12 @@ def _check(num_classes, input_shape, drop_path_rate):
     if len(input_shape) != 3 or input_shape[-1] is None:
         raise ValueError(f"`input_shape` must be (height, width, channels). Received: {input_shape}")
     if any(side is not None and side < STRIDE for side in input_shape[:2]):
-        raise ValueError(f"The networks halve images five times: {STRIDE} pixels or more. Received: {input_shape}")
+        raise ValueError(
+            f"`input_shape` must have sides of {STRIDE} pixels or more: the networks halve images five times. "
+            f"Received: {input_shape}"
+        )
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f"`drop_path_rate` must be at least 0 and below 1. Received: {drop_path_rate}")
-
-
-def _normalized(image):
-    channels = image.shape[-1]
-    mean, std = (values if channels == 3 else (sum(values) / 3,) * channels for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return keras.layers.Normalization(
-        mean=[255 * m for m in mean], variance=[(255 * s) ** 2 for s in std], name="normalization"
-    )(image)
 
 
 def _stem(x, network):

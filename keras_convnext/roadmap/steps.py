@@ -1,7 +1,7 @@
-"""The seventeen steps as data: what each changes in the network's description, and what the paper measured.
+"""The seventeen steps as data: what each changes in the description of the network, and what the paper measured.
 
-"A ConvNet for the 2020s" (arXiv:2201.03545), section 2, Figure 2, Tables 10 and 11. What the paper leaves open is as in
-the code that its authors submitted (anonymous20222022/convnext, models/modeling_resnet.py).
+"A ConvNet for the 2020s" (arXiv:2201.03545), section 2, Figure 2, Tables 10 and 11. Details that the paper leaves open
+follow the code that its authors submitted (anonymous20222022/convnext, models/modeling_resnet.py).
 """
 
 from dataclasses import dataclass, field, replace
@@ -9,26 +9,26 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True)
 class Network:
-    """A network on the path.
+    """The description of a network on the path.
 
     Attributes:
         depths: blocks in each stage.
-        width: channels of the first stage's block, which double from stage to stage.
-        stem: `"resnet"`, a 7x7 convolution of stride 2 and a pooling of stride 2; or `"patchify"`, a 4x4 convolution of
+        width: width of the first stage. It doubles from stage to stage.
+        stem: `"resnet"`, a 7x7 convolution and a max pooling, both of stride 2; or `"patchify"`, a 4x4 convolution of
             stride 4.
-        block: `"bottleneck"`: 1x1, k x k, 1x1, of `width`, `width` and `4 * width` channels. `"inverted"`: the same, of
-            `4 * width`, `4 * width` and `width`. `"depthwise_first"`: k x k, 1x1, 1x1, of the channels that come in,
-            `4 * width` and `width`.
+        block: the order of a block's convolutions and their output channels. `"bottleneck"`: 1x1 to `width`, k x k to
+            `width`, 1x1 to `4 * width`. `"inverted"`: 1x1 to `4 * width`, k x k to `4 * width`, 1x1 to `width`.
+            `"depthwise_first"`: k x k to the input's channels, 1x1 to `4 * width`, 1x1 to `width`.
         depthwise: whether the k x k convolution is depthwise.
-        kernel_size: its side.
+        kernel_size: k, the side of that convolution's kernel.
         activation: `"relu"` or `"gelu"`.
-        activations: `"every"`: one after each convolution of a block, the last after the sum; `"one"`: between the 1x1
-            convolutions alone.
-        norms: `"every"`: one after each convolution of a block; `"one"`: after the k x k convolution alone. The
-            convolution of a shortcut always has its own.
-        norm: `"batch"` or `"layer"`. Where it is `"layer"` the convolutions have biases, but those of the shortcuts.
-        separate_downsampling: whether a norm and a 2x2 convolution of stride 2 stand between the stages, with a norm
-            after the stem and one after the pooling too; otherwise the first block of a stage has the stride.
+        activations: `"every"`: one activation after each convolution of a block, the last one after the residual sum.
+            `"one"`: a single activation, between the two 1x1 convolutions.
+        norms: `"every"`: one norm after each convolution of a block. `"one"`: a single norm, after the k x k
+            convolution. The convolution of a shortcut has a norm in both cases.
+        norm: `"batch"` or `"layer"`. With `"layer"` the convolutions have biases, except those of the shortcuts.
+        separate_downsampling: if True, a norm and a 2x2 convolution of stride 2 stand between the stages, and a norm
+            follows the stem and the global pooling. If False, the first block of each stage has stride 2.
     """
 
     depths: tuple[int, ...]
@@ -48,7 +48,7 @@ class Network:
         return tuple(self.width * 2**stage for stage in range(len(self.depths)))
 
     def out_channels(self, width):
-        """The channels that a block of a width gives."""
+        """The output channels of a block of that width."""
         return 4 * width if self.block == "bottleneck" else width
 
 
@@ -64,15 +64,15 @@ class Published:
     """The paper's figures for a step.
 
     Attributes:
-        top1: accuracy on ImageNet-1k's validation images in percent: the mean of three trainings on the way from
-            ResNet-50, one from ResNet-200.
-        gflops: as the paper prints it, a multiply-accumulate being one.
-        deviation: of the three; None for one.
+        top1: accuracy on ImageNet-1k's validation images in percent: the mean of three trainings from ResNet-50, or
+            a single training from ResNet-200.
+        gflops: GFLOPs as the paper prints them, where one multiply-accumulate is one FLOP.
+        standard_deviation: of the three accuracies in percentage points; None for a single training.
     """
 
     top1: float
     gflops: float
-    deviation: float | None = None
+    standard_deviation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class Step:
 
     Attributes:
         name: the paper's.
-        section: of the paper.
-        change: what it changes, in words.
-        changes: fields of `Network` and their new values.
-        changes_by_regime: the same, for those that are others on each way.
+        section: the section of the paper.
+        change: what the step changes, in words.
+        changes: the fields of `Network` that change, with their new values.
+        changes_by_regime: the same for changes that differ between the regimes.
         published: a `Published` for each regime.
-        adopted: whether the path goes on from it; else it goes on from the last step that was.
+        adopted: whether the path keeps the change. If False, the next step starts from the last adopted one.
     """
 
     name: str
@@ -118,7 +118,7 @@ STEPS = {
     "stage_ratio": Step(
         name="stage ratio",
         section="2.2",
-        change="blocks 1:1:3:1, as Swin; from ResNet-200 also width 64 -> 84",
+        change="blocks 1:1:3:1, as in Swin; from ResNet-200 also width 64 -> 84",
         changes_by_regime={
             "resnet50": {"depths": (3, 3, 9, 3)},
             "resnet200": {"depths": (3, 3, 27, 3), "width": 84},
@@ -149,14 +149,14 @@ STEPS = {
     "inverting_dimensions": Step(
         name="inverting dimensions",
         section="2.4",
-        change="blocks wide inside, narrow outside",
+        change="inverted bottleneck: blocks wide inside, narrow outside",
         changes={"block": "inverted"},
         published=_published((80.64, 4.64, 0.03), (82.64, 15.68)),
     ),
     "move_up_depthwise": Step(
         name="move up depthwise conv",
         section="2.5",
-        change="the depthwise convolution first in the block",
+        change="the depthwise convolution comes first in the block",
         changes={"block": "depthwise_first"},
         published=_published((79.92, 4.07, 0.08), (82.04, 14.63)),
     ),
@@ -194,67 +194,67 @@ STEPS = {
     "gelu": Step(
         name="ReLU -> GELU",
         section="2.6",
-        change="every ReLU of a block: GELU",
+        change="GELU in place of every ReLU of a block",
         changes={"activation": "gelu"},
         published=_published((80.62, 4.15, 0.14), (82.19, 14.81)),
     ),
     "fewer_activations": Step(
         name="fewer activations",
         section="2.6",
-        change="one GELU a block, between the 1x1 convolutions",
+        change="one GELU per block, between the 1x1 convolutions",
         changes={"activations": "one"},
         published=_published((81.27, 4.15, 0.06), (82.71, 14.81)),
     ),
     "fewer_norms": Step(
         name="fewer norms",
         section="2.6",
-        change="one norm a block, after the depthwise convolution",
+        change="one norm per block, after the depthwise convolution",
         changes={"norms": "one"},
         published=_published((81.41, 4.15, 0.09), (83.17, 14.81)),
     ),
     "bn_to_ln": Step(
         name="BN -> LN",
         section="2.6",
-        change="BatchNorm: LayerNorm; convolutions with biases",
+        change="LayerNorm in place of BatchNorm; convolutions have biases",
         changes={"norm": "layer"},
         published=_published((81.47, 4.46, 0.09), (83.35, 14.81)),
     ),
     "separate_downsampling": Step(
         name="separate d.s. conv",
         section="2.6",
-        change="a LayerNorm and a 2x2 convolution between the stages: ConvNeXt",
+        change="a LayerNorm and a 2x2 convolution between stages: ConvNeXt",
         changes={"separate_downsampling": True},
         published=_published((81.97, 4.49, 0.06), (83.6, 15.35)),
     ),
 }
-"""The steps in the paper's order, by name.
+"""The steps by name, in the paper's order.
 
-Two GFLOPs that Table 10 prints are not those of its networks: from ResNet-50, BN -> LN has 4.15 (Figure 2 has 4.2, and
-Table 11 no change at this step) where 4.46 stands, and the last step 4.46 where 4.49 stands. The other 32 are, to the
-last digit.
+Table 10 prints two GFLOPs that differ from a count of its networks, both on the path from ResNet-50. BN -> LN: the
+network has 4.15, the table prints 4.46 (Figure 2 prints 4.2, and Table 11 has no change at this step). The last step:
+the network has 4.46, the table prints 4.49. The other 32 figures agree to the last digit.
 """
 
 
 PEERS = {"resnet50": ("Swin-T", Published(81.3, 4.5)), "resnet200": ("Swin-B", Published(83.5, 15.43))}
-"""The transformer that the paper compares the end of each path with."""
+"""The transformer with which the paper compares the last step of each regime."""
 
 
 def describe(step, regime="resnet50"):
-    """The network of a step: that of the regime, with the changes of all steps on the way.
+    """Describes the network of a step: the regime's ResNet with the changes of all adopted steps up to this one.
 
     Args:
-        step: str, a name of `STEPS`.
+        step: str, a name in `STEPS`.
         regime: `"resnet50"` or `"resnet200"`. Defaults to `"resnet50"`.
 
     Returns:
         `Network`.
 
     Raises:
-        ValueError: an unknown step or regime.
+        ValueError: The step or the regime is unknown.
 
     Example:
 
-    >>> from keras_convnext.models.roadmap import describe
+    >>> from keras_convnext.roadmap import describe
     >>> describe("kernel_9").kernel_size, describe("gelu").kernel_size
     (9, 7)
     """

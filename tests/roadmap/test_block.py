@@ -3,8 +3,8 @@
 import keras
 import pytest
 
+from keras_convnext import roadmap
 from keras_convnext.layers import DepthwiseConv2D
-from keras_convnext.models import roadmap
 
 # step, norms, activations, kind of norm, name of the activation, depthwise convolutions
 EVERY_BATCH_RELU = (3, 3, "BatchNormalization", "relu")
