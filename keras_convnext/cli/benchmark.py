@@ -20,9 +20,9 @@ from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAG
 from keras_convnext.benchmarking.sweep import draw_sweep
 from keras_convnext.benchmarking.turns import WIDE, time_in_turn
 from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
-from keras_convnext.cli.load_file import find_model, load_file, variant_of
+from keras_convnext.cli.load_file import find_model, load_file
 from keras_convnext.extras import is_installed, require
-from keras_convnext.variants import get_variant
+from keras_convnext.variants import get_variant, match
 
 SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
 
@@ -102,7 +102,7 @@ def _architecture(name):
     if named.path is None:
         return named.variant, (named.checkpoint or get_variant(named.variant)).image_size
     model = load_file(named.path).model
-    variant = variant_of(model)
+    variant = match(getattr(model, "backbone", model).get_config())
     if variant is None:
         raise ValueError(f"{name}: expected a variant that `keras-convnext list` prints, got another architecture.")
     return variant, model.input_shape[2] or get_variant(variant).image_size
