@@ -241,7 +241,7 @@ def _model(settings, shape):
     def build(layer_scale_init_value=None, **arguments):  # the layer scale is the checkpoint's
         return transfer(model, **arguments)
 
-    return build, match(backbone.get_config(), ignore=("stem_patch_size",))
+    return build, match(backbone.get_config(), ignore=("stem_patch_size", "layer_scale_init_value"))
 
 
 def _called(checkpoint, variant):
