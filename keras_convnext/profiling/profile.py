@@ -42,7 +42,7 @@ class Profile:
     """The rows of a model, and their sums.
 
     Attributes:
-        rows: tuple with a `ProfileRow` for each call of each layer without sublayers, in the order of the calls. A layer
+        rows: tuple with a `ProfileRow` for each call of a layer without sublayers, in the order of the calls. A layer
             with sublayers has a row too if it owns weights, or has products that are counted.
         params: int, trainable parameters of the model, as torch counts them.
         macs: int, multiply-accumulates for one image.
