@@ -23,6 +23,13 @@ class Case:
         dtype: str, `"float32"` or `"bfloat16"`: of weights and activations in a forward pass, and of the activations
             alone in training (mixed precision).
         device: str, `"cpu"` or `"gpu"`.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking import Case
+    >>> case = Case("timm", "torch", "compiled", "forward", "convnext_tiny", 8, 224, dtype="float32", device="cpu")
+    >>> print(case)
+    timm torch compiled
     """
 
     package: str

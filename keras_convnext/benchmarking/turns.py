@@ -56,6 +56,16 @@ def ratios(ours, other):
 
     Returns:
         A list of float.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking import Timing, ratios
+    >>> ours, other = (
+    ...     Timing(case=None, seconds=seconds, start_seconds=1.0, peak_bytes=None)
+    ...     for seconds in ((1.0, 3.0), (2.0, 4.0))
+    ... )
+    >>> ratios(ours, other)
+    [0.5, 0.75]
     """
     return [a / b for a, b in zip(ours.seconds, other.seconds, strict=True)]
 

@@ -33,9 +33,9 @@ class Parser(argparse.ArgumentParser):
         return namespace, left_over
 
     def _refuse_option_first(self, args):
-        """Where the subcommand should stand; argparse would take the option's value for the subcommand."""
-        option = args[0].partition("=")[0] if args else ""
-        if option.startswith("-") and option not in self._option_string_actions:
+        """Refuses a missing subcommand, and an option in its place, whose value argparse would take for it."""
+        option = args[0].partition("=")[0] if args else "nothing"
+        if not args or (option.startswith("-") and option not in self._option_string_actions):
             names = ", ".join(self._subcommands.choices)
             self.error(f"expected a {self._subcommands.metavar} first, one of {names}, got {option}")
 

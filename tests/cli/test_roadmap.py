@@ -87,7 +87,7 @@ SUBCOMMANDS = "steps, blocks, train, resume"
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ((), "keras-convnext roadmap: the following arguments are required: SUBCOMMAND"),
+        ((), f"keras-convnext roadmap: expected a SUBCOMMAND first, one of {SUBCOMMANDS}, got nothing"),
         (("--train",), f"keras-convnext roadmap: expected a SUBCOMMAND first, one of {SUBCOMMANDS}, got --train"),
         (
             ("--blocks=blocks.png",),
