@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "variants": set(),
     "normalization": set(),
     "extras": set(),
+    "parser": set(),
     "processes": set(),
     "startup": set(),
     "layers": set(),

@@ -11,7 +11,7 @@ import sys
 from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, roadmap, summary, train
 from keras_convnext.cli import list as list_command
 from keras_convnext.cli.arguments import CLOSED_PIPE
-from keras_convnext.cli.parser import Parser
+from keras_convnext.parser import Parser
 from keras_convnext.startup import INTERRUPTED, give_interrupts_back
 
 COMMANDS = {

@@ -1,4 +1,7 @@
-"""How the command line is parsed: every error is one line, and says where an option belongs."""
+"""How the command line is parsed: every error is one line, and says where an option belongs.
+
+Nothing is imported for it but argparse, so that a command line can be refused before Keras is there.
+"""
 
 import argparse
 import sys
