@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from keras_convnext.profiling.packages import import_torchvision
+from keras_convnext.extras import import_torchvision
 
 import_torchvision()  # before timm does
 
@@ -26,8 +26,8 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 
 from keras_convnext import RECIPES
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.data import load_npz, with_validation
+from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.variants import get_variant, variant_for
 
 

@@ -8,7 +8,7 @@ with in_one_line():
     import_keras()  # before all that needs it, for the sake of its message
 
 # ruff: noqa: E402
-from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, training
+from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, roadmap, training
 from keras_convnext.checkpoints import list_presets, load_checkpoint, save_checkpoint
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.preprocessing import preprocessor
@@ -34,6 +34,7 @@ __all__ = [
     "preprocessing",
     "preprocessor",
     "profiling",
+    "roadmap",
     "save_checkpoint",
     "training",
 ]

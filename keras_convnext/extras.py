@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -71,6 +72,31 @@ def import_keras():
         if problem := _problem_of_settings():
             raise ValueError(problem) from error
         raise ImportError(f"{_backend_in_words()} is installed and cannot be imported: {error}") from error
+
+
+def import_torchvision():
+    """Imports torchvision, also where its compiled operators do not load.
+
+    They do not load beside another build of torch, such as one without CUDA. No ConvNeXt needs them, but importing
+    torchvision, which timm does too, fails unless two of them are declared. Call this before importing timm.
+
+    Returns:
+        The module `torchvision`.
+
+    Raises:
+        ModuleNotFoundError: torchvision is not installed.
+    """
+    try:
+        return require("torchvision", extra="dev")
+    except RuntimeError:
+        from torch.library import Library
+
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+        return importlib.import_module("torchvision")
 
 
 def _backend_in_words():

@@ -208,3 +208,48 @@ def get_variant(name):
     nearest = get_close_matches(str(name), VARIANTS, n=3, cutoff=0.4)
     hint = f"the nearest names are {', '.join(nearest)}" if nearest else "VARIANTS has the names"
     raise ValueError(f"Unknown variant {name!r}: {hint}.")
+
+
+def match(arguments, ignore=()):
+    """Finds the variant with given architecture arguments: the one answer to "which variant is this?".
+
+    Layer scale is compared by its presence, since its initial value does not change the architecture.
+
+    Args:
+        arguments: `ConvNeXtConfig`, or dict of architecture arguments by name, such as the `get_config()` of a
+            `ConvNeXtBackbone`. Arguments that are missing are not compared, nor are other entries, such as `name`. A
+            set stands for any of its values.
+        ignore: sequence of str, names of arguments that are not compared, such as `("stem_patch_size",)`. Defaults to
+            none.
+
+    Returns:
+        str, the name of the first such row of `VARIANTS`. None if there is no such row, or if `depths` or `dims` are
+        missing.
+
+    Example:
+
+    >>> from keras_convnext.variants import match
+    >>> match({"depths": [3, 3, 9, 3], "dims": [96, 192, 384, 768], "use_grn": True})
+    'convnextv2_tiny'
+    """
+    if isinstance(arguments, ConvNeXtConfig):
+        arguments = arguments.backbone_arguments() | arguments.head_arguments()
+    if "depths" not in arguments or "dims" not in arguments:
+        return None
+    compared = [name for name in _BACKBONE_ARGUMENTS + _HEAD_ARGUMENTS if name in arguments and name not in ignore]
+    for name, row in VARIANTS.items():
+        if all(_has(row, argument, arguments[argument]) for argument in compared):
+            return name
+    return None
+
+
+def _has(row, argument, value):
+    """Whether a row has a value, or one of a set of values, for an argument."""
+    if argument == "layer_scale_init_value":
+        return (row.layer_scale_init_value is None) == (value is None)
+    if isinstance(value, set | frozenset):
+        return any(_has(row, argument, one) for one in value)
+    value = tuple(value) if isinstance(value, list) else value
+    if argument == "kernel_size":
+        return row.kernel_sizes == (value if isinstance(value, tuple) else (value,) * len(row.depths))
+    return getattr(row, argument) == value

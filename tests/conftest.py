@@ -1,5 +1,6 @@
 """What every test has: the backend in its name, a seed, and a few helpers that use nothing of ours but constructors."""
 
+import collections
 import importlib.util
 import inspect
 import json
@@ -23,6 +24,7 @@ ON_TORCH = [
     "test_processes.py",
     "test_scalars.py",
     "test_wheel.py",
+    "benchmarking/test_attention_models.py",
     "checkpoints/test_download.py",
     "checkpoints/test_timm_list.py",
     "checkpoints/test_torch_files.py",
@@ -43,9 +45,9 @@ ON_TORCH = [
     "preprocessing/augmentation/test_rand_augment.py",
     "preprocessing/augmentation/test_random_erasing.py",
     "preprocessing/augmentation/test_random_resized_crop.py",
-    "profiling/test_attention.py",
-    "profiling/test_blocks.py",
     "profiling/test_count.py",
+    "roadmap/test_blocks.py",
+    "roadmap/test_rank_correlation.py",
     "training/test_parameter_groups.py",
 ]
 collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
@@ -246,3 +248,34 @@ def _torch_gradients(layer, x, cotangent, training=True):
     loss = (layer(x, training=training).float() * torch.tensor(cotangent)).sum()
     in_x, *in_weights = torch.autograd.grad(loss, [x, *weights])
     return in_x.numpy(), [gradient.numpy() for gradient in in_weights]
+
+
+@pytest.fixture(scope="session")
+def macs_in_torch():
+    """A function: multiply-accumulates of convolutions, linear layers and attention; torch counts two for each."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def count(module, x):
+        # with gradients and by products: the operations that have all of an attention inside are not counted
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            module.eval()(x)
+        return counter.get_total_flops() // 2
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def calls_in_torch():
+    """A function: how often a module of each class is called."""
+    import torch
+
+    def count(module, x):
+        calls = collections.Counter()
+        for part in module.modules():
+            part.register_forward_hook(lambda part, *_: calls.update([type(part).__name__]))
+        with torch.no_grad():
+            module.eval()(x)
+        return calls
+
+    return count

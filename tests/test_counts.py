@@ -10,11 +10,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext import VARIANTS, ConvNeXtClassifier
+from keras_convnext import VARIANTS, ConvNeXtClassifier, roadmap
+from keras_convnext.extras import import_torchvision
 from keras_convnext.layers.initialization import Normal
-from keras_convnext.models import roadmap
 from keras_convnext.profiling import profile
-from keras_convnext.profiling.packages import import_torchvision
 
 REFERENCE = Path(__file__).with_name("reference")
 ROWS = json.loads((REFERENCE / "variants.json").read_text())["variants"]

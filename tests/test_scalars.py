@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, roadmap
 from keras_convnext.data import AugmentedBatches, Batches, load_digits, split_validation
 from keras_convnext.layers import (
     ConvNeXtBlock,
@@ -20,7 +20,7 @@ from keras_convnext.layers import (
 from keras_convnext.layers.layer_norm import LayerNorm
 from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.layers.pointwise_conv import PointwiseConv
-from keras_convnext.models import roadmap, transfer
+from keras_convnext.models import transfer
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop, augmentation, preprocessor
 from keras_convnext.preprocessing.resize_layer import ResizeAndCropLayer
 from keras_convnext.profiling import profile

@@ -1,13 +1,13 @@
 """Every variant against the exact figures of reference/variants.json; names and patterns."""
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 
 from keras_convnext import VARIANTS, ConvNeXtBackbone, ConvNeXtClassifier
-from keras_convnext.variants import get_variant, variant_for
+from keras_convnext.variants import get_variant, match, variant_for
 
 REFERENCE = json.loads(Path(__file__).with_name("reference").joinpath("variants.json").read_text())
 ROWS = {row["name"]: row for row in REFERENCE["variants"]}
@@ -87,3 +87,55 @@ def test_the_variant_to_start_with(image_size, name, stem_patch_size):
     assert variant_for(image_size) == (name, stem_patch_size)
     variant = VARIANTS[name]
     assert stem_patch_size * 2 ** (len(variant.depths) - 1) <= image_size
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_row_is_its_own_variant(name):
+    row = VARIANTS[name]
+    assert match(row) == name
+    arguments = row.backbone_arguments() | row.head_arguments()
+    assert match(json.loads(json.dumps(arguments))) == name
+
+
+def test_a_model_is_of_its_variant():
+    backbone = ConvNeXtBackbone.from_preset("convnext_mini", layer_scale_init_value=0.1, drop_path_rate=0.2)
+    assert match(backbone.get_config()) == "convnext_mini"
+    changed = ConvNeXtBackbone.from_preset("convnext_mini", stem_patch_size=2).get_config()
+    assert match(changed) is None
+    assert match(changed, ignore=("stem_patch_size",)) == "convnext_mini"
+
+
+def test_the_head_is_compared_where_it_is_given():
+    row = VARIANTS["convnext_tiny_hnf"]
+    assert match(row.backbone_arguments()) == "convnext_tiny"
+    assert match(row.backbone_arguments() | {"head_norm_first": True}) == "convnext_tiny_hnf"
+    assert match(row.backbone_arguments() | {"head_hidden_size": 8}) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"layer_scale_init_value": 0.5}, "convnext_tiny"),
+        ({"layer_scale_init_value": None}, None),
+        ({"kernel_size": (7, 7, 7, 7)}, "convnext_tiny"),
+        ({"kernel_size": 5}, None),
+        ({"norm": {"layer_norm", "rms_norm"}}, "convnext_tiny"),
+        ({"norm": {"rms_norm", "simple_norm"}}, None),
+        ({"mlp_ratio": 4.0}, "convnext_tiny"),
+        ({"mlp_ratio": 3}, None),
+        ({"conv_bias": False}, None),
+        ({"name": "mine", "image_size": 99}, "convnext_tiny"),
+        ({"hidden_activation": {"class_name": "Custom"}}, None),
+    ],
+)
+def test_arguments_that_make_another_variant_and_those_that_do_not(changes, name):
+    assert match(VARIANTS["convnext_tiny"].backbone_arguments() | changes) == name
+
+
+@pytest.mark.parametrize("missing", ["depths", "dims"])
+def test_too_few_arguments_are_of_no_variant(missing):
+    arguments = VARIANTS["convnext_tiny"].backbone_arguments()
+    del arguments[missing]
+    assert match(arguments) is None
+    assert match({}) is None
+    assert match(replace(VARIANTS["convnext_tiny"], dims=(1, 2, 3, 4))) is None

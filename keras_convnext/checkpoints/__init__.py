@@ -2,8 +2,6 @@
 
 from keras_convnext.checkpoints.catalog import (
     CHECKPOINTS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     SQUASH_FROM,
     Checkpoint,
     find_preset,
@@ -27,8 +25,6 @@ from keras_convnext.checkpoints.usual_weights import is_quantized, layers_that, 
 
 __all__ = [
     "CHECKPOINTS",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
     "SQUASH_FROM",
     "WRITTEN",
     "Checkpoint",

@@ -5,10 +5,9 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from keras_convnext.checkpoints import published
+from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.variants import VARIANTS
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 SQUASH_FROM = 384
 """From how many pixels up the authors' evaluation squashes the whole picture to a square."""
 

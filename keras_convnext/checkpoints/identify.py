@@ -1,20 +1,24 @@
-"""Which variant a checkpoint's arrays are of, by the number and the sizes of its stages."""
+"""Which variant a checkpoint is of: its architecture arguments, read off the names and sizes of its arrays."""
+
+import itertools
+import math
 
 from keras_convnext.checkpoints.layouts import LAYOUTS
-from keras_convnext.variants import VARIANTS
+from keras_convnext.variants import match
 
 
 def identify(arrays):
-    """The variant and the number of classes of a checkpoint.
+    """Identifies the variant and the number of classes of a checkpoint.
 
     Args:
         arrays: dict of arrays by name, as `read_arrays` returns it.
 
     Returns:
-        `(variant, num_classes)`: 0 classes where the last layer is missing, None where the whole head is.
+        `(variant, num_classes)`. The number of classes is 0 where the last layer is missing, and None where the whole
+        head is missing.
 
     Raises:
-        ValueError: of no variant in `VARIANTS`.
+        ValueError: The arrays are those of no variant in `VARIANTS`.
 
     Example:
 
@@ -27,18 +31,19 @@ def identify(arrays):
     >>> identify(read_arrays(path))
     ('convnext_mini', 10)
     """
-    for name, variant in VARIANTS.items():
-        for layout in LAYOUTS:
-            if layout.has_head_like(variant.head_norm_first) and _is_of(variant, layout, arrays):
-                has_norm = _size("head_norm/gamma", layout, arrays)
-                return name, _size("head/bias", layout, arrays) or (0 if has_norm else None)
+    for layout in LAYOUTS:
+        arguments = _architecture(layout, arrays)
+        variant = match(arguments) if arguments else None
+        if variant:
+            has_norm = _size("head_norm/gamma", layout, arrays)
+            return variant, _size("head/bias", layout, arrays) or (0 if has_norm else None)
     raise ValueError(
         f"of no variant that `keras-convnext list` prints; its {len(arrays)} arrays begin {list(arrays)[:3]}."
     )
 
 
 def has_level_norms(arrays):
-    """Whether a checkpoint is of a backbone with a norm for each pyramid level, or for some.
+    """Whether a checkpoint is of a backbone with norms of its pyramid levels, all or some.
 
     Args:
         arrays: dict of arrays by name, as `read_arrays` returns it.
@@ -54,29 +59,54 @@ def has_level_norms(arrays):
     return any(_size(path, layout, arrays) for layout in LAYOUTS for path in paths)
 
 
-def _is_of(variant, layout, arrays):
-    sizes = {"stem/norm/gamma": variant.dims[0] if variant.stem_norm else None}
-    stages = zip(variant.depths, variant.dims, variant.kernel_sizes, strict=True)
-    for stage, (depth, dim, side) in enumerate(stages):
-        sizes[f"stage_{stage}_block_{depth - 1}/depthwise_conv/kernel"] = dim * side**2
-        sizes[f"stage_{stage}_block_{depth}/depthwise_conv/kernel"] = None
-    sizes[f"stage_{len(variant.depths)}_block_0/depthwise_conv/kernel"] = None
-    sizes["stage_0_block_0/depthwise_conv/bias"] = variant.dims[0] if variant.conv_bias else None
-    sizes["stage_0_block_0/norm/beta"] = variant.dims[0] if variant.norm == "layer_norm" else None
-    sizes["stage_0_block_0/grn/gamma"] = int(variant.mlp_ratio * variant.dims[0]) if variant.use_grn else None
-    sizes["head_hidden/bias"] = variant.head_hidden_size
-    if _size("head/bias", layout, arrays):
-        sizes["head_norm/gamma"] = variant.dims[-1]
-    stem = "stem/conv/kernel" if variant.stem == "patchify" else "stem/conv_2/kernel"
-    if _size(stem, layout, arrays) is None:
-        return False
-    scaled = _size("stage_0_block_0/layer_scale/gamma", layout, arrays) is not None
-    return scaled == (variant.layer_scale_init_value is not None) and all(
-        _size(path, layout, arrays) == size for path, size in sizes.items()
-    )
+def _architecture(layout, arrays):
+    """The architecture arguments that the arrays tell, if their names are those of a layout; None if they are not."""
+    depths, dims, kernel_sizes = [], [], []
+    while depth := _depth(len(depths), layout, arrays):
+        last = f"stage_{len(depths)}_block_{depth - 1}"
+        dim = _size(f"{last}/norm/gamma", layout, arrays)
+        if dim is None:
+            return None
+        depths.append(depth)
+        dims.append(dim)
+        kernel_sizes.append(math.sqrt(_size(f"{last}/depthwise_conv/kernel", layout, arrays) / dim))
+    stems = {"stem/conv/kernel": {"patchify"}, "stem/conv_2/kernel": {"overlap", "overlap_tiered", "overlap_act"}}
+    stem = next((kinds for path, kinds in stems.items() if _size(path, layout, arrays) is not None), None)
+    stem_norm = _size("stem/norm/gamma", layout, arrays)
+    if not depths or stem is None or stem_norm not in (None, dims[0]):
+        return None
+    if _size("head/bias", layout, arrays) and _size("head_norm/gamma", layout, arrays) != dims[-1]:
+        return None
+    block = "stage_0_block_0"
+    grn, scale = (_size(f"{block}/{layer}/gamma", layout, arrays) for layer in ("grn", "layer_scale"))
+    has_beta = _size(f"{block}/norm/beta", layout, arrays) is not None
+    arguments = {
+        "depths": tuple(depths),
+        "dims": tuple(dims),
+        "kernel_size": tuple(kernel_sizes),
+        "stem": stem,
+        "stem_norm": stem_norm is not None,
+        "conv_bias": _size(f"{block}/depthwise_conv/bias", layout, arrays) is not None,
+        "norm": {"layer_norm"} if has_beta else {"rms_norm", "simple_norm"},
+        "use_grn": grn is not None,
+        "layer_scale_init_value": scale,
+        "head_hidden_size": _size("head_hidden/bias", layout, arrays),
+    }
+    if grn is not None:
+        arguments["mlp_ratio"] = grn / dims[0]
+    if layout.head_norm_first is not None:
+        arguments["head_norm_first"] = layout.head_norm_first
+    return arguments
+
+
+def _depth(stage, layout, arrays):
+    """The number of blocks in a stage."""
+    blocks = itertools.count()
+    has_block = (_size(f"stage_{stage}_block_{block}/depthwise_conv/kernel", layout, arrays) for block in blocks)
+    return sum(1 for _ in itertools.takewhile(lambda size: size is not None, has_block))
 
 
 def _size(path, layout, arrays):
-    """How many numbers the array for a weight of ours has; None where there is none."""
+    """The size of the array for a weight of ours; None where there is no such array."""
     entry = layout.entry(path)
     return arrays[entry.name].size if entry and entry.name in arrays else None

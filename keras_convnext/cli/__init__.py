@@ -1,17 +1,17 @@
-"""The command line: `keras-convnext COMMAND`, one file a command.
+"""The command line: `keras-convnext COMMAND`, one file per command; a command with subcommands is a package.
 
 A command's file has `add_arguments(parser)` and `prepare(args)`. `prepare` checks everything that was given and returns
 the work, a function without arguments; what it refuses becomes one line and exit code 2, before any work is done. What
 the system refuses while work is done, such as space on a disk, becomes one line and exit code 1.
 """
 
-import argparse
 import os
 import sys
 
 from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, roadmap, summary, train
 from keras_convnext.cli import list as list_command
 from keras_convnext.cli.arguments import CLOSED_PIPE
+from keras_convnext.parser import Parser
 from keras_convnext.startup import INTERRUPTED, give_interrupts_back
 
 COMMANDS = {
@@ -25,12 +25,6 @@ COMMANDS = {
     "benchmark": benchmark,
     "roadmap": roadmap,
 }
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        """One line, without the usage before it."""
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def main(argv=None):
@@ -73,7 +67,7 @@ def _close_stdout():
 
 
 def _parse_and_run(argv):
-    parser = _Parser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
+    parser = Parser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary_line = command.__doc__.partition("\n")[0]

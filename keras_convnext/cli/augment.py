@@ -16,9 +16,8 @@ from keras_convnext.cli.arguments import check_file, not_negative, positive
 from keras_convnext.cli.benchmark import warning_of
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
-from keras_convnext.extras import require
+from keras_convnext.extras import import_torchvision, require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
-from keras_convnext.profiling.packages import import_torchvision
 
 COLUMNS = 8
 
@@ -107,7 +106,7 @@ def _draw(images, args, out):
 
 
 def _benchmark(args):
-    from keras_convnext.profiling.pipeline import WORKERS, compare
+    from keras_convnext.benchmarking.pipeline import WORKERS, compare
 
     rounds = args.rounds or 15
     try:

@@ -1,8 +1,8 @@
-"""Times this package's models against others': in turn, each in a process of its own.
+"""Times this package's models against those of other packages: in turn, each in a separate process.
 
-The headline is our time as a multiple of theirs: the median over rounds in which each had its turn. The spread is half
-the distance between the quartiles of the rounds, as a share of the median; a warning says where it is so wide that the
-median says little. --sweep draws how time grows with the images' size or number instead.
+The result is our time divided by theirs, as the median over the rounds. The spread is half the interquartile range over
+the rounds, divided by the median; a warning is printed where it is too wide for the median to mean much. --sweep
+instead draws how time grows with the size of the images or of the batch.
 """
 
 import contextlib
@@ -13,16 +13,16 @@ from pathlib import Path
 
 import keras
 
+from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, check_size
+from keras_convnext.benchmarking.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
+from keras_convnext.benchmarking.compare import compare, timing_facts
+from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
+from keras_convnext.benchmarking.sweep import draw_sweep
+from keras_convnext.benchmarking.turns import WIDE, time_in_turn
 from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
-from keras_convnext.cli.load_file import find_model, load_file, variant_of
+from keras_convnext.cli.load_file import find_model, load_file
 from keras_convnext.extras import is_installed, require
-from keras_convnext.profiling.attention import ATTENTION_MODELS, check_size
-from keras_convnext.profiling.benchmark import WIDE, time_in_turn
-from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
-from keras_convnext.profiling.compare import compare, timing_facts
-from keras_convnext.profiling.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
-from keras_convnext.profiling.sweep import draw_sweep
-from keras_convnext.variants import get_variant
+from keras_convnext.variants import get_variant, match
 
 SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
 
@@ -34,20 +34,26 @@ def add_arguments(parser):
         help="a name that `list` prints, a file or a run folder (default: convnext_tiny)",
     )
     parser.add_argument("--task", choices=TASKS, default="forward", help="(default: forward)")
-    parser.add_argument("--batch", type=positive, help="images a step; 1 for latency (default: 8)")
+    parser.add_argument("--batch", type=positive, help="images per step; 1 for latency (default: 8)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="(default: float32)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="(default: cpu)")
-    parser.add_argument("--backend", default=keras.backend.backend(), help="ours, with commas (default: Keras's)")
-    parser.add_argument("--also", default="", help="ours in more forms, with commas: remat (train), exported (torch)")
+    parser.add_argument(
+        "--backend", default=keras.backend.backend(), help="comma-separated backends for our models (default: Keras's)"
+    )
+    parser.add_argument(
+        "--also",
+        default="",
+        help="comma-separated further forms of ours: remat (training), exported (torch)",
+    )
     parser.add_argument(
         "--against",
-        help=f"with commas: {', '.join(PEERS)} (default), {', '.join(ATTENTION_MODELS)}; in a sweep none by default",
+        help=f"comma-separated: {', '.join(PEERS)} (default; none in a sweep), {', '.join(ATTENTION_MODELS)}",
     )
-    parser.add_argument("--rounds", type=positive, default=15, help="turns of each (default: 15)")
-    parser.add_argument("--sweep", choices=SWEEPS, help="time over sizes or batches, and draw it")
-    parser.add_argument("--values", type=_numbers, help="that a sweep goes over, with commas, such as 128,256,512")
-    parser.add_argument("--output", help="the picture of a sweep, new (default: benchmark-SWEEP.png)")
+    parser.add_argument("--rounds", type=positive, default=15, help="number of turns of each (default: 15)")
+    parser.add_argument("--sweep", choices=SWEEPS, help="time over several sizes or batches, and draw the result")
+    parser.add_argument("--values", type=_numbers, help="comma-separated sweep values, such as 128,256,512")
+    parser.add_argument("--output", help="new image file of a sweep (default: benchmark-SWEEP.png)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -65,9 +71,9 @@ def prepare(args):
         require(backend, extra=backend)
     forms = ["", *_names(args.also, OUR_FORMS, "--also")]
     if "remat" in forms and args.task != "train":
-        raise ValueError("--also remat: it is for --task train.")
+        raise ValueError("--also remat: only with --task train.")
     if "exported" in forms and (args.task != "forward" or "torch" not in backends):
-        raise ValueError("--also exported: it is for --task forward and --backend torch.")
+        raise ValueError("--also exported: only with --task forward and --backend torch.")
     ours = [
         Case(OURS, backend, form, args.task, args.variant, args.batch or 8, size, args.dtype, args.device)
         for backend in backends
@@ -91,17 +97,14 @@ def prepare(args):
 
 
 def _architecture(name):
-    """The variant that a name stands for, or that the model of a file or run folder is of; and the size of its images.
-
-    Weights do not matter here: they do not change how long a model takes.
-    """
+    """The variant of a preset, a file or a run folder, and the size of its images. Its weights do not matter here."""
     named = find_model(name)
     if named.path is None:
         return named.variant, (named.checkpoint or get_variant(named.variant)).image_size
     model = load_file(named.path).model
-    variant = variant_of(model)
+    variant = match(getattr(model, "backbone", model).get_config())
     if variant is None:
-        raise ValueError(f"{name}: its architecture is none that `keras-convnext list` prints, and so not timed.")
+        raise ValueError(f"{name}: expected a variant that `keras-convnext list` prints, got another architecture.")
     return variant, model.input_shape[2] or get_variant(variant).image_size
 
 
@@ -114,17 +117,17 @@ def _prepare_sweep(args, cases, missing):
 
 
 def _check_sweep(args):
-    """Refuses options that would be passed over, and a picture that could not be drawn."""
+    """Refuses options that would have no effect, and a figure that could not be drawn."""
     if not args.sweep:
         given = [name for name in ("values", "output") if getattr(args, name) is not None]
         if given:
-            raise ValueError(f"--{given[0]}: it is for --sweep.")
+            raise ValueError(f"--{given[0]}: only with --sweep.")
         return
     if getattr(args, args.sweep) is not None:
         raise ValueError(f"--{args.sweep}: the sweep goes over it; give --values instead.")
     check_picture(_output(args))
     if _output(args).exists():
-        raise ValueError(f"{_output(args)}: there is something already; give another --output.")
+        raise ValueError(f"{_output(args)}: exists already; give another --output.")
 
 
 def _output(args):
@@ -136,7 +139,7 @@ def _variant_for(package, variant):
 
 
 def _check(cases):
-    """Refuses images that a model is not for; ours says so itself when it is counted."""
+    """Refuses images that a model does not take. Ours raises an error itself when it is counted."""
     for case in cases:
         if case.package in ATTENTION_MODELS:
             check_size(case.package, case.size)
@@ -182,7 +185,7 @@ def _compare(args, cases, missing):
         )
     if limits := report["limits"]:
         print(f"\nthis machine: {limits['gflops']:,.0f} GFLOP/s multiplied, {limits['copy_gbytes']:.1f} GB/s copied")
-    print("\nour time as a multiple of theirs")
+    print("\nour time divided by theirs")
     for row in report["ratios"]:
         print(f"{row['ours']:28} / {row['other']:36} {row['ratio']:7.3f}  spread {row['spread']:.0%}")
     for row in report["skipped"]:
@@ -193,23 +196,26 @@ def _compare(args, cases, missing):
 
 
 def _warnings(measured):
-    """A warning for each that needs one of what was measured: names, spreads, and numbers of rounds."""
+    """The warnings of several measurements, each a name, a spread and a number of rounds."""
     return [warning for one in measured if (warning := warning_of(*one))]
 
 
 def warning_of(what, spread, rounds):
-    """What to tell a user of a median whose spread between rounds is wide, or not known; empty of another.
+    """Warns about a median whose spread over the rounds is wide or unknown.
 
     Args:
         what: str, what was measured.
-        spread: float, as `spread_of` has it.
-        rounds: int.
+        spread: float, as `spread_of` computes it.
+        rounds: int, number of rounds.
+
+    Returns:
+        str, empty where there is nothing to warn about.
     """
     if rounds > 1 and spread <= WIDE:
         return ""
-    why = f"varies by {spread:.0%} between rounds" if rounds > 1 else "is of one round, so that its spread is not known"
+    why = f"varies by {spread:.0%} between rounds" if rounds > 1 else "comes from one round, so its spread is unknown"
     return (
-        f"{what} {why}: another run may give quite another figure. Measure again with nothing else running on this "
+        f"{what} {why}: another run may give a very different figure. Measure again with nothing else running on this "
         "machine, and with more --rounds."
     )
 

@@ -24,7 +24,7 @@ from keras_convnext.checkpoints import (
 )
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier, load_saved, load_trained
 from keras_convnext.training import Run
-from keras_convnext.variants import VARIANTS, get_variant
+from keras_convnext.variants import get_variant
 
 SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
 """Of files of weights. Names of weights have dots in them too."""
@@ -95,7 +95,7 @@ def load_file(path, variant=None, ema=False):
 
     Args:
         path: of a `.keras` file, or of any that `load_checkpoint` reads. In a run's folder the former may be of another
-            functional model, such as a step of `roadmap --train`.
+            functional model, such as a step of `roadmap train`.
         variant: str, a name in `VARIANTS`, in place of the one that is found.
         ema: bool, as for `load_checkpoint`. Defaults to False.
 
@@ -134,19 +134,6 @@ def load_arrays_of(path, arrays, variant=None):
     layout, notes = load_arrays(model, path, arrays)
     _say(notes)
     return Loaded(model, layout, variant or found)
-
-
-def variant_of(model):
-    """The name of the variant whose architecture a model has, its stem's stride too; or None."""
-    config = getattr(model, "backbone", model).get_config()
-    for name, row in VARIANTS.items():
-        arguments = row.backbone_arguments()
-        scaled = arguments.pop("layer_scale_init_value") is not None
-        if scaled == (config.get("layer_scale_init_value") is not None) and all(
-            config.get(argument) == value for argument, value in arguments.items()
-        ):
-            return name
-    return None
 
 
 def _is_preset(name):

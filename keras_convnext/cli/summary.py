@@ -7,10 +7,10 @@ what the outputs of all layers take for one image in float32.
 import json
 
 from keras_convnext.cli.arguments import not_negative, positive
-from keras_convnext.cli.load_file import HELP, find_model, load_file, variant_of
+from keras_convnext.cli.load_file import HELP, find_model, load_file
 from keras_convnext.models import ConvNeXtClassifier
 from keras_convnext.profiling import profile
-from keras_convnext.variants import get_variant
+from keras_convnext.variants import get_variant, match
 
 COUNTS = ("params", "macs", "activation_bytes")
 
@@ -38,7 +38,7 @@ def prepare(args):
         model, size = _of_preset(args, named), None
     else:
         model, size = _of_file(args, named.path)
-    variant = named.variant or variant_of(model)
+    variant = named.variant or match(getattr(model, "backbone", model).get_config())
     shape = tuple(side or size for side in model.input_shape[1:])
     return lambda: _print(args, variant, shape, profile(model, shape, elementwise=args.elementwise))
 

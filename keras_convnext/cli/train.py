@@ -26,7 +26,7 @@ from keras_convnext.training.data_size import check_training
 from keras_convnext.training.recipe import DTYPES
 from keras_convnext.training.record import restore_state
 from keras_convnext.training.run import new_run_path, read_json, refuse_existing, run_name
-from keras_convnext.variants import VARIANTS, get_variant, variant_for
+from keras_convnext.variants import get_variant, match, variant_for
 
 FILES_SIZE = 224
 STEMS = (1, 2, 4)
@@ -241,7 +241,7 @@ def _model(settings, shape):
     def build(layer_scale_init_value=None, **arguments):  # the layer scale is the checkpoint's
         return transfer(model, **arguments)
 
-    return build, _variant_of(backbone)
+    return build, match(backbone.get_config(), ignore=("stem_patch_size", "layer_scale_init_value"))
 
 
 def _called(checkpoint, variant):
@@ -251,15 +251,6 @@ def _called(checkpoint, variant):
     if not Path(checkpoint).exists():
         return checkpoint
     return f"{variant or 'convnext'}-tuned"
-
-
-def _variant_of(backbone):
-    """The name of the variant that a backbone is of; None where it is of none."""
-    arguments = ("depths", "dims", "use_grn", "stem", "norm", "hidden_activation")
-    for name, row in VARIANTS.items():
-        if all(getattr(row, argument) == getattr(backbone, argument) for argument in arguments):
-            return name
-    return None
 
 
 def _prepare_resumed(args):

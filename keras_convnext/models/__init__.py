@@ -1,6 +1,5 @@
 """The models: the backbone, and the classifier that stands on it."""
 
-from keras_convnext.models import roadmap
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 from keras_convnext.models.load import load_classifier, load_saved, load_trained
@@ -12,6 +11,5 @@ __all__ = [
     "load_classifier",
     "load_saved",
     "load_trained",
-    "roadmap",
     "transfer",
 ]

@@ -1,10 +1,8 @@
 """ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
 
-from numbers import Real
-
 import keras
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published, require_usual_weights
+from keras_convnext.checkpoints import find_preset, load_published, require_usual_weights
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.layers.activation import activation_config
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
@@ -12,7 +10,8 @@ from keras_convnext.layers.overrides import override
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, check_image
 from keras_convnext.models.stages import kernel_size_per_stage, plan_stages
-from keras_convnext.scalars import flag, image_shape, integer, integers, number, numbers, optional, plain
+from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD, mean_and_std, normalization_layer, of_channels
+from keras_convnext.scalars import flag, image_shape, integer, integers, number, optional, plain
 from keras_convnext.variants import get_variant
 
 
@@ -147,17 +146,12 @@ class ConvNeXtBackbone(ImageModel):
             image = input_tensor
         check_image(image.shape, channels_first, plan[-1].stride)
         channels = image.shape[1 if channels_first else -1]
-        mean = _per_channel("mean", mean, IMAGENET_MEAN, channels)
-        std = _per_channel("std", std, IMAGENET_STD, channels)
-        if min(std) <= 0:
-            raise ValueError(f"`std` must be positive. Received: std={std}")
+        mean, std = mean_and_std(channels, mean, std)
 
         # === The graph
         x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="to_channels_last")(image) if channels_first else image
         if include_preprocessing:
-            x = keras.layers.Normalization(
-                mean=[255 * m for m in mean], variance=[(255 * s) ** 2 for s in std], dtype=dtype, name="normalization"
-            )(x)
+            x = normalization_layer(mean, std, dtype=dtype, name="normalization")(x)
         stem_layer = Stem(
             dims[0], stem, stem_patch_size, stem_norm, activation=hidden_activation, name="stem", **shared
         )
@@ -259,8 +253,7 @@ class ConvNeXtBackbone(ImageModel):
         if checkpoint and (checkpoint.mean, checkpoint.std) != (IMAGENET_MEAN, IMAGENET_STD):
             channels = _channels(**{name: changes.get(name) for name in ("input_shape", "input_tensor", "data_format")})
             for name in ("mean", "std"):
-                values = getattr(checkpoint, name)
-                arguments.setdefault(name, values if channels == 3 else sum(values) / 3)
+                arguments.setdefault(name, of_channels(getattr(checkpoint, name), channels or 1))
         backbone = cls(**arguments)
         if checkpoint and load_weights:
             load_published(backbone, checkpoint, adapt_stem)
@@ -391,14 +384,3 @@ def _channels(input_shape, input_tensor, data_format):
     shape = input_shape if input_tensor is None else input_tensor.shape[1:]
     channels_first = (data_format or keras.config.image_data_format()) == "channels_first"
     return 3 if shape is None else shape[0 if channels_first else -1]
-
-
-def _per_channel(name, value, imagenet, channels):
-    """One number a channel: those given, or ImageNet's; its average where there are not three channels."""
-    if value is None:
-        return imagenet if channels == 3 else (sum(imagenet) / 3,) * channels
-    if isinstance(plain(value), Real):
-        return (number(name, value),) * channels
-    if len(numbers(name, value)) != channels:
-        raise ValueError(f"`{name}` must have one number for each of {channels} channels. Received: {name}={value}")
-    return numbers(name, value)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.extras import require
+from keras_convnext.normalization import mean_and_std
 from keras_convnext.scalars import make_plain, number
 
 
@@ -78,7 +78,7 @@ class Augmentation:
         if self.flip_rate:
             steps.append(augmentation.RandomFlip(self.flip_rate))
         if self.rand_augment:
-            mean = _for_channels(mean, IMAGENET_MEAN, channels)
+            mean, _ = mean_and_std(channels, mean)
             fill = tuple(round(255 * number) for number in (mean if len(mean) == 3 else mean * 3))
             steps.append(augmentation.RandAugment(self.rand_augment, fill=fill))
         return steps
@@ -94,7 +94,7 @@ class Augmentation:
         require("PIL", extra="cli")
         from keras_convnext.preprocessing import augmentation
 
-        mean, std = _for_channels(mean, IMAGENET_MEAN, channels), _for_channels(std, IMAGENET_STD, channels)
+        mean, std = mean_and_std(channels, mean, std)
         return augmentation.RandomErasing(self.erasing_rate, mean=mean, std=std)
 
     def mixing(self, label_smoothing=0.1):
@@ -103,7 +103,3 @@ class Augmentation:
         from keras_convnext.preprocessing import augmentation
 
         return augmentation.MixUpOrCutMix(self.mixup, self.cutmix, label_smoothing=label_smoothing)
-
-
-def _for_channels(given, imagenet, channels):
-    return tuple(given or (imagenet if channels == 3 else (sum(imagenet) / 3,)))

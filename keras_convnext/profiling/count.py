@@ -1,6 +1,6 @@
-"""Parameters and multiply-accumulates of an architecture from its row of `VARIANTS`: no model is built.
+"""Parameters and multiply-accumulates of an architecture from its row of `VARIANTS`, without building a model.
 
-The same numbers as `profile` counts on the model, by the sizes of its layers. Listing all presets takes them from here.
+The numbers equal those that `profile` counts on the model. Listing all presets takes them from here.
 """
 
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from keras_convnext.layers.stem import multiple_of_8
 
 NORM_WEIGHTS = {"layer_norm": 2, "rms_norm": 1, "simple_norm": 1}
-"""Weights of a norm for each channel."""
+"""Weights of a norm per channel."""
 
 
 class Count(NamedTuple):
@@ -24,12 +24,13 @@ class Count(NamedTuple):
 
 
 def count(config, num_classes=1000, image_size=None):
-    """Counts a classifier of RGB images.
+    """Counts the parameters and multiply-accumulates of a classifier of RGB images.
 
     Args:
         config: `ConvNeXtConfig`, a row of `VARIANTS`.
-        num_classes: int; 0 leaves the last layer out, as in `ConvNeXtClassifier`. Defaults to 1000.
-        image_size: int, side of the images in pixels, a multiple of the network's stride. Defaults to the row's.
+        num_classes: int. 0 omits the last layer, as in `ConvNeXtClassifier`. Defaults to 1000.
+        image_size: int, side of the images in pixels, a multiple of the network's stride. Defaults to the row's
+            `image_size`.
 
     Returns:
         `Count`.
@@ -47,7 +48,7 @@ def count(config, num_classes=1000, image_size=None):
 
 
 def _parts(config, num_classes, side):
-    """Of each part: the positions that its kernels slide over, their weights, and its other parameters."""
+    """For each part: the number of positions of its kernels, their weights, and its other parameters."""
     dims, bias, norm = config.dims, int(config.conv_bias), NORM_WEIGHTS[config.norm]
     kernel_sizes = config.kernel_size if isinstance(config.kernel_size, tuple) else (config.kernel_size,) * len(dims)
     if config.stem == "patchify":

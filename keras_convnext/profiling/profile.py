@@ -1,9 +1,8 @@
 """Parameters and multiply-accumulates (MACs) of any Keras model, layer by layer.
 
-MACs follow the paper's convention: those of convolutions and linear layers. Norms, activations, biases, pooling and
-residual sums are not counted, nor are the products of attention, unless asked for. One MAC is what the paper prints as
-one FLOP; of the 34 networks on its path from ResNet to ConvNeXt two have another count than it prints (see
-`models.roadmap.STEPS`).
+MACs follow the paper's convention and count convolutions and linear layers. Norms, activations, biases, pooling and
+residual sums are not counted, and the products of attention only on request. One MAC is one FLOP in the paper. Two of
+the 34 networks on its path from ResNet to ConvNeXt differ from the printed figure (see `roadmap.STEPS`).
 """
 
 import inspect
@@ -18,16 +17,16 @@ from keras_convnext.scalars import image_shape
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One call of one layer. One that gives its input back costs nothing.
+    """One call of one layer. A layer that returns its input costs nothing.
 
     Attributes:
-        path: of the layer in the model.
-        layer: its class.
-        output_shape: without its first axis: the batch, or what the model folds into it, such as windows.
-        params: its trainable parameters.
-        macs: for one image.
-        activation_bytes: what its output takes for one image, in its own type; not what it computes on the way, such
-            as the input of a Dense layer's activation.
+        path: path of the layer in the model.
+        layer: name of its class.
+        output_shape: shape of the output without its first axis, which is the batch, or windows folded into the batch.
+        params: number of trainable parameters.
+        macs: multiply-accumulates for one image.
+        activation_bytes: size of the output for one image, in its own type. Intermediate results within the layer are
+            not included, such as the input of a Dense layer's activation.
     """
 
     path: str
@@ -43,12 +42,12 @@ class Profile:
     """The rows of a model, and their sums.
 
     Attributes:
-        rows: a `ProfileRow` for each call of each layer that has no layers inside, in the order of the calls. One with
-            layers inside has a row too where it has weights of its own, or products that are counted.
+        rows: tuple with a `ProfileRow` for each call of a layer without sublayers, in the order of the calls. A layer
+            with sublayers has a row too if it owns weights, or has products that are counted.
         params: int, trainable parameters of the model, as torch counts them.
         macs: int, multiply-accumulates for one image.
-        activation_bytes: int, what the outputs of all layers take for one image. Training keeps these, and what
-            operations within layers give that their gradients need.
+        activation_bytes: int, size of the outputs of all layers for one image. Training keeps these, and also the
+            intermediate results that the gradients of operations within layers need.
     """
 
     rows: tuple[ProfileRow, ...]
@@ -58,24 +57,24 @@ class Profile:
 
 
 def profile(model, input_shape=None, attention=False, elementwise=False, counts=None):
-    """Counts a model's parameters and multiply-accumulates for one image. Nothing is computed: only shapes are traced.
+    """Counts a model's parameters and multiply-accumulates for one image. Only shapes are traced, nothing is computed.
 
     Args:
         model: any built Keras model with one input.
-        input_shape: tuple, shape of one image without the batch; needed where the model's own has None.
+        input_shape: tuple, shape of one image without the batch. It is needed where the model's own has None.
         attention: bool, whether the two products of Keras's `MultiHeadAttention`, queries by keys and weights by
             values, count as MACs. Defaults to False.
-        elementwise: bool, whether layers without a kernel (of norms, activations, pooling, sums) count one for each
-            number that they give. Defaults to False.
-        counts: dict from a class of layers to a function `(layer, inputs, output)`, the shapes of the tensors that it
-            gets and gives, which returns the MACs of a call beyond those of the layers inside: for attention that is
-            not Keras's. The batch of one is in the shapes. Defaults to None.
+        elementwise: bool, whether layers without a kernel (norms, activations, pooling, sums) count one MAC for each
+            number of their output. Defaults to False.
+        counts: dict from a layer class to a function `(layer, inputs, output)` of the shapes of its input and output
+            tensors, with a batch of one. It returns the MACs of a call beyond those of the sublayers, for attention
+            layers that are not Keras's. Defaults to None.
 
     Returns:
-        A `Profile`.
+        `Profile`.
 
     Raises:
-        ValueError: the shape is not fully known.
+        ValueError: The shape has None.
 
     Example:
 

@@ -16,7 +16,7 @@ def torch():
 @pytest.fixture
 def timm():
     """timm imports torchvision, of which the compiled part is for a torch with CUDA: no ConvNeXt needs it."""
-    from keras_convnext.profiling.packages import import_torchvision
+    from keras_convnext.extras import import_torchvision
 
     import_torchvision()
     import timm
@@ -26,7 +26,7 @@ def timm():
 
 @pytest.fixture
 def torchvision():
-    from keras_convnext.profiling.packages import import_torchvision
+    from keras_convnext.extras import import_torchvision
 
     return import_torchvision()
 

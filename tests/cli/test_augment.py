@@ -65,7 +65,7 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
     facts = json.loads(result.out)
     assert (len(facts["ours"]), len(facts["timm"])) == (1, 1)
     assert facts["ratio"] == pytest.approx(facts["ours"][0] / facts["timm"][0])
-    assert "ours / timm is of one round" in facts["warnings"][0]
+    assert "ours / timm comes from one round" in facts["warnings"][0]
 
 
 @pytest.mark.parametrize(

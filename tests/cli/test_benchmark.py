@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from keras_convnext import ConvNeXtClassifier
-from keras_convnext.profiling.benchmark import Timing
-from keras_convnext.profiling.packages import PEERS
+from keras_convnext.benchmarking.packages import PEERS
+from keras_convnext.benchmarking.turns import Timing
 
 SMALL = ["--variant", "convnext_mini", "--batch", "2", "--rounds", "2"]
 SWEPT = ["--variant", "convnext_mini", "--rounds", "2"]
@@ -22,7 +22,7 @@ def half_a_second(monkeypatch):
         progress(f"round {rounds} of {rounds}")
         return [Timing(case, (0.5,) * rounds, 1.0, None) for case in cases], {}
 
-    for module in ("keras_convnext.cli.benchmark", "keras_convnext.profiling.compare"):
+    for module in ("keras_convnext.cli.benchmark", "keras_convnext.benchmarking.compare"):
         monkeypatch.setattr(sys.modules[module], "time_in_turn", time_in_turn)
 
 
@@ -54,7 +54,7 @@ def drifting(monkeypatch):
         seconds = {True: (1.0, 1.0, 1.0), False: (1.0, 2.0, 5.0)}
         return [Timing(case, seconds[case.package == "keras_convnext"], 1.0, None) for case in cases], {}
 
-    monkeypatch.setattr(sys.modules["keras_convnext.profiling.compare"], "time_in_turn", time_in_turn)
+    monkeypatch.setattr(sys.modules["keras_convnext.benchmarking.compare"], "time_in_turn", time_in_turn)
 
 
 ROUNDS = ["--variant", "convnext_mini", "--against", "keras.applications", "--rounds", "3"]
@@ -76,14 +76,14 @@ def test_warns_where_the_ratio_says_little(cli, backend):
 def test_warns_of_a_single_round_and_not_of_steady_ones(cli):
     assert json.loads(cli("benchmark", *ROUNDS, "--json").out)["warnings"] == []
     (warning,) = json.loads(cli("benchmark", *ROUNDS[:-1], "1", "--json").out)["warnings"]
-    assert "of one round, so that its spread is not known" in warning
+    assert "from one round, so its spread is unknown" in warning
 
 
 def test_ctrl_c_gives_what_was_measured_and_130(cli, monkeypatch):
     def interrupted(cases, rounds, progress):
         return [Timing(case, (0.5,) * (rounds - 1), 1.0, None) for case in cases], {}
 
-    monkeypatch.setattr(sys.modules["keras_convnext.profiling.compare"], "time_in_turn", interrupted)
+    monkeypatch.setattr(sys.modules["keras_convnext.benchmarking.compare"], "time_in_turn", interrupted)
     result = cli("benchmark", *ROUNDS, "--json")
     assert result.code == 130
     assert json.loads(result.out)["rounds"] == 2
@@ -91,7 +91,7 @@ def test_ctrl_c_gives_what_was_measured_and_130(cli, monkeypatch):
 
 def test_says_with_1_that_nothing_ran(cli, monkeypatch):
     monkeypatch.setattr(
-        sys.modules["keras_convnext.profiling.compare"],
+        sys.modules["keras_convnext.benchmarking.compare"],
         "time_in_turn",
         lambda cases, rounds, progress: ([], dict.fromkeys(cases, "no memory left")),
     )
@@ -119,7 +119,7 @@ def test_times_the_architecture_of_what_is_named(cli, form, trained, monkeypatch
 
 
 def test_refuses_a_file_of_no_variant(refusal, trained):
-    assert "its architecture is none that" in refusal("benchmark", "--variant", trained.path)
+    assert "expected a variant that `keras-convnext list` prints" in refusal("benchmark", "--variant", trained.path)
 
 
 def test_times_ours_in_more_forms(cli, backend):
@@ -202,15 +202,15 @@ def test_attention_needs_keras_hub(refusal, without):
     [
         (["--against", "timm,tim"], f"--against: expected some of {', '.join(PEERS)}, swin_tiny, vit_small, got tim."),
         (["--also", "fast"], "--also: expected some of remat, exported, got fast."),
-        (["--also", "remat"], "--also remat: it is for --task train."),
-        (["--also", "exported", "--task", "train"], "--also exported: it is for --task forward and --backend torch."),
+        (["--also", "remat"], "--also remat: only with --task train."),
+        (["--also", "exported", "--task", "train"], "--also exported: only with --task forward and --backend torch."),
         (
             ["--against", "swin_tiny", "--size", "48"],
             "swin_tiny takes sides of 32 pixels or a multiple of that",
         ),
         (["--sweep", "size", "--values", "64,16"], "smaller than this network's stride of 32"),
-        (["--values", "64"], "--values: it is for --sweep."),
-        (["--output", "sweep.png"], "--output: it is for --sweep."),
+        (["--values", "64"], "--values: only with --sweep."),
+        (["--output", "sweep.png"], "--output: only with --sweep."),
         (["--sweep", "size", "--size", "64"], "--size: the sweep goes over it"),
         (["--sweep", "size", "--output", "nowhere/sweep.png"], "nowhere: no such folder."),
         (["--sweep", "size", "--output", "sweep"], "expected a name that ends in .png"),
@@ -218,7 +218,7 @@ def test_attention_needs_keras_hub(refusal, without):
         (["--variant", ""], "'': no run folder, no file"),
         (["--backend", "numpy"], "--backend: expected some of tensorflow, jax, torch, got numpy."),
         (["--variant", "convnext_tinny"], "nearest names are convnext_tiny"),
-        (["--sweep", "size", "--output", "there.png"], "there is something already"),
+        (["--sweep", "size", "--output", "there.png"], "exists already"),
     ],
 )
 def test_refuses(refusal, tmp_path, monkeypatch, options, message):

@@ -148,7 +148,7 @@ def test_refuses_a_config_of_others(refusal, copy, content):
 
 
 def test_a_run_that_does_not_name_its_data_needs_some(refusal, cli, copy, digits_npz):
-    """As a step of `roadmap --train`."""
+    """As a step of `roadmap train`."""
     config = json.loads((copy / "config.json").read_text())
     del config["data"], config["skip_unreadable"]
     (copy / "config.json").write_text(json.dumps(config))

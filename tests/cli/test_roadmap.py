@@ -1,13 +1,13 @@
-"""`roadmap`: the table, the pictures, the blocks, and what is said of the path in miniature."""
+"""`roadmap`: the table of its steps, the figures, the blocks, and what is said of the path in miniature."""
 
 import json
 
 import pytest
 from PIL import Image
 
-from keras_convnext.models import roadmap
-from keras_convnext.profiling import roadmap as profiled
-from keras_convnext.training import roadmap as experiment
+from keras_convnext import roadmap
+from keras_convnext.cli import main
+from keras_convnext.roadmap import figure, miniature, time_budget
 
 TWO = ("resnet_enhanced", "separate_downsampling")
 
@@ -15,13 +15,11 @@ TWO = ("resnet_enhanced", "separate_downsampling")
 @pytest.fixture
 def short(monkeypatch):
     """Makes the path two steps long, for what does not depend on its length."""
-    monkeypatch.setattr(roadmap, "STEPS", {name: roadmap.STEPS[name] for name in ("resnet", *TWO)})
-    monkeypatch.setattr(roadmap.steps, "STEPS", roadmap.STEPS)
-    monkeypatch.setattr(profiled, "STEPS", roadmap.STEPS)
+    monkeypatch.setattr(figure, "STEPS", {name: roadmap.STEPS[name] for name in ("resnet", *TWO)})
 
 
 def test_prints_the_table_and_draws_it(cli, short, tmp_path):
-    result = cli("roadmap", "--out", tmp_path / "path.png")
+    result = cli("roadmap", "steps", "--output", tmp_path / "path.png")
     assert result.code == 0, result.err
     lines = result.out.splitlines()
     assert len(lines) == 1 + 3
@@ -34,14 +32,14 @@ def test_prints_the_table_and_draws_it(cli, short, tmp_path):
 
 
 def test_prints_json(cli, short):
-    facts = json.loads(cli("roadmap", "--json").out)
+    facts = json.loads(cli("roadmap", "steps", "--json").out)
     assert facts["regime"] == "resnet50"
     assert facts["steps"][0]["macs"] == 4_089_184_256
-    assert facts["steps"][1]["deviation"] == 0.07
+    assert facts["steps"][1]["standard_deviation"] == 0.07
 
 
 def test_prints_the_blocks_and_draws_them(cli, tmp_path):
-    result = cli("roadmap", "--blocks", tmp_path / "blocks.png")
+    result = cli("roadmap", "blocks", "--output", tmp_path / "blocks.png")
     assert result.code == 0, result.err
     heads = [line for line in result.out.splitlines() if not line.startswith(" ")]
     assert heads[0] == "ResNet, 256 channels: 218.4 M MACs, 70,400 parameters, 3 norms, 3 activations"
@@ -52,39 +50,81 @@ def test_prints_the_blocks_and_draws_them(cli, tmp_path):
 
 def test_prints_the_blocks_as_json_without_a_picture(cli, without):
     without("matplotlib")
-    last = json.loads(cli("roadmap", "--blocks", "--json").out)["blocks"][-1]
+    last = json.loads(cli("roadmap", "blocks", "--json").out)["blocks"][-1]
     assert (last["name"], last["params"], last["parts"][0]["label"]) == ("ConvNeXt", 79_200, "d7x7, 96")
 
 
 def test_blocks_need_keras_hub(refusal, without):
     without("keras_hub")
-    assert 'pip install "keras-convnext[hub]"' in refusal("roadmap", "--blocks")
+    assert 'pip install "keras-convnext[hub]"' in refusal("roadmap", "blocks")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--train", "--size", "16"), "32 pixels or more"),
-        (("--train", "--steps", "resnet"), "unknown resnet"),
-        (("--train", "--width-divisor", "7"), "must divide the width, 64"),
-        (("--train", "--data", "nowhere.npz"), "nowhere.npz"),
-        (("--out", "nowhere/path.png"), "no such folder"),
-        (("--out", "path.txt"), "expected a name that ends in .png"),
-        (("--resume", "nowhere"), "nowhere"),
-        (("--resume", ""), "--resume: expected a folder, got an empty name"),
-        (("--train", "--output", ""), "got an empty one"),
-        (("--train", "--output", f"{__file__}/run"), "is a file"),
-        (("--resume", "nowhere", "--epochs", "3"), "--epochs: not with --resume"),
-        (("--train", "--out", "path.png"), "--out: not with --train"),
-        (("--width-divisor", "2"), "--width-divisor: not without --train"),
-        (("--blocks", "blocks.png", "--regime", "resnet50"), "--regime: not with --blocks"),
-        (("--blocks", "nowhere/blocks.png"), "no such folder"),
-        (("--blocks", ""), "got an empty one"),
-        (("--train", "--data", ""), "expected `digits`"),
+        (("train", "--size", "16"), "32 x 32 pixels or more"),
+        (("train", "--steps", "resnet"), "`steps` must be some of resnet_enhanced, "),
+        (("train", "--width-divisor", "7"), "must divide the width, 64"),
+        (("train", "--data", "nowhere.npz"), "nowhere.npz"),
+        (("train", "--data", ""), "expected `digits`"),
+        (("train", "--output", ""), "got an empty one"),
+        (("train", "--output", f"{__file__}/run"), "is a file"),
+        (("steps", "--output", "nowhere/path.png"), "no such folder"),
+        (("steps", "--output", "path.txt"), "expected a name that ends in .png"),
+        (("blocks", "--output", "nowhere/blocks.png"), "no such folder"),
+        (("blocks", "--output", ""), "got an empty one"),
+        (("resume", "nowhere"), "nowhere: not a folder of `keras-convnext roadmap train`"),
+        (("resume", ""), "expected the folder of `keras-convnext roadmap train`, got an empty name"),
     ],
 )
 def test_refuses(refusal, arguments, message):
     assert message in refusal("roadmap", *arguments)
+
+
+SUBCOMMANDS = "steps, blocks, train, resume"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((), f"keras-convnext roadmap: expected a SUBCOMMAND first, one of {SUBCOMMANDS}, got nothing"),
+        (("--train",), f"keras-convnext roadmap: expected a SUBCOMMAND first, one of {SUBCOMMANDS}, got --train"),
+        (
+            ("--blocks=blocks.png",),
+            f"keras-convnext roadmap: expected a SUBCOMMAND first, one of {SUBCOMMANDS}, got --blocks",
+        ),
+        (
+            ("--resume", "folder"),
+            f"keras-convnext roadmap: expected a SUBCOMMAND first, one of {SUBCOMMANDS}, got --resume",
+        ),
+        (
+            ("steps", "--epochs", "3"),
+            "keras-convnext roadmap steps: unrecognized arguments: --epochs 3; it is an option of keras-convnext "
+            "roadmap train",
+        ),
+        (
+            ("blocks", "--regime=resnet50"),
+            "keras-convnext roadmap blocks: unrecognized arguments: --regime=resnet50; it is an option of "
+            "keras-convnext roadmap steps and keras-convnext roadmap train",
+        ),
+        (("resume", "folder", "--nowhere"), "keras-convnext roadmap resume: unrecognized arguments: --nowhere"),
+        (("train", "--epochs", "2", "--minutes", "3"), "keras-convnext roadmap train: argument --minutes: not allowed"),
+    ],
+)
+def test_an_option_in_the_wrong_place_is_answered_in_one_line(capsys, arguments, line):
+    with pytest.raises(SystemExit) as ended:
+        main(["roadmap", *arguments])
+    error = capsys.readouterr().err
+    assert (ended.value.code, error.count("\n")) == (2, 1)
+    assert error.startswith(line)
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS.split(", "))
+def test_each_subcommand_has_its_help(capsys, subcommand):
+    with pytest.raises(SystemExit) as ended:
+        main(["roadmap", subcommand, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: keras-convnext roadmap {subcommand}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -92,7 +132,7 @@ def test_refuses(refusal, arguments, message):
     [
         (
             OSError(28, "No space left on device"),
-            "No space left on device. Go on with: keras-convnext roadmap --resume",
+            "No space left on device. Go on with: keras-convnext roadmap resume",
         ),
         (FloatingPointError("The loss is nan after step 3"), "The loss is nan after step 3"),
     ],
@@ -101,24 +141,24 @@ def test_what_ends_a_training_is_said_in_a_line(cli, few_images, tmp_path, monke
     def end(*arguments):
         raise error
 
-    monkeypatch.setattr(experiment, "train_step", end)
-    result = cli("roadmap", "--train", "--data", few_images, "--steps", ",".join(TWO), "--output", tmp_path / "out")
+    monkeypatch.setattr(miniature, "train_step", end)
+    result = cli("roadmap", "train", "--data", few_images, "--steps", ",".join(TWO), "--output", tmp_path / "out")
     assert result.code == 1
     assert says in result.err
     assert (tmp_path / "out" / "config.json").is_file()
 
 
 def test_minutes_become_epochs(cli, few_images, tmp_path, monkeypatch):
-    """Of 20 s an epoch, two seeds of two steps: none in a minute, two in three; the trainings are not begun here."""
-    monkeypatch.setattr(experiment, "seconds_an_epoch", lambda *arguments: 20.0)
+    """Of 20 s per epoch, two seeds of two steps: none in a minute, two in three; the trainings are not begun here."""
+    monkeypatch.setattr(time_budget, "seconds_per_epoch", lambda *arguments: 20.0)
     trained = []
-    monkeypatch.setattr(experiment, "train_step", lambda *arguments: trained.append(arguments) or (0.5, 1.0))
-    command = ("roadmap", "--train", "--data", few_images, "--steps", ",".join(TWO), "--seeds", "2")
+    monkeypatch.setattr(miniature, "train_step", lambda *arguments: trained.append(arguments) or (0.5, 1.0))
+    command = ("roadmap", "train", "--data", few_images, "--steps", ",".join(TWO), "--seeds", "2")
     refused = cli(*command, "--minutes", "1", "--output", tmp_path / "none")
     assert refused.code == 2
-    assert "does not hold one epoch" in refused.err
+    assert "--minutes 1 is too short for one epoch" in refused.err
     assert f"{TWO[0]:22} {72 / 20:6.0f} images/s" in refused.err  # a tenth of the 80 is for validation
     assert not (tmp_path / "none").exists()
     assert cli(*command, "--minutes", "3", "--output", tmp_path / "two").code == 0
-    assert [(step, seed) for step, seed, *_ in trained] == [(step, seed) for seed in (0, 1) for step in TWO]
+    assert [(step, seed) for _, step, seed, *_ in trained] == [(step, seed) for seed in (0, 1) for step in TWO]
     assert json.loads((tmp_path / "two" / "config.json").read_text())["recipe"]["epochs"] == 2

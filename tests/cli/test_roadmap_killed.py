@@ -10,7 +10,7 @@ import time
 from PIL import Image
 
 TWO = ("resnet_enhanced", "separate_downsampling")
-FAST = ("--train", "--width-divisor", "32", "--epochs", "1")
+FAST = ("train", "--width-divisor", "32", "--epochs", "1")
 
 
 def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
@@ -26,9 +26,7 @@ def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
     process.wait()
     assert not (out / "results.json").exists()
     trained_at = first.stat().st_mtime_ns
-    printed = subprocess.run(
-        [*command, "--resume", out], check=True, timeout=300, capture_output=True, text=True
-    ).stdout
+    printed = subprocess.run([*command, "resume", out], check=True, timeout=300, capture_output=True, text=True).stdout
     assert first.stat().st_mtime_ns == trained_at
     assert "No rank correlation" in printed
     results = json.loads((out / "results.json").read_text())

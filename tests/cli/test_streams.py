@@ -67,7 +67,7 @@ def test_names_that_are_not_utf_8_are_printed_as_they_are(trained, tmp_path):
 @pytest.mark.parametrize(
     ("command", "line"),
     [
-        (["roadmap"], b"counting step 2 of 17"),
+        (["roadmap", "steps"], b"counting step 2 of 17"),
         (["benchmark", "--variant", "convnext_mini", "--against", "", "--rounds", "1000"], b"round 2 of"),
         (["augment", "--benchmark", "--rounds", "1000", "--size", "32", "--data", "FOLDER"], b"2: ours"),
     ],

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_convnext.extras import import_torchvision
 from keras_convnext.layers.global_pool import GlobalPool
-from keras_convnext.profiling.packages import import_torchvision
 
 SHAPES = [(2, 7, 7, 4), (1, 1, 1, 3), (3, 5, 2, 6)]
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_convnext.extras import import_torchvision
 from keras_convnext.layers.rms_norm import RmsNorm
 from keras_convnext.layers.simple_norm import SimpleNorm
-from keras_convnext.profiling.packages import import_torchvision
 
 SHAPES = [(2, 5, 4, 6), (3, 7), (1, 1, 1, 2)]
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtClassifier, load_checkpoint
+from keras_convnext.extras import import_torchvision
 from keras_convnext.models import load_classifier
-from keras_convnext.profiling.packages import import_torchvision
 
 ARGUMENTS = {"depths": (1, 1), "dims": (8, 16), "input_shape": (16, 16, 3)}
 

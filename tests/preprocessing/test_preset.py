@@ -17,7 +17,7 @@ EVALUATIONS = {
 
 @pytest.fixture
 def create_transform():
-    from keras_convnext.profiling.packages import import_torchvision
+    from keras_convnext.extras import import_torchvision
 
     import_torchvision()
     from timm.data.transforms_factory import create_transform
@@ -51,7 +51,7 @@ def test_equals_timms_transform(create_transform, photographs, name):
 
 def test_dinov3_is_prepared_as_in_transformers(photographs):
     """It resizes floating numbers, and Pillow whole ones, rounding after each side: a level of 255 is between them."""
-    from keras_convnext.profiling.packages import import_torchvision
+    from keras_convnext.extras import import_torchvision
 
     import_torchvision()
     from transformers import DINOv3ViTImageProcessor

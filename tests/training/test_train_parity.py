@@ -46,7 +46,7 @@ class Given(keras.utils.PyDataset):
 
 def torch_losses(weights, batches):
     """The loss of each step, in torch."""
-    from keras_convnext.profiling.packages import import_torchvision
+    from keras_convnext.extras import import_torchvision
 
     import_torchvision()
     import timm

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from keras_convnext.checkpoints import IMAGENET_MEAN
+from keras_convnext.normalization import IMAGENET_MEAN
 from keras_convnext.preprocessing.augmentation.step import PictureStep
 
 LEVELS = 10.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
+from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.preprocessing.augmentation.step import Step
 
 ATTEMPTS = 10

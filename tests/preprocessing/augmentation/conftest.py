@@ -8,7 +8,7 @@ from scipy import stats
 @pytest.fixture
 def timm_data():
     """timm's data package."""
-    from keras_convnext.profiling.packages import import_torchvision
+    from keras_convnext.extras import import_torchvision
 
     import_torchvision()
     import timm.data

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
+from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.preprocessing.augmentation import RandomErasing
 
 QUANTITIES = {

@@ -1,0 +1,46 @@
+"""What a benchmark times: one model of one package, on one backend, at one task."""
+
+from dataclasses import dataclass
+
+BACKENDS = ("tensorflow", "jax", "torch")
+TASKS = ("forward", "train")
+DTYPES = ("float32", "bfloat16")
+DEVICES = ("cpu", "gpu")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to time.
+
+    Attributes:
+        package: str, a key of `packages.PACKAGES`.
+        backend: str, `"tensorflow"`, `"jax"` or `"torch"`.
+        form: str, the way to run it, one of the package's `forms`; empty for the plain one.
+        task: str, `"forward"` (without gradients) or `"train"` (forward, backward and a step of AdamW).
+        variant: str, a key of `VARIANTS`; empty for a package that is a single model.
+        batch: int, images per step.
+        size: int, side of the images in pixels.
+        dtype: str, `"float32"` or `"bfloat16"`: of weights and activations in a forward pass, and of the activations
+            alone in training (mixed precision).
+        device: str, `"cpu"` or `"gpu"`.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking import Case
+    >>> case = Case("timm", "torch", "compiled", "forward", "convnext_tiny", 8, 224, dtype="float32", device="cpu")
+    >>> print(case)
+    timm torch compiled
+    """
+
+    package: str
+    backend: str
+    form: str
+    task: str
+    variant: str
+    batch: int
+    size: int
+    dtype: str
+    device: str
+
+    def __str__(self):
+        return " ".join(part for part in (self.package, self.backend, self.form) if part)

@@ -1,0 +1,91 @@
+"""Compares our models with others: the time of each, the ratios, and the share of the machine's peak."""
+
+import statistics
+from dataclasses import asdict
+
+from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES, macs
+from keras_convnext.benchmarking.turns import ratios, spread_of, time_in_turn
+
+PASSES = {"forward": 1, "train": 3}
+"""Multiply-accumulates of a task in units of the forward pass. The backward pass has two products for each product."""
+
+
+def compare(cases, rounds, progress):
+    """Times cases in turn, and divides our times by those of the others.
+
+    Args:
+        cases: list of `Case`: ours, the others, and the limits of the machine.
+        rounds: int, number of rounds.
+        progress: function of a line of text.
+
+    Returns:
+        A dict for JSON: the number of complete `rounds`; `timings`; `ratios` of our time to that of the fastest form of
+        each other package, with their `spread` over the rounds; the machine's `limits`; and the cases that were
+        `skipped`.
+    """
+    timings, failures = time_in_turn(cases, rounds, progress)
+    measured = {timing.case: timing for timing in timings}
+    models = [timing for timing in timings if timing.case.package not in LIMITS]
+    products = [timing.median for timing in timings if timing.case.package == "matrix product"]
+    copies = [timing.median for timing in timings if timing.case.package == "copy"]
+    peak = 2 * MATRIX_SIDE**3 / min(products) if products else None
+    return {
+        "rounds": len(timings[0].seconds) if timings else 0,
+        "timings": [timing_facts(timing, peak) for timing in models],
+        "ratios": [
+            _ratio_facts(ours, other)
+            for ours in models
+            if ours.case.package == OURS
+            for other in _fastest_of_each(measured, ours.case.backend)
+        ],
+        "limits": {"gflops": peak / 1e9, "copy_gbytes": 2 * COPY_BYTES / min(copies) / 1e9} if peak and copies else {},
+        "skipped": [{"package": str(case), "why": why} for case, why in failures.items()],
+    }
+
+
+def _ratio_facts(ours, other):
+    of_rounds = ratios(ours, other)
+    return {
+        "ours": str(ours.case),
+        "other": str(other.case),
+        "ratio": statistics.median(of_rounds),
+        "spread": spread_of(of_rounds),
+        "round_ratios": of_rounds,
+    }
+
+
+def timing_facts(timing, peak=None):
+    """Turns a `Timing` into a dict for JSON.
+
+    Args:
+        timing: `Timing`.
+        peak: float, operations per second of the machine's fastest matrix product. Defaults to None: unknown.
+
+    Returns:
+        dict.
+    """
+    case = timing.case
+    flops = 2 * macs(case) * case.batch * PASSES[case.task]
+    return {
+        "name": str(case),
+        **asdict(case),
+        "macs": macs(case),
+        "milliseconds": 1e3 * timing.median,
+        "spread": timing.spread,
+        "images_per_second": case.batch / timing.median,
+        "share_of_peak": peak and flops / timing.median / peak,
+        "peak_bytes": timing.peak_bytes,
+        "start_seconds": timing.start_seconds,
+        "round_milliseconds": [1e3 * seconds for seconds in timing.seconds],
+    }
+
+
+def _fastest_of_each(measured, backend):
+    """The fastest form of each other package: on `backend` for a Keras package, otherwise on its own backend."""
+    fastest = {}
+    for case, timing in measured.items():
+        if case.package in (OURS, *LIMITS) or (case.backend != backend and PACKAGES[case.package].backend is None):
+            continue
+        if case.package not in fastest or timing.median < fastest[case.package].median:
+            fastest[case.package] = timing
+    return list(fastest.values())

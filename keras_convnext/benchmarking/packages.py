@@ -1,0 +1,279 @@
+"""What a benchmark can time: the ConvNeXts of several packages, and transformers. How each is built and counted."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
+from keras_convnext.extras import import_torchvision, is_installed
+from keras_convnext.profiling import profile
+from keras_convnext.variants import get_variant
+
+CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Package:
+    """How to time one package.
+
+    Attributes:
+        module: str, the module to import. The package is skipped where it is not installed.
+        backend: str, the backend on which it runs; None where it runs on any of Keras's.
+        forms: tuple of str, the ways to run it. Of another package, the fastest form counts.
+        build: function of a `Case` that returns one step: a function without arguments that waits for its result.
+    """
+
+    module: str
+    backend: str | None
+    forms: tuple[str, ...]
+    build: Callable
+
+
+# === Keras
+
+
+def _keras_convnext(case):
+    from keras_convnext.models import ConvNeXtClassifier
+    from keras_convnext.training import AdamW
+
+    model = ConvNeXtClassifier.from_preset(
+        case.variant,
+        num_classes=CLASSES,
+        input_shape=(case.size, case.size, 3),
+        data_format="channels_last",
+        include_preprocessing=False,
+        remat=case.form == "remat",
+        dtype=_policy(case),
+    )
+    return _exported_step(case, model) if case.form == "exported" else _keras_step(case, model, AdamW(1e-3))
+
+
+def _exported_step(case, model):
+    """The model, exported by `torch.export` and compiled by `torch.compile`."""
+    import torch
+
+    x = torch.from_numpy(_images(case)).to(_torch_device(case), getattr(torch, case.dtype))
+    with torch.no_grad():
+        exported = torch.compile(torch.export.export(model.eval(), (x,)).module())
+
+    def forward():
+        with torch.no_grad():
+            return exported(x).float().cpu()
+
+    return forward
+
+
+def _keras_applications(case):
+    import keras
+
+    names = {f"convnext_{name.lower()}": f"ConvNeXt{name}" for name in ("Tiny", "Small", "Base", "Large", "XLarge")}
+    _configure(case)
+    model = getattr(keras.applications, _known(case, names))(
+        include_preprocessing=False,
+        weights=None,
+        input_shape=(case.size, case.size, 3),
+        classifier_activation=None,
+    )
+    return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
+
+
+def _zeromodels(case):
+    import keras
+    from zeromodels.models.convnext import ConvNeXtImageClassify
+
+    variant = get_variant(case.variant)
+    _configure(case)
+    model = ConvNeXtImageClassify(
+        depths=variant.depths, projection_dim=variant.dims, use_grn=variant.use_grn, image_size=case.size
+    )
+    return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
+
+
+def _attention_model(case):
+    import keras
+
+    model = attention_model(case.package, case.size, CLASSES, _policy(case))
+    return _keras_step(case, model, keras.optimizers.AdamW(1e-3, weight_decay=0.05))
+
+
+def _configure(case):
+    """Sets for the whole process what the models of a package have no argument for."""
+    import keras
+
+    keras.config.set_dtype_policy(_policy(case))
+    keras.config.set_image_data_format("channels_last")
+
+
+def _policy(case):
+    return "mixed_bfloat16" if case.dtype == "bfloat16" and case.task == "train" else case.dtype
+
+
+def _keras_step(case, model, optimizer):
+    """What `predict` or `fit` does with each batch."""
+    import keras
+
+    x = keras.ops.convert_to_tensor(_images(case), case.dtype if case.task == "forward" else "float32")
+    if case.task == "forward":
+        return lambda: model.predict_on_batch(x)
+    y = keras.ops.convert_to_tensor(_labels(case))
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    optimizer.build(model.trainable_variables)
+    return lambda: model.train_on_batch(x, y)
+
+
+# === torch
+
+
+def _timm(case):
+    import_torchvision()
+    import timm
+
+    return _torch_step(case, timm.create_model(case.variant, num_classes=CLASSES), lambda outputs: outputs)
+
+
+def _torchvision(case):
+    torchvision = import_torchvision()
+
+    names = {f"convnext_{name}": f"convnext_{name}" for name in ("tiny", "small", "base", "large")}
+    return _torch_step(case, getattr(torchvision.models, _known(case, names))(), lambda outputs: outputs)
+
+
+def _transformers(case):
+    if is_installed("torchvision"):  # transformers imports it where it is installed
+        import_torchvision()
+    import transformers
+
+    variant = get_variant(case.variant)
+    kind = "ConvNextV2" if variant.use_grn else "ConvNext"
+    config = getattr(transformers, f"{kind}Config")(
+        depths=variant.depths, hidden_sizes=variant.dims, num_labels=CLASSES, image_size=case.size
+    )
+    model = getattr(transformers, f"{kind}ForImageClassification")(config)
+    return _torch_step(case, model, lambda outputs: outputs.logits)
+
+
+def _torch_device(case):
+    return "cuda" if case.device == "gpu" else "cpu"
+
+
+def _torch_step(case, model, logits_of):
+    """A step of plain torch, in the forms of timm's own benchmark."""
+    import torch
+
+    device = _torch_device(case)
+    layout = torch.channels_last if "channels_last" in case.form else torch.contiguous_format
+    x = torch.from_numpy(_images(case)).permute(0, 3, 1, 2).contiguous(memory_format=layout).to(device)
+    y = torch.from_numpy(_labels(case)).to(device)
+    model = model.to(device, memory_format=layout)
+    if "compiled" in case.form:
+        model = torch.compile(model)
+    if case.task == "forward":
+        model.to(getattr(torch, case.dtype)).eval()
+        x = x.to(getattr(torch, case.dtype))
+
+        def forward():
+            with torch.inference_mode():
+                return logits_of(model(x)).float().cpu()
+
+        return forward
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
+    model.train()
+
+    def train():
+        with torch.autocast(device, torch.bfloat16, enabled=case.dtype == "bfloat16"):
+            loss = torch.nn.functional.cross_entropy(logits_of(model(x)), y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return train
+
+
+# === The limits of the machine
+
+MATRIX_SIDE = 2048
+COPY_BYTES = 256 * 2**20
+
+
+def _matrix_product(case):
+    import keras
+
+    a, b = (keras.random.normal((MATRIX_SIDE, MATRIX_SIDE), dtype=case.dtype, seed=seed) for seed in (0, 1))
+    return lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, b)[:1, :1])
+
+
+def _copy(case):
+    source, target = np.ones(COPY_BYTES // 8), np.empty(COPY_BYTES // 8)
+    return lambda: np.copyto(target, source)
+
+
+# === All of them
+
+
+def macs(case):
+    """Counts the multiply-accumulates of a case's forward pass for one image, including those of attention.
+
+    Args:
+        case: `Case`.
+
+    Returns:
+        int.
+    """
+    return _macs(case.variant or case.package, case.size)
+
+
+@functools.cache
+def _macs(name, size):
+    from keras_convnext.models import ConvNeXtClassifier
+
+    if name in ATTENTION_MODELS:
+        return profile_with_attention(attention_model(name, size, CLASSES)).macs
+    shape = {"input_shape": (size, size, 3), "data_format": "channels_last"}
+    return profile(ConvNeXtClassifier.from_preset(name, num_classes=CLASSES, **shape)).macs
+
+
+def _images(case):
+    return np.random.default_rng(0).normal(size=(case.batch, case.size, case.size, 3)).astype("float32")
+
+
+def _labels(case):
+    return np.random.default_rng(1).integers(CLASSES, size=case.batch)
+
+
+def _known(case, names):
+    """The package's own name of a variant."""
+    if case.variant not in names:
+        raise ValueError(f"{case.package} has no {case.variant}, only {', '.join(names)}.")
+    return names[case.variant]
+
+
+OUR_FORMS = ("remat", "exported")
+"""Forms of ours that are timed on request: `remat` in training; on torch, a forward pass `exported` and compiled."""
+
+_TORCH_FORMS = ("contiguous", "channels_last", "compiled", "compiled channels_last")
+
+OURS = "keras_convnext"
+_PEERS = {
+    "keras.applications": Package("keras", None, ("",), _keras_applications),
+    "zeromodels": Package("zeromodels", None, ("",), _zeromodels),
+    "timm": Package("timm", "torch", _TORCH_FORMS, _timm),
+    "torchvision": Package("torchvision", "torch", _TORCH_FORMS, _torchvision),
+    "transformers": Package("transformers", "torch", _TORCH_FORMS[:1], _transformers),
+}
+_LIMITS = {
+    "matrix product": Package("keras", None, ("",), _matrix_product),
+    "copy": Package("numpy", "numpy", ("",), _copy),
+}
+PACKAGES = {
+    OURS: Package("keras_convnext", None, ("", *OUR_FORMS), _keras_convnext),
+    **_PEERS,
+    **{name: Package("keras_hub", None, ("",), _attention_model) for name in ATTENTION_MODELS},
+    **_LIMITS,
+}
+PEERS = tuple(_PEERS)
+"""The other packages that have a ConvNeXt."""
+LIMITS = tuple(_LIMITS)
+"""The cases that measure the limits of the machine."""

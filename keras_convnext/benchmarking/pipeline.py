@@ -1,0 +1,157 @@
+"""Throughput of the training augmentation in images per second: ours against timm's, in turn, in separate processes.
+
+Each process runs `main`: for each line that it reads, it transforms all images once and prints the seconds it took.
+"""
+
+import contextlib
+import subprocess
+import sys
+import time
+from statistics import median
+
+import numpy as np
+
+from keras_convnext.benchmarking.turns import spread_of
+from keras_convnext.processes import python_command
+
+PASS = 512
+"""Images per measurement."""
+
+WORKERS = 2
+DECODED = (375, 500)
+"""Height and width of images that are decoded beforehand: about the average of ImageNet."""
+
+
+def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
+    """Times the training augmentation of both packages on the images of a folder.
+
+    Args:
+        folder: str or `Path`, a folder of images with one sub-folder per class.
+        image_size: int, side of the results in pixels. Defaults to 224.
+        rounds: int, number of turns of each package. Defaults to 15.
+        from_files: bool, whether images are read from their files. If False, they are decoded beforehand. Defaults to
+            False.
+        show: function of a line of text, called after each round. Defaults to `print`.
+
+    Returns:
+        dict: `ours` and `timm`, images per second in each round; `ratio`, the median over the rounds of our speed
+        divided by timm's; and its `spread` over the rounds.
+
+    Raises:
+        RuntimeError: A process ended early.
+    """
+    arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
+    workers = {
+        name: subprocess.Popen(
+            python_command(f"{__name__}:main", name, *arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C goes to this process alone, which ends the others
+        )
+        for name in ("ours", "timm")
+    }
+    speeds = {name: [] for name in workers}
+    try:
+        for turn in range(rounds + 1):
+            for name, worker in workers.items():
+                speed = PASS / _ask(name, worker)
+                if turn:  # the first warms up
+                    speeds[name].append(speed)
+            if turn:
+                show(f"{turn:3}: ours {speeds['ours'][-1]:.0f}, timm {speeds['timm'][-1]:.0f} images/s")
+    finally:
+        for worker in workers.values():
+            worker.kill()
+            worker.wait()
+    ratios = [ours / theirs for ours, theirs in zip(speeds["ours"], speeds["timm"], strict=True)]
+    return {**speeds, "ratio": median(ratios), "spread": spread_of(ratios)}
+
+
+def _ask(name, worker):
+    with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer says so
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for line in worker.stdout:
+        if line.startswith("seconds "):
+            return float(line.split()[1])
+    raise RuntimeError(f"The timed process of {name} ended early; its message stands above.")
+
+
+def _images(folder, from_files):
+    """`PASS` images of a folder, repeated where there are fewer."""
+    from keras_convnext.data import Images, load_folder, read_image
+    from keras_convnext.preprocessing import ResizeAndCrop
+
+    found = load_folder(folder, verbose=False).train
+    images = found.take([number % len(found) for number in range(PASS)])
+    if from_files:
+        return images
+    resize = ResizeAndCrop(*DECODED)
+    return Images(np.stack([resize(read_image(path)) for path in images.pixels]), images.labels, images.class_names)
+
+
+def _ours(images, size):
+    from keras_convnext.data import AugmentedBatches
+    from keras_convnext.preprocessing import Augmentation
+
+    batches = AugmentedBatches(images, (size, size), Augmentation(), batch_size=64, workers=WORKERS)
+
+    def run():
+        for index in range(len(batches)):
+            batches[index]
+
+    return run
+
+
+def _timms(images, size):
+    """timm's transform with the paper's settings, in as many processes, without MixUp and CutMix."""
+    from keras_convnext.extras import import_torchvision
+
+    import_torchvision()
+    import torch
+    from PIL import Image, ImageOps
+    from timm.data import auto_augment, create_transform
+
+    def posterize(image, bits, **options):  # 0 bits gave a black image in older versions of Pillow, and now an error
+        return ImageOps.posterize(image, bits) if bits else Image.new(image.mode, image.size)
+
+    auto_augment.NAME_TO_OP["PosterizeIncreasing"] = posterize
+
+    transform = create_transform(
+        size,
+        is_training=True,
+        auto_augment="rand-m9-mstd0.5-inc1",
+        interpolation="bicubic",
+        re_prob=0.25,
+        re_mode="pixel",
+        re_count=1,
+    )
+
+    class Dataset(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, index):
+            pixels = images.pixels[index]
+            image = Image.open(pixels).convert("RGB") if images.are_files else Image.fromarray(pixels)
+            return transform(image), int(images.labels[index])
+
+    loader = torch.utils.data.DataLoader(
+        Dataset(), 64, shuffle=True, num_workers=WORKERS, persistent_workers=True, drop_last=True
+    )
+
+    def run():
+        for _ in loader:
+            pass
+
+    return run
+
+
+def main(kind, folder, size, source):
+    """Runs the process that is timed; see the module's docstring."""
+    run = {"ours": _ours, "timm": _timms}[kind](_images(folder, source == "files"), int(size))
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        run()
+        print(f"seconds {time.perf_counter() - started}", flush=True)

@@ -1,0 +1,209 @@
+"""Times cases against each other: in turn, round by round, each in a separate process."""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from keras_convnext.benchmarking.case import BACKENDS, Case
+from keras_convnext.processes import python_command
+
+ROUND_SECONDS = 0.5
+
+WIDE = 0.1
+"""A spread above which a median says little, since another measurement may give a very different one."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The measurement of a case.
+
+    Attributes:
+        case: `Case`.
+        seconds: tuple of float, the median time of a step in each round.
+        start_seconds: float, time from the imported package to a warm model: building, tracing and compiling.
+        peak_bytes: int, peak memory of the steps beyond that after importing. None where the system does not tell it,
+            or where the process was killed after its last step.
+    """
+
+    case: Case
+    seconds: tuple[float, ...]
+    start_seconds: float
+    peak_bytes: int | None
+
+    @property
+    def median(self):
+        """The median over the rounds, in seconds per step."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self):
+        """The spread over the rounds: see `spread_of`."""
+        return spread_of(self.seconds)
+
+
+def ratios(ours, other):
+    """Divides our time by the other's, round by round. The median of these ratios is the result.
+
+    Within a round both take their turns shortly after each other, so that what slows the machine slows both.
+
+    Args:
+        ours, other: `Timing`, of equal numbers of rounds.
+
+    Returns:
+        A list of float.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking import Timing, ratios
+    >>> ours, other = (
+    ...     Timing(case=None, seconds=seconds, start_seconds=1.0, peak_bytes=None)
+    ...     for seconds in ((1.0, 3.0), (2.0, 4.0))
+    ... )
+    >>> ratios(ours, other)
+    [0.5, 0.75]
+    """
+    return [a / b for a, b in zip(ours.seconds, other.seconds, strict=True)]
+
+
+def spread_of(numbers):
+    """Computes half the interquartile range divided by the median; 0 for a single number.
+
+    Args:
+        numbers: sequence of float.
+
+    Returns:
+        float.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking.turns import spread_of
+    >>> spread_of([1.0, 1.0, 2.0, 3.0, 3.0])
+    0.5
+    """
+    if len(numbers) < 2:
+        return 0.0
+    low, median, high = statistics.quantiles(numbers, n=4)
+    return (high - low) / 2 / median
+
+
+def time_in_turn(cases, rounds=15, progress: Callable[[str], None] = print):
+    """Starts a process for each case, and lets them take steps in turn: first, second, ..., first, second, ...
+
+    Args:
+        cases: list of `Case`.
+        rounds: int, number of turns of each case. Defaults to 15.
+        progress: function of a line of text. Defaults to `print`.
+
+    Returns:
+        `(timings, failures)`: a list with a `Timing` for each case that ran, and a dict from each other case to its
+        error message. After Ctrl-C, the timings cover the complete rounds.
+    """
+    failures, seconds = {}, {case: [] for case in cases}
+    with contextlib.ExitStack() as stack:
+        workers = {}
+        for case in cases:
+            progress(f"starting {case}")
+            with _failure_noted(case, failures):
+                workers[case] = stack.enter_context(_Worker(case))
+        with contextlib.suppress(KeyboardInterrupt):
+            for number in range(1, rounds + 1):
+                progress(f"round {number} of {rounds}")
+                medians = {}
+                for case, worker in workers.items():
+                    with _failure_noted(case, failures):
+                        medians[case] = worker.round()
+                workers = {case: workers[case] for case in medians}
+                for case, median in medians.items():
+                    seconds[case].append(median)
+        return [
+            Timing(case, tuple(seconds[case]), worker.start_seconds, worker.peak_bytes())
+            for case, worker in workers.items()
+            if seconds[case]
+        ], failures
+
+
+@contextlib.contextmanager
+def _failure_noted(case, failures):
+    try:
+        yield
+    except _WorkerFailedError as error:
+        failures[case] = str(error)
+
+
+class _WorkerFailedError(Exception):
+    """A worker ended early. The message is the last line that it wrote."""
+
+
+class _Worker:
+    """A process that times one case; a context manager that ends it."""
+
+    def __init__(self, case):
+        self._case = case
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self._errors = stack.enter_context(tempfile.TemporaryFile("w+"))  # a pipe that nobody reads would fill up
+            self._process = stack.enter_context(
+                subprocess.Popen(
+                    python_command("keras_convnext.benchmarking.worker:main", json.dumps(asdict(self._case))),
+                    env=_environment(self._case),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    text=True,
+                    start_new_session=True,  # Ctrl-C goes to this process alone, which can then still ask
+                )
+            )
+            stack.callback(self._close_input)
+            stack.callback(self._process.kill)
+            self.start_seconds = self._answer("start_seconds")
+            self._steps = max(1, round(ROUND_SECONDS / self._median_of(1)))
+            self._resources = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._resources.close()
+
+    def round(self):
+        """Takes the steps of a round, and returns their median in seconds."""
+        return self._median_of(self._steps)
+
+    def peak_bytes(self):
+        """Ends the process, and returns its peak memory beyond that after importing; None where it had ended before."""
+        self._close_input()
+        with contextlib.suppress(_WorkerFailedError):
+            return self._answer("peak_bytes")
+
+    def _close_input(self):
+        with contextlib.suppress(BrokenPipeError):  # it has ended, with input still unread
+            self._process.stdin.close()
+
+    def _median_of(self, steps):
+        with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer says so
+            print(steps, file=self._process.stdin, flush=True)
+        return statistics.median(self._answer("seconds"))
+
+    def _answer(self, key):
+        """The answer to the last question. Answers to an interrupted question are skipped."""
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            if key in answer:
+                return answer[key]
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()
+        raise _WorkerFailedError(lines[-1] if lines else "ended without a message")
+
+
+def _environment(case):
+    """The environment of a case's process: its backend, and no visible GPU for a case on the CPU."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if case.backend in BACKENDS:
+        environment["KERAS_BACKEND"] = case.backend
+    if case.device == "cpu":
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    return environment
