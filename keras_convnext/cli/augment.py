@@ -18,6 +18,7 @@ from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
 from keras_convnext.extras import require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
+from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch, augment_image, to_pil
 from keras_convnext.profiling.packages import import_torchvision
 
 COLUMNS = 8
@@ -75,30 +76,26 @@ def across_classes(labels, count):
 
 
 def _draw(images, args, out):
-    from keras_convnext.preprocessing.augmentation import augment_picture, picture_of
-
     size = (args.size, args.size)
-    augmentation = Augmentation()
     sources = [read_image(image) if images.are_files else as_bytes(image) for image in images.pixels]
     channels = sources[0].shape[-1]
-    steps, erasing = augmentation.picture_steps(*size, channels), augmentation.erasing(channels)
+    augmentation = Augmentation().for_images(ImageFormat(*size, channels))
 
     def augmented(index, epoch):
         seed = (args.seed or 0, epoch, index)
-        pixels = augment_picture(picture_of(sources[index]), seed, steps).astype("float32")
-        erasing.erase(pixels, erasing.generator(seed))
-        return pixels
+        return augment_image(to_pil(sources[index]), seed, augmentation.steps).astype("float32")
 
-    resize, mixing = ResizeAndCrop(*size), augmentation.mixing()
+    resize = ResizeAndCrop(*size)
     rows = [
         [resize(image), *(augmented(index, epoch) for epoch in range(COLUMNS - 1))]
         for index, image in enumerate(sources)
     ]
     batch = np.stack([augmented(number % len(sources), COLUMNS + number) for number in range(COLUMNS)])
-    mixing.mix(batch, np.zeros((COLUMNS, 1)), mixing.generator((args.seed or 0, COLUMNS, 0)))
+    seed = (args.seed or 0, COLUMNS, 0)
+    batch, _ = augment_batch(batch, np.zeros((COLUMNS, 1)), seed, augmentation.steps_on("batches"))
     grid = np.concatenate([np.concatenate(row, axis=1) for row in [*rows, batch]])
     grid = np.clip(grid, 0, 255).round().astype("uint8")
-    picture_of(grid).save(out)
+    to_pil(grid).save(out)
     classes = len(set(images.labels.tolist()))
     print(
         f"{out}: {len(sources)} images of {classes} class{'es' if classes > 1 else ''}, {COLUMNS - 1} epochs of each, "

@@ -155,7 +155,7 @@ def _prepare_training(args):
     if args.output is not None:
         refuse_existing(args.output)
     recipe = replace(RECIPES["small_images"], image_size=(size, size), layer_scale_init_value=None)
-    recipe = recipe.lasting(args.epochs or 3)
+    recipe = recipe.with_epochs(args.epochs or 3)
     data = with_validation(load_data(source), recipe.seed)
     recipe = for_data_size(recipe, len(data.train), keep=("epochs",))
     recipe.dataset(data.train).close()  # refuses images that it is not for
@@ -172,9 +172,11 @@ def _prepare_training(args):
         if not epochs:
             print(f"keras-convnext roadmap: --minutes {args.minutes} does not hold one epoch.", file=sys.stderr)
             return 2
-        lasting = recipe.lasting(epochs)
+        lasting = recipe.with_epochs(epochs)
         stem = Path(source.replace(":", "-")).stem
-        folder = Run.create(args.output or new_run_path(f"roadmap-{stem}"), {**settings, "recipe": asdict(lasting)})
+        folder = Run.create(
+            args.output or new_run_path(f"roadmap-{stem}"), {**settings, "recipe": lasting.get_config()}
+        )
         return _train(folder, settings, data, lasting, args.json)
 
     return work

@@ -69,7 +69,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         with self._one_at_a_time:
             if self._is_closed:
-                raise RuntimeError("These batches were closed: no more of them can be had.")
+                raise RuntimeError("These batches were closed and give no more items. Make new ones.")
             return self._batch(index)
 
     def _batch(self, index):

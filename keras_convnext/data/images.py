@@ -99,12 +99,12 @@ def read_image(path, channels=3):
     """
     if isinstance(path, np.ndarray):
         return path
-    picture = read_picture(path, channels)
-    return np.asarray(picture).reshape(picture.height, picture.width, channels)
+    image = read_pil(path, channels)
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def read_picture(path, channels=3):
-    """The same as a Pillow image."""
+def read_pil(path, channels=3):
+    """The same as a PIL image."""
     image_module = require("PIL.Image", extra="cli")
     modes = {1: "L", 3: "RGB"}
     if channels not in modes:

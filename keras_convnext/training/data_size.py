@@ -44,7 +44,7 @@ def for_data_size(recipe, training_images, keep=()):
         recipe = recipe.at_batch_size(_batch_size(recipe, training_images))
     updates = training_images // recipe.batch_size
     if "epochs" not in keep and updates and recipe.epochs * updates < recipe.min_updates:
-        recipe = recipe.lasting(math.ceil(recipe.min_updates / updates))
+        recipe = recipe.with_epochs(math.ceil(recipe.min_updates / updates))
     return recipe
 
 

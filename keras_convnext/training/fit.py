@@ -2,7 +2,6 @@
 
 import sys
 import time
-from dataclasses import asdict
 
 import keras
 
@@ -45,7 +44,7 @@ def create_run(path, model, data, recipe, notes=None):
         "class_names": data.class_names,
         "image_shape": model.input_shape[1:],
         "training_images": len(data.train),
-        "recipe": asdict(recipe),
+        "recipe": recipe.get_config(),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }
@@ -86,7 +85,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     >>> from keras_convnext.data import load_digits
     >>> from keras_convnext.training import RECIPES, create_run
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
-    >>> recipe, data = RECIPES["digits"].lasting(epochs=1), load_digits()
+    >>> recipe, data = RECIPES["digits"].with_epochs(1), load_digits()
     >>> run = create_run(tempfile.mkdtemp() + "/first", model, data, recipe)
     >>> metrics = fit(model, data, recipe, run, verbose=0)
     >>> sorted(path.name for path in run.path.glob("*.png"))

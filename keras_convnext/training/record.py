@@ -9,6 +9,7 @@ import numpy as np
 from keras_convnext.models import load_trained
 from keras_convnext.training.ema import averaged_weights, has_average
 from keras_convnext.training.run import read_json, write_json
+from keras_convnext.training.stop_at_nan import StopAtNaN
 
 
 class RunRecord(keras.callbacks.Callback):
@@ -72,6 +73,11 @@ class RunRecord(keras.callbacks.Callback):
                 self.run.write(name, lambda path, source=source: shutil.copyfile(source, path))
         np.savez(folder / "seeds.npz", *[variable.numpy() for variable in _seed_variables(self.model)])
         write_json(folder / "history.json", self.history)
+
+
+def run_callbacks(run, history=(), validation=None):
+    """The callbacks that keep a run; see `Recipe.callbacks`."""
+    return [RunRecord(run, history, validation), StopAtNaN(run)]
 
 
 def restore_state(folder):

@@ -6,7 +6,6 @@ two of epoch 3.
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,22 +13,16 @@ import numpy as np
 import pytest
 
 from keras_convnext import RECIPES
-from keras_convnext.data import Images, augment_workers, augmented
+from keras_convnext.data import Images, augmented
+from keras_convnext.data.augment_workers import AugmentThreads
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "augmented_batches.json").read_text())
 
 
-class InThreads:
-    """Augments in threads of this process: thirteen times quicker to start than processes."""
-
-    def __init__(self, count):
-        self._pool = ThreadPoolExecutor(count)
-
-    def submit(self, *job):
-        return self._pool.submit(augment_workers.augmented_pictures, *job)
-
-    def close(self):
-        self._pool.shutdown(wait=False)
+@pytest.fixture
+def in_threads(monkeypatch):
+    """Augments in threads of this process, which start at once."""
+    monkeypatch.setattr(augmented, "start_workers", lambda count, steps: AugmentThreads(count))
 
 
 def patterns(channels):
@@ -75,9 +68,9 @@ def test_every_augmentation_is_among_the_cases():
     assert set(CASES) == augmented_ones | others
 
 
+@pytest.mark.usefixtures("in_threads")
 @pytest.mark.parametrize("case", CASES)
-def test_batches_are_those_of_version_0_2_0(case, monkeypatch):
-    monkeypatch.setattr(augmented, "AugmentWorkers", InThreads)
+def test_batches_are_those_of_version_0_2_0(case):
     assert digests(recipe_of(case)) == GOLDEN[case]
 
 
@@ -85,12 +78,12 @@ def test_in_processes_too():
     assert digests(RECIPES["in1k_from_scratch"]) == GOLDEN["in1k_from_scratch"]
 
 
-def test_grey_images(monkeypatch):
-    monkeypatch.setattr(augmented, "AugmentWorkers", InThreads)
+@pytest.mark.usefixtures("in_threads")
+def test_grey_images():
     assert digests(RECIPES["in1k_from_scratch"], 1) == GOLDEN["in1k_from_scratch, grey"]
 
 
-def test_a_model_that_normalizes_otherwise(monkeypatch):
-    monkeypatch.setattr(augmented, "AugmentWorkers", InThreads)
+@pytest.mark.usefixtures("in_threads")
+def test_a_model_that_normalizes_otherwise():
     found = digests(RECIPES["in1k_from_scratch"], mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     assert found == GOLDEN["in1k_from_scratch, own mean and std"]

@@ -1,0 +1,42 @@
+"""What augmented images must become: their size, their channels, and how the model normalizes them."""
+
+from dataclasses import dataclass
+
+from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD
+from keras_convnext.scalars import check_fields, make_plain
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """The images that a model trains on. Steps take from it what depends on the model, see `Step.for_images`.
+
+    Attributes:
+        height: pixels.
+        width: pixels.
+        channels: 3 or 1.
+        mean: one value per channel in units of 0..1, which the model subtracts. Defaults to None: ImageNet's for three
+            channels, their average for one.
+        std: one value per channel in units of 0..1, which the model divides by. Defaults to None, likewise.
+
+    Raises:
+        ValueError: a value of another type.
+
+    Example:
+
+    >>> from keras_convnext.preprocessing.augmentation import ImageFormat
+    >>> ImageFormat(224, 224).mean
+    (0.485, 0.456, 0.406)
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        make_plain(self)
+        for name, imagenet in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            default = imagenet if self.channels == 3 else (sum(imagenet) / 3,)
+            object.__setattr__(self, name, tuple(getattr(self, name) or default))
+        check_fields(self)
