@@ -62,8 +62,10 @@ def augmented_images(sources, seeds, image_steps, array_steps, size):
 
 def _changed_rectangle(before, after):
     """The rectangle outside of which two images are equal: a list of one `(top, left, patch)`, or of none."""
-    differs = (before != after).any(axis=-1)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    height, width, channels = before.shape
+    differs = before.reshape(height, -1) != after.reshape(height, -1)  # NumPy reduces short last axes slowly
+    rows = np.flatnonzero(differs.any(axis=1))
+    columns = np.flatnonzero(differs.any(axis=0).reshape(width, channels).any(axis=1))
     if not len(rows):
         return []
     top, left = int(rows[0]), int(columns[0])
