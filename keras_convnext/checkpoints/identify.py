@@ -1,20 +1,20 @@
-"""Which variant a checkpoint's arrays are of, by the number and the sizes of its stages."""
+"""The variant of a checkpoint, from the number and the sizes of its stages."""
 
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.variants import VARIANTS
 
 
-def identify(arrays):
+def identify(arrays: dict) -> tuple[str, int | None]:
     """The variant and the number of classes of a checkpoint.
 
     Args:
         arrays: dict of arrays by name, as `read_arrays` returns it.
 
     Returns:
-        `(variant, num_classes)`: 0 classes where the last layer is missing, None where the whole head is.
+        `(variant, num_classes)`: 0 classes if the last layer is missing, None if the whole head is.
 
     Raises:
-        ValueError: of no variant in `VARIANTS`.
+        ValueError: the arrays belong to no variant of `VARIANTS`.
 
     Example:
 
@@ -37,8 +37,8 @@ def identify(arrays):
     )
 
 
-def has_level_norms(arrays):
-    """Whether a checkpoint is of a backbone with a norm for each pyramid level, or for some.
+def has_level_norms(arrays: dict) -> bool:
+    """Whether a checkpoint has norms of pyramid levels, of all or of some.
 
     Args:
         arrays: dict of arrays by name, as `read_arrays` returns it.
@@ -77,6 +77,6 @@ def _is_of(variant, layout, arrays):
 
 
 def _size(path, layout, arrays):
-    """How many numbers the array for a weight of ours has; None where there is none."""
+    """The size of the array for one of our weights; None if there is no such array."""
     entry = layout.entry(path)
     return arrays[entry.name].size if entry and entry.name in arrays else None

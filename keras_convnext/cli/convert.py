@@ -7,7 +7,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, published_arrays, save_checkpoint
+from keras_convnext.checkpoints import WRITTEN, check_target, read_published, save_checkpoint
 from keras_convnext.cli.arguments import check_new_file
 from keras_convnext.cli.load_file import find_model, load_arrays_of, load_file
 
@@ -45,7 +45,7 @@ def _load(source, variant, ema):
         raise ValueError(f"{'--variant' if variant else '--ema'} is for a file; {source} is a name.")
     else:
         with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
-            model, layout, variant = load_arrays_of(*published_arrays(named.checkpoint))
+            model, layout, variant = load_arrays_of(*read_published(named.checkpoint))
     license = getattr(getattr(model, "backbone", model), "license", None)
     facts = [layout, variant, f"{getattr(model, 'num_classes', 0) or 'no'} classes", license]
     return model, ", ".join(filter(None, facts))

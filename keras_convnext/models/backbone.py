@@ -4,7 +4,13 @@ from numbers import Real
 
 import keras
 
-from keras_convnext.checkpoints import IMAGENET_MEAN, IMAGENET_STD, find_preset, load_published, require_usual_weights
+from keras_convnext.checkpoints import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    find_preset,
+    load_published_checkpoint,
+    require_usual_weights,
+)
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.layers.activation import activation_config
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
@@ -246,7 +252,7 @@ class ConvNeXtBackbone(ImageModel):
             **changes: arguments of the constructor, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones. And as `load_published`.
+            ValueError: an unknown name; the message has the nearest ones. And as `load_published_checkpoint`.
 
         Example:
 
@@ -263,7 +269,7 @@ class ConvNeXtBackbone(ImageModel):
                 arguments.setdefault(name, values if channels == 3 else sum(values) / 3)
         backbone = cls(**arguments)
         if checkpoint and load_weights:
-            load_published(backbone, checkpoint, adapt_stem)
+            load_published_checkpoint(backbone, checkpoint, adapt_stem)
         return backbone
 
     @property

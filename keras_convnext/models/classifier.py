@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published, require_usual_weights
+from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
 from keras_convnext.layers.global_pool import POOLINGS, GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
@@ -157,7 +157,7 @@ class ConvNeXtClassifier(ImageModel):
             **changes: arguments of the head or of `ConvNeXtBackbone`, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones. And as `load_published`.
+            ValueError: an unknown name; the message has the nearest ones. And as `load_published_checkpoint`.
 
         Example:
 
@@ -180,7 +180,7 @@ class ConvNeXtClassifier(ImageModel):
             **head,
         )
         if checkpoint and load_weights:
-            load_published(model, checkpoint, adapt_stem)
+            load_published_checkpoint(model, checkpoint, adapt_stem)
         return model
 
     def reset_classifier(self, num_classes, head_init_scale=1.0, **changes):
