@@ -1,4 +1,4 @@
-"""What happens to images before the model sees them."""
+"""Preparing images for a model: the transforms of published evaluations, and augmentation for training."""
 
 from keras_convnext.preprocessing.augmentation import Augmentation
 from keras_convnext.preprocessing.preset import preprocessor

@@ -1,9 +1,9 @@
-"""The recipes, each headed by its source and the command that trains by it.
+"""The recipes, each headed by its source and by the command that uses it.
 
-Those of the papers: "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 5 and 6, A.1, A.2; facebookresearch/ConvNeXt,
-TRAINING.md and main.py) and "ConvNeXt V2" (arXiv:2301.00808, Tables 9 to 13; facebookresearch/ConvNeXt-V2,
-TRAINING.md and main_finetune.py). A learning rate is the peak at the recipe's batch size: V2's are given there for 256
-images and scaled.
+The published ones are from "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 5 and 6, A.1, A.2;
+facebookresearch/ConvNeXt, TRAINING.md and main.py) and "ConvNeXt V2" (arXiv:2301.00808, Tables 9 to 13;
+facebookresearch/ConvNeXt-V2, TRAINING.md and main_finetune.py). Learning rates are peaks at the recipe's batch size:
+V2's sources give them for 256 images, from which they are scaled.
 """
 
 from keras_convnext.preprocessing.augmentation import (
@@ -133,8 +133,8 @@ RECIPES = {
             "convnext_xlarge": {"drop_path_rate": 0.4, "ema": 0.9999},
         },
     ),
-    # V2 after masked pre-training: arXiv:2301.00808, Tables 9 to 11. For base the authors' command has a tenth of the
-    # paper's rate; the paper prints the same for large, so large has a tenth of it too.
+    # V2 after masked pre-training: arXiv:2301.00808, Tables 9 to 11. For base, the authors' command has a tenth of the
+    # rate in the paper. The paper has the same rate for large, so large has a tenth of it here too.
     # keras-convnext train --recipe v2_ft_fcmae_in1k --checkpoint convnextv2_atto_1k_224_fcmae --data imagenet
     "v2_ft_fcmae_in1k": Recipe(
         description="ConvNeXt V2 on ImageNet-1k, from masked pre-training",
@@ -253,7 +253,7 @@ RECIPES = {
         layer_scale_init_value=1.0,
         augmentation=[RandomResizedCrop(scale=(0.7, 1.0)), RandomFlip(probability=0.5)],
     ),
-    # A few thousand images of one's own, from published weights.
+    # A few thousand images of your own, from published weights.
     # keras-convnext train --recipe fine_tune --checkpoint convnext_tiny_22k_224 --data folder
     "fine_tune": Recipe(
         description="your own images, from published weights; all layers learn, the later the faster",
@@ -276,8 +276,8 @@ RECIPES = {
             RandomErasing(probability=0.25),
         ],
     ),
-    # Few images of one's own: a new head on the features of published weights, then the last stages with it, one after
-    # the other, slowly.
+    # Few images of your own, from published weights: the new head learns first, then the last stages with it, one after
+    # the other.
     # keras-convnext train --recipe linear_probe --checkpoint convnext_tiny_22k_224 --data folder
     "linear_probe": Recipe(
         description="few images of your own, from published weights; the head learns first, then the last stages",
@@ -304,7 +304,7 @@ RECIPES = {
         warmup_epochs=3,
         drop_path_rate=0.1,
     ),
-    # Images of one's own, from scratch, of any channels: nothing is augmented.
+    # Images of your own with any number of channels, from scratch, without augmentation.
     # keras-convnext train --recipe from_scratch --data images.npz
     "from_scratch": Recipe(
         description="your own images of any channels, from scratch; augments nothing",
