@@ -1,7 +1,7 @@
 """Draws a grid of augmented images; or times the augmentation against timm's.
 
-Each row has an image, resized alone, and then as it is augmented in one epoch after the other; the images are of as
-many classes as there are rows for. The last row is a batch whose images are mixed.
+Each row begins with an image that is only resized, followed by its augmentations in successive epochs. The images are
+of as many classes as possible. The last row is a batch after MixUp or CutMix.
 """
 
 import json
@@ -30,10 +30,12 @@ def add_arguments(parser):
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
-    parser.add_argument("--benchmark", action="store_true", help="images a second, against timm's; --data is a folder")
-    parser.add_argument("--files", action="store_true", help="of the benchmark: read the files too")
-    parser.add_argument("--rounds", type=positive, help="of the benchmark (default: 15)")
-    parser.add_argument("--json", action="store_true", help="of the benchmark: print JSON")
+    parser.add_argument(
+        "--benchmark", action="store_true", help="measure images per second, and timm's; --data is a folder"
+    )
+    parser.add_argument("--files", action="store_true", help="with --benchmark: also read the image files")
+    parser.add_argument("--rounds", type=positive, help="with --benchmark: how many rounds (default: 15)")
+    parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
 
 
 def prepare(args):

@@ -124,7 +124,7 @@ def test_an_average_needs_validation_images(recipe, tmp_path):
         ({"augmentation": "none"}, "`augmentation` must be an `Augmentation`, a list of its steps, or None"),
         (
             {"augmentation": {"scale": 0.5}},
-            "`scale` of the augmentation cannot be 0.5: `scale` must have several numbers",
+            "`scale` must have several numbers",
         ),
         ({"image_size": "224"}, "`image_size` must be None, or numbers"),
         ({"layer_decay_kind": "deep"}, "`layer_decay_kind` must be one of group"),

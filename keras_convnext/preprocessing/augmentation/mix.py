@@ -48,7 +48,7 @@ class MixUpOrCutMix(BatchStep):
         for name in ("mixup", "cutmix"):
             value = number(name, getattr(self, name))
             if value != 0 and value < 0.1:
-                raise ValueError(f"`{name}` must be 0, or at least 0.1. Received: {name}={value!r}")
+                raise ValueError(f"`{name}` must be 0, or 0.1 and more. Received: {name}={value!r}")
         between("switch_probability", self.switch_probability, 0, 1)
         if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
             raise ValueError(

@@ -93,8 +93,13 @@ def _changed(steps, kind, changes):
         try:
             steps = [replace(one, **{SETTINGS[name].field: value}) if type(one) is kind else one for one in steps]
         except ValueError as error:
-            raise ValueError(f"`{name}` of the augmentation cannot be {value!r}: {error}") from error
+            raise ValueError(_in_words_of_the_caller(str(error), SETTINGS[name].field, name)) from error
     return [step for step in steps if not (type(step) is kind and step.is_off)]
+
+
+def _in_words_of_the_caller(message, field, name):
+    """A step's message on one of its fields, with the setting's name in place of the field's."""
+    return message.replace(f"`{field}`", f"`{name}`").replace(f"{field}=", f"{name}=")
 
 
 def _inserted(steps, new):
