@@ -67,9 +67,8 @@ def _print(variants, checkpoints):
         print()
     if checkpoints:
         width = max(map(len, checkpoints))
-        print(
-            f"{'checkpoint':{width}} {'output':19} {'pixels':>6} {COUNTS} {'top-1':>6} {'top-5':>6} licence of the weights"
-        )
+        scores = f"{'top-1':>6} {'top-5':>6}"
+        print(f"{'checkpoint':{width}} {'output':19} {'pixels':>6} {COUNTS} {scores} licence of the weights")
     for name, entry in checkpoints.items():
         top1, top5 = ("" if score is None else f"{score:.2f}" for score in (entry.top1, entry.top5))
         print(

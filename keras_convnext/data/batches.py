@@ -23,7 +23,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: at most this many images per batch; fewer if there are fewer images.
         transform: function of an image, an array of shape `(height, width, channels)`; all results must have the same
             shape. Image files are RGB. Defaults to None: images stay as they are.
-        shuffle: whether to shuffle the images anew each epoch, and to leave out a last, smaller batch. Defaults to
+        shuffle: whether to shuffle the images in each epoch, and to leave out a last, smaller batch. Defaults to
             False.
         seed: of the order. Defaults to 0.
         threads: how many images of a batch are read and transformed at a time. Defaults to None: one per core. (Keras's

@@ -31,14 +31,14 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
     """
     fraction = number("fraction", fraction, 0)
     random = np.random.default_rng(integer("seed", seed, 0))
-    drawn = []
+    sampled = []
     for label in range(len(images.class_names)):
         of_class = random.permutation(np.flatnonzero(images.labels == label))
         count = max(1, round(fraction * len(of_class))) if len(of_class) > 1 else 0
-        drawn.extend(of_class[:count])
-    if not drawn:
+        sampled.extend(of_class[:count])
+    if not sampled:
         raise ValueError("No class has two images: one to train on and one to validate with.")
-    in_validation = np.isin(np.arange(len(images)), drawn)
+    in_validation = np.isin(np.arange(len(images)), sampled)
     return images.take(np.flatnonzero(~in_validation)), images.take(np.flatnonzero(in_validation))
 
 
