@@ -204,7 +204,7 @@ def check_target(model, path, layout="official"):
         raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)} (or .keras: `model.save`).")
     if (path.suffix == ".h5") != (layout == "keras.applications"):
         raise ValueError(
-            f"{path}: the layout keras.applications needs the suffix `.h5`, and no other layout has it; got {layout}."
+            f"{path}: `.h5` files are for the layout keras.applications, which has no others; got {layout}."
         )
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{path.parent}: no such folder.")
