@@ -1,6 +1,6 @@
-"""Converts a checkpoint of one package into another's, or into a whole Keras model.
+"""Converts a checkpoint into the layout of another package, or into a whole Keras model.
 
-Which package names the weights and which variant it is, is seen from what is in the file.
+The layout and the variant of the source are recognized from the content of the file.
 """
 
 import contextlib
@@ -14,12 +14,14 @@ from keras_convnext.cli.load_file import find_model, load_arrays_of, load_file
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", help=".pth, .safetensors, .h5 of keras.applications, .keras, a run folder, or a name of weights"
+        "source", help=".pth, .safetensors, .h5 of keras.applications, .keras, a run, or a preset with weights"
     )
     parser.add_argument("target", help="a new file: .keras, .pth, .safetensors or .h5")
-    parser.add_argument("--layout", choices=WRITTEN, help="whose names (default: official; of .h5: keras.applications)")
-    parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: as it is found)")
-    parser.add_argument("--ema", action="store_true", help="the moving average in a training script's file")
+    parser.add_argument(
+        "--layout", choices=WRITTEN, help="layout to write (default: official; for .h5 keras.applications)"
+    )
+    parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: recognized)")
+    parser.add_argument("--ema", action="store_true", help="convert the moving average in a training script's file")
 
 
 def prepare(args):
