@@ -4,10 +4,12 @@ What builds datasets, compiles models and keeps runs stands beside it, in `datas
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 
 from keras_convnext.preprocessing import Augmentation
+from keras_convnext.preprocessing.augmentation import Step
 from keras_convnext.scalars import dataclass_from, integer, make_plain, plain
 from keras_convnext.training.compile import compile_model
 from keras_convnext.training.dataset import make_dataset
@@ -88,7 +90,7 @@ class Recipe:
     layer_scale_init_value: float | None = None
     ema: float | None = None
     ema_warmup: bool = False
-    augmentation: Augmentation | None = None
+    augmentation: Augmentation | Sequence[Step] | None = None
     image_size: tuple[int, int] | None = None
     accumulate: int = 1
     dtype: str | None = None
