@@ -16,7 +16,8 @@ PACKAGE = "keras_convnext>"
 
 def _setting(name):
     return property(
-        lambda self: read_setting(self.steps, name), doc=f"`{SETTINGS[name].field}` of the step, see above."
+        lambda self: read_setting(self.steps, name),
+        doc=f"`{SETTINGS[name].field}` of `{SETTINGS[name].step.__name__}`.",
     )
 
 
@@ -24,9 +25,9 @@ def _setting(name):
 class Augmentation:
     """The augmentation of a training: the steps that each image goes through, in their order.
 
-    Steps on images come first, then steps on arrays, then steps on batches. The other arguments, each of which is an
-    attribute too, are short names for settings of the paper's steps: `Augmentation(mixup=0.2)` is the paper's
-    augmentation with another MixUp. A step that has been turned off by them is not in the list.
+    Steps on images come first, then steps on arrays, then steps on batches. The other arguments are short names for
+    settings of the paper's steps: `Augmentation(mixup=0.2)` is the paper's augmentation with another MixUp. They default
+    to None, which leaves a setting as it is in `steps`, and are attributes too. A step that they turn off is removed.
 
     Args:
         steps: sequence of steps. Defaults to None: the paper's (arXiv:2201.03545, Table 5), with timm's details.
