@@ -55,11 +55,11 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--smoke", action="store_true", help="a step on random images")
     args = parser.parse_args()
-    recipe = RECIPES["small_images"].lasting(args.epochs or RECIPES["small_images"].epochs)
+    recipe = RECIPES["small_images"].with_epochs(args.epochs or RECIPES["small_images"].epochs)
     torch.manual_seed(args.seed)
     data = with_validation(_random_data() if args.smoke else load_npz(args.data), args.seed)
     if args.smoke:
-        recipe = recipe.lasting(1)
+        recipe = recipe.with_epochs(1)
     height, width, _ = data.train.pixels.shape[1:]
     variant, stem = variant_for(max(height, width))
     variant, stem = args.variant or variant, args.stem or stem
@@ -68,7 +68,7 @@ def main():
         is_training=True,
         scale=recipe.augmentation.scale,
         ratio=recipe.augmentation.ratio,
-        hflip=recipe.augmentation.flip_rate,
+        hflip=recipe.augmentation.flip_probability,
         color_jitter=None,
         interpolation="bicubic",
     )

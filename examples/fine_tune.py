@@ -63,13 +63,13 @@ def main():
     train(
         "first half",
         pretrained,
-        recipe.lasting(args.pretrain_epochs),
+        recipe.with_epochs(args.pretrain_epochs),
         of_classes(data.train, first),
         of_classes(data.test, first),
     )
 
     parts = of_classes(data.train, second), of_classes(data.test, second)
-    short = recipe.lasting(args.epochs)
+    short = recipe.with_epochs(args.epochs)
     fine_tuned = transfer(pretrained, num_classes=len(second), drop_path_rate=recipe.drop_path_rate)
     with_decay = replace(short, layer_decay=0.8, layer_decay_kind="single")
     tuned = train("second half, fine-tuned", fine_tuned, with_decay, *parts)

@@ -35,7 +35,7 @@ def main():
 
     keras.utils.set_random_seed(0)
     data = with_validation(load_data(args.folder))
-    recipe = replace(RECIPES["from_scratch"].lasting(args.epochs), image_size=(args.size, args.size))
+    recipe = replace(RECIPES["from_scratch"].with_epochs(args.epochs), image_size=(args.size, args.size))
     batches = recipe.dataset(data.train)
 
     variant, stem_patch_size = variant_for(args.size)

@@ -7,6 +7,7 @@ as a number.
 import math
 from dataclasses import fields
 from numbers import Integral, Real
+from types import NoneType
 from typing import get_args, get_origin
 
 import numpy as np
@@ -50,6 +51,33 @@ def number(name, value, least=None):
     if not is_right or (least is not None and found < least):
         raise ValueError(f"`{name}` must be a finite number{_from(least)}. Received: {name}={value!r}")
     return float(found)
+
+
+def between(name, value, least, most):
+    """The same of a number in a closed range.
+
+    >>> from keras_convnext.scalars import between
+    >>> between("probability", 0.5, 0, 1)
+    0.5
+    """
+    found = number(name, value)
+    if not least <= found <= most:
+        raise ValueError(f"`{name}` must be from {least} to {most}. Received: {name}={value!r}")
+    return found
+
+
+def interval(name, values, most=math.inf):
+    """The same of two positive numbers, the greater one last.
+
+    >>> from keras_convnext.scalars import interval
+    >>> interval("scale", (0.08, 1.0), most=1)
+    (0.08, 1.0)
+    """
+    found = numbers(name, values)
+    if len(found) != 2 or not 0 < found[0] <= found[1] <= most:
+        bound = "" if most == math.inf else f", at most {most}"
+        raise ValueError(f"`{name}` must be two positive numbers{bound}, the greater one last. Received: {values!r}")
+    return found
 
 
 def flag(name, value):
@@ -130,18 +158,44 @@ def make_plain(instance):
 
 
 def check_fields(instance):
-    """Checks the fields of a dataclass whose type is int, float or bool, or a tuple of these.
+    """Checks the fields of a dataclass whose type is int, float or bool, a tuple of these, or one of them or None.
 
     Raises:
         ValueError: the message has the field's name.
     """
     for field in fields(instance):
-        is_tuple = get_origin(field.type) is tuple
-        check = {int: integer, float: number, bool: flag}.get(get_args(field.type)[0] if is_tuple else field.type)
         value = getattr(instance, field.name)
+        kinds = [kind for kind in get_args(field.type) or (field.type,) if kind is not NoneType]
+        if NoneType in get_args(field.type) and value is None:
+            continue
+        is_tuple = tuple in (get_origin(field.type), get_origin(kinds[0]))
+        kind = get_args(kinds[0])[0] if get_origin(kinds[0]) is tuple else kinds[0]
+        check = {int: integer, float: number, bool: flag}.get(kind)
         if check:
             for one in _several(field.name, value) if is_tuple else (value,):
                 check(field.name, one)
+
+
+def dataclass_from(kind, config):
+    """An instance of a dataclass from what JSON holds of it: lists become tuples.
+
+    Args:
+        kind: the dataclass.
+        config: dict of its fields.
+
+    Raises:
+        ValueError: no dict, a name that is no field, or a required field that is missing.
+    """
+    known = {field.name for field in fields(kind)}
+    if not isinstance(config, dict):
+        raise ValueError(f"Expected a dict of {kind.__name__}'s settings. Received: {config!r}")
+    unknown = sorted(set(config) - known)
+    missing = [one.name for one in fields(kind) if one.default is one.default_factory and one.name not in config]
+    if missing:
+        raise ValueError(f"{kind.__name__} needs {', '.join(missing)} too.")
+    if unknown:
+        raise ValueError(f"No such setting: {', '.join(unknown)}. {kind.__name__} has {', '.join(sorted(known))}.")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
 
 
 def _several(name, values):

@@ -61,14 +61,17 @@ LAYERS = [
     (ResizeAndCropLayer, {"height": 4, "width": 4, "crop_pct": 0.5, "squash": True}),
 ]
 STEPS = [
-    (augmentation.RandomFlip, {"rate": 0.5}),
+    (augmentation.RandomFlip, {"probability": 0.5}),
     (augmentation.RandomResizedCrop, {"height": 8, "width": 8, "scale": (0.5, 1.0), "ratio": (0.5, 2.0)}),
-    (augmentation.RandAugment, {"magnitude": 5.0, "magnitude_std": 0.5, "count": 1, "rate": 0.5, "fill": (1, 2, 3)}),
+    (
+        augmentation.RandAugment,
+        {"magnitude": 5.0, "magnitude_std": 0.5, "count": 1, "probability": 0.5, "fill": (1, 2, 3)},
+    ),
     (
         augmentation.RandomErasing,
-        {"rate": 0.5, "area": (0.25, 0.5), "ratio": (0.5, 2.0), "mean": (0.5,), "std": (0.5,)},
+        {"probability": 0.5, "area": (0.25, 0.5), "ratio": (0.5, 2.0), "mean": (0.5,), "std": (0.5,)},
     ),
-    (augmentation.MixUpOrCutMix, {"mixup": 0.5, "cutmix": 0.5, "switch_rate": 0.5, "label_smoothing": 0.25}),
+    (augmentation.MixUpOrCutMix, {"mixup": 0.5, "cutmix": 0.5, "switch_probability": 0.5, "label_smoothing": 0.25}),
     (WarmupCosine, {"peak": 0.5, "total_steps": 10, "warmup_steps": 2, "minimum": 0.25}),
     (AdamW, {"learning_rate": 0.5, "weight_decay": 0.25, "epsilon": 0.5, "ema_warmup": True, "use_ema": True}),
     (AdamW, {"beta_1": 0.5, "ema_momentum": 0.5, "clipnorm": 0.5, "gradient_accumulation_steps": 2}),
@@ -138,10 +141,12 @@ def test_the_number_of_classes_of_an_array_of_labels():
 def test_recipes_and_data(kind):
     settings = {"epochs": 2, "batch_size": 8, "learning_rate": 2**-10, "warmup_epochs": 1, "ema": 0.5, "seed": 3}
     settings |= {"image_size": (8, 8), "unfreeze": (0.5, 1.0), "accumulate": 2, "ema_warmup": True, "workers": 1}
-    settings["augmentation"] = Augmentation(**converted(kind, {"scale": (0.5, 1.0), "flip_rate": 0.5, "mixup": 0.5}))
+    settings["augmentation"] = Augmentation(
+        **converted(kind, {"scale": (0.5, 1.0), "flip_probability": 0.5, "mixup": 0.5})
+    )
     recipe = Recipe(source="test", **converted(kind, settings))
     assert recipe == Recipe(source="test", **settings)
-    assert recipe.with_settings({"epochs": kind(3)}).lasting(kind(4)).at_batch_size(kind(16)).epochs == 4
+    assert recipe.with_settings({"epochs": kind(3)}).with_epochs(kind(4)).at_batch_size(kind(16)).epochs == 4
     RECIPES["digits"].compile(keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]), kind(5))
     data = load_digits().train
     train, _ = split_validation(data, kind(0.25), seed=kind(1))

@@ -1,4 +1,8 @@
-"""The weights of other packages' ConvNeXts, in and out, and where they are published."""
+"""Checkpoints, that is, files of published or converted weights: reading and writing them, and their catalog.
+
+A *preset* is a name in the catalog: a variant, or a published checkpoint. A *layout* is how a source, such as timm,
+names and stores the weights in its checkpoints.
+"""
 
 from keras_convnext.checkpoints.catalog import (
     CHECKPOINTS,
@@ -9,15 +13,15 @@ from keras_convnext.checkpoints.catalog import (
 )
 from keras_convnext.checkpoints.checkpoint import (
     WRITTEN,
+    assign_arrays,
     check_target,
-    load_arrays,
     load_checkpoint,
-    load_published,
-    published_arrays,
+    load_published_checkpoint,
+    read_published,
     save_checkpoint,
 )
 from keras_convnext.checkpoints.download import cached_path
-from keras_convnext.checkpoints.files import called_keras, is_keras, read_arrays
+from keras_convnext.checkpoints.files import is_keras, read_arrays, with_keras_suffix
 from keras_convnext.checkpoints.identify import has_level_norms, identify
 from keras_convnext.checkpoints.imagenet import imagenet_classes
 from keras_convnext.checkpoints.origin import origin_of, restriction
@@ -28,8 +32,8 @@ __all__ = [
     "SQUASH_FROM",
     "WRITTEN",
     "Checkpoint",
+    "assign_arrays",
     "cached_path",
-    "called_keras",
     "check_target",
     "find_preset",
     "has_level_norms",
@@ -39,13 +43,13 @@ __all__ = [
     "is_quantized",
     "layers_that",
     "list_presets",
-    "load_arrays",
     "load_checkpoint",
-    "load_published",
+    "load_published_checkpoint",
     "origin_of",
-    "published_arrays",
     "read_arrays",
+    "read_published",
     "require_usual_weights",
     "restriction",
     "save_checkpoint",
+    "with_keras_suffix",
 ]

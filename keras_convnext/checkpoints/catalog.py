@@ -1,4 +1,4 @@
-"""The checkpoints that others published: which variant each is of, where it is, its licence, how it was evaluated."""
+"""The catalog of published checkpoints: of which variant, from where, under which licence, how they were evaluated."""
 
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -9,7 +9,7 @@ from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.variants import VARIANTS
 
 SQUASH_FROM = 384
-"""From how many pixels up the authors' evaluation squashes the whole picture to a square."""
+"""From this many pixels on, the authors' evaluation resizes the whole image to a square."""
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,21 @@ class Checkpoint:
     """A published checkpoint.
 
     Attributes:
-        name: str, in the catalog.
-        variant: str, the name in `VARIANTS` of its architecture.
-        url: str, where its file is.
-        license: str, of the weights; an SPDX identifier where there is one.
-        num_classes: int, size of the last layer's output; 0 where there is no such layer.
-        image_size: int, side in pixels of the images it was evaluated on.
-        crop_pct: float, that side over the shorter side of the resized image, of which the centre is cropped.
-        squash: bool, whether the image is resized to a square instead, its proportions not kept.
+        name: the preset's name.
+        variant: the name of its architecture in `VARIANTS`.
+        url: where the file is.
+        license: of the weights; an SPDX identifier if there is one.
+        num_classes: size of the last layer's output; 0 if there is no such layer.
+        image_size: side in pixels of the images that it was evaluated on.
+        crop_pct: that side over the shorter side of the resized image, whose centre is cropped.
+        squash: whether the whole image is resized to a square instead, without keeping its aspect ratio.
         interpolation: `"bicubic"` or `"bilinear"`, Pillow's filter.
-        mean, std: tuple of float in units of 0..1, what the image is normalized with.
-        top1, top5: float, accuracy in percent on ImageNet-1k's validation images as published; None where it was not.
-        sha256: str, of the file, or its first digits; empty where it was not published.
-        hub_name: str, what timm or transformers call these weights on the hub; empty where they do not have them.
+        mean: per channel in units of 0..1, what is subtracted from the images.
+        std: per channel in units of 0..1, what the images are divided by.
+        top1: published accuracy in percent on ImageNet-1k's validation images; None if none was published.
+        top5: the same of the five best classes.
+        sha256: of the file, or its first digits; empty if it was not published.
+        hub_name: the name of these weights on the hub, by timm or transformers; empty if they are not there.
     """
 
     name: str
@@ -50,14 +52,14 @@ class Checkpoint:
 
     @property
     def is_classifier(self):
-        """Whether its outputs are classes of images: ImageNet's 1000, 11821 or 21841, and not features or CLIP's."""
+        """Whether its outputs are classes (ImageNet's 1000, 11821 or 21841), not features or CLIP's embedding."""
         return self.num_classes in (1000, 11821, 21841)
 
     @property
     def output(self):
-        """What the model gives: `"classes"`, `"embedding"` (CLIP's, of `num_classes` numbers) or `"features"`.
+        """What the model outputs: `"classes"`, `"embedding"` (CLIP's, of size `num_classes`) or `"features"`.
 
-        Those of masked pre-training are `"masked pre-training"`: features of a network that is to be fine-tuned.
+        `"masked pre-training"` are features of a network that needs fine-tuning.
         """
         if self.is_classifier:
             return "classes"
@@ -72,7 +74,7 @@ class Checkpoint:
 
 
 def _authors(rows, folder, license):
-    """The authors' evaluation resizes to a square from 384 pixels up (facebookresearch/ConvNeXt, datasets.py)."""
+    """The authors' evaluation resizes to a square from 384 pixels on (facebookresearch/ConvNeXt, datasets.py)."""
     for path, variant, size, classes, top1, hub_name in rows:
         squash = size >= SQUASH_FROM
         yield Checkpoint(
@@ -105,7 +107,7 @@ def _torchvision():
 
 
 def _keras_applications():
-    """Converted from the authors' checkpoints, and so under their licence."""
+    """Converted from the authors' checkpoints, so under their licence."""
     for variant, top1, sha256, sha256_notop in published.KERAS_APPLICATIONS:
         name = f"keras.applications/{variant}"
         url = f"https://storage.googleapis.com/tensorflow/keras-applications/convnext/{variant}"
@@ -146,7 +148,7 @@ def _timm_hub():
 
 
 def _dinov3_hub():
-    """As transformers has them; timm's conversions of the same weights are prepared with another resizing."""
+    """DINOv3's checkpoints with transformers' resizing of images, which differs from that of timm's conversions."""
     for name, variant in published.DINOV3_HUB:
         yield Checkpoint(
             name,
@@ -187,20 +189,20 @@ CHECKPOINTS = {
         *_dinov3_hub(),
     )
 }
-"""Every published checkpoint by name: the authors' by the names of their files, timm's and DINOv3's by the hub's."""
+"""Every published checkpoint by its preset's name: the authors' file names; timm's and DINOv3's names on the hub."""
 
 _HUB_NAMES = {entry.hub_name: name for name, entry in CHECKPOINTS.items() if entry.hub_name}
 
 
-def list_presets(pattern="*"):
+def list_presets(pattern: str = "*") -> list[str]:
     """Names of the presets that match a pattern: the variants, then the checkpoints.
 
     Args:
-        pattern: str, a part of the name, such as `"atto"`; or shell-style, as in `fnmatch`, for the whole name: `*` any
-            characters, `?` one. Upper and lower case are the same. A name on the hub may match too, as `"timm/*"`.
+        pattern: a part of the name, such as `"atto"`; or a pattern for the whole name as in `fnmatch`, where `*` stands
+            for any characters and `?` for one. Case does not matter. Names on the hub match too, such as `"timm/*"`.
 
     Returns:
-        A list of names, each accepted by `from_preset`. A variant is an architecture, with new weights.
+        A list of names, each accepted by `from_preset`. A variant is an architecture, randomly initialized.
 
     Example:
 
@@ -220,18 +222,18 @@ def list_presets(pattern="*"):
     return variants + checkpoints
 
 
-def find_preset(name):
-    """What a preset's name stands for.
+def find_preset(name: str) -> tuple[str, Checkpoint | None]:
+    """Looks a preset up in the catalog.
 
     Args:
-        name: str, one that `list_presets()` has, or the name that timm or transformers has for it on the hub, such as
-            `"timm/convnext_tiny.fb_in1k"` or `"facebook/convnext-tiny-224"`.
+        name: a name that `list_presets()` returns, or its name on the hub, such as `"timm/convnext_tiny.fb_in1k"` or
+            `"facebook/convnext-tiny-224"`.
 
     Returns:
-        `(variant, checkpoint)`: the name of a row of `VARIANTS`, and a `Checkpoint`, or None for new weights.
+        `(variant, checkpoint)`: the name of a row of `VARIANTS`, and a `Checkpoint`, or None for a variant alone.
 
     Raises:
-        ValueError: no such preset; the message names the nearest ones.
+        ValueError: no such preset; the message has the most similar names.
 
     Example:
 

@@ -1,10 +1,11 @@
-"""Loading and saving the weights of a model in the layouts of other packages."""
+"""Loading a model's weights from a checkpoint, and saving them as one, in the layouts of other packages."""
 
 import warnings
 from pathlib import Path
 
 import keras
 
+from keras_convnext.checkpoints.catalog import Checkpoint
 from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.errors import DamagedFileError
 from keras_convnext.checkpoints.files import WRITERS, check_readable, read_arrays, write_arrays
@@ -17,42 +18,43 @@ from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
 
 WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
-"""The layouts that `save_checkpoint` writes; `model.save` writes the other."""
+"""The layouts that `save_checkpoint` writes. `model.save` writes this package's own."""
 
 PLAIN = {"norm": "layer_norm", "hidden_activation": "gelu", "conv_bias": True}
-"""What the models of all sources but timm have."""
+"""What the models of all sources except timm have."""
 
 ALWAYS_SCALED = ("torchvision", "dinov3", "keras.applications")
-"""The sources that have no block without layer scale."""
+"""The sources whose blocks all have a layer scale."""
 
 
-def load_checkpoint(model, path, adapt_stem=False, ema=False):
-    """Loads weights that this package or another one saved into a model.
+def load_checkpoint(model, path: str | Path, adapt_stem: bool = False, ema: bool = False) -> str:
+    """Loads the weights of a checkpoint, written by this package or another one, into a model.
 
-    What the file is and how it names the weights is seen from what is in it. Each weight of the model gets its value,
-    and each array of the file its place; otherwise the model stays as it was. Of a file with another number of classes
-    all but the last layer is loaded, of one without a head all but the head; a warning says so. A model without a last
-    layer leaves the file's out. So is what a training script saved beside the weights, such as an optimizer.
+    The kind of file and its layout are recognized from its content. Every weight of the model must have a counterpart
+    in the file, and every array of the file one in the model; otherwise the model stays as it was. There are
+    exceptions: if the number of classes differs, the last layer is left out, and if the file has no head, the model's
+    head stays as it is; a warning says so. If the model has no last layer, the file's is left out. What a training
+    script saved beside the weights, such as an optimizer, is left out too.
 
-    Where the origin of the weights is known, a preset or a licence, the model keeps it in its configuration; a licence
-    that restricts their use is shown in a warning.
+    If the origin of the weights is known, a preset or a licence, the model keeps it in its configuration. A licence
+    that restricts their use causes a warning.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
         path: of a file of torch (`.pth`; nothing in its pickle is run), safetensors, Keras (`.keras`) or
-            keras.applications (`.h5`). The names may be the authors' for V1, V2, isotropic models, masked pre-training
-            and detectors' backbones, or those of timm, torchvision, transformers or keras.applications.
-        adapt_stem: bool, whether to fit the stem to a model whose images have another number of channels: for one, the
-            kernel's channels are added up, for others they are repeated. What images are normalized with is the
-            model's own affair: by default the averages of ImageNet's. Defaults to False.
-        ema: bool, whether to load the moving average that a training script saved beside the weights. Defaults to
-            False.
+            keras.applications (`.h5`). Its layout may be the authors' (V1, V2, isotropic models, masked pre-training
+            and backbones of detectors), or that of timm, torchvision, transformers or keras.applications.
+        adapt_stem: whether to adapt the stem to a model whose images have another number of channels: for one channel
+            the kernel is summed over its channels, for others its channels are repeated. The model's `mean` and `std`
+            do not change; by default they are the averages of ImageNet's. Defaults to False.
+        ema: whether to load the moving average that a training script saved beside the weights. Defaults to False.
 
     Returns:
-        str, the layout that was found.
+        The name of the layout.
 
     Raises:
-        ValueError: a file that cannot be read, or does not fit; all misfits are named. The model is as it was.
+        ValueError: a file that cannot be read, or does not fit; the message names all that does not fit. The model is
+            as it was.
         ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
 
     Example:
@@ -65,40 +67,41 @@ def load_checkpoint(model, path, adapt_stem=False, ema=False):
     >>> load_checkpoint(ConvNeXtClassifier.from_preset("convnext_atto"), path)
     'keras.applications'
     """
-    layout, notes = load_arrays(model, path, read_arrays(path, ema), adapt_stem)
+    layout, notes = assign_arrays(model, path, read_arrays(path, ema), adapt_stem)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return layout
 
 
-def load_published(model, checkpoint, adapt_stem=False):
-    """Loads the weights of a published checkpoint into a model. They are downloaded where they are not in the cache.
+def load_published_checkpoint(model, checkpoint: Checkpoint, adapt_stem: bool = False) -> None:
+    """Loads the weights of a published checkpoint into a model. Downloads the file if it is not in the cache.
 
     Args:
-        model, adapt_stem: as for `load_checkpoint`.
+        model: as for `load_checkpoint`.
         checkpoint: `Checkpoint`, such as `CHECKPOINTS["convnext_tiny_1k_224_ema"]`.
+        adapt_stem: as for `load_checkpoint`.
 
     Raises:
-        OSError: the download failed; the message has the place to put the file by hand.
-        ValueError: a file that is damaged, or not the published one (it is removed), or does not fit the model.
+        OSError: the download failed; the message says where to put the file by hand.
+        ValueError: a file that is damaged or not the published one (it is removed), or that does not fit the model.
         ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
     """
-    path, arrays = published_arrays(checkpoint)
-    _, notes = load_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))
+    path, arrays = read_published(checkpoint)
+    _, notes = assign_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))
     for note in notes:
         warnings.warn(note, stacklevel=3)  # `from_preset` stands between
 
 
-def published_arrays(checkpoint):
-    """The file of a published checkpoint, downloaded where it is not in the cache, and the arrays in it.
+def read_published(checkpoint: Checkpoint) -> tuple[Path, dict]:
+    """Reads the file of a published checkpoint. Downloads it if it is not in the cache.
 
     Args:
         checkpoint: `Checkpoint`.
 
     Returns:
-        `(path, arrays)`.
+        `(path, arrays)`: the file in the cache, and its arrays by name.
 
-    Raises: as `load_published`.
+    Raises: as `load_published_checkpoint`.
     """
     check_readable(Path(checkpoint.url).suffix)
     path = cached_file(checkpoint)
@@ -106,23 +109,24 @@ def published_arrays(checkpoint):
         return path, read_arrays(path)
     except DamagedFileError as error:
         path.unlink(missing_ok=True)
-        raise ValueError(f"{error} It was removed; it is to be had from {checkpoint.url}") from error
+        raise ValueError(f"{error} It was removed; download it again from {checkpoint.url}") from error
 
 
-def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
-    """Loads the arrays of a file into a model.
+def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
+    """Assigns the arrays of a checkpoint to a model's weights.
 
     Args:
-        model, adapt_stem: as for `load_checkpoint`.
+        model: as for `load_checkpoint`.
         path: of the file, for messages.
         arrays: dict of arrays by name, as `read_arrays` returns it.
-        origin: `Origin` of the weights. Defaults to what is known of the file.
+        adapt_stem: as for `load_checkpoint`.
+        origin: `Origin` of the weights. Defaults to None: what the file says.
 
     Returns:
-        `(layout, notes)`: the name of the layout that was found, and a list of what the user should know.
+        `(layout, notes)`: the name of the layout, and a list of what the user should know.
 
     Raises:
-        ValueError: the arrays do not fit; all misfits are named. The model is as it was.
+        ValueError: the arrays do not fit; the message names all that do not. The model is as it was.
     """
     require_usual_weights(model, "load a checkpoint into")
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
@@ -140,22 +144,22 @@ def load_arrays(model, path, arrays, adapt_stem=False, origin=None):
     return layout.name, [f"{path}: {note}" for note in (*notes, differing, restriction(origin.license)) if note]
 
 
-def save_checkpoint(model, path, layout="official"):
-    """Saves the weights of a model as another package names and stores them, in float32.
+def save_checkpoint(model, path: str | Path, layout: str = "official") -> None:
+    """Saves the weights of a model as a checkpoint in the layout of another package, in float32.
 
-    A safetensors file keeps the weights' licence in its metadata.
+    A safetensors file has the licence of the weights in its metadata.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
-        path: of the file, which is replaced if it is there. Its suffix says what it is: `.pth`, `.pt` or `.bin` for
-            torch, `.safetensors`, or, for keras.applications alone, `.h5`.
+        path: of the file; an existing one is replaced. Its suffix determines the kind of file: `.pth`, `.pt` or `.bin`
+            for torch, `.safetensors`, or `.h5`, which is for the layout keras.applications alone.
         layout: `"official"` (the authors'), `"fcmae"` (their masked pre-training), `"timm"`, `"torchvision"`,
             `"transformers"`, `"dinov3"` (transformers' for DINOv3's ConvNeXts) or `"keras.applications"`. A backbone
             with `level_norm` is written as the authors' for detection, or transformers' `ConvNextBackbone`. Defaults to
             `"official"`.
 
     Raises:
-        ValueError: an unknown layout or suffix, no such folder, or a model that the layout's source does not have.
+        ValueError: an unknown layout or suffix, no such folder, or a model that the layout cannot represent.
         ModuleNotFoundError: safetensors is needed, and not installed.
 
     Example: see `load_checkpoint`.
@@ -163,7 +167,7 @@ def save_checkpoint(model, path, layout="official"):
     form = check_target(model, path, layout)
     parts = list(dict.fromkeys(weight.path.partition("/")[0] for weight in model.weights))
 
-    def place(weight):  # in the source's order, which keras.applications goes by
+    def place(weight):  # in the source's order, on which keras.applications relies
         return parts.index(weight.path.partition("/")[0]), form.entry(weight.path).row
 
     arrays = {}
@@ -176,13 +180,15 @@ def save_checkpoint(model, path, layout="official"):
 
 
 def check_target(model, path, layout="official"):
-    """Raises what `save_checkpoint` would, before any work.
+    """Raises the errors that `save_checkpoint` would raise, before any work.
 
     Args:
-        model, path, layout: as for `save_checkpoint`.
+        model: as for `save_checkpoint`.
+        path: as for `save_checkpoint`.
+        layout: as for `save_checkpoint`.
 
     Returns:
-        `Layout`, the form of the layout in which the model would be saved.
+        The `Layout` in which the model would be saved.
 
     Example:
 
@@ -197,7 +203,9 @@ def check_target(model, path, layout="official"):
     if path.suffix not in WRITERS:
         raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)} (or .keras: `model.save`).")
     if (path.suffix == ".h5") != (layout == "keras.applications"):
-        raise ValueError(f"{path}: `.h5` files are for the layout keras.applications, and it for them; got {layout}.")
+        raise ValueError(
+            f"{path}: `.h5` files are for the layout keras.applications, which has no others; got {layout}."
+        )
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{path.parent}: no such folder.")
     module, _ = WRITERS[path.suffix]
@@ -207,7 +215,7 @@ def check_target(model, path, layout="official"):
 
 
 def _form(model, name):
-    """Of the forms of a layout, the one in which its source has a model like this."""
+    """The table among those of a layout in which its source stores such a model."""
     require_usual_weights(model, "write a checkpoint of")
     paths = [weight.path for weight in model.weights]
     backbone = getattr(model, "backbone", model)
@@ -241,7 +249,7 @@ def _form(model, name):
 
 
 def _conv_mlp(backbone, head_norm_first):
-    """Whether timm has the variant of this architecture with pointwise layers as convolutions."""
+    """Whether timm stores the pointwise layers of this architecture as 1x1 convolutions."""
     architecture = tuple(backbone.depths), tuple(backbone.dims), backbone.use_grn, bool(head_norm_first)
     return any(
         variant.conv_mlp and (variant.depths, variant.dims, variant.use_grn, variant.head_norm_first) == architecture

@@ -1,4 +1,4 @@
-"""The file of a published checkpoint, from its publisher or from Keras's cache."""
+"""The file of a published checkpoint: downloaded from its publisher, or found in Keras's cache."""
 
 import contextlib
 import hashlib
@@ -11,22 +11,23 @@ from uuid import uuid4
 
 import keras
 
-from keras_convnext.checkpoints.catalog import CHECKPOINTS
+from keras_convnext.checkpoints.catalog import CHECKPOINTS, Checkpoint
 
 HUB = "https://huggingface.co/"
 PART_BYTES = 1 << 16
 
 PARTIAL_SECONDS = 3600
-"""A download that has not grown for so long was broken off."""
+"""A download that has not grown for this long was interrupted."""
 
 SILENCE_SECONDS = 60
-"""How long a server may be silent."""
+"""How long to wait for a server's answer."""
 
 
-def cached_path(checkpoint):
-    """Where the file of a checkpoint is kept, or would be: in `models/keras_convnext` of Keras's folder.
+def cached_path(checkpoint: Checkpoint) -> Path:
+    """The place of a checkpoint's file in the cache, whether it is there or not.
 
-    Keras's folder is `~/.keras`, or what the environment variable KERAS_HOME names.
+    The cache is `models/keras_convnext` in Keras's folder, which is `~/.keras`, or the value of the environment
+    variable KERAS_HOME.
 
     Args:
         checkpoint: `Checkpoint`.
@@ -44,11 +45,11 @@ def cached_path(checkpoint):
 
 
 def cached_file(checkpoint):
-    """The file of a checkpoint; downloaded, with a progress bar, where it is not in the cache.
+    """The cached file of a checkpoint. Downloads it, with a progress bar, if it is not in the cache.
 
-    What is in the cache under the file's name is whole: a download stands beside until it is complete. Where the
-    publisher gives the file's SHA-256, it is checked each time. For files that the hub gives only to those who accepted
-    a licence, the environment variable HF_TOKEN has the user's token.
+    A file in the cache is complete: an incomplete download has another name. If the publisher gives the SHA-256 of the
+    file, it is checked each time. For files that the hub gives only to those who accepted a licence, set the
+    environment variable HF_TOKEN to a token of yours.
 
     Args:
         checkpoint: `Checkpoint`.
@@ -57,9 +58,9 @@ def cached_file(checkpoint):
         `Path`.
 
     Raises:
-        OSError: no connection, an answer that is not the file, one that was cut off, or a cache that cannot be written;
-            the message has the address, and the place to put the file by hand.
-        ValueError: the file is another one than was published. It is removed.
+        OSError: no connection, an error of the server, an incomplete download, or a cache that cannot be written; the
+            message has the address, and says where to put the file by hand.
+        ValueError: the file is not the published one. It is removed.
     """
     path = cached_path(checkpoint)
     if path.exists():
@@ -86,9 +87,9 @@ def cached_file(checkpoint):
 
 
 def published_as(path):
-    """The entry of the catalog that a file is, by its name in the cache and its SHA-256 where there is one; or None.
+    """The published checkpoint that a file is, by its name in the cache and its SHA-256, if there is one; else None.
 
-    How a file is read does not depend on it: that is seen from what is in it.
+    How a file is read does not depend on this, but on its content.
     """
     path = Path(path)
     for entry in CHECKPOINTS.values():
@@ -113,7 +114,7 @@ def _download(url, path):
 
 
 def _how_to_log_in(url, error):
-    """What to do where the hub gives a file only to those who accepted its licence; empty for other errors."""
+    """What to do if the hub gives a file only to those who accepted its licence; empty for other errors."""
     if not url.startswith(HUB) or getattr(error, "code", None) not in (401, 403):
         return ""
     page = url.partition("/resolve/")[0]
@@ -128,12 +129,12 @@ def _keras_home():
 
 
 def _check_digest(path, checkpoint):
-    """Raises ValueError, and removes the file, where it is not the one that was published."""
+    """Removes a file that is not the published one, and raises ValueError."""
     if not _digest_fits(path, checkpoint):
         path.unlink()
         raise ValueError(
-            f"{path}: its SHA-256 does not begin {checkpoint.sha256[:8]}: cut off, or not the published file. It was "
-            f"removed; it is to be had from {checkpoint.url}"
+            f"{path}: its SHA-256 does not begin with {checkpoint.sha256[:8]}: it is truncated, or not the published "
+            f"file. It was removed; download it again from {checkpoint.url}"
         )
 
 
@@ -145,8 +146,8 @@ def _digest_fits(path, checkpoint):
 
 
 def _remove_broken_off(path):
-    """Removes what killed processes left of their downloads."""
+    """Removes the incomplete downloads of processes that were killed."""
     for partial in path.parent.glob(f"{path.name}.*.partial"):
-        with contextlib.suppress(FileNotFoundError):  # another process's, which is complete now
+        with contextlib.suppress(FileNotFoundError):  # another process has completed it
             if time.time() - partial.stat().st_mtime > PARTIAL_SECONDS:
                 partial.unlink()

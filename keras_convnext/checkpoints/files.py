@@ -1,4 +1,4 @@
-"""Checkpoint files: the arrays in them by name. What a file is, its first bytes say, not its name."""
+"""Checkpoint files: reading and writing their arrays by name. The kind of a file follows from its first bytes."""
 
 import contextlib
 import os
@@ -19,25 +19,23 @@ from keras_convnext.checkpoints.torch_writer import write_torch
 from keras_convnext.extras import require
 
 READ_WITH = {".safetensors": "safetensors"}
-"""The package that files are read with, by the suffixes that they are published with. Files of torch may need torch."""
+"""The package that reads files with a suffix. Torch files need none, except those from before torch 1.6."""
 
 
-def read_arrays(path, ema=False):
-    """The weights in a file of torch, safetensors, Keras (`.keras`) or keras.applications (`.h5`).
+def read_arrays(path: str | Path, ema: bool = False) -> dict[str, np.ndarray]:
+    """Reads the arrays of a checkpoint: of torch, safetensors, Keras (`.keras`) or keras.applications (`.h5`).
 
     Args:
         path: of the file.
-        ema: bool, whether the moving average is read that a training script saved beside the weights. Defaults to
-            False.
+        ema: whether to read the moving average that a training script saved beside the weights. Defaults to False.
 
     Returns:
-        A dict of NumPy arrays by the names that they have there; of a `.keras` file, by weight path.
+        A dict of NumPy arrays by their names in the file; for a `.keras` file, by weight path.
 
     Raises:
-        ValueError: no such file, a folder, a file that is cut off, damaged, of another kind, or that holds more than
-            weights: nothing in it is run. No moving average in it.
-        ModuleNotFoundError: safetensors is needed, or torch for a file in its format from before 1.6, and is not
-            installed.
+        ValueError: no such file, a folder, a file that is truncated, damaged, or of another kind, a torch file with
+            other objects than tensors (nothing in it is run), or a file without a moving average if one is asked for.
+        ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
 
     Example:
 
@@ -67,10 +65,10 @@ def read_arrays(path, ema=False):
 
 
 def check_readable(suffix):
-    """Raises where a file that is published with a suffix cannot be read here.
+    """Checks that files with a suffix can be read here.
 
     Raises:
-        ModuleNotFoundError: safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, and is not installed.
     """
     if suffix in READ_WITH:
         require(READ_WITH[suffix], "checkpoints")
@@ -94,7 +92,7 @@ def _reader(path):
 
 
 DAMAGED_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError, struct.error)
-"""What `zipfile` raises of a damaged directory."""
+"""What `zipfile` raises for a damaged directory."""
 
 DAMAGED_KERAS = (
     ValueError,
@@ -106,7 +104,7 @@ DAMAGED_KERAS = (
     zlib.error,
     NotImplementedError,
 )
-"""What Keras and its zip archive raise, the last of an unknown kind of compression."""
+"""What Keras and `zipfile` raise for a damaged file; the last one for an unknown compression."""
 
 
 def _read_safetensors(path):
@@ -119,7 +117,7 @@ def _read_safetensors(path):
 
 
 def _array(entry):
-    """The array of a safetensors entry; NumPy has no bfloat16, the upper half of a float32."""
+    """The array of a safetensors entry. NumPy has no bfloat16, which is the upper half of a float32."""
     types = {"BF16": "uint16", "F16": "float16", "F32": "float32", "F64": "float64"}
     types |= {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
     array = np.frombuffer(entry["data"], types[entry["dtype"]]).reshape(entry["shape"]).copy()
@@ -127,8 +125,8 @@ def _array(entry):
 
 
 @contextlib.contextmanager
-def called_keras(path):
-    """A path of the same file whose name ends in `.keras`, which Keras goes by."""
+def with_keras_suffix(path):
+    """A path of the same file with the suffix `.keras`, without which Keras does not load it."""
     if Path(path).suffix == ".keras":
         yield path
         return
@@ -139,10 +137,10 @@ def called_keras(path):
 
 
 def is_keras(path):
-    """Whether a file is a whole model of Keras: an archive with a `config.json`.
+    """Whether a file is a saved Keras model: a zip archive with a `config.json`.
 
     Raises:
-        DamagedFileError: it begins as an archive, and is none.
+        DamagedFileError: it begins like a zip archive, but is not one.
     """
     if not Path(path).is_file():
         return False
@@ -158,7 +156,7 @@ def is_keras(path):
 
 def _read_keras(path):
     try:
-        with called_keras(path) as path:
+        with with_keras_suffix(path) as path:
             model = keras.saving.load_model(path, compile=False)
     except DAMAGED_KERAS as error:
         raise DamagedFileError(f"{path}: cut off, damaged, or of another model ({first_line(error)}).") from error
@@ -169,7 +167,7 @@ def _read_keras(path):
 
 
 def _read_h5(path):
-    """The arrays as `LAYER/WEIGHT`, without the model's name before the layer's."""
+    """The arrays by `LAYER/WEIGHT`, without the model's name in front."""
     try:
         with h5py.File(path) as file:
             group = _within(file, "model_weights") if "model_weights" in file else file
@@ -189,7 +187,7 @@ def _read_h5(path):
 
 
 def _within(group, name):
-    """What a group holds, in the same file: a link may lead to another, and so may a dataset's numbers."""
+    """A member of a group, refused if it is in another file, to which links and external datasets can lead."""
     for part in name.split("/"):
         if part in group and not isinstance(group.get(part, getlink=True), h5py.HardLink):
             raise KeyError(f"{name} is a link")
@@ -204,9 +202,10 @@ def _names(group, attribute):
 
 
 def _layer_and_weight(layer, weight):
-    """A layer in a `Sequential` stands in the weight's name. Keras 2 had no name for layer scale but `Variable`.
+    """`LAYER/WEIGHT` from the names in the file.
 
-    Without a top the last norm is called as Keras calls any.
+    The layer of a weight within a `Sequential` is part of the weight's name. Keras 2 named layer scales `Variable`.
+    Without the top, the last norm has a generic name.
     """
     *_, owner, name = ["", layer, *weight.removesuffix(":0").split("/")]
     owner = "head_layernorm" if re.fullmatch(r"layer_normalization(_\d+)?", owner) else owner
@@ -214,7 +213,7 @@ def _layer_and_weight(layer, weight):
 
 
 def _write_h5(path, arrays, metadata):
-    """As Keras does, a group for each layer or `Sequential` of the model, in their order."""
+    """Writes a group per layer or `Sequential` of the model, in their order, as Keras does."""
     groups = {}
     for name, array in arrays.items():
         layer = name.partition("/")[0]
@@ -261,20 +260,21 @@ WRITERS = {
     ".safetensors": ("safetensors", _write_safetensors),
     ".h5": (None, _write_h5),
 }
-"""What writes a file, by its suffix, and the package that it needs."""
+"""By suffix: the package that is needed, and the function that writes such a file."""
 
 
 def write_arrays(path, arrays, wrapped=False, metadata=None):
-    """Writes arrays to a file, whole or not at all.
+    """Writes arrays to a file. If that fails, an existing file is left as it was.
 
     Args:
-        path: of the file. Its suffix, one of `WRITERS`, says what it is.
+        path: of the file. Its suffix, one of `WRITERS`, determines the kind of file.
         arrays: dict of NumPy arrays by name, in order.
-        wrapped: bool, whether torch's dict of arrays is the `"model"` of another, as the authors' scripts expect.
-        metadata: dict of str, what is written beside the arrays where the format has a place for it. Defaults to none.
+        wrapped: whether a torch file holds a dict whose `"model"` is the dict of arrays, as the authors' scripts
+            expect. Defaults to False.
+        metadata: dict of str, written beside the arrays if the kind of file has a place for it. Defaults to None.
 
     Raises:
-        ModuleNotFoundError: safetensors is needed, and not installed.
+        ModuleNotFoundError: safetensors is needed, and is not installed.
     """
     path = Path(path)
     _, write = WRITERS[path.suffix]

@@ -7,18 +7,17 @@ from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.variants import match
 
 
-def identify(arrays):
-    """Identifies the variant and the number of classes of a checkpoint.
+def identify(arrays: dict) -> tuple[str, int | None]:
+    """The variant and the number of classes of a checkpoint.
 
     Args:
         arrays: dict of arrays by name, as `read_arrays` returns it.
 
     Returns:
-        `(variant, num_classes)`. The number of classes is 0 where the last layer is missing, and None where the whole
-        head is missing.
+        `(variant, num_classes)`: 0 classes if the last layer is missing, None if the whole head is.
 
     Raises:
-        ValueError: The arrays are those of no variant in `VARIANTS`.
+        ValueError: the arrays belong to no variant of `VARIANTS`.
 
     Example:
 
@@ -42,8 +41,8 @@ def identify(arrays):
     )
 
 
-def has_level_norms(arrays):
-    """Whether a checkpoint is of a backbone with norms of its pyramid levels, all or some.
+def has_level_norms(arrays: dict) -> bool:
+    """Whether a checkpoint has norms of pyramid levels, of all or of some.
 
     Args:
         arrays: dict of arrays by name, as `read_arrays` returns it.
@@ -107,6 +106,6 @@ def _depth(stage, layout, arrays):
 
 
 def _size(path, layout, arrays):
-    """The size of the array for a weight of ours; None where there is no such array."""
+    """The size of the array for one of our weights; None if there is no such array."""
     entry = layout.entry(path)
     return arrays[entry.name].size if entry and entry.name in arrays else None

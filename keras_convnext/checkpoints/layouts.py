@@ -1,8 +1,9 @@
-"""How each source of checkpoints names and stores the weights: a table a source.
+"""The layouts: how each source of checkpoints names and stores the weights, in a table per source.
 
-A row has one of our layers, by its path, the source's name for it, and how the source stores its arrays. `{s}` is the
-number of a stage, `{b}` that of a block within it, `{previous}` and `{following}` those of the stages before and after;
-`{leading}` and `{features}` count torchvision's features, where a stage follows what leads to it.
+A row has the path of one of our layers, the source's name for that layer, and how the source stores its arrays. `{s}`
+is the index of a stage, `{b}` that of a block within it, `{previous}` and `{following}` those of the stages before and
+after. `{leading}` and `{features}` are indices into torchvision's `features`, which has two entries per stage: what
+leads to the stage (the stem or a downsampling), and the stage.
 """
 
 import re
@@ -18,9 +19,9 @@ class Array:
     """How a source stores an array of ours.
 
     Attributes:
-        suffix: str, what follows the name of the layer.
-        axes: tuple of int, the transposition that comes first; None for none.
-        shape: function from the shape after it to the shape stored.
+        suffix: what follows the name of the layer.
+        axes: permutation of the axes, applied first; None for none.
+        shape: function of the permuted shape that returns the stored shape.
     """
 
     suffix: str
@@ -37,7 +38,7 @@ class Array:
         return tuple(self.shape(shape if self.axes is None else tuple(shape[axis] for axis in self.axes)))
 
     def restored(self, value, shape):
-        """Our array, of the given shape, from the one that is stored."""
+        """Our array, of the given shape, from the stored one."""
         if self.axes is None:
             return value.reshape(shape)
         return value.reshape([shape[axis] for axis in self.axes]).transpose(np.argsort(self.axes))
@@ -63,7 +64,7 @@ SCALE_OF_MAPS = {"gamma": Array("", shape=_trailing(2))}
 GRN = {"gamma": Array(".gamma", shape=_leading(3)), "beta": Array(".beta", shape=_leading(3))}
 GRN_AS_NORM = {"gamma": Array(".weight", shape=_leading(3)), "beta": Array(".bias", shape=_leading(3))}
 
-# === Sparse convolutions of the masked auto-encoder: a row for each place of the kernel, column after column
+# === Sparse convolutions of the masked auto-encoder: a row per position of the kernel, column by column
 _COLUMNS_FIRST = (1, 0, 2, 3)
 _SPARSE_BIAS = {"bias": Array(".bias", shape=_leading(1))}
 SPARSE_CONV = {
@@ -76,13 +77,13 @@ SPARSE_DEPTHWISE = {
 }
 SPARSE_GRN = {"gamma": Array(".gamma", shape=_leading(1)), "beta": Array(".beta", shape=_leading(1))}
 
-# === Keras: arrays as ours, but for a depthwise kernel of (height, width, 1, channels)
+# === Keras: arrays as ours, except depthwise kernels, stored as (height, width, 1, channels)
 KERAS = {name: Array(f"/{name}") for name in ("kernel", "bias", "gamma", "beta")}
 KERAS_DEPTHWISE = {**KERAS, "kernel": Array("/kernel", (0, 1, 3, 2))}
 
 
 class Entry(NamedTuple):
-    """A weight of ours at a source: its name, how it is stored, and the number of its row in the table."""
+    """One of our weights in a layout: its name, how it is stored, and the index of its row in the table."""
 
     name: str
     array: Array
@@ -91,15 +92,15 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The table of one source, or of one of the forms that a source has.
+    """The table of one source, or one of several tables of a source that names its models differently.
 
     Attributes:
-        name: str, of the source.
-        rows: tuple of (our layer, the source's, how its arrays are stored).
-        conv_mlp: bool, whether pointwise layers are stored as 1x1 convolutions.
-        head_norm_first: bool, whether it is of models that normalize before they pool; None for both.
-        ignored: str, a pattern of names that a checkpoint may have besides, which no classifier has.
-        stem_activation: bool, whether it is of models with an activation between the stem's convolutions.
+        name: of the source.
+        rows: tuples of our layer, the source's layer, and how its arrays are stored.
+        conv_mlp: whether pointwise layers are stored as 1x1 convolutions.
+        head_norm_first: whether it is for models that normalize before they pool; None for both.
+        ignored: pattern for other names that a checkpoint may have, which no classifier has.
+        stem_activation: whether it is for models with an activation between the stem's convolutions.
     """
 
     name: str
@@ -110,7 +111,7 @@ class Layout:
     stem_activation: bool = False
 
     def entry(self, path):
-        """The source's name for a weight of ours, and how it is stored; None where the source has no such weight."""
+        """The source's name for one of our weights, and how it is stored; None if the source has no such weight."""
         layer, _, weight = path.rpartition("/")
         for row, (ours, theirs, arrays) in enumerate(self.rows):
             numbers = re.fullmatch(ours.replace("{s}", r"(?P<s>\d+)").replace("{b}", r"(?P<b>\d+)"), layer)
@@ -123,11 +124,11 @@ class Layout:
         return None
 
     def has_head_like(self, head_norm_first):
-        """Whether it is for models with such a head; for one without, which is None, each is."""
+        """Whether it is for models with such a head. None, a model without a head, fits every layout."""
         return None in (head_norm_first, self.head_norm_first) or head_norm_first == self.head_norm_first
 
     def head(self):
-        """The source's names for all weights that a head may have."""
+        """The source's names for all weights that heads have."""
         return {
             theirs + array.suffix
             for ours, theirs, arrays in self.rows
@@ -137,7 +138,7 @@ class Layout:
 
 
 def _blocks(block, conv, norm, first, second, scale=None, grn=None, linear=LINEAR):
-    """The rows of a block, from the source's names for its layers."""
+    """The rows of a block, from the source's names of its layers."""
     ours = "stage_{s}_block_{b}/"
     rows = [
         (ours + "depthwise_conv", block + conv, DEPTHWISE),
@@ -170,7 +171,7 @@ def _official(prefix="", ignored=r"(?!)"):
     )
 
 
-# DINOv3's own files have the last norm a second time, EUPE's what the model was distilled with.
+# DINOv3's own files contain the last norm twice; EUPE's contain the projectors of the distillation.
 _OFFICIAL = _official(ignored=r"(norms|projectors)\..*")
 _OFFICIAL_DETECTOR = _official("backbone.", r"(neck|\w+_head)\..*")
 
@@ -346,4 +347,4 @@ LAYOUTS = (
     _KERAS_APPLICATIONS,
     _OURS,
 )
-"""Where a source has several forms, the first that has all weights of a model is the model's."""
+"""Where a source has several tables, the first one with all weights of a model is used."""

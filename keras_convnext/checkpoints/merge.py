@@ -1,4 +1,4 @@
-"""The arrays of a checkpoint as the weights of a model: every one finds its place, or the merge fails as a whole."""
+"""From the arrays of a checkpoint to the weights of a model: all of them have counterparts, or nothing is loaded."""
 
 import re
 
@@ -13,12 +13,12 @@ LEVEL_NORMS = re.compile(r"(stage_\d+_norm)/.*")
 
 
 def find_layout(paths, names, head_norm_first=None):
-    """The layout whose names for a model's weights a checkpoint has.
+    """The layout of a checkpoint: the one that gives most of a model's weights a name that the checkpoint has.
 
     Args:
         paths: of the model's weights.
         names: of the arrays in the checkpoint.
-        head_norm_first: bool, whether the model normalizes before it pools; None where it has no head.
+        head_norm_first: whether the model normalizes before it pools; None if it has no head.
 
     Raises:
         ValueError: no layout has any of the names.
@@ -43,26 +43,26 @@ def find_layout(paths, names, head_norm_first=None):
 
 
 def merge(shapes, arrays, layout, adapt_stem=False):
-    """A model's weights from a checkpoint's arrays.
+    """The values of a model's weights from the arrays of a checkpoint.
 
     Args:
         shapes: dict of the shapes of the model's weights by path.
         arrays: dict of the checkpoint's arrays by name.
         layout: `Layout` of the checkpoint.
-        adapt_stem: bool, whether a stem for another number of channels is fitted to the model's.
+        adapt_stem: whether to adapt a stem for another number of channels. Defaults to False.
 
     Returns:
-        `(values, notes)`: a dict of arrays by path, and what the user should know, such as a head that stays as it is.
+        `(values, notes)`: a dict of arrays by path, and what the user should know, such as that the head was left out.
 
     Raises:
-        ValueError: names without a counterpart, shapes that do not fit, values that are not finite. All are named.
+        ValueError: names without a counterpart, shapes that do not fit, or NaN or Inf; the message has all of them.
     """
     notes, problems, values = [], [], {}
     entries = {path: layout.entry(path) for path in shapes}
     head = {path: entry for path, entry in entries.items() if HEAD.match(path)}
     ignored = {name for name in arrays if re.fullmatch(layout.ignored, name)}
 
-    # === What the model has besides a checkpoint's, and what of the head has no counterpart
+    # === Norms of levels that only one side has, and parts of the head without a counterpart
     levels, other_levels = _level_norms(entries, layout, arrays)
     if any(map(LEVEL_NORMS.match, entries)):
         entries = {path: entry for path, entry in entries.items() if path not in levels}
@@ -109,7 +109,7 @@ def merge(shapes, arrays, layout, adapt_stem=False):
             hint = " (adapt_stem=True fits it)" if adapted else ""
             problems.append(f"{path}: expected {stored.stored_shape(shape)}, got {value.shape} in {name}{hint}")
         elif not np.isfinite(value).all():
-            problems.append(f"{path}: {name} has values that are not finite")
+            problems.append(f"{path}: {name} has NaN or Inf")
         else:
             values[path] = stored.restored(value, shape)
     problems += [
@@ -123,9 +123,9 @@ def merge(shapes, arrays, layout, adapt_stem=False):
 
 
 def _level_norms(entries, layout, arrays):
-    """The model's norms of levels that a checkpoint lacks, by path, and the checkpoint's that the model lacks, by name.
+    """The norms of levels that only one side has: the model's by path, the checkpoint's by name.
 
-    A norm of which a part is there is not lacking.
+    A norm of which the checkpoint has a part counts as present.
     """
     stages = sorted({stage for path in entries for stage in re.findall(r"^stage_\d+", path)})
     lacking, others = [], []
@@ -140,12 +140,12 @@ def _level_norms(entries, layout, arrays):
 
 
 def _squeezed(shape):
-    """The shape without axes of 1: some sources have a linear layer as a 1x1 convolution, or a vector as maps."""
+    """The shape without axes of size 1: some sources store linear layers as 1x1 convolutions, or vectors as maps."""
     return tuple(size for size in shape if size != 1)
 
 
 def _classes(head, shapes, arrays):
-    """The checkpoint's number of classes and the model's, where they differ; else None."""
+    """The checkpoint's number of classes and the model's, if they differ; else None."""
     entry = head.get("head/bias")
     if not entry or entry.name not in arrays:
         return None
@@ -154,7 +154,7 @@ def _classes(head, shapes, arrays):
 
 
 def _adapted(value, shape, array):
-    """A stem's kernel for another number of channels: their sum for one, else repeated in turn, as strong together."""
+    """A stem's kernel for another number of channels: their sum, or the channels repeated to the same total."""
     height, width, wanted, filters = shape
     channels = value.size // (height * width * filters)
     if channels == wanted or value.shape != array.stored_shape((height, width, channels, filters)):

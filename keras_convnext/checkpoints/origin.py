@@ -1,4 +1,4 @@
-"""Whose weights a file holds: the preset that they were published as, and their licence."""
+"""The origin of weights: the preset as which they were published, and their licence."""
 
 import json
 import zipfile
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from keras_convnext.checkpoints.download import published_as
 
 FREE_LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause")
-"""Of those in the catalog, which allow any use."""
+"""The licences in the catalog that allow any use."""
 
 
 class Origin(NamedTuple):
-    """A preset's name and a licence; None where they are not known."""
+    """The name of a preset and a licence; None if unknown."""
 
     preset: str | None = None
     license: str | None = None
@@ -21,8 +21,8 @@ class Origin(NamedTuple):
 def origin_of(path):
     """The origin of the weights in a file.
 
-    It is told by what `model.save` and `save_checkpoint` put into `.keras` and safetensors files, and else by the name
-    under which the file was published.
+    `.keras` and safetensors files that `model.save` and `save_checkpoint` wrote contain it. Otherwise it follows from
+    the name under which a checkpoint was published.
 
     Args:
         path: of a file that `read_arrays` reads.
@@ -41,7 +41,7 @@ def origin_of(path):
 
 
 def backbone_config(path):
-    """The configuration of the backbone in a `.keras` file, a dict; empty of another file."""
+    """The configuration of the backbone in a `.keras` file, a dict; empty for other files."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if "config.json" in archive.namelist():
@@ -52,20 +52,20 @@ def backbone_config(path):
 
 
 def set_origin(model, origin):
-    """Notes an origin in the configuration of a model's backbone: it goes with what is saved."""
+    """Puts an origin into the configuration of a model's backbone, with which it is saved."""
     backbone = getattr(model, "backbone", model)
     backbone.preset, backbone.license = origin
 
 
 def restriction(license):
-    """What to tell a user of weights under a licence; empty where it allows any use, or is not known."""
+    """The warning for weights under a licence; empty if it allows any use, or is unknown."""
     if license in (None, *FREE_LICENSES):
         return ""
     return f"These weights are under {license}, which restricts their use, and that of models made from them."
 
 
 def _safetensors_metadata(path):
-    """The metadata at the start of a safetensors file; None of another file."""
+    """The metadata at the start of a safetensors file; None for other files."""
     with path.open("rb") as file:
         start = file.read(9)
         if start[4:] != b"\0\0\0\0{":

@@ -1,20 +1,20 @@
-"""What a network computes beside its weights: parts that leave no trace in the names and shapes of a checkpoint."""
+"""Parts of an architecture that the names and shapes in a checkpoint do not show, such as the activation."""
 
 from keras_convnext.checkpoints.origin import backbone_config
 
 PARTS = {"stem": "patchify", "norm": "layer_norm", "norm_eps": 1e-6, "hidden_activation": "gelu"}
-"""Arguments of a backbone that such parts depend on, and their values in a file that does not have them."""
+"""The backbone's arguments for such parts, with their values for files that do not contain them."""
 
 
 def differing_parts(model, path):
-    """What to tell a user of a `.keras` file whose model computes something else with the same weights.
+    """The warning for a `.keras` file whose model computes different outputs with the same weights.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`, into which the file's weights are loaded.
         path: of the file.
 
     Returns:
-        A sentence; empty where the parts are equal, or the file does not tell them.
+        A sentence; empty if the parts are equal, or the file does not contain them.
     """
     config, backbone = backbone_config(path), getattr(model, "backbone", model)
     if not config:

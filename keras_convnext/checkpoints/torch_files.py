@@ -1,6 +1,6 @@
-"""Files that `torch.save` wrote: the weights in what a training script saved.
+"""Files that `torch.save` wrote: finding the weights in what a training script saved.
 
-Those of torch 1.6 and later are zip archives, and read with NumPy alone. Earlier ones, and those saved with
+Files of torch 1.6 and later are zip archives and are read with NumPy alone. Earlier ones, and those saved with
 `_use_new_zipfile_serialization=False`, are read with torch.
 """
 
@@ -16,16 +16,16 @@ from keras_convnext.checkpoints.torch_zip import TorchZip
 from keras_convnext.extras import require
 
 WRAPPERS = ("model", "state_dict", "module")
-"""Under which names training scripts save the weights beside an optimizer and the like, in this order."""
+"""The names under which training scripts save the weights beside the optimizer, in order of preference."""
 
 EMA_WRAPPERS = ("model_ema", "state_dict_ema")
-"""The same of the moving average of the weights, in the authors' scripts and timm's."""
+"""The same for the moving average of the weights, in the authors' scripts and timm's."""
 
 PREFIXES = ("module.", "_orig_mod.")
-"""What wrappers of a torch model put before all names: DistributedDataParallel and `torch.compile`."""
+"""What wrappers of a torch model prepend to all names: DistributedDataParallel and `torch.compile`."""
 
 SAFE_TORCH = (2, 6)
-"""The first torch whose `weights_only` keeps to it (CVE-2025-32434)."""
+"""The first torch whose `weights_only=True` is safe (CVE-2025-32434)."""
 
 DAMAGED = (
     RuntimeError,
@@ -39,24 +39,23 @@ DAMAGED = (
     AssertionError,
     struct.error,
 )
-"""What is raised of bytes that are not what they were written as."""
+"""What reading damaged bytes can raise."""
 
 
 def read_torch(path, ema=False):
-    """The weights in a file of torch.
+    """Reads the weights in a torch file.
 
     Args:
         path: `pathlib.Path` of the file.
-        ema: bool, whether the moving average is read that a training script saved beside the weights. Defaults to
-            False.
+        ema: whether to read the moving average that a training script saved beside the weights. Defaults to False.
 
     Returns:
-        A dict of NumPy arrays by name, floating ones as float32.
+        A dict of NumPy arrays by name, floating-point ones as float32.
 
     Raises:
-        ValueError: a file that is cut off, damaged, or that holds no weights, or more than weights: nothing in it is
-            run. No moving average in it.
-        ModuleNotFoundError: a file that is no zip archive, and torch is not installed.
+        ValueError: a file that is truncated or damaged, that has no weights, or other objects than tensors (nothing in
+            it is run), or that has no moving average if one is asked for.
+        ModuleNotFoundError: the file is not a zip archive, and torch is not installed.
     """
     try:
         return _read_zip(path, ema) if zipfile.is_zipfile(path) else _read_legacy(path, ema)
@@ -88,7 +87,7 @@ def _read_zip(path, ema):
 def _read_legacy(path, ema):
     torch = _safe_torch(path)
     with torch.serialization.safe_globals([argparse.Namespace]), open(path, "rb") as file:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)  # of a path torch looks at the suffix
+        loaded = torch.load(file, map_location="cpu", weights_only=True)  # given a path, torch decides by its suffix
     tensors = {name: value.detach() for name, value in _weights(path, loaded, torch.Tensor, ema).items()}
     return {name: (value.float() if value.is_floating_point() else value).numpy() for name, value in tensors.items()}
 
@@ -98,7 +97,7 @@ def _safe_torch(path):
         torch = require("torch", "checkpoints")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{path}: it is no zip archive, but in the format of torch before 1.6. {error}. Or save it again where "
+            f"{path}: not a zip archive, but in the format of torch before 1.6. {error}. Or save it again where "
             "torch is installed: torch.save(torch.load(path, weights_only=True), other).",
             name=error.name,
         ) from error

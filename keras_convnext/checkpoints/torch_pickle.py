@@ -1,9 +1,8 @@
 """The pickle in a file that `torch.save` wrote, read as data: nothing that it names is imported or called.
 
-A pickle is a program for a small stack machine. `unpickle` runs those of its instructions that make dicts, lists,
-tuples, numbers and texts; what the program wants to call must be in one of the lists below. A tensor becomes a
-description of where its numbers lie in the file. Objects that no checkpoint's weights are made of, such as a training
-script's arguments, become an `Unread`.
+A pickle is a program for a small stack machine. `unpickle` runs only those instructions that make dicts, lists, tuples,
+numbers and strings. What the program calls must be in one of the lists below. A tensor becomes a description of where
+its numbers are in the file. Objects that are not weights, such as a training script's arguments, become an `Unread`.
 """
 
 import pickletools
@@ -31,13 +30,13 @@ STORAGES = {
 """The data types of torch's classes of storages, such as `torch.FloatStorage`."""
 
 STORED_AS = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}
-"""NumPy's types of the same size for those that NumPy does not have."""
+"""For types that NumPy does not have, its types of the same size."""
 
 UNREAD_TENSORS = re.compile(
     r"torch\._utils\._rebuild_(sparse_tensor|qtensor|meta_tensor_no_storage|nested_tensor|wrapper_subclass"
     r"|device_tensor_from_(numpy|cpu_tensor))"
 )
-"""What makes the tensors that are no plain array of numbers."""
+"""Functions that make tensors other than plain arrays of numbers."""
 
 UNREAD = re.compile(
     r"argparse\.Namespace|collections\.Counter|builtins\.(set|bytearray|complex)|_codecs\.encode"
@@ -45,10 +44,10 @@ UNREAD = re.compile(
     r"|torch\.(Tensor|device|serialization\._get_layout|(cuda\.)?\w+Storage|storage\.(Untyped|Typed)Storage)"
     r"|torch\.(bool|bfloat16|((u|q|qu)?int|float|complex|bits)\w+|per_(tensor|channel)_\w+)"
 )
-"""What else training scripts save, and types that are named as arguments: they may be named, and called for nothing."""
+"""Other names that are allowed: what else training scripts save, and types. Calling them returns an `Unread`."""
 
 MOST_AXES = 64
-"""Of a tensor in torch, and of an array in NumPy."""
+"""The most axes that a tensor of torch, and an array of NumPy, can have."""
 
 
 class Global(NamedTuple):
@@ -58,18 +57,18 @@ class Global(NamedTuple):
 
 
 class Unread:
-    """Stands for an object that is not read."""
+    """A placeholder for an object that is not read."""
 
     def __init__(self, name):
         self.name = name
 
 
 class UnreadTensor(Unread):
-    """Stands for a tensor that is not read."""
+    """A placeholder for a tensor that is not read."""
 
 
 class Storage(NamedTuple):
-    """Numbers in the file, one after the other.
+    """A contiguous sequence of numbers in the file.
 
     Attributes:
         key: str, the name of the file's record.
@@ -83,7 +82,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """Where the numbers of a tensor are: at `[i, j]` is number `offset + i * strides[0] + j * strides[1]`."""
+    """Where the numbers of a tensor are: `[i, j]` is at `offset + i * strides[0] + j * strides[1]` in its storage."""
 
     storage: Storage
     offset: int
@@ -115,7 +114,7 @@ def _tensor_v2(storage, offset, shape, strides, requires_grad, hooks, metadata=N
 
 
 def _tensor_v3(storage, offset, shape, strides, requires_grad, hooks, dtype, metadata=None):
-    """Of a type that has no class of storage: the storage's size is in bytes."""
+    """A tensor of a type without a storage class of its own; the size of the storage is in bytes."""
     if type(storage) is not Storage or type(dtype) is not Global:
         raise UnpicklingError("a tensor without a storage or type")
     dtype = dtype.name.removeprefix("torch.")
@@ -156,7 +155,7 @@ def _is_number(dtype):
 
 
 def itemsize(dtype):
-    """How many bytes a number of a type of torch has."""
+    """The size in bytes of a torch type."""
     return np.dtype(STORED_AS.get(dtype, dtype)).itemsize
 
 
@@ -164,7 +163,7 @@ def itemsize(dtype):
 
 
 def unpickle(data):
-    """What a pickle of `torch.save` holds.
+    """Reads a pickle of `torch.save`.
 
     Args:
         data: bytes, the pickle.
@@ -194,7 +193,7 @@ def unpickle(data):
 
 
 class _Machine:
-    """The stack, and the instructions that work on it: each takes the argument that stands in the pickle, or None."""
+    """The stack, and the instructions that work on it. Each takes its argument in the pickle, or None."""
 
     def __init__(self):
         self.stack, self.marked, self.memo = [], [], {}
@@ -211,7 +210,7 @@ class _Machine:
         return values
 
     def target(self, *kinds):
-        """What stands on top, to be filled."""
+        """The object on top of the stack, to be filled."""
         if type(self.stack[-1]) not in kinds:
             raise UnpicklingError(f"a change to {type(self.stack[-1]).__name__}")
         return self.stack[-1]
@@ -283,7 +282,7 @@ class _Machine:
         self.stack.append(_call(*self.pop(2)))
 
     def set_state(self, _):
-        """Of an object: its attributes are not read."""
+        """Attributes of an object, which are not read."""
         self.pop(1)
         self.target(dict, Tensor, Unread, UnreadTensor)
 
@@ -297,7 +296,7 @@ class _Machine:
 
 
 def _is_key(value):
-    """Numbers, texts and flat tuples of them: to hash tuples of tuples may take for ever."""
+    """A dict's key: a number, a string, or a flat tuple of them. Hashing nested tuples can take exponential time."""
     values = value if type(value) is tuple else (value,)
     return all(type(each) in (str, bytes, int, float, bool, type(None), Global, Unread) for each in values)
 
@@ -333,4 +332,4 @@ INSTRUCTIONS = {
     "BUILD": _Machine.set_state,
     "BINPERSID": _Machine.storage,
 }
-"""What each instruction does, by its name in `pickletools`: those that torch writes, and no others."""
+"""The instructions that torch writes, and no others, by their names in `pickletools`."""

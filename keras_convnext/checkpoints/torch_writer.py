@@ -1,4 +1,4 @@
-"""The archive that `torch.load` reads, written with NumPy alone."""
+"""Writing the zip archive that `torch.load` reads, with NumPy alone."""
 
 import pickle
 import struct
@@ -7,13 +7,13 @@ import zipfile
 from keras_convnext.checkpoints.torch_pickle import STORAGES
 
 ALIGNMENT = 64
-"""The numbers of an array begin at a multiple of so many bytes in the file, as torch has it for `mmap`."""
+"""Arrays begin at a multiple of this many bytes in the file, as torch aligns them for `mmap`."""
 
 KINDS = {dtype: kind for kind, dtype in STORAGES.items()}
 
 
 def write_torch(path, content):
-    """Writes what `torch.save` would.
+    """Writes a file as `torch.save` does.
 
     Args:
         path: of the file.
@@ -43,7 +43,7 @@ def write_torch(path, content):
 
 
 def _write_record(file, archive, name, data):
-    """Padding of the header's extra field moves the data to where they are aligned."""
+    """Padding for the header's extra field, which aligns the data."""
     info = zipfile.ZipInfo(f"archive/{name}")
     start = file.tell() + zipfile.sizeFileHeader + len(info.filename) + 4
     padding = -start % ALIGNMENT
@@ -52,7 +52,7 @@ def _write_record(file, archive, name, data):
 
 
 def _pickled(value, arrays):
-    """The instructions that make a value; its arrays are appended to a list."""
+    """The pickle's instructions for a value. Appends its arrays to a list."""
     if isinstance(value, dict):
         items = (_plain(name) + _pickled(each, arrays) for name, each in value.items())
         return b"}(" + b"".join(items) + b"u"
@@ -75,7 +75,7 @@ def _pickled(value, arrays):
 
 
 def _plain(value):
-    """Of a number, a text, or a tuple of them: without the pickle's first and last instruction."""
+    """The instructions for a number, a string, or a tuple of them, without a pickle's first and last instruction."""
     return pickle.dumps(value, protocol=2)[2:-1]
 
 

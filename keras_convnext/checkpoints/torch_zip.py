@@ -1,4 +1,4 @@
-"""The archive that `torch.save` writes, read with NumPy alone: a pickle, and a record for each storage of numbers."""
+"""Reading the zip archive of `torch.save` with NumPy alone: it has a pickle, and a record per storage of numbers."""
 
 import os
 import zipfile
@@ -26,11 +26,11 @@ WIDENED = {
     "float8_e5m2": lambda bits: (bits.astype("uint16") << 8).view("float16").astype("float32"),
     "float8_e4m3fn": _float8_e4m3fn,
 }
-"""The types that NumPy does not have, as float32."""
+"""For types that NumPy does not have, functions that convert them to float32."""
 
 
 class TorchZip:
-    """What is in a file of torch.
+    """The content of a torch file.
 
     Storages are read when their arrays are asked for; their records' checksums are checked. No array is larger than
     the file allows.
@@ -57,7 +57,7 @@ class TorchZip:
         self.content = unpickle(self._bytes("data.pkl").tobytes())
 
     def array(self, tensor):
-        """The numbers of a `Tensor`, floating ones as float32. Tensors of one storage share its memory."""
+        """The array of a `Tensor`, floating-point ones as float32. Tensors of one storage share its memory."""
         numbers = self._numbers(tensor.storage)
         size = prod(tensor.shape)
         if size > max(numbers.size, self.size):  # of strides of 0
@@ -69,13 +69,13 @@ class TorchZip:
         return view.copy() if size > numbers.size else view
 
     def check_rest(self):
-        """Reads what was not read so far, for its checksums."""
+        """Reads the records that were not read so far, which checks their checksums."""
         for name in sorted(self.unread):
             for _ in self._chunks(name):
                 pass
 
     def _check(self):
-        """Raises where the archive is none of torch's, or larger than its file."""
+        """Raises an error if the archive is not one of torch, or claims to be larger than its file."""
         self.size = os.path.getsize(self.path)
         if len(self.records) < len(self.archive.infolist()):
             raise DamagedFileError(f"{self.path}: it has two records of one name.")
@@ -110,7 +110,7 @@ class TorchZip:
         return buffer
 
     def _chunks(self, name):
-        """The bytes of a record. `zipfile` holds them against the checksum at the last."""
+        """The bytes of a record. `zipfile` checks the checksum when the last byte has been read."""
         try:
             with self.archive.open(self.records[name]) as record:
                 while chunk := record.read(CHUNK):

@@ -1,15 +1,15 @@
-"""Models whose weights are those of the architecture: they can be fused, transferred, or written for other packages."""
+"""Checks for plain weights: quantized models and models with LoRA cannot be fused, transferred, or converted."""
 
 
 def require_usual_weights(model, action):
-    """Refuses a model whose layers hold other weights: quantized ones, or LoRA's.
+    """Refuses a model with quantized layers or with LoRA.
 
     Args:
         model: a model.
-        action: str, what was asked for, such as `"fuse"`; for the message.
+        action: what was asked for, such as `"fuse"`; for the message.
 
     Raises:
-        ValueError: there are such layers. The message names them, and says what to do.
+        ValueError: there are such layers. The message names them and says what to do.
 
     Example:
 
@@ -37,7 +37,7 @@ def require_usual_weights(model, action):
 
 
 def layers_that(condition, model):
-    """The paths of a model's layers, at any depth, that meet a condition."""
+    """The paths of those layers of a model, at any depth, that meet a condition."""
     return [layer.path or layer.name for layer in model._flatten_layers() if condition(layer)]
 
 

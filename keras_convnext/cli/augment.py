@@ -1,7 +1,7 @@
 """Draws a grid of augmented images; or times the augmentation against timm's.
 
-Each row has an image, resized alone, and then as it is augmented in one epoch after the other; the images are of as
-many classes as there are rows for. The last row is a batch whose images are mixed.
+Each row begins with an image that is only resized, followed by its augmentations in successive epochs. The images are
+of as many classes as possible. The last row is a batch after MixUp or CutMix.
 """
 
 import json
@@ -18,6 +18,7 @@ from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
 from keras_convnext.extras import import_torchvision, require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
+from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch, augment_image, to_pil
 
 COLUMNS = 8
 
@@ -28,10 +29,12 @@ def add_arguments(parser):
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
-    parser.add_argument("--benchmark", action="store_true", help="images a second, against timm's; --data is a folder")
-    parser.add_argument("--files", action="store_true", help="of the benchmark: read the files too")
-    parser.add_argument("--rounds", type=positive, help="of the benchmark (default: 15)")
-    parser.add_argument("--json", action="store_true", help="of the benchmark: print JSON")
+    parser.add_argument(
+        "--benchmark", action="store_true", help="measure images per second, and timm's; --data is a folder"
+    )
+    parser.add_argument("--files", action="store_true", help="with --benchmark: also read the image files")
+    parser.add_argument("--rounds", type=positive, help="with --benchmark: how many rounds (default: 15)")
+    parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
 
 
 def prepare(args):
@@ -74,30 +77,26 @@ def across_classes(labels, count):
 
 
 def _draw(images, args, out):
-    from keras_convnext.preprocessing.augmentation import augment_picture, picture_of
-
     size = (args.size, args.size)
-    augmentation = Augmentation()
     sources = [read_image(image) if images.are_files else as_bytes(image) for image in images.pixels]
     channels = sources[0].shape[-1]
-    steps, erasing = augmentation.picture_steps(*size, channels), augmentation.erasing(channels)
+    augmentation = Augmentation().for_images(ImageFormat(*size, channels))
 
     def augmented(index, epoch):
         seed = (args.seed or 0, epoch, index)
-        pixels = augment_picture(picture_of(sources[index]), seed, steps).astype("float32")
-        erasing.erase(pixels, erasing.generator(seed))
-        return pixels
+        return augment_image(to_pil(sources[index]), seed, augmentation.steps).astype("float32")
 
-    resize, mixing = ResizeAndCrop(*size), augmentation.mixing()
+    resize = ResizeAndCrop(*size)
     rows = [
         [resize(image), *(augmented(index, epoch) for epoch in range(COLUMNS - 1))]
         for index, image in enumerate(sources)
     ]
     batch = np.stack([augmented(number % len(sources), COLUMNS + number) for number in range(COLUMNS)])
-    mixing.mix(batch, np.zeros((COLUMNS, 1)), mixing.generator((args.seed or 0, COLUMNS, 0)))
+    seed = (args.seed or 0, COLUMNS, 0)
+    batch, _ = augment_batch(batch, np.zeros((COLUMNS, 1)), seed, augmentation.steps_on("batches"))
     grid = np.concatenate([np.concatenate(row, axis=1) for row in [*rows, batch]])
     grid = np.clip(grid, 0, 255).round().astype("uint8")
-    picture_of(grid).save(out)
+    to_pil(grid).save(out)
     classes = len(set(images.labels.tolist()))
     print(
         f"{out}: {len(sources)} images of {classes} class{'es' if classes > 1 else ''}, {COLUMNS - 1} epochs of each, "

@@ -1,25 +1,27 @@
-"""Converts a checkpoint of one package into another's, or into a whole Keras model.
+"""Converts a checkpoint into the layout of another package, or into a whole Keras model.
 
-Which package names the weights and which variant it is, is seen from what is in the file.
+The layout and the variant of the source are recognized from the content of the file.
 """
 
 import contextlib
 import sys
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, published_arrays, save_checkpoint
+from keras_convnext.checkpoints import WRITTEN, check_target, read_published, save_checkpoint
 from keras_convnext.cli.arguments import check_new_file
 from keras_convnext.cli.load_file import find_model, load_arrays_of, load_file
 
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", help=".pth, .safetensors, .h5 of keras.applications, .keras, a run folder, or a name of weights"
+        "source", help=".pth, .safetensors, .h5 of keras.applications, .keras, a run, or a preset with weights"
     )
     parser.add_argument("target", help="a new file: .keras, .pth, .safetensors or .h5")
-    parser.add_argument("--layout", choices=WRITTEN, help="whose names (default: official; of .h5: keras.applications)")
-    parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: as it is found)")
-    parser.add_argument("--ema", action="store_true", help="the moving average in a training script's file")
+    parser.add_argument(
+        "--layout", choices=WRITTEN, help="layout to write (default: official; for .h5 keras.applications)"
+    )
+    parser.add_argument("--variant", help="a name that `keras-convnext list` prints (default: recognized)")
+    parser.add_argument("--ema", action="store_true", help="convert the moving average in a training script's file")
 
 
 def prepare(args):
@@ -45,7 +47,7 @@ def _load(source, variant, ema):
         raise ValueError(f"{'--variant' if variant else '--ema'} is for a file; {source} is a name.")
     else:
         with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
-            model, layout, variant = load_arrays_of(*published_arrays(named.checkpoint))
+            model, layout, variant = load_arrays_of(*read_published(named.checkpoint))
     license = getattr(getattr(model, "backbone", model), "license", None)
     facts = [layout, variant, f"{getattr(model, 'num_classes', 0) or 'no'} classes", license]
     return model, ", ".join(filter(None, facts))

@@ -46,12 +46,14 @@ def prepare(args):
     label_smoothing = 0.0
     if source.run:
         config = source.run.config
+        settings = dict(config["recipe"])
+        is_augmented = settings.pop("augmentation", None) is not None  # its steps may be of a module unknown here
         try:
-            recipe = Recipe.from_config(config["recipe"])
+            recipe = Recipe.from_config(settings)
         except ValueError as error:
             raise ValueError(f"{source.run.path}: not the recipe of a run in its config.json: {error}") from error
         recipe = replace(recipe, batch_size=args.batch or recipe.batch_size, accumulate=1)
-        label_smoothing = recipe.loss_smoothing
+        label_smoothing = 0.0 if is_augmented else recipe.label_smoothing
         data = load_run_data(config, args.data, args.skip_unreadable, verbose=not args.json)
         if args.data is None:
             data = with_validation(data, recipe.seed)

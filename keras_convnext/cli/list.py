@@ -1,9 +1,9 @@
-"""Lists the presets: names that `from_preset` takes. First architectures, then published weights.
+"""Lists the presets, the names that `from_preset` accepts: first variants, then published checkpoints.
 
-Parameters and multiply-accumulates (MACs, of convolutions and linear layers, in units of 10^9) are those of RGB images
-of so many pixels a side, and of an architecture with 1000 classes. MB is the size of the weights in float32; a file may
-have a little more in it. `summary` takes all names, `train --variant` those of architectures; `predict`, `evaluate` and
-`convert` those of weights.
+A variant is an architecture, randomly initialized. Parameters and multiply-accumulates (MACs, of convolutions and
+linear layers, in units of 10^9) are for RGB images of the given side in pixels, and for variants with 1000 classes. MB
+is the size of the weights in float32; a file may be a little larger. `summary` accepts all names, `train --variant`
+those of variants, and `train --checkpoint`, `predict`, `evaluate` and `convert` those of checkpoints.
 """
 
 import json
@@ -18,7 +18,7 @@ COUNTS = f"{'parameters':>10} {'GMACs':>6} {'MB':>6}"
 
 def add_arguments(parser):
     parser.add_argument(
-        "pattern", nargs="?", default="*", help="a part of the name, or shell-style: 'convnextv2_*' (default: all)"
+        "pattern", nargs="?", default="*", help="a part of the name, or a pattern: 'convnextv2_*' (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -59,7 +59,7 @@ def _print_json(variants, checkpoints):
 
 def _print(variants, checkpoints):
     if variants:
-        print(f"{'architecture':26} {'depths':14} {'dims':22} {'pixels':>6} {COUNTS} source")
+        print(f"{'variant':26} {'depths':14} {'dims':22} {'pixels':>6} {COUNTS} source")
     for name, row in variants.items():
         depths, dims = ("-".join(map(str, numbers)) for numbers in (row.depths, row.dims))
         print(f"{name:26} {depths:14} {dims:22} {row.image_size:6} {_columns(count(row))} {row.source}")
@@ -67,9 +67,8 @@ def _print(variants, checkpoints):
         print()
     if checkpoints:
         width = max(map(len, checkpoints))
-        print(
-            f"{'weights':{width}} {'gives':19} {'pixels':>6} {COUNTS} {'top-1':>6} {'top-5':>6} licence of the weights"
-        )
+        scores = f"{'top-1':>6} {'top-5':>6}"
+        print(f"{'checkpoint':{width}} {'output':19} {'pixels':>6} {COUNTS} {scores} licence of the weights")
     for name, entry in checkpoints.items():
         top1, top5 = ("" if score is None else f"{score:.2f}" for score in (entry.top1, entry.top5))
         print(
@@ -79,7 +78,7 @@ def _print(variants, checkpoints):
 
 
 def _output(entry):
-    """What the model of a checkpoint gives, in words."""
+    """The output of a checkpoint's model, in words."""
     if entry.output == "classes":
         return f"{entry.num_classes} classes"
     if entry.output == "embedding":

@@ -13,11 +13,11 @@ import keras
 from keras_convnext.checkpoints import (
     CHECKPOINTS,
     Checkpoint,
+    assign_arrays,
     find_preset,
     has_level_norms,
     identify,
     is_keras,
-    load_arrays,
     origin_of,
     read_arrays,
     restriction,
@@ -131,7 +131,7 @@ def load_arrays_of(path, arrays, variant=None):
         model = ConvNeXtBackbone.from_preset(variant or found, level_norm=has_level_norms(arrays), **options)
     else:
         model = ConvNeXtClassifier.from_preset(variant or found, num_classes=classes, **options)
-    layout, notes = load_arrays(model, path, arrays)
+    layout, notes = assign_arrays(model, path, arrays)
     _say(notes)
     return Loaded(model, layout, variant or found)
 

@@ -193,7 +193,7 @@ def _recipe(given):
 
 def _changed(recipe, args, image_size):
     """The recipe with what the command line changes."""
-    recipe = recipe.lasting(args.epochs or recipe.epochs)
+    recipe = recipe.with_epochs(args.epochs or recipe.epochs)
     batch_size = args.batch or recipe.batch_size
     changes = {
         "accumulate": args.accumulate,

@@ -1,4 +1,4 @@
-"""Images with labels: the bundled digits, `.npz` files and folders, and batches of them."""
+"""Labelled images: the bundled digits, `.npz` files, folders and TensorFlow Datasets; and batches of them."""
 
 from keras_convnext.data.augmented import AugmentedBatches, augmented_dataset
 from keras_convnext.data.batches import Batches, EpochOrder

@@ -1,8 +1,8 @@
-"""Processes that read and augment pictures: Python and Pillow need one for each core.
+"""Processes that read and augment images: Python and Pillow need one for each core.
 
 Such a process runs `serve`: it reads pickled jobs from its standard input, writes the pickled results to its standard
-output, and ends with the process that started it. It computes nothing, and imports the lightest of Keras's backends
-that is there.
+output, and ends with the process that started it. It uses no Keras backend, and imports the lightest one that is
+installed. Steps whose classes such a process cannot import, such as those of a notebook, run in threads instead.
 """
 
 import os
@@ -19,50 +19,101 @@ from contextlib import suppress
 import keras
 import numpy as np
 
-from keras_convnext.data.images import read_picture
+from keras_convnext.data.images import read_pil
 from keras_convnext.extras import is_installed
+from keras_convnext.preprocessing.augmentation.pipeline import through_array_steps, through_image_steps, to_pil
 from keras_convnext.processes import python_command
 
 NUMPY_BACKEND_IMPORTS = ("scipy", "jax", "jaxlib")
 """What Keras's NumPy backend imports (keras 3.15: `src/backend/numpy/linalg.py` and `nn.py`)."""
 
-CLOSED = "These batches were closed: no more of them can be had."
+CLOSED = "These batches were closed and give no more items. Make new ones."
 
 LAST_LINES = 15
-"""Of what a process wrote before it ended, how many lines an error quotes."""
+"""How many of the last lines that a process wrote an error quotes."""
 
 
-def augmented_pictures(sources, seeds, steps, erasing):
+def augmented_images(sources, seeds, image_steps, array_steps, size):
     """Reads images and augments them.
 
     Args:
         sources: paths of image files, or arrays of shape `(height, width, channels)` in 0..255.
-        seeds: for each, three whole numbers.
-        steps: sequence of `preprocessing.augmentation.PictureStep`, which give all images one size.
-        erasing: `preprocessing.augmentation.RandomErasing`.
+        seeds: for each image, three integers: the training's seed, the epoch, and the index of the image.
+        image_steps: sequence of `preprocessing.augmentation.ImageStep`.
+        array_steps: sequence of `preprocessing.augmentation.ArrayStep`.
+        size: `(height, width)` of the results.
 
     Returns:
-        `(pixels, patches)`: a uint8 array of shape `(count, height, width, channels)`, and what is to be pasted into
-        it as float32, a list of `(index, top, left, patch)`.
+        `(pixels, patches)`: a uint8 array of shape `(count, height, width, channels)`, the images after the steps on
+        images; and a list of `(index, top, left, patch)`, the float32 rectangles in which steps on arrays changed them.
 
     Raises:
-        ValueError: an image that cannot be read.
+        ValueError: an image that cannot be read, or a step whose result has another shape.
     """
-    from keras_convnext.preprocessing.augmentation import augment_picture, picture_of
+    images = (to_pil(as_bytes(one)) if isinstance(one, np.ndarray) else read_pil(one) for one in sources)
+    pixels = [through_image_steps(image, seed, image_steps, size) for image, seed in zip(images, seeds, strict=True)]
+    patches = []
+    for index, (before, seed) in enumerate(zip(pixels, seeds, strict=True)):
+        after = through_array_steps(before, seed, array_steps)
+        if after is not before:
+            patches += [(index, *patch) for patch in _changed_rectangle(before, after)]
+    return np.stack(pixels), patches
 
-    pictures = (picture_of(as_bytes(one)) if isinstance(one, np.ndarray) else read_picture(one) for one in sources)
-    pixels = np.stack([augment_picture(picture, seed, steps) for picture, seed in zip(pictures, seeds, strict=True)])
-    drawn = (erasing.drawn(pixels.shape[1:], erasing.generator(seed)) for seed in seeds)
-    return pixels, [(index, *patch) for index, patch in enumerate(drawn) if patch is not None]
+
+def _changed_rectangle(before, after):
+    """The rectangle outside of which two images are equal: a list of one `(top, left, patch)`, or of none."""
+    height, width, channels = before.shape
+    differs = before.reshape(height, -1) != after.reshape(height, -1)  # NumPy reduces short last axes slowly
+    rows = np.flatnonzero(differs.any(axis=1))
+    columns = np.flatnonzero(differs.any(axis=0).reshape(width, channels).any(axis=1))
+    if not len(rows):
+        return []
+    top, left = int(rows[0]), int(columns[0])
+    return [(top, left, after[top : rows[-1] + 1, left : columns[-1] + 1].copy())]
 
 
 def as_bytes(image):
-    """An array with numbers in 0..255 as whole ones of 8 bits, rounded."""
+    """An array of numbers in 0..255, rounded to uint8."""
     return image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype("uint8")
 
 
+def start_workers(count, steps):
+    """Workers for an augmentation: processes, or threads where a process could not import the class of a step.
+
+    Args:
+        count: int, how many.
+        steps: sequence of `preprocessing.augmentation.Step`.
+    """
+    return AugmentWorkers(count) if all(_is_importable(type(step)) for step in steps) else AugmentThreads(count)
+
+
+def _is_importable(kind):
+    """Whether another process finds a class by its module and name, as pickle looks for it."""
+    module = sys.modules.get(kind.__module__)
+    return kind.__module__ != "__main__" and getattr(module, kind.__qualname__, None) is kind
+
+
+class AugmentThreads:
+    """Calls `augmented_images` in threads of this process.
+
+    Args:
+        count: int, how many.
+    """
+
+    def __init__(self, count):
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="augment")
+
+    def submit(self, *job):
+        """A future of what `augmented_images` returns, or raises, for these arguments."""
+        return self._threads.submit(augmented_images, *job)
+
+    def close(self):
+        """Ends the threads after the images that they work on."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class AugmentWorkers:
-    """Calls `augmented_pictures` in processes that start at the first calls, and are ended by `close`.
+    """Calls `augmented_images` in processes, which start at the first calls and are ended by `close`.
 
     Args:
         count: int, how many.
@@ -76,7 +127,7 @@ class AugmentWorkers:
         self._is_closed = False
 
     def submit(self, *job):
-        """A future of what `augmented_pictures` returns, or raises, for these arguments."""
+        """A future of what `augmented_images` returns, or raises, for these arguments."""
         return self._threads.submit(self._call, job)
 
     def _call(self, job):
@@ -105,7 +156,7 @@ class AugmentWorkers:
         return process
 
     def close(self):
-        """Ends the processes; those that still work are not waited for."""
+        """Ends the processes at once, whatever they work on."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._starting:
             self._is_closed = True
@@ -113,7 +164,7 @@ class AugmentWorkers:
             process.kill()
         for process in self._processes:
             process.wait()
-            with suppress(OSError):  # what was not sent yet cannot be any more
+            with suppress(OSError):  # data that was not sent yet cannot be sent any more
                 process.stdin.close()
             process.messages.close()
 
@@ -133,7 +184,7 @@ class _Process(subprocess.Popen):
 
 
 def environment():
-    """That of the processes, without an accelerator: Keras's NumPy backend where all that it imports is there."""
+    """The environment of the processes: no accelerator, and Keras's NumPy backend where its packages are installed."""
     return {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         **os.environ,
@@ -144,7 +195,7 @@ def environment():
 
 
 def _how_it_ended(process):
-    """What there is to say of a process that gave no answer: how it ended, and what it wrote last."""
+    """What an error says of a process that gave no answer: how it ended, and the last lines that it wrote."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
     if process.poll() is None:
@@ -160,20 +211,20 @@ def _how_it_ended(process):
 
 
 def serve():
-    """What the process does; see above."""
+    """What such a process runs, see the module's docstring."""
     jobs, results = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     while True:
         try:
             job = pickle.load(jobs)
-        except (EOFError, pickle.UnpicklingError):  # the other process ended, maybe amid a job
+        except (EOFError, pickle.UnpicklingError):  # the other process has ended, perhaps during a job
             return
         try:
-            result = augmented_pictures(*job)
+            result = augmented_images(*job)
         except ValueError as error:
             result = ValueError(str(error))
         try:
             pickle.dump(result, results, protocol=5)
             results.flush()
         except BrokenPipeError:
-            os._exit(0)  # the same; the interpreter's own end would try to write once more
+            os._exit(0)  # it has ended; a normal exit would flush the pipe once more

@@ -2,37 +2,51 @@
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 
-from keras_convnext.data.images import read_image
+from keras_convnext.data.images import Images, read_image
 from keras_convnext.scalars import flag, integer, optional
 
 
 class Batches(keras.utils.PyDataset):
     """Batches of `Images` with one-hot labels.
 
-    Where the order is drawn, it is drawn from `(seed, epoch)`: the same in every run, and another one each epoch. Give
-    `fit` `shuffle=False`, or Keras draws the order of the batches once more, by itself; `EpochOrder` sets the epoch.
+    A shuffled order is deterministic given (seed, epoch): equal in every run, and different in each epoch. Give `fit`
+    `shuffle=False`, or Keras shuffles the batches once more. `EpochOrder` sets the epoch.
 
     Args:
         images: `Images`, not empty.
-        batch_size: int; no more than there are images is taken.
-        transform: called on each image, an array of shape `(height, width, channels)`; all results must have one
+        batch_size: at most this many images per batch; fewer if there are fewer images.
+        transform: function of an image, an array of shape `(height, width, channels)`; all results must have the same
             shape. Image files are RGB. Defaults to None: images stay as they are.
-        shuffle: bool, draw the order anew each epoch and leave out the last, smaller batch. Defaults to False.
-        seed: int. Defaults to 0.
-        threads: int, how many images of a batch are read and transformed at a time. Defaults to None: one for each
-            core. (Keras's own `workers` do not keep the order of the batches.)
-        group: int; where the order is drawn, an epoch has a multiple of so many batches: as many as make an update
-            where gradients are accumulated. Defaults to 1.
+        shuffle: whether to shuffle the images in each epoch, and to leave out a last, smaller batch. Defaults to
+            False.
+        seed: of the order. Defaults to 0.
+        threads: how many images of a batch are read and transformed at a time. Defaults to None: one per core. (Keras's
+            own `workers` do not keep the order of the batches.)
+        group: if shuffled, the number of batches in an epoch is a multiple of this: where gradients are accumulated,
+            the batches per update. Defaults to 1.
 
     Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
+
+    Raises:
+        ValueError: a value out of its range, or fewer images than `group` batches have.
     """
 
-    def __init__(self, images, batch_size, transform=None, shuffle=False, seed=0, threads=None, group=1):
+    def __init__(
+        self,
+        images: Images,
+        batch_size: int,
+        transform: Callable | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        threads: int | None = None,
+        group: int = 1,
+    ):
         super().__init__()
         self.images = images
         self.batch_size = min(integer("batch_size", batch_size, 1), len(images))
@@ -41,7 +55,9 @@ class Batches(keras.utils.PyDataset):
         self.seed = integer("seed", seed, 0)
         self.group = integer("group", group, 1)
         if self.batch_size * self.group > len(images):
-            raise ValueError(f"Expected {group} batches of {self.batch_size} images or more. Received: {len(images)}")
+            raise ValueError(
+                f"Expected {group} batches of {self.batch_size} images or more. Received: {len(images)} images"
+            )
         self.threads = optional(integer, "threads", threads, 0) or os.cpu_count() or 1
         self.epoch = 0
         self._is_closed = False
@@ -49,7 +65,7 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def epoch(self):
-        """The epoch whose order is in use, from 0."""
+        """The epoch, from 0, whose order is used."""
         return self._epoch
 
     @epoch.setter
@@ -69,7 +85,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         with self._one_at_a_time:
             if self._is_closed:
-                raise RuntimeError("These batches were closed: no more of them can be had.")
+                raise RuntimeError("These batches were closed and give no more items. Make new ones.")
             return self._batch(index)
 
     def _batch(self, index):
@@ -82,7 +98,7 @@ class Batches(keras.utils.PyDataset):
         return np.asarray(pixels, "float32"), labels.astype("float32")
 
     def close(self):
-        """Ends the batches: a thread that asks for one gets an error from now on. Waits for one in the making."""
+        """Ends the batches, after the one that is being prepared. Who asks for another one gets an error."""
         with self._one_at_a_time:
             self._is_closed = True
 
@@ -92,7 +108,7 @@ class Batches(keras.utils.PyDataset):
 
 
 class EpochOrder(keras.callbacks.Callback):
-    """Has `Batches` draw the order of the epoch that `fit` is in, from its number: in a resumed training too.
+    """Sets the epoch of `Batches` to that of `fit`, also in a resumed training.
 
     Args:
         batches: the `Batches` that `fit` trains on.

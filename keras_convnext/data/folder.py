@@ -1,4 +1,4 @@
-"""Images from folders: one sub-folder a class, its name the class's."""
+"""Images from a folder with one sub-folder per class, named after the class."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,29 +15,29 @@ PARTS = {
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""The part of a data set by the name of its folder in lower case."""
+"""From the name of a folder in lower case to the part of the data set that it holds."""
 
 
-def load_folder(path, skip_unreadable=False, verbose=True):
-    """Finds the images of a folder, and reads each once to see that all are whole.
+def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
+    """Finds the images of a folder, and reads each one once to check it.
 
-    Either `path/CLASS/IMAGE`, or `path/train/CLASS/IMAGE` with optional `path/val` and `path/test` alike. The parts may
-    be called `training`, `valid`, `validation` and `testing` too, in upper or lower case. Images are looked for in each
-    class's sub-folders too. `find_images` says which files are images.
+    The images are `path/CLASS/IMAGE`, or `path/train/CLASS/IMAGE` with optional `path/val` and `path/test` of the same
+    structure. The folders of the parts may also be called `training`, `valid`, `validation` and `testing`, in upper or
+    lower case. Sub-folders of a class are searched too. `find_images` says which files are images.
 
     Args:
         path: of the folder.
-        skip_unreadable: bool, leave out images that cannot be read, and list them in `skipped`. Defaults to False.
-        verbose: bool, show a progress bar while the images are read, and print to standard error how many files are
-            left out since they are hidden or no images. Defaults to True.
+        skip_unreadable: whether to leave out images that cannot be read, and list them in `skipped`. Defaults to False.
+        verbose: whether to show a progress bar, and to print to standard error how many files are left out because
+            they are hidden or not images. Defaults to True.
 
     Returns:
-        `ImageData` of paths; the images are read again when they are used.
+        `ImageData` of paths. The images are read again when they are used.
 
     Raises:
-        ValueError: no such folder, a folder beside `train` that is none of these, fewer than two classes, a class
-            without images or with nothing but folders in it, a class in `val` or `test` that `train` does not have, or
-            an image that cannot be read.
+        ValueError: no such folder, another folder beside the folders of the parts, fewer than two classes, a class
+            without images or with folders alone, a class in `val` or `test` that `train` does not have, or an image
+            that cannot be read.
     """
     path = Path(path)
     if not path.is_dir():
@@ -65,19 +65,19 @@ def load_folder(path, skip_unreadable=False, verbose=True):
 
 
 def part_folders(path):
-    """The folders of a data set's parts by the part's name, `"train"`, `"validation"` or `"test"`.
+    """The folders of a data set's parts.
 
-    A folder is that of a part where it has one of the names in `PARTS` and holds folders; with images in it, it is a
-    class, which may be called `train` too, beside `bus` and `car`.
+    A folder is that of a part if its name is in `PARTS` and it holds folders. If it holds images, it is a class: a
+    class may be called `train`, beside `bus` and `car`.
 
     Args:
         path: `pathlib.Path` of the data set's folder.
 
     Returns:
-        A dict; empty where the folder has classes and no parts.
+        A dict of paths by `"train"`, `"validation"` and `"test"`; empty if the folder has classes instead of parts.
 
     Raises:
-        ValueError: two folders of one part, or beside a folder of training images one that is of no part.
+        ValueError: two folders for one part, or a folder beside the training images' that is not a part's.
     """
     children = _folders(path)
     named = [child for child in children if child.name.lower() in PARTS]
@@ -99,7 +99,7 @@ def part_folders(path):
 
 
 def _folders(path):
-    """The sub-folders that are of the data, by name."""
+    """The sub-folders that belong to the data, sorted by name."""
     return sorted(child for child in path.iterdir() if child.is_dir() and not is_hidden(child))
 
 
@@ -108,14 +108,14 @@ def _class_names(folder):
     if len(classes) < 2:
         within = f" Give {classes[0]} instead, which holds folders." if classes and _folders(classes[0]) else ""
         raise ValueError(
-            f"{folder}: expected one sub-folder a class and two classes or more, got {len(classes)}"
+            f"{folder}: expected one sub-folder per class and two classes or more, got {len(classes)}"
             + (f" ({classes[0].name}).{within}" if classes else ".")
         )
     return tuple(child.name for child in classes)
 
 
 def _find(folder, class_names):
-    """The image files of a part, in a fixed order; their labels; and the files in its classes that are none."""
+    """The image files of a part, sorted; their labels; and the other files in its classes."""
     files, labels, left_out = [], [], []
     for child in _folders(folder):
         if child.name not in class_names:
@@ -137,13 +137,13 @@ def _find(folder, class_names):
 
 
 def _in_no_class(folder):
-    """The files that lie in a folder beside the classes or parts, and in hidden folders there."""
+    """The files in a folder that are beside the classes or parts, or in hidden folders there."""
     hidden = [child for child in folder.iterdir() if child.is_dir() and is_hidden(child)]
     return [*(child for child in folder.iterdir() if child.is_file()), *(f for one in hidden for f in all_files(one))]
 
 
 def _unreadable(files, skip_unreadable, verbose):
-    """The set of files that cannot be read; an error that names the first, where they are not to be skipped."""
+    """The set of files that cannot be read. If they are not to be skipped, an error names the first."""
 
     def problem(file):
         try:

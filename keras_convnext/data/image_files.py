@@ -1,4 +1,4 @@
-"""Which files of a folder are images: the one answer that every command goes by."""
+"""Which files of a folder are images."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from keras_convnext.data.images import IMAGE_SUFFIXES
 from keras_convnext.extras import require
 
 SYSTEM_NAMES = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
-"""Folders that systems and archives leave; hidden ones, such as `.ipynb_checkpoints`, begin with a dot."""
+"""Folders that operating systems and archives create. Names of hidden ones, as `.ipynb_checkpoints`, have a dot."""
 
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 
 
 def is_hidden(path):
-    """Whether a file or folder by its name belongs to a system or a program, and not to the data.
+    """Whether, by its name, a file or folder belongs to the operating system or a program rather than to the data.
 
     Example:
 
@@ -27,10 +27,10 @@ def is_hidden(path):
 
 
 def find_images(folder):
-    """The image files of a folder and of all folders in it.
+    """The image files in a folder and its sub-folders.
 
-    A file is an image by its ending, and where the ending is another one, or none, by what Pillow finds in it. Hidden
-    files are left out, and all that is in hidden folders.
+    A file is an image if its ending is in `IMAGE_SUFFIXES`, or if Pillow recognizes an image in it. Hidden files and
+    everything in hidden folders are left out.
 
     Args:
         folder: path.
@@ -40,7 +40,7 @@ def find_images(folder):
 
     Raises:
         OSError: a folder that cannot be read.
-        ModuleNotFoundError: a file must be looked into, and Pillow is not installed.
+        ModuleNotFoundError: a file has another ending, and Pillow, which would look into it, is not installed.
     """
     images, left_out = [], []
     for place, folders, names in os.walk(folder, onerror=_raise):
@@ -54,7 +54,7 @@ def find_images(folder):
 
 
 def what_was_left_out(files, folder):
-    """One line that counts files that were left out of a folder, by why.
+    """One line that counts the files that were left out of a folder, by reason.
 
     Example:
 
@@ -78,12 +78,12 @@ def what_was_left_out(files, folder):
 
 
 def all_files(folder):
-    """The files of a folder and of all folders in it."""
+    """The files in a folder and its sub-folders."""
     return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
 def is_image(file):
-    """Whether a file is an image: see `find_images`."""
+    """Whether a file is an image, see `find_images`."""
     if file.suffix.lower() in IMAGE_SUFFIXES:
         return True
     if not file.is_file():  # a pipe, a device: reading it might never end

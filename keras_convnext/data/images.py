@@ -1,4 +1,4 @@
-"""What a data set is here: pictures with labels, as arrays or as files, in up to three parts."""
+"""A data set: labelled images, as arrays or as files, in up to three parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pbm", ".pgm"),
     *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
-"""Endings in lower case by which a file is an image. One that Pillow does not read is an error, and not passed over."""
+"""Endings of image files, in lower case. Such a file that Pillow cannot read is an error, and is not ignored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Images:
         class_names: tuple of str.
 
     Raises:
-        ValueError: an array of another shape, or one whose channels come first.
+        ValueError: an array of another shape, or one whose channels are first.
     """
 
     pixels: np.ndarray | list[Path] | Sequence
@@ -43,7 +43,7 @@ class Images:
 
     @property
     def are_files(self):
-        """Whether `pixels` are of any size, and read one by one when they are used."""
+        """Whether the images may have any size, and are read one by one when they are used."""
         return not isinstance(self.pixels, np.ndarray)
 
     def take(self, indices):
@@ -57,12 +57,12 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """The parts of a data set. `validation` and `test` are None where the source has none.
+    """The parts of a data set. `validation` and `test` are None if the source has no such part.
 
     Attributes:
         train, validation, test: `Images` of the same classes.
         skipped: paths of image files that could not be read and were left out.
-        left_out: paths of files that lie among the images and are none, or are hidden.
+        left_out: paths of files among the images that are hidden or are not images.
     """
 
     train: Images
@@ -78,33 +78,33 @@ class ImageData:
 
 
 def check_images(pixels, where):
-    """Raises ValueError for an array that is not of shape `(count, height, width, channels)`."""
+    """Raises ValueError if an array is not of shape `(count, height, width, channels)`."""
     if pixels.ndim != 4:
         raise ValueError(f"{where}: expected images of shape (count, height, width, channels), got {pixels.shape}.")
     check_channels_last(pixels.shape, where)
 
 
-def read_image(path, channels=3):
+def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
     """Reads an image file with Pillow.
 
     Args:
-        path: of a file in any format that Pillow reads. An array is taken for an image that has been read.
-        channels: int, 1 (grey) or 3 (RGB), what it is converted to.
+        path: of a file in any format that Pillow reads. An array is returned as it is.
+        channels: 1 (grey) or 3 (RGB), to which the image is converted. Defaults to 3.
 
     Returns:
         A uint8 array of shape `(height, width, channels)`.
 
     Raises:
-        ValueError: no such file, or not a whole image; the message names it.
+        ValueError: no such file, or not a complete image; the message names it.
     """
     if isinstance(path, np.ndarray):
         return path
-    picture = read_picture(path, channels)
-    return np.asarray(picture).reshape(picture.height, picture.width, channels)
+    image = read_pil(path, channels)
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def read_picture(path, channels=3):
-    """The same as a Pillow image."""
+def read_pil(path, channels=3):
+    """The same as a PIL image."""
     image_module = require("PIL.Image", extra="cli")
     modes = {1: "L", 3: "RGB"}
     if channels not in modes:
@@ -112,7 +112,7 @@ def read_picture(path, channels=3):
     try:
         with image_module.open(path) as image:
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"more than 8 bits a channel, Pillow's mode {image.mode}; convert it to 8 bits")
+                raise ValueError(f"more than 8 bits per channel, Pillow's mode {image.mode}; convert it to 8 bits")
             if "transparency" in image.info:
                 image = image.convert("RGBA")
             return image.convert(modes[channels])

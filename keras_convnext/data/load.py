@@ -1,29 +1,30 @@
-"""One way in: the name or path of a data set."""
+"""Loading any data set by its name or path."""
 
 from pathlib import Path
 
 from keras_convnext.data.digits import load_digits
 from keras_convnext.data.folder import load_folder
+from keras_convnext.data.images import ImageData
 from keras_convnext.data.npz import load_npz
 from keras_convnext.data.tfds import load_tfds
 
 TFDS = "tfds:"
 
 
-def load_data(source="digits", skip_unreadable=False, verbose=True):
-    """Loads a data set, checked.
+def load_data(source: str | Path = "digits", skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
+    """Loads a data set and checks it.
 
     Args:
         source: `"digits"` (bundled), the path of an `.npz` file (see `load_npz`) or of a folder (see `load_folder`),
             or `"tfds:NAME"` (see `load_tfds`).
-        skip_unreadable: bool, leave out image files that cannot be read. Defaults to False.
-        verbose: bool, show a progress bar where files are checked. Defaults to True.
+        skip_unreadable: whether to leave out image files that cannot be read. Defaults to False.
+        verbose: whether to show a progress bar while files are checked. Defaults to True.
 
     Returns:
         `ImageData`.
 
     Raises:
-        ValueError: nothing there, or what is there is not such a data set.
+        ValueError: there is no such data set, or it is not in one of these forms.
     """
     if str(source) == "digits":
         return load_digits()
@@ -40,5 +41,5 @@ def load_data(source="digits", skip_unreadable=False, verbose=True):
 
 
 def is_name(source):
-    """Whether a source is the name of a data set, and not a path."""
+    """Whether a source is the name of a data set rather than a path."""
     return source == "digits" or source.startswith(TFDS)

@@ -12,17 +12,20 @@ from keras_convnext.preprocessing.axes import check_channels_last
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_npz(path):
-    """Reads `x_train, y_train, x_test, y_test` from an `.npz` file, checked.
+def load_npz(path: str | Path) -> ImageData:
+    """Reads `x_train, y_train, x_test, y_test` from an `.npz` file and checks them.
 
-    Images are of shape `(count, height, width)` or `(count, height, width, channels)`, in 0..255. Labels are whole
-    numbers from 0, of shape `(count,)` or `(count, 1)`. An optional array `class_names` names the classes.
+    Images are of shape `(count, height, width)` or `(count, height, width, channels)`, in 0..255. Labels are integers
+    from 0 on, of shape `(count,)` or `(count, 1)`. An optional array `class_names` names the classes.
+
+    Args:
+        path: of the file.
 
     Returns:
         `ImageData` with `train` and `test`.
 
     Raises:
-        ValueError: not such a file, an array is missing, shapes do not fit, a label or a pixel is out of range.
+        ValueError: not such a file, a missing array, shapes that do not fit, or labels or pixels out of range.
     """
     path = Path(path)
     arrays = _read(path)
@@ -52,7 +55,7 @@ def load_npz(path):
 
 
 def _read(path):
-    """The arrays of an archive; nothing pickled."""
+    """The arrays of an archive. Pickled ones are refused."""
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -86,7 +89,7 @@ def _labels(array, where):
 
 
 def _labels_hint(array):
-    """How labels of another kind become whole numbers."""
+    """How to convert labels of another kind to integers."""
     if array.ndim == 2:
         return " One-hot labels: take array.argmax(axis=1)."
     if array.ndim == 1 and array.dtype.kind in "US":
@@ -97,7 +100,7 @@ def _labels_hint(array):
 
 
 def _class_names(names, train_labels, path):
-    """Names as given, or the numbers; every class must have a training image."""
+    """The given names, or the labels as names. Every class must have a training image."""
     present = np.unique(train_labels)
     count = int(present[-1]) + 1 if names is None else len(names)
     if count < 2:
@@ -136,7 +139,7 @@ def _pixels(array, where):
 
 
 def _scaling(low, high):
-    """How pixels of another range come into 0..255, where that can be told."""
+    """How to scale pixels of another range to 0..255, if the range is a usual one."""
     if low >= 0 and high <= 1:
         return ': (array * 255).round().astype("uint8")'
     if low >= 0 and high < 2**16:

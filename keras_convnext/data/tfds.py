@@ -8,22 +8,23 @@ from keras_convnext.extras import require
 PARTS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
 
-def load_tfds(name, data_dir=None):
-    """A data set of images with labels, downloaded and prepared where it is not yet. A part without labels is left out.
+def load_tfds(name: str, data_dir: str | None = None) -> ImageData:
+    """Loads a data set of labelled images from TensorFlow Datasets. Downloads and prepares it if necessary.
 
-    Images of one size are loaded into memory; of several sizes, each is decoded when it is used.
+    Images of equal size are loaded into memory. Otherwise each is decoded when it is used. A part without labels is
+    left out.
 
     Args:
-        name: str, as `tfds.builder` takes it: `"cifar10"`, `"imagenet2012:5.1.0"`.
-        data_dir: path of the folder of prepared data sets. Defaults to TensorFlow Datasets' own.
+        name: as `tfds.builder` takes it, such as `"cifar10"` or `"imagenet2012:5.1.0"`.
+        data_dir: folder of prepared data sets. Defaults to None: that of TensorFlow Datasets.
 
     Returns:
         `ImageData`.
 
     Raises:
-        ValueError: no such data set, or none of images with labels and a training part.
-        ModuleNotFoundError: tensorflow-datasets or array_record is not installed; or TensorFlow is not, which a data
-            set that is not prepared yet needs.
+        ValueError: no such data set, or one without labelled images or without a training part.
+        ModuleNotFoundError: tensorflow-datasets or array_record is not installed; or the data set is not prepared yet,
+            and TensorFlow is not installed.
     """
     tfds = require("tensorflow_datasets", extra="tfds")
     require("array_record", extra="tfds")
@@ -66,11 +67,11 @@ def _images(tfds, builder, split):
 
 
 class TfdsPixels:
-    """The images of a TFDS data source, RGB, each decoded when it is asked for.
+    """The images of a TFDS data source as RGB. Each is decoded when it is accessed.
 
     Args:
         source: what `builder.as_data_source` returns.
-        indices: int array, which of its examples. Defaults to all.
+        indices: int array, which of its examples. Defaults to None: all.
     """
 
     def __init__(self, source, indices=None):
@@ -87,5 +88,5 @@ class TfdsPixels:
         return image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1)
 
     def take(self, indices):
-        """Some of them, likewise."""
+        """The images at `indices`, as `TfdsPixels`."""
         return TfdsPixels(self.source, self.indices[np.asarray(indices)])

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published, require_usual_weights
+from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.layers.activation import activation_config
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
@@ -229,18 +229,18 @@ class ConvNeXtBackbone(ImageModel):
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, adapt_stem=False, **changes):
-        """A backbone with published weights, or of a variant of `VARIANTS` with new ones.
+        """A backbone of a preset: with the weights of a published checkpoint, or a randomly initialized variant.
 
         Args:
-            preset: str, a name that `list_presets()` has, or the hub's name for one in timm or transformers.
-            load_weights: bool, whether a checkpoint's weights are loaded, and downloaded where they are not in Keras's
-                cache. Defaults to True.
-            adapt_stem: bool, whether the weights of the stem are fitted to another number of channels, as
-                `load_checkpoint` does it. Defaults to False.
+            preset: str, a name that `list_presets()` returns, or its name on the hub.
+            load_weights: bool, whether to load the checkpoint, and to download it if it is not in Keras's cache.
+                Defaults to True.
+            adapt_stem: bool, whether to adapt the stem to another number of channels, as `load_checkpoint` does.
+                Defaults to False.
             **changes: arguments of the constructor, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones. And as `load_published`.
+            ValueError: an unknown name; the message has the nearest ones. And as `load_published_checkpoint`.
 
         Example:
 
@@ -256,7 +256,7 @@ class ConvNeXtBackbone(ImageModel):
                 arguments.setdefault(name, of_channels(getattr(checkpoint, name), channels or 1))
         backbone = cls(**arguments)
         if checkpoint and load_weights:
-            load_published(backbone, checkpoint, adapt_stem)
+            load_published_checkpoint(backbone, checkpoint, adapt_stem)
         return backbone
 
     @property

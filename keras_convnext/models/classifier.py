@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published, require_usual_weights
+from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
 from keras_convnext.layers.global_pool import POOLINGS, GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
@@ -143,21 +143,23 @@ class ConvNeXtClassifier(ImageModel):
         name=None,
         **changes,
     ):
-        """A classifier with published weights, or of a variant of `VARIANTS` with new ones.
+        """A classifier of a preset: with the weights of a published checkpoint, or a randomly initialized variant.
 
         Args:
-            preset: str, a name that `list_presets()` has, or the hub's name for one in timm or transformers.
-            num_classes: int; where a checkpoint has another number, the last layer is new. Defaults to the
-                checkpoint's own, and to 1000.
-            load_weights: bool, whether a checkpoint's weights are loaded, and downloaded where they are not in Keras's
-                cache. Defaults to True.
-            adapt_stem: bool, whether the weights of the stem are fitted to another number of channels, as
-                `load_checkpoint` does it. Defaults to False.
-            head_init_scale, activation, name: of the classifier.
+            preset: str, a name that `list_presets()` returns, or its name on the hub.
+            num_classes: int. If it differs from the checkpoint's, the last layer is randomly initialized. Defaults to
+                None: the checkpoint's, and 1000 for a variant.
+            load_weights: bool, whether to load the checkpoint, and to download it if it is not in Keras's cache.
+                Defaults to True.
+            adapt_stem: bool, whether to adapt the stem to another number of channels, as `load_checkpoint` does.
+                Defaults to False.
+            head_init_scale: as for `ConvNeXtClassifier`.
+            activation: as for `ConvNeXtClassifier`.
+            name: as for `ConvNeXtClassifier`.
             **changes: arguments of the head or of `ConvNeXtBackbone`, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones. And as `load_published`.
+            ValueError: an unknown name; the message has the nearest ones. And as `load_published_checkpoint`.
 
         Example:
 
@@ -180,7 +182,7 @@ class ConvNeXtClassifier(ImageModel):
             **head,
         )
         if checkpoint and load_weights:
-            load_published(model, checkpoint, adapt_stem)
+            load_published_checkpoint(model, checkpoint, adapt_stem)
         return model
 
     def reset_classifier(self, num_classes, head_init_scale=1.0, **changes):

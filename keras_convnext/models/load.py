@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.checkpoints import called_keras
+from keras_convnext.checkpoints import with_keras_suffix
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
@@ -63,7 +63,7 @@ def load_saved(path, kinds=(ConvNeXtClassifier, ConvNeXtBackbone)):
     if kind not in ["Functional" if one is keras.Model else keras.saving.get_registered_name(one) for one in kinds]:
         raise ValueError(f"{path}: expected a {' or '.join(one.__name__ for one in kinds)}, got {kind}.")
     try:
-        with called_keras(path) as called:
+        with with_keras_suffix(path) as called:
             return keras.saving.load_model(called)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise ValueError(f"{path}: not the weights or the configuration of its model ({error}).") from error

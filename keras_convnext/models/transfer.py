@@ -1,16 +1,16 @@
-"""A trained model for another task: its weights, with a new head where the classes are others."""
+"""Transferring a trained model to another task: its weights, with a new head if the classes differ."""
 
 from keras_convnext.checkpoints import require_usual_weights
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
 def transfer(model, num_classes, head_init_scale=1.0, **changes):
-    """A classifier with a model's weights, to be fine-tuned.
+    """A classifier with the weights of a model, for fine-tuning.
 
     Args:
         model: a `ConvNeXtClassifier` or a `ConvNeXtBackbone`.
-        num_classes: int; the last layer is kept where the model has as many, and new otherwise.
-        head_init_scale: float, what a new last layer's weights are multiplied by. Defaults to 1.
+        num_classes: int. If the model has another number, the last layer is randomly initialized.
+        head_init_scale: float, multiplies the weights of a new last layer. Defaults to 1.
         **changes: arguments of `ConvNeXtBackbone` in place of the model's that leave its weights as they are:
             `input_shape`, `drop_path_rate`, `dtype`, `remat`.
 
@@ -18,7 +18,7 @@ def transfer(model, num_classes, head_init_scale=1.0, **changes):
         A `ConvNeXtClassifier` that returns logits, not compiled; `model` stays as it was.
 
     Raises:
-        ValueError: a change under which the model has other weights; a model that was quantized, or has LoRA.
+        ValueError: a change that changes the shapes of weights; a model that is quantized, or has LoRA.
 
     Example:
 

@@ -1,6 +1,6 @@
-"""What happens to images before the model sees them."""
+"""Preparing images for a model: the transforms of published evaluations, and augmentation for training."""
 
-from keras_convnext.preprocessing.augment import Augmentation
+from keras_convnext.preprocessing.augmentation import Augmentation
 from keras_convnext.preprocessing.preset import preprocessor
 from keras_convnext.preprocessing.resize import ResizeAndCrop
 from keras_convnext.preprocessing.resize_layer import ResizeAndCropLayer

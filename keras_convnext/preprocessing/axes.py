@@ -1,21 +1,21 @@
-"""Where the channels of an array of images stand: last, in all that is not a model's own `data_format`."""
+"""A check that the channels of images are last, as everywhere except in a model's own `data_format`."""
 
 MOST_CHANNELS = 4
-"""Of pictures: grey, with alpha, RGB, RGBA."""
+"""The most channels of usual images: grey, grey with alpha, RGB, RGBA."""
 
 
-def check_channels_last(shape, where="image"):
-    """Refuses a shape whose channels look as if they came first: `(..., 3, 32, 32)` and not `(..., 32, 32, 3)`.
+def check_channels_last(shape, where: str = "image") -> None:
+    """Refuses a shape whose channels seem to be first, such as `(..., 3, 32, 32)` in place of `(..., 32, 32, 3)`.
 
-    They do where the first of the last three axes is as short as a picture's channels are and the last is not, and
-    where the last two are equal and longer than the first: of images with many channels, such as a satellite's.
+    They seem so if the first of the last three axes has at most four entries and the other two have more; or if the
+    last two axes are equal and longer than the first, as in images with many channels, such as a satellite's.
 
     Args:
-        shape: sequence of int, of an image or of a batch of them; sides that are not known may be None.
-        where: str, what the error calls the array.
+        shape: of an image or of a batch of images; unknown sides may be None.
+        where: what the error calls the array. Defaults to `"image"`.
 
     Raises:
-        ValueError: such a shape. The message has the line that mends it.
+        ValueError: such a shape. The message has the line that moves the channels.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""How the images of a published checkpoint's evaluation were prepared."""
+"""The transform of images with which a preset's checkpoint was evaluated."""
 
 from keras_convnext.checkpoints import SQUASH_FROM, find_preset
 from keras_convnext.preprocessing.resize import ResizeAndCrop
@@ -6,18 +6,19 @@ from keras_convnext.scalars import integer, optional
 from keras_convnext.variants import get_variant
 
 
-def preprocessor(preset, image_size=None):
-    """The transform that makes a picture an image for a preset's model, as in the evaluation that was published.
+def preprocessor(preset: str, image_size: int | None = None) -> ResizeAndCrop:
+    """The transform that prepares images for a preset's model, as in its published evaluation.
 
-    That is Pillow's resizing and a centre crop; what follows, mean and deviation, is the model's own first layer.
+    It resizes with Pillow and crops the centre. The model's first layer normalizes with mean and standard deviation.
 
     Args:
-        preset: str, a name that `list_presets()` has, or the hub's.
-        image_size: int, a side in pixels. At another than the preset's, and for a variant without weights, the authors'
-            rule holds: 7/8 of the shorter side, and from 384 pixels up the whole picture squashed to a square.
+        preset: a name that `list_presets()` returns, or its name on the hub.
+        image_size: side in pixels. Defaults to None: the preset's. For other sizes, and for variants without weights,
+            the authors' rule holds: a centre crop with 7/8 of the shorter side, and from 384 pixels on the whole image
+            resized to a square.
 
     Returns:
-        `ResizeAndCrop`: call it with an array of shape `(height, width, 3)` in 0..255, or a Pillow image.
+        `ResizeAndCrop`: call it with an array of shape `(height, width, 3)` in 0..255, or a PIL image.
 
     Raises:
         ValueError: an unknown name.

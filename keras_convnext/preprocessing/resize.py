@@ -1,4 +1,4 @@
-"""From a picture of any size to the network's: resized with Pillow's filters, then centre cropped."""
+"""From an image of any size to the model's: resizing with Pillow's filters, then a centre crop."""
 
 import math
 from dataclasses import dataclass
@@ -12,20 +12,21 @@ from keras_convnext.scalars import check_fields, make_plain
 
 @dataclass(frozen=True)
 class ResizeAndCrop:
-    """Resizes a picture and crops its centre, as the published figures' evaluation does it.
+    """Resizes an image and crops its centre, as in the evaluation of the published checkpoints.
 
-    The numbers of pixels are rounded as timm's and torchvision's transforms round them.
+    Sizes are rounded as timm's and torchvision's transforms round them.
 
     Attributes:
-        height: int, pixels of the result.
-        width: int, pixels of the result.
-        crop_pct: float in (0, 1], the result's sides over those of the resized picture, which must cover it. Defaults
-            to 1: the shorter side becomes the result's.
-        squash: bool, whether the proportions give way instead of the margins. Defaults to False.
+        height: pixels of the result.
+        width: pixels of the result.
+        crop_pct: in (0, 1], the sides of the result over those of the resized image, which must cover it. Defaults to
+            1: the shorter side is resized to that of the result.
+        squash: whether to resize to the result's aspect ratio, so that no margins are cropped for it. Defaults to
+            False.
         interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
 
-    Call: an array of shape `(any, any, channels)` in 0..255, or a Pillow image, which is taken as RGB; returns an array
-    of shape `(height, width, channels)`: uint8, or float32 of other numbers. Mean and deviation stand in the model.
+    Call: takes an array of shape `(any, any, channels)` in 0..255, or a PIL image, which is converted to RGB. Returns
+    an array of shape `(height, width, channels)`: uint8 for uint8, else float32. The model normalizes it.
 
     Raises:
         ValueError: a setting out of its range, or an image that is not such an array.
@@ -69,7 +70,7 @@ class ResizeAndCrop:
         return image[top : top + self.height, left : left + self.width]
 
     def _resized(self, height, width):
-        """The size of a picture before the crop, of which the shorter side is given, and the other follows."""
+        """The size before the crop. The shorter side is given, and the other one follows."""
         least_height, least_width = covering_sides(self.height, self.width, self.crop_pct)
         if self.squash:
             return least_height, least_width
@@ -79,7 +80,7 @@ class ResizeAndCrop:
 
 
 def _checked(image):
-    """The image as an array that Pillow resizes as it should be."""
+    """The image as an array of uint8 or float32, or an error that says what is wrong with it."""
     image = np.asarray(image)
     if image.ndim != 3 or 0 in image.shape or image.dtype.kind not in "uif":
         raise ValueError(
@@ -98,7 +99,7 @@ def _checked(image):
 
 
 def check_settings(height, width, crop_pct, interpolation):
-    """Raises ValueError where a setting is out of its range."""
+    """Raises ValueError if a setting is out of its range."""
     if height < 1 or width < 1:
         raise ValueError(f"`height` and `width` must be positive. Received: {height}, {width}")
     if not 0 < crop_pct <= 1:
@@ -108,5 +109,5 @@ def check_settings(height, width, crop_pct, interpolation):
 
 
 def covering_sides(height, width, crop_pct):
-    """The least sides of a resized picture, of which the crop takes a part."""
+    """The least sides that the resized image must have to contain the crop."""
     return math.floor(height / crop_pct), math.floor(width / crop_pct)

@@ -1,11 +1,11 @@
-"""`ResizeAndCrop` as a layer, for a model that is served: one graph from a picture of any size to the logits."""
+"""`ResizeAndCrop` as a layer, for serving: one graph from an image of any size to the logits."""
 
 import keras
 from keras import ops
 
 from keras_convnext import kernels
 from keras_convnext.preprocessing.axes import check_channels_last
-from keras_convnext.preprocessing.resize import check_settings, covering_sides
+from keras_convnext.preprocessing.resize import ResizeAndCrop, check_settings, covering_sides
 from keras_convnext.scalars import flag, integer, number
 
 
@@ -13,17 +13,21 @@ from keras_convnext.scalars import flag, integer, number
 class ResizeAndCropLayer(keras.layers.Layer):
     """Does in the graph, on each backend, what `ResizeAndCrop` does with Pillow.
 
-    Resizing is two matrix products: columns, then rows, each rounded to whole numbers in 0..255, as Pillow does with
-    bytes. Pillow's coefficients are whole numbers of 22 bits, these float32: where a sum is next to a half, a value may
-    differ by 1. On a CPU and photographs, tests hold that share to 0.02 % of the values with the bicubic filter and
-    0.2 % with the bilinear one, on each backend; no value differs by more.
+    Resizing is two matrix products, over columns and over rows, each rounded to integers in 0..255, as Pillow does with
+    bytes. Pillow's coefficients are integers of 22 bits, these are float32: where a sum is close to a half, a value may
+    differ by 1. On a CPU and photographs, tests allow this for 0.02 % of the values with the bicubic filter and 0.2 %
+    with the bilinear one, on each backend; no value differs by more.
 
     Args:
-        height, width, crop_pct, squash, interpolation: as for `ResizeAndCrop`.
+        height: as for `ResizeAndCrop`.
+        width: as for `ResizeAndCrop`.
+        crop_pct: as for `ResizeAndCrop`.
+        squash: as for `ResizeAndCrop`.
+        interpolation: as for `ResizeAndCrop`.
 
-    Shapes: `(batch, any, any, channels)` in 0..255 in, `(batch, height, width, channels)` float32 out. On JAX the
-    sides are those of the arrays that come, each compiled by itself, or symbolic in an exported program; on TensorFlow
-    they may be free.
+    Call: takes `(batch, any, any, channels)` in 0..255 and returns `(batch, height, width, channels)`, float32. On JAX
+    each image size is compiled separately, and sizes may be symbolic in an exported program. On TensorFlow they may be
+    unknown when the graph is traced.
 
     Example:
 
@@ -34,7 +38,15 @@ class ResizeAndCropLayer(keras.layers.Layer):
     (1, 24, 24, 3)
     """
 
-    def __init__(self, height, width, crop_pct=1.0, squash=False, interpolation="bicubic", **kwargs):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        crop_pct: float = 1.0,
+        squash: bool = False,
+        interpolation: str = "bicubic",
+        **kwargs,
+    ):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
         self.height = integer("height", height)
         self.width = integer("width", width)
@@ -44,8 +56,8 @@ class ResizeAndCropLayer(keras.layers.Layer):
         self.interpolation = interpolation
 
     @classmethod
-    def like(cls, transform, **kwargs):
-        """The layer that does what a `ResizeAndCrop` does, such as `preprocessor(...)` returns."""
+    def like(cls, transform: ResizeAndCrop, **kwargs) -> "ResizeAndCropLayer":
+        """The layer that does the same as a `ResizeAndCrop`, such as one that `preprocessor(...)` returned."""
         return cls(
             transform.height, transform.width, transform.crop_pct, transform.squash, transform.interpolation, **kwargs
         )
@@ -61,7 +73,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         return _as_bytes(ops.einsum("bhvc,uh->buvc", x, rows))
 
     def _resized(self, height, width):
-        """As `ResizeAndCrop._resized`, of sides that the graph may not know yet."""
+        """As `ResizeAndCrop._resized`, for sides that may be unknown when the graph is traced."""
         least_height, least_width = covering_sides(self.height, self.width, self.crop_pct)
         if self.squash:
             return least_height, least_width
@@ -73,7 +85,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         return ops.where(is_wide, least_height, high), ops.where(is_wide, wide, least_width)
 
     def _weights(self, side, resized, cropped):
-        """The weight of each pixel of a side for each that is kept of the resized one: `(cropped, side)`."""
+        """The weight of each input pixel along a side for each output pixel: `(cropped, side)`."""
         scale = ops.cast(side, "float32") / ops.cast(resized, "float32")
         stretch = ops.maximum(scale, 1.0)
         filter = {"bilinear": _bilinear, "bicubic": _bicubic}[self.interpolation]
@@ -104,7 +116,7 @@ def _bilinear(distance):
 
 
 def _bicubic(distance, a=-0.5):
-    """Keys's filter with the parameter that Pillow has."""
+    """Keys's cubic filter with Pillow's parameter."""
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     far = a * (((distance - 5) * distance + 8) * distance - 4)
     return ops.where(distance < 1, near, ops.where(distance < 2, far, 0.0))

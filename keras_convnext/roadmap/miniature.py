@@ -11,7 +11,7 @@ A `Miniature` says what is trained, on what and how; `train` trains it in a run 
 import shutil
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -143,7 +143,7 @@ class Miniature:
     def get_config(self):
         """The settings as a dict for JSON, with the absolute path of the data."""
         data = self.data if is_name(self.data) else str(Path(self.data).resolve())
-        return {**asdict(self), "data": data}
+        return {**vars(self), "data": data, "recipe": self.recipe.get_config()}
 
     @classmethod
     def from_config(cls, config):

@@ -1,4 +1,4 @@
-"""Training through compile and fit: recipes, their schedule and optimizer, and the run folder."""
+"""Training with compile and fit: recipes, schedule and optimizer, and the run, a training's folder."""
 
 from keras_convnext.training.confusion import confusion_matrix, draw_confusion
 from keras_convnext.training.curves import draw_curves

@@ -1,4 +1,4 @@
-"""A picture of a confusion matrix: which classes a classifier takes for which."""
+"""Drawing a confusion matrix: which classes a classifier takes for which."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import numpy as np
 from keras_convnext.extras import require
 
 SHOWN_CLASSES = 30
-"""Of more classes, those are shown that the most mistakes are made with: the matrix of all could not be read."""
+"""The most classes that are readable in one figure. Of more classes, those with the most mistakes are shown."""
 
 LONGEST_NAME = 24
 
@@ -18,8 +18,9 @@ def confusion_matrix(labels, predicted, num_classes):
     """Counts how often each class was predicted for the images of each class.
 
     Args:
-        labels, predicted: int arrays of shape `(images,)`.
-        num_classes: int.
+        labels: int array of shape `(images,)`, the true classes.
+        predicted: int array of shape `(images,)`, the predicted classes.
+        num_classes: number of classes.
 
     Returns:
         An int array of shape `(num_classes, num_classes)`: rows are true classes, columns predicted ones.
@@ -36,15 +37,16 @@ def confusion_matrix(labels, predicted, num_classes):
 
 
 def draw_confusion(labels, predicted, class_names, path, title="test"):
-    """Draws a confusion matrix into a PNG file: rows are true classes, the colour is the share of the row's images.
+    """Draws a confusion matrix into a PNG file. Rows are true classes, and colours are shares of a row's images.
 
-    Of more than 30 classes those are shown with which the most mistakes are made, and the others as one column.
+    Of more than 30 classes, the 30 with the most mistakes are shown, and the others together in one column.
 
     Args:
-        labels, predicted: int arrays of shape `(images,)`.
+        labels: int array of shape `(images,)`, the true classes.
+        predicted: int array of shape `(images,)`, the predicted classes.
         class_names: sequence of str.
         path: of the file to write.
-        title: str, the name of the part that the images are of. Defaults to `"test"`.
+        title: the name of the part to which the images belong. Defaults to `"test"`.
     """
     labels, predicted = np.asarray(labels, "int64"), np.asarray(predicted, "int64")
     chosen = _most_confused(labels, predicted, len(class_names))
@@ -55,12 +57,12 @@ def draw_confusion(labels, predicted, class_names, path, title="test"):
     if len(chosen) < len(class_names):
         facts += f"\nthe {len(chosen)} of {len(class_names):,} classes with the most mistakes"
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in letters that the font lacks
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a class name in characters that the font lacks
         _draw(rows, columns, names, facts, path)
 
 
 def shortened(name, longest=LONGEST_NAME):
-    """A name of a class that is not longer than `longest` letters: its middle is left out.
+    """The name of a class, shortened to `longest` characters by leaving out its middle.
 
     Example:
 
@@ -76,7 +78,7 @@ def shortened(name, longest=LONGEST_NAME):
 
 
 def _most_confused(labels, predicted, num_classes):
-    """The classes to show, in their order: all, or those that the most mistakes are made with."""
+    """The classes to show, in their order: all, or those with the most mistakes."""
     if num_classes <= SHOWN_CLASSES:
         return np.arange(num_classes)
     wrong = labels != predicted
@@ -87,7 +89,7 @@ def _most_confused(labels, predicted, num_classes):
 
 
 def _part_of_matrix(labels, predicted, chosen, num_classes):
-    """The counts of the chosen classes, and for each how many of its images were taken for another class; or None."""
+    """The counts of the chosen classes; and of each, how many images were taken for a class that is not shown."""
     places = np.full(num_classes, -1)
     places[chosen] = np.arange(len(chosen))
     row, column = places[labels], places[predicted]
@@ -106,7 +108,7 @@ def _draw(matrix, others, names, title, path):
     size = 2.2 + 0.34 * max(count, 6)
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)  # the root shows shares of some percent too
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.2)  # the square root makes shares of some percent visible
     fontsize = 9 if count <= 20 else 7
     axes.set_xticks(range(len(column_names)), column_names, rotation=90, fontsize=fontsize, parse_math=False)
     axes.set_yticks(range(count), names, fontsize=fontsize, parse_math=False)

@@ -1,4 +1,4 @@
-"""A picture of a training: loss and accuracy by epoch, with the best epoch marked."""
+"""Drawing the curves of a training: loss and accuracy by epoch, with the best epoch marked."""
 
 from keras_convnext.extras import require
 from keras_convnext.training.record import best_row
@@ -7,11 +7,11 @@ LABELS = {"": "training", "val_": "validation", "val_ema_": "validation, moving 
 
 
 def draw_curves(history, path):
-    """Draws training and validation loss and accuracy into a PNG file, and marks the epoch whose model is kept.
+    """Draws training and validation loss and accuracy into a PNG file, and marks the epoch whose model was kept.
 
     Args:
-        history: rows with `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`; and where there is a moving average
-            of the weights, `val_ema_loss` and `val_ema_accuracy`.
+        history: rows with `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`; and with a moving average of the
+            weights, `val_ema_loss` and `val_ema_accuracy`.
         path: of the file to write.
     """
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(9, 3.5), layout="constrained")
@@ -40,5 +40,5 @@ def draw_curves(history, path):
 
 
 def _marker(epochs):
-    """A dot for each epoch, as long as they stand apart."""
+    """A dot per epoch, if there are few enough epochs to tell the dots apart."""
     return "." if len(epochs) <= 60 else None

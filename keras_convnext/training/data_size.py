@@ -1,31 +1,34 @@
-"""A recipe at the size of a data set: its batch and epochs, so that a training has updates enough; what is refused.
+"""Batch size and epochs of a recipe for the size of a data set, and checks of both before a training.
 
-A recipe says how many images make an update, and how often it goes through all of them. With 150 images in batches of
-64, an epoch has two updates, and 28 epochs have 56: too few to learn from. Our own recipes therefore say how many
-updates a training needs at least (`Recipe.min_updates`). Published recipes do not, and are left as they are.
+A recipe has a batch size and a number of epochs. With 150 images in batches of 64, an epoch has two updates of the
+weights, and 28 epochs have 56: too few to learn from. Our own recipes therefore say how many updates a training needs
+at least (`Recipe.min_updates`). Published recipes do not, and stay as they are.
 """
 
 import math
 
 import numpy as np
 
+from keras_convnext.data import ImageData
+from keras_convnext.training.recipe import Recipe
+
 FEWEST_UPDATES_PER_EPOCH = 8
-"""The batch is halved until an epoch has so many updates, since the rate and the best epoch are chosen by epochs."""
+"""The batch is halved until an epoch has this many updates: the learning rate and the best epoch go by epochs."""
 
 SMALLEST_BATCH = 8
 """Below this size the gradients of an update are mostly noise."""
 
 
-def for_data_size(recipe, training_images, keep=()):
-    """The recipe with its batch and its epochs chosen for a number of training images.
+def for_data_size(recipe: Recipe, training_images: int, keep=()) -> Recipe:
+    """The recipe with batch size and epochs chosen for a number of training images.
 
-    The batch is halved, down to 8 images, until an epoch has 8 updates of the weights. Then there are as many epochs as
-    give `recipe.min_updates` updates, and no fewer than the recipe's own. The learning rate follows the batch, and the
-    warmup the epochs. A recipe without `min_updates`, a published one, stays as it is.
+    The batch size is halved, down to 8 images, until an epoch has 8 updates of the weights. The number of epochs is
+    raised until there are `recipe.min_updates` updates. The learning rate follows the batch size, and the warmup the
+    epochs. A recipe without `min_updates`, that is, a published one, stays as it is.
 
     Args:
         recipe: a `Recipe`.
-        training_images: int, without those for validation.
+        training_images: number of images, without those for validation.
         keep: sequence of `"batch_size"` and `"epochs"`: what stays as it is. Defaults to none.
 
     Returns:
@@ -44,17 +47,17 @@ def for_data_size(recipe, training_images, keep=()):
         recipe = recipe.at_batch_size(_batch_size(recipe, training_images))
     updates = training_images // recipe.batch_size
     if "epochs" not in keep and updates and recipe.epochs * updates < recipe.min_updates:
-        recipe = recipe.lasting(math.ceil(recipe.min_updates / updates))
+        recipe = recipe.with_epochs(math.ceil(recipe.min_updates / updates))
     return recipe
 
 
-def explain_data_size(recipe, chosen, training_images):
-    """What `for_data_size` chose and why, in one line; None where the recipe stayed as it is and has updates enough.
+def explain_data_size(recipe: Recipe, chosen: Recipe, training_images: int) -> str | None:
+    """One line on what `for_data_size` chose and why; None if the recipe did not change and has enough updates.
 
     Args:
         recipe: the `Recipe` before.
-        chosen: the one after.
-        training_images: int.
+        chosen: the `Recipe` after.
+        training_images: number of images, without those for validation.
 
     Example:
 
@@ -81,16 +84,16 @@ def explain_data_size(recipe, chosen, training_images):
     return f"{_count(training_images, 'training image')}: {batch}, {epochs}"
 
 
-def check_training(recipe, data):
-    """Refuses a training that cannot be meant; `Recipe.dataset` refuses a batch larger than the training images.
+def check_training(recipe: Recipe, data: ImageData) -> None:
+    """Refuses a training that cannot work. `Recipe.dataset` refuses a batch larger than the training images.
 
     Args:
         recipe: a `Recipe`.
         data: `data.ImageData`, before `with_validation`.
 
     Raises:
-        ValueError: the warmup is longer than the training, or a class has a single image, where another is needed to
-            validate with.
+        ValueError: the warmup is longer than the training, or a class has a single image, although another one is
+            needed for validation.
     """
     if recipe.warmup_epochs > recipe.epochs:
         raise ValueError(
@@ -110,7 +113,7 @@ def check_training(recipe, data):
 
 
 def _batch_size(recipe, training_images):
-    """The batch, halved until an epoch has updates enough, as long as its accumulated parts divide it."""
+    """The batch size, halved until an epoch has enough updates, as long as its accumulated parts divide it."""
     batch_size = recipe.batch_size
     while training_images // batch_size < FEWEST_UPDATES_PER_EPOCH:
         half = batch_size // 2

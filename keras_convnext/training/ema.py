@@ -1,4 +1,4 @@
-"""The moving average of a model's weights, which its optimizer keeps, in their place."""
+"""Using the moving average of a model's weights, which its optimizer keeps."""
 
 from contextlib import contextmanager
 
@@ -12,9 +12,9 @@ def has_average(model):
 
 @contextmanager
 def averaged_weights(model):
-    """Within, a compiled model has the moving average of its weights; afterwards its own again.
+    """A context in which a compiled model has the moving average of its weights; afterwards it has its own again.
 
-    That is for callbacks, while a training runs: at its end Keras's `fit` leaves the average in the model.
+    It is for callbacks during a training. At the end of the training, Keras's `fit` leaves the average in the model.
 
     Args:
         model: a model whose optimizer was made with `use_ema=True` and has been built.
@@ -36,7 +36,7 @@ def averaged_weights(model):
     """
     optimizer = _plain(model.optimizer)
     pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
-    pairs = [(variable, average) for variable, average in pairs if average is not None]  # float8's scales have none
+    pairs = [(variable, average) for variable, average in pairs if average is not None]  # float8 scales have none
     own = [keras.ops.copy(variable) for variable, _ in pairs]
     for variable, average in pairs:
         variable.assign(keras.ops.copy(average))
@@ -48,5 +48,5 @@ def averaged_weights(model):
 
 
 def _plain(optimizer):
-    """The optimizer within one that scales the loss."""
+    """The optimizer itself, if it is wrapped in one that scales the loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)

@@ -6,13 +6,14 @@ import numpy as np
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class ClassAccuracy(keras.metrics.Metric):
-    """The accuracy of each class, and as the result their mean over the classes that there were images of.
+    """The accuracy of each class. The result is the mean over the classes that have images.
 
     Args:
-        num_classes: int.
-        name: str.
+        num_classes: number of classes.
+        name: of the metric. Defaults to `"class_accuracy"`.
 
-    After an evaluation `hits` and `totals` are arrays of shape `(num_classes,)`: images recognized, and all images.
+    After an evaluation `hits` and `totals` are arrays of shape `(num_classes,)`: correctly classified images, and all
+    images.
 
     Example:
 
@@ -24,7 +25,7 @@ class ClassAccuracy(keras.metrics.Metric):
     0.75
     """
 
-    def __init__(self, num_classes, name="class_accuracy"):
+    def __init__(self, num_classes: int, name: str = "class_accuracy"):
         super().__init__(name=name)
         self.num_classes = num_classes
         self._hits = self.add_variable((num_classes,), "zeros", name="hits")
@@ -32,7 +33,7 @@ class ClassAccuracy(keras.metrics.Metric):
 
     @property
     def hits(self):
-        """How many images of each class were recognized."""
+        """How many images of each class were classified correctly."""
         return keras.ops.convert_to_numpy(self._hits).astype(int)
 
     @property
@@ -41,7 +42,7 @@ class ClassAccuracy(keras.metrics.Metric):
         return keras.ops.convert_to_numpy(self._totals).astype(int)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch of one-hot labels and outputs. Weights of samples are none of its business, and refused."""
+        """Counts a batch of one-hot labels and outputs. Sample weights are refused."""
         if sample_weight is not None:
             raise ValueError("This metric counts images: it takes no `sample_weight`.")
         labels = keras.ops.argmax(y_true, axis=-1)
@@ -59,20 +60,20 @@ class ClassAccuracy(keras.metrics.Metric):
         return {"name": self.name, "num_classes": self.num_classes}
 
 
-def evaluate(model, batches, label_smoothing=0.0, verbose="auto", metrics=(), callbacks=()):
-    """Scores a classifier. How it was compiled does not matter, and stays.
+def evaluate(model, batches, label_smoothing: float = 0.0, verbose="auto", metrics=(), callbacks=()) -> dict:
+    """Scores a classifier. It need not be compiled; if it is, that does not change.
 
     Args:
         model: a `ConvNeXtClassifier`, or another functional model that returns logits.
         batches: `data.Batches` of images in their order.
-        label_smoothing: float in [0, 1), of the loss, cross-entropy. Defaults to 0.
-        verbose: as in `keras.Model.evaluate`: whether a progress bar is shown. Defaults to `"auto"`.
-        metrics: more of Keras's metrics to be updated, such as `Predictions`. Defaults to none.
-        callbacks: of Keras, for the evaluation. Defaults to none.
+        label_smoothing: in [0, 1), of the loss, cross-entropy. Defaults to 0.
+        verbose: as for `keras.Model.evaluate`. Defaults to `"auto"`.
+        metrics: further Keras metrics to update, such as `Predictions`. Defaults to none.
+        callbacks: Keras callbacks for the evaluation. Defaults to none.
 
     Returns:
-        dict: `loss`, `accuracy` and `top5_accuracy`, each a float, and `classes`, a list of dicts with the `name` of a
-        class, its `images` and its `accuracy`: of those there are images of.
+        dict with floats `loss`, `accuracy` and `top5_accuracy`, and with `classes`, a list of dicts: the `name`, the
+        number of `images` and the `accuracy` of each class that has images.
 
     Example:
 
@@ -87,7 +88,7 @@ def evaluate(model, batches, label_smoothing=0.0, verbose="auto", metrics=(), ca
     class_names = batches.images.class_names
     per_class = ClassAccuracy(len(class_names))
     from_logits = getattr(model, "activation", None) is None
-    scored = keras.Model(model.inputs, model.outputs)  # of the same layers
+    scored = keras.Model(model.inputs, model.outputs)  # it has the same layers
     scored.compile(
         loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing),
         metrics=[

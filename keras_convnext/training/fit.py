@@ -2,7 +2,6 @@
 
 import sys
 import time
-from dataclasses import asdict
 
 import keras
 
@@ -19,7 +18,7 @@ from keras_convnext.training.record import best_row, rank
 from keras_convnext.training.run import Run
 
 SECONDS_TO_END = 0.5
-"""What TensorFlow's threads are given, in which all that is left to do takes some milliseconds."""
+"""How long TensorFlow's threads may take to end, which takes them some milliseconds."""
 
 
 def create_run(path, model, data, recipe, notes=None):
@@ -45,7 +44,7 @@ def create_run(path, model, data, recipe, notes=None):
         "class_names": data.class_names,
         "image_shape": model.input_shape[1:],
         "training_images": len(data.train),
-        "recipe": asdict(recipe),
+        "recipe": recipe.get_config(),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }
@@ -55,29 +54,29 @@ def create_run(path, model, data, recipe, notes=None):
 def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     """Trains, keeps the best model by validation accuracy, and scores it once on the test images.
 
-    `confusion.png` and `mistakes.png` show its predictions of the test images, and where there are none, of the
-    validation images.
+    `confusion.png` and `mistakes.png` show its predictions for the test images, or for the validation images if there
+    are no test images.
 
-    A tenth of the training images, drawn by the recipe's seed, is for validation where the data has no such part.
+    If the data has no validation images, a tenth of the training images, sampled with the recipe's seed, is taken.
 
     Args:
         model: a `ConvNeXtClassifier`, or a functional model of images to logits, such as one of `roadmap.build`.
         data: `data.ImageData`.
         recipe: a `Recipe`.
-        run: a `Run`: a new one, or one to go on with.
-        history: rows of the epochs that the run has already; with them `model` is the one that `restore_state` gave,
-            and is not compiled anew. Defaults to none.
-        callbacks: more of Keras's callbacks. Defaults to none.
-        verbose: as in `model.fit`.
+        run: a `Run`: a new one, or one to continue.
+        history: rows of the epochs that the run already has. If given, `model` must be the one that `restore_state`
+            returned, and it is not compiled again. Defaults to none.
+        callbacks: further Keras callbacks. Defaults to none.
+        verbose: as for `model.fit`. Defaults to `"auto"`.
 
     Returns:
-        What `metrics.json` holds: `test_accuracy` and `test_loss` (None where there are no test images), those of the
-        best epoch on the validation images, and the time.
+        The content of `metrics.json`: `test_accuracy` and `test_loss` (None if there are no test images), the scores of
+        the best epoch on the validation images, and the time.
 
     Raises:
         ValueError: the run has epochs already and `history` is not given, a batch is larger than the training images,
-            or a class has too few of them to validate with.
-        FloatingPointError: the loss is NaN; the message has the step, the rate and the last good checkpoint.
+            or a class has too few images for validation.
+        FloatingPointError: the loss is NaN or Inf; the message has the step, the rate and the last good state.
 
     Example:
 
@@ -86,13 +85,13 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     >>> from keras_convnext.data import load_digits
     >>> from keras_convnext.training import RECIPES, create_run
     >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
-    >>> recipe, data = RECIPES["digits"].lasting(epochs=1), load_digits()
+    >>> recipe, data = RECIPES["digits"].with_epochs(1), load_digits()
     >>> run = create_run(tempfile.mkdtemp() + "/first", model, data, recipe)
     >>> metrics = fit(model, data, recipe, run, verbose=0)
     >>> sorted(path.name for path in run.path.glob("*.png"))
     ['confusion.png', 'curves.png', 'mistakes.png']
     """
-    require("matplotlib", extra="cli")  # for the pictures, which are drawn last
+    require("matplotlib", extra="cli")  # for the figures, which are drawn last
     if run.last_state is not None and not history:
         raise ValueError(f"{run.path}: has trained already; a run never writes over another.")
     if not history:
@@ -133,7 +132,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
         scores, predictions = _score(run, recipe, images, stop)
         if data.test is not None:
             metrics |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
-    run.write_csv("history.csv", record.history)  # the last row too, where a run was killed before it was written
+    run.write_csv("history.csv", record.history)  # also the last row, if the run was killed before it was written
     run.write_json("metrics.json", metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
     draw_predictions(run, images, predictions, part)
@@ -147,7 +146,7 @@ def draw_predictions(run, images, predictions, part="test"):
         run: a `Run`.
         images: `data.Images`.
         predictions: `Predictions` of these images.
-        part: str, what the images are called. Defaults to `"test"`.
+        part: the name of the part to which the images belong. Defaults to `"test"`.
     """
     classes, probabilities = predictions.classes, predictions.probabilities
     run.write("confusion.png", lambda path: draw_confusion(images.labels, classes, images.class_names, path, part))
@@ -164,10 +163,10 @@ def _score(run, recipe, images, stop):
 
 
 def _close(*datasets):
-    """Ends the datasets, and on TensorFlow waits for its threads, which asked for batches ahead, to see it.
+    """Closes the datasets, and on TensorFlow waits for its prefetching threads to notice.
 
-    Where a training ends amid an epoch, TensorFlow's iterator goes while such a thread may wait for Python's lock; the
-    iterator would wait for the thread with that lock in its hand, for ever.
+    If a training ends during an epoch, TensorFlow destroys its iterator while such a thread may wait for Python's lock.
+    The iterator holds that lock and would wait for the thread forever.
     """
     for dataset in datasets:
         dataset.close()

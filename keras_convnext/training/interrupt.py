@@ -1,4 +1,4 @@
-"""Ctrl-C in a training: kept until the batch that runs is done."""
+"""Ctrl-C during a training, which takes effect after the current batch."""
 
 import os
 import signal
@@ -8,12 +8,12 @@ import keras
 
 
 class StopBetweenBatches(keras.callbacks.Callback):
-    """Raises the `KeyboardInterrupt` of a Ctrl-C after the batch in which it came; a second Ctrl-C counts at once.
+    """Raises the `KeyboardInterrupt` of a Ctrl-C after the current batch. A second Ctrl-C takes effect at once.
 
-    Python raises it wherever the program stands: amid the writing of a file, or within a callback that swallows it (of
-    another package, or of an import), so that the training goes on. As a context manager around `compile` and `fit`
-    this callback keeps the signal until then. It leaves alone a handler that is not Python's own, and does nothing
-    outside the main thread.
+    Python raises it anywhere: while a file is written, or within a callback of another package that swallows it, so
+    that the training continues. Use this callback as a context manager around `compile` and `fit`; it keeps the signal
+    until the batch has ended. It does not replace a signal handler other than Python's own, and does nothing outside
+    the main thread.
 
     Example:
 

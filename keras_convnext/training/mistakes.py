@@ -1,4 +1,4 @@
-"""A picture of a classifier's worst mistakes: the images that it is the most sure of, and wrong."""
+"""Drawing a classifier's worst mistakes: the wrongly classified images of which it is most certain."""
 
 import warnings
 
@@ -11,20 +11,20 @@ from keras_convnext.training.confusion import shortened
 COLUMNS, ROWS = 6, 4
 
 LONGEST_SIDE = 256
-"""Pixels that an image is drawn with at most."""
+"""The most pixels per side with which an image is drawn."""
 
 
 def draw_mistakes(images, predicted, probabilities, path, title="test"):
-    """Draws the images that were recognized wrongly, the surest first, into a PNG file.
+    """Draws the wrongly classified images into a PNG file, beginning with those of which the model is most certain.
 
-    Where no image was recognized wrongly, those are drawn that the model is the least sure of.
+    If there are none, the images are drawn of which the model is least certain.
 
     Args:
         images: `data.Images`.
         predicted: int array of shape `(images,)`.
-        probabilities: float array of shape `(images,)`, what the model gives the predicted class.
+        probabilities: float array of shape `(images,)`, the model's probability of the predicted class.
         path: of the file to write.
-        title: str, the name of the part that the images are of. Defaults to `"test"`.
+        title: the name of the part to which the images belong. Defaults to `"test"`.
     """
     predicted, probabilities = np.asarray(predicted), np.asarray(probabilities)
     wrong = np.flatnonzero(images.labels != predicted)
@@ -37,12 +37,12 @@ def draw_mistakes(images, predicted, probabilities, path, title="test"):
         shown = np.argsort(probabilities, kind="stable")[: COLUMNS * ROWS]
         heading = f"no mistakes, of {len(images):,} {title} images; those that the model is the least sure of"
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in letters that the font lacks
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a class name in characters that the font lacks
         _draw(images.take(shown), predicted[shown], probabilities[shown], heading, path)
 
 
 def _draw(images, predicted, probabilities, heading, path):
-    """All in one pair of axes, in cells of 1 by 1.25: that takes a fraction of the time of axes for each image."""
+    """Draws all images into one axes, in cells of 1 by 1.25, which is much faster than one axes per image."""
     rows = -(-len(images) // COLUMNS)
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(12, 0.5 + 2.5 * rows))
     axes = figure.add_axes((0, 0, 1, 2.5 * rows / (0.5 + 2.5 * rows)))
@@ -68,7 +68,7 @@ def _draw(images, predicted, probabilities, heading, path):
 
 
 def _drawable(pixels):
-    """An image of 8 bits with one or three channels, of few enough pixels; of other channels, their mean."""
+    """The image as uint8 with at most `LONGEST_SIDE` pixels per side: RGB, or the mean of other channels."""
     pixels = np.asarray(read_image(pixels))
     step = -(-max(pixels.shape[:2]) // LONGEST_SIDE)
     pixels = np.clip(np.rint(pixels[::step, ::step]), 0, 255)

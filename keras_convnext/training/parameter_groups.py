@@ -1,8 +1,9 @@
-"""Which weights decay, and how fast each learns: rules on weight paths, one of which must match each weight.
+"""Which weights decay, and how fast each learns: rules on weight paths, exactly one of which must match each weight.
 
 Both are the authors' parameter groups (facebookresearch/ConvNeXt and ConvNeXt-V2, optim_factory.py; for detection and
-segmentation, mmcv_custom). A weight's rate is the optimizer's times `decay ** (last + 1 - id)`: the id grows with
-depth, `last` is the greatest that a stage may have, and what follows, such as the head, learns at the full rate.
+segmentation, mmcv_custom). A weight's learning rate is the optimizer's times `decay ** (last + 1 - id)`. The id of its
+layer grows with depth, `last` is the greatest id in the stages, and later layers, such as the head, learn at the full
+rate.
 """
 
 import math
@@ -12,9 +13,9 @@ WEIGHT_DECAY_RULES = (
     (r"kernel(_[ab])?$", True),
     (r"(^|/)(bias|gamma|beta|\w+_scale|\w+_amax_history)$", False),
 )
-"""Which weights decay, by the end of their path (facebookresearch/ConvNeXt; for GRN's pair, ConvNeXt-V2).
+"""Whether a weight decays, by the end of its path (facebookresearch/ConvNeXt; for GRN, ConvNeXt-V2).
 
-LoRA's two factors of a kernel decay like the kernel. The scales that Keras keeps for float8 do not learn by gradients.
+The two factors of LoRA decay like the kernel. The scales that Keras keeps for float8 are not trained by gradients.
 """
 
 EQUAL_RATES = (("", 1.0),)
@@ -26,21 +27,21 @@ FROM_THE_START = (("", 0),)
 BODY = r"(stem|stage_\d+_(downsample|block_\d+))"
 
 
-def layer_decay_rules(depths, decay, kind="group"):
-    """Rules that slow a weight's learning down the more, the earlier its layer is (arXiv:2201.03545, A.1).
+def layer_decay_rules(depths: tuple[int, ...], decay: float, kind: str = "group") -> tuple[tuple[str, float], ...]:
+    """Rules for layer-wise learning rate decay: the earlier a layer, the lower its rate (arXiv:2201.03545, A.1).
 
     Args:
-        depths: tuple of int, blocks in each stage.
-        decay: float in (0, 1], the rate of a layer over that of the next.
-        kind: `"group"` (V1, and V2 base and large: three blocks of the third stage share an id; four stages),
-            `"single"` (V2: each block has its own) or `"stage_wise"` (V1's segmentation: each stage has its own, the
-            stem and all downsampling layers the lowest; four stages). Defaults to `"group"`.
+        depths: number of blocks in each stage.
+        decay: in (0, 1], the rate of a layer over that of the next.
+        kind: `"group"` (V1, and V2 base and large: three blocks of the third stage share an id), `"single"` (V2: each
+            block has an id) or `"stage_wise"` (V1's segmentation: each stage has an id, and the stem and all
+            downsampling layers have the lowest). All but `"single"` need four stages. Defaults to `"group"`.
 
     Returns:
-        A tuple of `(regex, factor)`, for `AdamW(learning_rate_rules=...)`. What is outside of stem and stages has 1.
+        A tuple of `(regex, factor)`, for `AdamW(learning_rate_rules=...)`. The factor is 1 outside the stem and stages.
 
     Raises:
-        ValueError: an unknown kind, a decay out of range, or a kind for four stages where there are others.
+        ValueError: an unknown kind, a decay out of range, or a number of stages that the kind does not allow.
 
     Example:
 
@@ -60,12 +61,12 @@ def layer_decay_rules(depths, decay, kind="group"):
     return (*rules, (rf"^(?!(.*/)?{BODY}/)", 1.0))
 
 
-def unfreeze_rules(starts):
-    """Rules for weights that stay as they are at first, such as those of a pretrained backbone under a new head.
+def unfreeze_rules(starts: dict[str, int]) -> tuple[tuple[str, int], ...]:
+    """Rules for weights that are frozen at first, such as those of a pretrained backbone under a new head.
 
     Args:
-        starts: dict from names of stages, such as `"stage_3"`, to the update from which on they learn. What is of no
-            stage and not the stem learns from the first.
+        starts: dict from names of stages, such as `"stage_3"`, to the update from which on they learn. Weights outside
+            the stem and stages learn from the first update on.
 
     Returns:
         A tuple of `(regex, update)`, for `AdamW(unfreeze_rules=...)`.
@@ -114,15 +115,15 @@ LAYER_DECAYS = tuple(_IDS)
 
 
 def match_rules(name, rules, variables):
-    """What the one rule that matches a variable's path says, for each variable.
+    """The value of the one rule that matches a variable's path, for each variable.
 
     Args:
-        name: str, what the rules are called in the message.
+        name: what the error calls the rules.
         rules: sequence of `(regex, value)`.
         variables: list of `keras.Variable`.
 
     Raises:
-        ValueError: no rule matches a path, or several do.
+        ValueError: no rule matches a path, or several rules do.
     """
     values = []
     for variable in variables:

@@ -1,4 +1,4 @@
-"""What a classifier says of each image, kept while it is evaluated: for a confusion matrix and the worst mistakes."""
+"""A metric that keeps a classifier's predictions, for a confusion matrix and the worst mistakes."""
 
 import keras
 from keras import ops
@@ -9,9 +9,9 @@ class Predictions(keras.metrics.Metric):
     """Keeps the predicted class of each image and its probability; the result is their mean probability.
 
     Args:
-        count: int, the images of an evaluation.
-        from_logits: bool, whether the outputs are logits, and not probabilities. Defaults to True.
-        name: str.
+        count: number of images in an evaluation.
+        from_logits: whether the outputs are logits rather than probabilities. Defaults to True.
+        name: of the metric. Defaults to `"predictions"`.
 
     After an evaluation `classes` and `probabilities` are arrays of shape `(images,)`, in the order of the images.
 
@@ -25,7 +25,7 @@ class Predictions(keras.metrics.Metric):
     (array([0, 1, 1]), array([0.9, 0.8, 0.6], dtype=float32))
     """
 
-    def __init__(self, count, from_logits=True, name="predictions"):
+    def __init__(self, count: int, from_logits: bool = True, name: str = "predictions"):
         super().__init__(name=name)
         self.count = count
         self.from_logits = from_logits
@@ -35,16 +35,16 @@ class Predictions(keras.metrics.Metric):
 
     @property
     def classes(self):
-        """The index of the predicted class of each image."""
+        """The index of each image's predicted class."""
         return self._kept(self._classes).astype(int)
 
     @property
     def probabilities(self):
-        """The probability that the model gives the predicted class of each image."""
+        """The model's probability of each image's predicted class."""
         return self._kept(self._probabilities)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Keeps a batch of outputs. Weights of samples have no meaning here, and are refused."""
+        """Keeps a batch of outputs. Sample weights are refused."""
         if sample_weight is not None:
             raise ValueError("This metric keeps predictions: it takes no `sample_weight`.")
         outputs = ops.cast(y_pred, "float32")

@@ -1,12 +1,18 @@
-"""The recipes, each headed by its source and the command that trains by it.
+"""The recipes, each headed by its source and by the command that uses it.
 
-Those of the papers: "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 5 and 6, A.1, A.2; facebookresearch/ConvNeXt,
-TRAINING.md and main.py) and "ConvNeXt V2" (arXiv:2301.00808, Tables 9 to 13; facebookresearch/ConvNeXt-V2,
-TRAINING.md and main_finetune.py). A learning rate is the peak at the recipe's batch size: V2's are given there for 256
-images and scaled.
+The published ones are from "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 5 and 6, A.1, A.2;
+facebookresearch/ConvNeXt, TRAINING.md and main.py) and "ConvNeXt V2" (arXiv:2301.00808, Tables 9 to 13;
+facebookresearch/ConvNeXt-V2, TRAINING.md and main_finetune.py). Learning rates are peaks at the recipe's batch size:
+V2's sources give them for 256 images, from which they are scaled.
 """
 
-from keras_convnext.preprocessing import Augmentation
+from keras_convnext.preprocessing.augmentation import (
+    MixUpOrCutMix,
+    RandAugment,
+    RandomErasing,
+    RandomFlip,
+    RandomResizedCrop,
+)
 from keras_convnext.training.recipe import Recipe
 
 _V1 = "facebookresearch/ConvNeXt; arXiv:2201.03545"
@@ -19,7 +25,13 @@ _V2_LARGE = {
     "layer_decay": 0.6,
     "layer_decay_kind": "group",
 }
-_UNMIXED = Augmentation(mixup=0.0, cutmix=0.0)
+_UNMIXED = [
+    RandomResizedCrop(scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3)),
+    RandomFlip(probability=0.5),
+    RandAugment(magnitude=9.0, magnitude_std=0.5, count=2, probability=0.5),
+    RandomErasing(probability=0.25),
+]
+_MIXED = [*_UNMIXED, MixUpOrCutMix(mixup=0.8, cutmix=1.0)]
 
 
 def _drop_path(**rates):
@@ -38,7 +50,7 @@ RECIPES = {
         warmup_epochs=20,
         drop_path_rate=0.1,
         ema=0.9999,
-        augmentation=Augmentation(),
+        augmentation=_MIXED,
         image_size=(224, 224),
         variants=_drop_path(convnext_tiny=0.1, convnext_small=0.4, convnext_base=0.5, convnext_large=0.5),
     ),
@@ -53,7 +65,7 @@ RECIPES = {
         warmup_epochs=50,
         drop_path_rate=0.1,
         ema=0.9999,
-        augmentation=Augmentation(),
+        augmentation=_MIXED,
         image_size=(224, 224),
         variants=_drop_path(convnext_isotropic_small=0.1, convnext_isotropic_base=0.2, convnext_isotropic_large=0.5),
     ),
@@ -67,7 +79,7 @@ RECIPES = {
         learning_rate=4e-3,
         warmup_epochs=20,
         drop_path_rate=0.1,
-        augmentation=Augmentation(),
+        augmentation=_MIXED,
         image_size=(224, 224),
     ),
     # ImageNet-22k: arXiv:2201.03545, Table 5.
@@ -79,7 +91,7 @@ RECIPES = {
         batch_size=4096,
         learning_rate=4e-3,
         warmup_epochs=5,
-        augmentation=Augmentation(),
+        augmentation=_MIXED,
         image_size=(224, 224),
         variants=_drop_path(
             convnext_tiny=0.0, convnext_small=0.0, convnext_base=0.1, convnext_large=0.1, convnext_xlarge=0.2
@@ -121,8 +133,8 @@ RECIPES = {
             "convnext_xlarge": {"drop_path_rate": 0.4, "ema": 0.9999},
         },
     ),
-    # V2 after masked pre-training: arXiv:2301.00808, Tables 9 to 11. For base the authors' command has a tenth of the
-    # paper's rate; the paper prints the same for large, so large has a tenth of it too.
+    # V2 after masked pre-training: arXiv:2301.00808, Tables 9 to 11. For base, the authors' command has a tenth of the
+    # rate in the paper. The paper has the same rate for large, so large has a tenth of it here too.
     # keras-convnext train --recipe v2_ft_fcmae_in1k --checkpoint convnextv2_atto_1k_224_fcmae --data imagenet
     "v2_ft_fcmae_in1k": Recipe(
         description="ConvNeXt V2 on ImageNet-1k, from masked pre-training",
@@ -136,7 +148,7 @@ RECIPES = {
         drop_path_rate=0.2,
         head_init_scale=0.001,
         ema=0.9999,
-        augmentation=Augmentation(),
+        augmentation=_MIXED,
         image_size=(224, 224),
         variants={
             "convnextv2_atto": {
@@ -193,7 +205,7 @@ RECIPES = {
         layer_decay=0.9,
         layer_decay_kind="single",
         head_init_scale=0.001,
-        augmentation=Augmentation(),
+        augmentation=_MIXED,
         image_size=(224, 224),
         variants={
             "convnextv2_nano": {"drop_path_rate": 0.0},
@@ -239,9 +251,9 @@ RECIPES = {
         learning_rate=2e-3,
         warmup_epochs=0.5,
         layer_scale_init_value=1.0,
-        augmentation=Augmentation(scale=(0.7, 1.0), rand_augment=0.0, erasing_rate=0.0, mixup=0.0, cutmix=0.0),
+        augmentation=[RandomResizedCrop(scale=(0.7, 1.0)), RandomFlip(probability=0.5)],
     ),
-    # A few thousand images of one's own, from published weights.
+    # A few thousand images of your own, from published weights.
     # keras-convnext train --recipe fine_tune --checkpoint convnext_tiny_22k_224 --data folder
     "fine_tune": Recipe(
         description="your own images, from published weights; all layers learn, the later the faster",
@@ -257,10 +269,15 @@ RECIPES = {
         head_init_scale=0.001,
         ema=0.999,
         ema_warmup=True,
-        augmentation=Augmentation(scale=(0.3, 1.0), mixup=0.0, cutmix=0.0),
+        augmentation=[
+            RandomResizedCrop(scale=(0.3, 1.0)),
+            RandomFlip(probability=0.5),
+            RandAugment(magnitude=9.0, magnitude_std=0.5, count=2, probability=0.5),
+            RandomErasing(probability=0.25),
+        ],
     ),
-    # Few images of one's own: a new head on the features of published weights, then the last stages with it, one after
-    # the other, slowly.
+    # Few images of your own, from published weights: the new head learns first, then the last stages with it, one after
+    # the other.
     # keras-convnext train --recipe linear_probe --checkpoint convnext_tiny_22k_224 --data folder
     "linear_probe": Recipe(
         description="few images of your own, from published weights; the head learns first, then the last stages",
@@ -273,7 +290,7 @@ RECIPES = {
         layer_decay=0.8,
         layer_decay_kind="single",
         unfreeze=(5, 8),
-        augmentation=Augmentation(scale=(0.5, 1.0), rand_augment=0.0, erasing_rate=0.0, mixup=0.0, cutmix=0.0),
+        augmentation=[RandomResizedCrop(scale=(0.5, 1.0)), RandomFlip(probability=0.5)],
     ),
     # The bundled digits: 97 % and more in a minute or two on two cores.
     # keras-convnext train
@@ -287,7 +304,7 @@ RECIPES = {
         warmup_epochs=3,
         drop_path_rate=0.1,
     ),
-    # Images of one's own, from scratch, of any channels: nothing is augmented.
+    # Images of your own with any number of channels, from scratch, without augmentation.
     # keras-convnext train --recipe from_scratch --data images.npz
     "from_scratch": Recipe(
         description="your own images of any channels, from scratch; augments nothing",

@@ -1,4 +1,4 @@
-"""The callback that keeps a training in its run folder, epoch by epoch."""
+"""The callback that writes a training into its run, after each epoch."""
 
 import shutil
 import time
@@ -9,20 +9,21 @@ import numpy as np
 from keras_convnext.models import load_trained
 from keras_convnext.training.ema import averaged_weights, has_average
 from keras_convnext.training.run import read_json, write_json
+from keras_convnext.training.stop_at_nan import StopAtNaN
 
 
 class RunRecord(keras.callbacks.Callback):
-    """After each epoch writes the state of the training, its history, and the model where it is the best so far.
+    """After each epoch writes the state of the training, its history, and the model if it is the best so far.
 
-    The best epoch has the highest accuracy on the validation images; among equals, the lowest loss. Where `fit` has no
-    validation images, those of the training are compared. Where the optimizer keeps a moving average of the weights,
-    that is evaluated too, as `val_ema_accuracy`, and is what `model.keras` has; `model_raw.keras` then has the best of
-    the weights themselves.
+    The best epoch has the highest accuracy on the validation images; among equals, the lowest loss. If `fit` has no
+    validation images, the accuracy on the training images counts. If the optimizer keeps a moving average of the
+    weights, the average is evaluated as `val_ema_accuracy`, and `model.keras` has the best average; `model_raw.keras`
+    then has the best of the weights themselves.
 
     Args:
         run: the `Run` to write to.
-        history: rows of the epochs that the run has already, where it is resumed.
-        validation: the dataset on which the moving average is evaluated; needed where there is one.
+        history: rows of the epochs that the run already has, if it is resumed. Defaults to none.
+        validation: the dataset on which the moving average is evaluated; needed if there is one. Defaults to None.
     """
 
     def __init__(self, run, history=(), validation=None):
@@ -41,7 +42,7 @@ class RunRecord(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, **(logs or {})}
-        self._refuse_what_is_no_number(epoch + 1)
+        self._refuse_nan_or_inf(epoch + 1)
         if self._with_average:
             with averaged_weights(self.model):
                 scores = self.model.evaluate(self.validation, verbose=0, return_dict=True)
@@ -51,16 +52,18 @@ class RunRecord(keras.callbacks.Callback):
         self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, earlier))
         self.run.write_csv("history.csv", self.history)
 
-    def _refuse_what_is_no_number(self, epoch):
-        """The last update may have spoilt the weights after its loss was taken: then the earlier state must stay."""
+    def _refuse_nan_or_inf(self, epoch):
+        """The last update may have made weights NaN or Inf after its loss was computed: the earlier state must stay."""
         spoilt = [weight.path for weight in self.model.weights if not np.isfinite(weight.numpy()).all()]
         if spoilt:
             state = self.run.last_state
-            last = f"The last good checkpoint is {state / 'model.keras'}." if state else "No epoch was complete before."
-            raise FloatingPointError(f"After epoch {epoch} {len(spoilt)} weights are no numbers: {spoilt[0]}. {last}")
+            last = f"The last good state is {state}." if state else "No epoch was complete before."
+            raise FloatingPointError(
+                f"After epoch {epoch} {len(spoilt)} weights have NaN or Inf, such as {spoilt[0]}. {last}"
+            )
 
     def _write_state(self, folder, earlier):
-        """Writes the files of a state; the best models too, before the state counts, so that none is behind it."""
+        """Writes the files of a state; before that the best models, so that none is older than the state."""
         self.model.save(folder / "model.keras")
         kept = {"model.keras": (folder / "model.keras", rank)}
         if self._with_average:
@@ -74,11 +77,19 @@ class RunRecord(keras.callbacks.Callback):
         write_json(folder / "history.json", self.history)
 
 
+def run_callbacks(run, history=(), validation=None):
+    """The callbacks that keep a run; see `Recipe.callbacks`."""
+    return [RunRecord(run, history, validation), StopAtNaN(run)]
+
+
 def restore_state(folder):
-    """The model and the history of a state folder that `RunRecord` wrote.
+    """The model and the history of a state that `RunRecord` wrote.
+
+    Args:
+        folder: `pathlib.Path` of the state, such as `Run.last_state`.
 
     Returns:
-        `(model, history)`: the model compiled, with its optimizer's and its random generators' states.
+        `(model, history)`: the model is compiled, and its optimizer and random generators have their states.
     """
     model = load_trained(folder / "model.keras")
     with np.load(folder / "seeds.npz") as seeds:
@@ -88,12 +99,12 @@ def restore_state(folder):
 
 
 def best_row(history):
-    """The row of the epoch whose model `RunRecord` keeps."""
+    """The row of the epoch whose model `RunRecord` kept."""
     return max(history, key=rank)
 
 
 def rank(row):
-    """What the best epoch has most of: accuracy of the moving average, where there is one, and a low loss."""
+    """What is highest in the best epoch: the accuracy (of the moving average, if any), then the negative loss."""
     if "val_ema_accuracy" in row:
         return row["val_ema_accuracy"], -row["val_ema_loss"]
     return _raw_rank(row)
@@ -104,6 +115,6 @@ def _raw_rank(row):
 
 
 def _seed_variables(model):
-    """The states of a model's random generators, which a `.keras` file does not keep."""
+    """The states of a model's random generators, which a `.keras` file does not contain."""
     weights = {id(weight) for weight in model.weights}
     return [variable for variable in model.non_trainable_variables if id(variable) not in weights]

@@ -1,19 +1,19 @@
-"""The run folder: where a training leaves its models and figures, and finds them again.
+"""The run: the folder in which a training keeps its models, figures and state.
 
-    RUN/model.keras    the model of the best epoch on the validation images, of the moving average where there is one
-        model_raw.keras  then, the best of the weights themselves
+    RUN/model.keras    the model of the best epoch on the validation images; with a moving average, the best average
+        model_raw.keras  with a moving average, the best of the weights themselves
         config.json    recipe, class names, image shape, data, variant, versions
-        history.csv    a row an epoch
-        metrics.json   what the test images gave, once, at the end
-        curves.png     loss and accuracy by epoch, the best epoch marked
+        history.csv    a row per epoch
+        metrics.json   the scores on the test images, computed once, at the end
+        curves.png     loss and accuracy by epoch, with the best epoch marked
         confusion.png  which classes are taken for which, and
-        mistakes.png   the surest mistakes: of the test images, or where there are none, of the validation images
-        logs/          for TensorBoard, where asked for
-        state/epoch-N/ the last complete epoch: model with optimizer, average, random states, history; a resumed run
-                       starts there
+        mistakes.png   the worst mistakes: of the test images, or of the validation images if there are no test images
+        logs/          for TensorBoard, if asked for
+        state/epoch-N/ what a resumed training needs of the last complete epoch: model with optimizer, moving average,
+                       states of random generators, history
 
-Every file, and the state as a folder, is written beside its place, flushed to disk and then renamed, so that what is
-there is always whole.
+Every file, and the state as a folder, is written beside its place, flushed to disk and then renamed, so that a file
+under its own name is always complete.
 """
 
 import csv
@@ -246,11 +246,11 @@ def refuse_existing(path):
 
 
 def run_name(data, model):
-    """A name for a run's folder: that of its data, and that of what is trained on them.
+    """A name for a run: that of its data, and that of the variant or preset that is trained on them.
 
     Args:
         data: str, name or path of the data set.
-        model: str, the variant, or the published checkpoint that the training starts with.
+        model: str, the variant, or the preset whose checkpoint the training starts with.
 
     Example:
 

@@ -10,18 +10,19 @@ from keras_convnext.scalars import integer, number
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly from 0 to `peak`, then falls along a half cosine to `minimum`, step by step as the authors' code.
+    """Rises linearly from 0 to `peak`, then falls along a half cosine to `minimum`, exactly as in the authors' code.
 
         warmup, steps 0..W-1:      peak * step / (W - 1)
         cosine, steps W..total-1:  minimum + (peak - minimum) / 2 * (1 + cos(pi * (step - W) / (total - W)))
 
-    The last warmup step has the peak already, and so has the first of the cosine. Past the end the rate is `minimum`.
+    Both the last step of the warmup and the first one of the cosine have the peak. After the last step the rate is
+    `minimum`.
 
     Args:
-        peak: float, the largest rate.
-        total_steps: int, of the whole training.
-        warmup_steps: int W, 0 for none. Defaults to 0.
-        minimum: float, the rate at the end. Defaults to 1e-6.
+        peak: the highest rate.
+        total_steps: number of steps of the whole training.
+        warmup_steps: W, the number of steps of the warmup, 0 for none. Defaults to 0.
+        minimum: the rate at the end. Defaults to 1e-6.
 
     Raises:
         ValueError: `warmup_steps` is negative or more than `total_steps`.
@@ -34,7 +35,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     [0.0, 0.5, 1.0, 1.0, 0.0]
     """
 
-    def __init__(self, peak, total_steps, warmup_steps=0, minimum=1e-6):
+    def __init__(self, peak: float, total_steps: int, warmup_steps: int = 0, minimum: float = 1e-6):
         super().__init__()
         self.peak = number("peak", peak, 0)
         self.total_steps = integer("total_steps", total_steps)

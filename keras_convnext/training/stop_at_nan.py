@@ -1,4 +1,4 @@
-"""A training whose loss is no number any more is stopped, with what is known of it."""
+"""Stopping a training whose loss is NaN or Inf."""
 
 import math
 
@@ -6,10 +6,10 @@ import keras
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """Raises `FloatingPointError` after the batch whose loss is NaN or infinite, with step, rate and last state.
+    """Raises `FloatingPointError` after a batch whose loss is NaN or Inf. The message has step, rate and last state.
 
     Args:
-        run: the `Run` whose last state is named, or None.
+        run: the `Run` whose last state the message names. Defaults to None: no run.
 
     Example:
 
@@ -35,6 +35,6 @@ class StopAtNaN(keras.callbacks.Callback):
         state = self.run and self.run.last_state
         raise FloatingPointError(
             f"The loss is {logs['loss']} after step {step:.0f}, at a learning rate of {rate:g}. "
-            + (f"The last good checkpoint is {state / 'model.keras'}. " if state else "No epoch was complete before. ")
+            + (f"The last good state is {state}. " if state else "No epoch was complete before. ")
             + "Try a lower rate or a longer warmup; with float16, bfloat16."
         )

@@ -287,7 +287,7 @@ def test_wrong_bytes_are_removed(server, source, keras_home, monkeypatch, fails,
     sha256 = hashlib.sha256(source.body).hexdigest()[:digits]
     altered = source.body[:-1] + bytes([source.body[-1] ^ 1])
     entry = publish(monkeypatch, server, altered, sha256=sha256)
-    fails(entry, ValueError, f"SHA-256 does not begin {sha256[:8]}.*removed")
+    fails(entry, ValueError, f"SHA-256 does not begin with {sha256[:8]}.*removed")
 
 
 def test_a_file_that_was_altered_in_the_cache_is_removed(published, source, fails):

@@ -80,7 +80,7 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
         (["--out", "grid.png", "--files"], "--files: not with --out"),
         (["--out", "grid.png", "--rounds", "3"], "--rounds: not with --out"),
         (["--benchmark", "--rows", "3"], "--rows: not with --benchmark"),
-        (["--benchmark", "--data", "empty"], "empty: expected one sub-folder a class"),
+        (["--benchmark", "--data", "empty"], "empty: expected one sub-folder per class"),
         (["--out", "folder.png"], "got a folder"),
     ],
 )

@@ -156,6 +156,16 @@ def test_a_run_that_does_not_name_its_data_needs_some(refusal, cli, copy, digits
     assert cli("evaluate", copy, "--data", digits_npz, "--json").code == 0
 
 
+def test_a_run_with_a_step_of_a_users_own_is_scored(cli, copy, metrics):
+    """Its module is not imported here, and evaluation does not need it."""
+    config = json.loads((copy / "config.json").read_text())
+    config["recipe"]["augmentation"] = [{"class": "mine>Noise", "stddev": 3.0}]
+    (copy / "config.json").write_text(json.dumps(config))
+    scores = json.loads(cli("evaluate", copy, "--json").out)
+    assert scores["accuracy"] == pytest.approx(metrics["test_accuracy"], rel=1e-6)
+    assert scores["loss"] == pytest.approx(metrics["test_loss"], rel=1e-5)
+
+
 def test_refuses_a_recipe_of_others(refusal, copy):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "recipe": {"bad": 1}}))

@@ -136,4 +136,4 @@ def test_a_loss_that_is_no_number_stops_the_run(train, settings, tmp_path):
     (line,) = [line for line in out.splitlines() if line.startswith("keras-convnext train: ")]
     assert line.startswith("keras-convnext train: The loss is nan after step")
     assert "at a learning rate of" in line
-    assert "No epoch was complete before" in line or "The last good checkpoint is" in line
+    assert "No epoch was complete before" in line or "The last good state is" in line

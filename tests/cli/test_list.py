@@ -16,12 +16,12 @@ FEW = {"classes": {1000, 11821, 21841}, "embedding": {640, 768, 1024}, "features
 def test_lists_all(cli):
     result = cli("list")
     assert result.code == 0
-    architectures, weights = (part.splitlines() for part in result.out.split("\n\n"))
+    variants, checkpoints = (part.splitlines() for part in result.out.split("\n\n"))
     counts = ["parameters", "GMACs", "MB"]
-    assert architectures[0].split() == ["architecture", "depths", "dims", "pixels", *counts, "source"]
-    assert [row.split()[0] for row in architectures[1:]] == list(VARIANTS)
-    assert weights[0].split()[:8] == ["weights", "gives", "pixels", *counts, "top-1", "top-5"]
-    assert [row.split()[0] for row in weights[1:]] == list(CHECKPOINTS)
+    assert variants[0].split() == ["variant", "depths", "dims", "pixels", *counts, "source"]
+    assert [row.split()[0] for row in variants[1:]] == list(VARIANTS)
+    assert checkpoints[0].split()[:8] == ["checkpoint", "output", "pixels", *counts, "top-1", "top-5"]
+    assert [row.split()[0] for row in checkpoints[1:]] == list(CHECKPOINTS)
 
 
 def test_a_row_has_depths_dims_counts_and_source(cli):

@@ -1,5 +1,6 @@
 """Augmented batches: of arrays and of files, the same again, and ready for `fit` on each backend."""
 
+import importlib
 import sys
 from dataclasses import replace
 
@@ -12,16 +13,18 @@ from keras_convnext.data import (
     EpochOrder,
     Images,
     augment_workers,
+    augmented,
     augmented_dataset,
     load_digits,
     load_folder,
     read_image,
 )
-from keras_convnext.data.augment_workers import AugmentWorkers, environment
-from keras_convnext.preprocessing import Augmentation
+from keras_convnext.data.augment_workers import AugmentThreads, AugmentWorkers, environment
+from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
+from keras_convnext.preprocessing.augmentation import RandomFlip
 
 NO_CROP = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
-NONE = Augmentation(**NO_CROP, flip_rate=0, rand_augment=0, erasing_rate=0, mixup=0, cutmix=0)
+NONE = Augmentation(**NO_CROP, flip_probability=0, rand_augment=0, erasing_probability=0, mixup=0, cutmix=0)
 PLAIN = {"label_smoothing": 0.0, "workers": 1}
 GREY = {"mean": (0.45,), "std": (0.226,)}
 
@@ -166,7 +169,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path, digits):
 def test_a_process_that_ends_is_told(digits):
     batches = AugmentedBatches(digits, (8, 8), Augmentation(), 16, workers=1)
     batches[0]
-    for process in batches._processes._processes:
+    for process in batches._augmenters._processes:
         process.kill()
     with pytest.raises(RuntimeError, match=r"augments images ended by signal SIGKILL, without a message\.$"):
         [batches[index] for index in range(4)]
@@ -187,7 +190,7 @@ def test_a_process_that_fails_is_quoted(first_batch, tmp_path, monkeypatch):
 def test_closed_batches_are_told_and_leave_no_process(digits):
     batches = AugmentedBatches(digits, (8, 8), Augmentation(), 16, workers=2)
     batches[0]
-    processes = list(batches._processes._processes)
+    processes = list(batches._augmenters._processes)
     assert processes
     batches.close()
     batches.close()
@@ -212,13 +215,13 @@ def test_groups_of_batches_are_whole(digits):
 
 
 def test_refuses_fewer_images_than_a_batch(digits):
-    with pytest.raises(ValueError, match=r"a batch of images or more, 128\. Received: 70"):
+    with pytest.raises(ValueError, match=r"at least one batch of 128 images\. Received: 70"):
         augmented_dataset(digits, (8, 8), NONE, batch_size=128)
 
 
 def test_one_channel_is_normalized_with_the_average_by_default(digits):
     """With the noise of erased pixels, which follows from it; every image has some of it here."""
-    erased = replace(NONE, erasing_rate=1.0)
+    erased = replace(NONE, erasing_probability=1.0)
     pixels, _ = batches_of(augmented_dataset(digits, (8, 8), erased, batch_size=16, workers=1))
     given, _ = batches_of(
         augmented_dataset(digits, (8, 8), erased, batch_size=16, workers=1, mean=(0.449,), std=(0.226,))
@@ -242,7 +245,7 @@ def test_float_pixels_are_rounded(digits):
     ("changes", "message"),
     [
         ({"seed": -1}, "a seed of 0 or more"),
-        ({"label_smoothing": 1.0}, "`label_smoothing` must be from 0 up"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be at least 0"),
         ({"pixels": np.zeros((70, 8, 8, 4), "uint8")}, "three channels or one"),
     ],
 )
@@ -252,19 +255,78 @@ def test_refuses_what_would_fail_in_the_middle(digits, changes, message):
         augmented_dataset(images, (8, 8), NONE, batch_size=16, **changes)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"flip_rate": 1.5},
-        {"erasing_rate": -0.1},
-        {"scale": (0.5, 0.1)},
-        {"scale": (0.5, 1.5)},
-        {"ratio": (0.0, 1.0)},
-        {"rand_augment": 90.0},
-        {"mixup": -1.0},
-        {"cutmix": 0.01},
-    ],
-)
-def test_refuses_settings_out_of_range(changes):
-    with pytest.raises(ValueError, match=f"`{next(iter(changes))}` must be"):
-        Augmentation(**changes)
+STEPS_OF_MY_OWN = """
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_convnext.preprocessing.augmentation import ArrayStep, BatchStep, ImageStep
+
+
+@dataclass(frozen=True)
+class Brighten(ImageStep):
+    amount: int = 1
+
+    def augment_image(self, image, generator):
+        return image.point(lambda value: min(value + self.amount, 255))
+
+
+@dataclass(frozen=True)
+class Noise(ArrayStep):
+    def augment_array(self, pixels, generator):
+        return pixels + generator.random(pixels.shape, dtype="float32") / 2
+
+
+@dataclass(frozen=True)
+class Dim(BatchStep):
+    def augment_batch(self, images, labels, generator):
+        return images / 2, labels
+
+
+@dataclass(frozen=True)
+class Cut(ArrayStep):
+    def augment_array(self, pixels, generator):
+        return pixels[1:]
+"""
+
+
+@pytest.fixture
+def own_steps(tmp_path, monkeypatch):
+    """A module with steps of a user's own."""
+    (tmp_path / "own_steps.py").write_text(STEPS_OF_MY_OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("own_steps")
+    del sys.modules["own_steps"]
+
+
+@pytest.mark.parametrize("module", ["own_steps", "__main__"])
+def test_steps_of_a_users_own(digits, own_steps, monkeypatch, module):
+    """Of a module they run in processes; of a notebook, in threads."""
+    for kind in (own_steps.Brighten, own_steps.Noise, own_steps.Dim):
+        monkeypatch.setattr(kind, "__module__", module)
+    augmentation = Augmentation([own_steps.Brighten(2), own_steps.Noise(), own_steps.Dim()])
+    batches = AugmentedBatches(digits, (8, 8), augmentation, 16, label_smoothing=0.0, workers=2)
+    assert type(batches._augmenters) is (AugmentWorkers if module == "own_steps" else AugmentThreads)
+    pixels, labels = batches[1]
+    batches.close()
+    chosen = batches._order[16:32]
+    expected = np.minimum(digits.pixels[chosen] + 2.0, 255)
+    assert (pixels * 2 >= expected).all() and (pixels * 2 < expected + 0.5).all()
+    assert len(np.unique(pixels * 2 - expected)) > 500
+    np.testing.assert_array_equal(labels.argmax(-1), digits.labels[chosen])
+
+
+def test_a_step_that_changes_the_shape_is_named(digits, own_steps):
+    batches = AugmentedBatches(digits, (8, 8), Augmentation([own_steps.Cut()]), 16, workers=1)
+    with pytest.raises(ValueError, match=r"Cut\.augment_array must return an array of the shape .*\(7, 8, 1\)"):
+        batches[0]
+    batches.close()
+
+
+def test_without_a_crop_images_are_resized_as_in_evaluation(rng, monkeypatch):
+    monkeypatch.setattr(augmented, "start_workers", lambda count, steps: AugmentThreads(count))
+    pixels = rng.integers(0, 256, (4, 20, 24, 3), dtype="uint8")
+    images = Images(pixels, np.arange(4) % 2, ("a", "b"))
+    found, _ = AugmentedBatches(images, (10, 10), Augmentation([RandomFlip(0.0)]), 4)[0]
+    order = AugmentedBatches(images, (10, 10), Augmentation([]), 4)._order
+    np.testing.assert_array_equal(found, np.stack([ResizeAndCrop(10, 10)(image) for image in pixels[order]]))

@@ -74,7 +74,7 @@ def test_classes_that_are_called_as_parts_are(write_folder, names):
 
 @pytest.mark.parametrize("places", [("train/a.png", "test/b.png"), ("Training/a.png", "Testing/b.png")])
 def test_refuses_parts_without_classes(write_folder, places):
-    with pytest.raises(ValueError, match=r"expected one sub-folder a class and two classes or more, got 0\."):
+    with pytest.raises(ValueError, match=r"expected one sub-folder per class and two classes or more, got 0\."):
         load_folder(write_folder(*places), verbose=False)
 
 

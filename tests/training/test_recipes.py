@@ -1,12 +1,13 @@
 """The table of recipes, number by number, against the reference (tests/reference/recipes.json)."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from keras_convnext import RECIPES, VARIANTS, Recipe
+from keras_convnext.preprocessing import Augmentation
+from keras_convnext.preprocessing.augmentation.settings import SETTINGS
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "recipes.json").read_text())
 ROWS = REFERENCE["recipes"]
@@ -28,7 +29,7 @@ def expected(name):
                 "learning_rate": (one["base_lr"] or _printed(variant, one)) * common["batch_size"] / 256,
                 "ema": row["common"]["ema"],
                 "head_init_scale": row["common"]["head_init_scale"],
-                "erasing_rate": row["common"]["reprob"],
+                "erasing_probability": row["common"]["reprob"],
                 "rand_augment": row["common"]["rand_augment"][0],
                 "layer_decay_kind": one["layer_decay_type"].split()[0],
                 **_renamed(one),
@@ -78,7 +79,7 @@ def _renamed(row):
         "smoothing": "label_smoothing",
         "mixup": "mixup",
         "cutmix": "cutmix",
-        "reprob": "erasing_rate",
+        "reprob": "erasing_probability",
         "ema": "ema",
         "head_init_scale": "head_init_scale",
     }
@@ -102,11 +103,15 @@ def test_every_entry_for_classification_is_there():
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_every_number_is_the_references(name, variant):
     recipe = RECIPES[name].for_variant(variant)
-    found = {**asdict(recipe), **asdict(recipe.augmentation)}
+    found = {**vars(recipe), **{name: getattr(recipe.augmentation, name) for name in SETTINGS}}
     for setting, value in expected(name)[variant].items():
         assert found[setting] == (pytest.approx(value) if isinstance(value, float) else value), setting
     assert not recipe.variants
     assert recipe.image_size == (384, 384) if name.endswith("384") else recipe.image_size == (224, 224)
+
+
+def test_the_augmentation_by_default_is_the_recipes():
+    assert RECIPES["in1k_from_scratch"].augmentation == Augmentation()
 
 
 def test_the_augmentation_is_the_papers():
@@ -114,9 +119,9 @@ def test_the_augmentation_is_the_papers():
     augmentation = RECIPES["in1k_from_scratch"].augmentation
     assert list(augmentation.scale) == common["random_resized_crop"]["scale"]
     assert augmentation.ratio == pytest.approx(common["random_resized_crop"]["ratio"])
-    assert augmentation.flip_rate == common["hflip"]
+    assert augmentation.flip_probability == common["hflip"]
     assert augmentation.rand_augment == common["rand_augment_means"]["magnitude"]
-    assert augmentation.erasing_rate == common["random_erasing"]["prob"]
+    assert augmentation.erasing_probability == common["random_erasing"]["prob"]
     assert (augmentation.mixup, augmentation.cutmix) == (common["mixup"]["alpha"], common["mixup"]["cutmix_alpha"])
 
 
@@ -126,4 +131,4 @@ def test_the_recipes_are_sound(recipe):
     assert 0 <= recipe.warmup_epochs < recipe.epochs
     assert 0 <= recipe.min_learning_rate < recipe.learning_rate
     assert set(recipe.variants) <= set(VARIANTS)
-    assert Recipe.from_config(json.loads(json.dumps(asdict(recipe)))) == recipe
+    assert Recipe.from_config(json.loads(json.dumps(recipe.get_config()))) == recipe

@@ -152,6 +152,6 @@ def test_a_state_that_is_no_number_does_not_take_the_place_of_the_last(run, mode
     record.set_model(model)
     record.on_epoch_begin(1)
     model.get_layer("head").bias.assign(np.full(10, np.nan))
-    with pytest.raises(FloatingPointError, match=r"After epoch 2 .* The last good checkpoint is .*epoch-1"):
+    with pytest.raises(FloatingPointError, match=r"After epoch 2 .* The last good state is .*epoch-1"):
         record.on_epoch_end(1, {"accuracy": 0.5, "loss": 1.0, **logs})
     assert run.last_state.name == "epoch-1"

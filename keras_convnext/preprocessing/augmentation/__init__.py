@@ -1,25 +1,35 @@
-"""The steps of the paper's augmentation, on Pillow images and NumPy arrays (arXiv:2201.03545, Table 5).
+"""Augmentation: an ordered list of steps on PIL images, arrays and batches (arXiv:2201.03545, Table 5).
 
-Each step draws from a generator of its own that follows from three whole numbers: the training's seed, the epoch and
-the image's place in the data. So one seed gives one sequence, however many processes work on it, and a resumed training
-goes on alike. Images are uint8 up to `RandAugment`, and 0..255 throughout.
+`Augmentation` is the list, and `step.py` says what a step is. A new step is one file with one class, and a line below.
+Augmentation is deterministic given (seed, epoch, index): each step draws from a generator that depends on these three
+alone, so the result is the same however many processes work on it, and a resumed training continues it.
 
-`AugmentationLayer` (in `layer`, which imports keras-cv and TensorFlow) makes a keras-cv layer of a step, for tf.data.
+`AugmentationLayer` (in `layer`, which imports keras-cv and TensorFlow) is a keras-cv layer of a step, for tf.data.
 """
 
+from keras_convnext.preprocessing.augmentation.augmentation import Augmentation
+from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.mix import MixUpOrCutMix
+from keras_convnext.preprocessing.augmentation.pipeline import augment_batch, augment_image, to_pil
 from keras_convnext.preprocessing.augmentation.rand_augment import RandAugment
 from keras_convnext.preprocessing.augmentation.random_erasing import RandomErasing
 from keras_convnext.preprocessing.augmentation.random_flip import RandomFlip
 from keras_convnext.preprocessing.augmentation.random_resized_crop import RandomResizedCrop
-from keras_convnext.preprocessing.augmentation.step import augment_picture, picture_of
+from keras_convnext.preprocessing.augmentation.step import ArrayStep, BatchStep, ImageStep, Step
 
 __all__ = [
+    "ArrayStep",
+    "Augmentation",
+    "BatchStep",
+    "ImageFormat",
+    "ImageStep",
     "MixUpOrCutMix",
     "RandAugment",
     "RandomErasing",
     "RandomFlip",
     "RandomResizedCrop",
-    "augment_picture",
-    "picture_of",
+    "Step",
+    "augment_batch",
+    "augment_image",
+    "to_pil",
 ]

@@ -1,59 +1,75 @@
 """MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) of a batch with itself backwards, as timm's batch mode."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import keras
 import numpy as np
 
-from keras_convnext.preprocessing.augmentation.step import Step
+from keras_convnext.preprocessing.augmentation.step import BatchStep
+from keras_convnext.scalars import between, number
+
+LABEL_SMOOTHING = 0.1
+"""Of the paper; where the step is used by itself."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
-class MixUpOrCutMix(Step):
-    """Mixes each image of a batch with the one at the same place from the end, and their labels alike.
+class MixUpOrCutMix(BatchStep):
+    """Mixes each image of a batch with the one at the same place from the end, and their labels likewise.
 
-    One weight is drawn for the batch: of MixUp from Beta(mixup, mixup), a share of each pixel; of CutMix from
-    Beta(cutmix, cutmix), the share of the image outside of a rectangle, which is then taken as it falls within the
-    image. Labels are smoothed before.
+    One weight is sampled per batch. MixUp's is from Beta(mixup, mixup), the image's share of each pixel. CutMix's is
+    from Beta(cutmix, cutmix), the share of the image outside of a rectangle that the other image fills; the rectangle
+    is clipped to the image, and the labels have the share that remains.
 
     Attributes:
-        mixup: float, 0 for none.
-        cutmix: float, 0 for none.
-        switch_rate: float in [0, 1], how often it is CutMix where there are both.
-        label_smoothing: float in [0, 1).
+        mixup: MixUp's concentration; 0 for no MixUp. Defaults to 0.8.
+        cutmix: CutMix's concentration; 0 for no CutMix. Defaults to 1.
+        switch_probability: in [0, 1], of CutMix rather than MixUp, where there are both. Defaults to 0.5.
+        label_smoothing: in [0, 1), smooths the labels before they are mixed. Defaults to None: 0.1 where the step is
+            used by itself, and 0 in a training, whose batches smooth labels by the recipe's `label_smoothing`.
+
+    Raises:
+        ValueError: a value out of its range.
     """
 
-    SALT = 5
+    SALT: ClassVar[int] = 5
+    STRENGTHS: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
+    RENAMED: ClassVar[dict[str, str]] = {"switch_rate": "switch_probability"}
 
     mixup: float = 0.8
     cutmix: float = 1.0
-    switch_rate: float = 0.5
-    label_smoothing: float = 0.1
+    switch_probability: float = 0.5
+    label_smoothing: float | None = None
 
-    def mix(self, images, labels, generator):
-        """Mixes a batch; the images in place.
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("mixup", "cutmix"):
+            value = number(name, getattr(self, name))
+            if value != 0 and value < 0.1:
+                raise ValueError(f"`{name}` must be 0, or 0.1 and more. Received: {name}={value!r}")
+        between("switch_probability", self.switch_probability, 0, 1)
+        if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"`label_smoothing` must be at least 0 and below 1. Received: label_smoothing={self.label_smoothing!r}"
+            )
 
-        Args:
-            images: float32 array of shape `(batch, height, width, channels)`.
-            labels: one-hot array of shape `(batch, classes)`.
-            generator: `numpy.random.Generator`.
+    def for_images(self, images):
+        return replace(self, label_smoothing=0.0 if self.label_smoothing is None else self.label_smoothing)
 
-        Returns:
-            The labels, float32 of shape `(batch, classes)`.
-        """
-        labels = labels * (1 - self.label_smoothing) + self.label_smoothing / labels.shape[-1]
+    def augment_batch(self, images, labels, generator):
+        labels = smooth_labels(labels, LABEL_SMOOTHING if self.label_smoothing is None else self.label_smoothing)
         weight = 1.0
         if self.mixup or self.cutmix:
-            is_cutmix = generator.random() < self._cutmix_rate
+            is_cutmix = generator.random() < self._cutmix_probability
             weight = self._cut(images, generator) if is_cutmix else self._blend(images, generator)
-        return (weight * labels + (1 - weight) * labels[::-1]).astype("float32")
+        return images, (weight * labels + (1 - weight) * labels[::-1]).astype("float32")
 
     @property
-    def _cutmix_rate(self):
+    def _cutmix_probability(self):
         if self.mixup and self.cutmix:
-            return self.switch_rate
+            return self.switch_probability
         return 1.0 if self.cutmix else 0.0
 
     def _blend(self, images, generator):
@@ -74,7 +90,11 @@ class MixUpOrCutMix(Step):
         return 1 - (bottom - top) * (right - left) / (height * width)
 
     def box(self, height, width, weight, generator):
-        """The rectangle of CutMix: as large as `1 - weight` of the image, around any pixel, cut at the borders."""
+        """The rectangle of CutMix: `1 - weight` of the image's area, centred on any pixel, clipped to the image.
+
+        Returns:
+            `[top, bottom, left, right]`.
+        """
         edges = []
         for side in (height, width):
             size, center = int(side * math.sqrt(1 - weight)), int(generator.integers(side))
@@ -82,6 +102,11 @@ class MixUpOrCutMix(Step):
         return edges
 
 
+def smooth_labels(labels, smoothing):
+    """`(1 - smoothing) * labels + smoothing / classes`, of labels of shape `(batch, classes)`."""
+    return labels * (1 - smoothing) + smoothing / labels.shape[-1]
+
+
 def _pairs(images):
-    """Views of the images that are mixed with each other; one in the middle would be with itself."""
+    """Views of the images that are mixed with each other; the middle one of an odd batch is in no pair."""
     return [(images[place], images[-1 - place]) for place in range(len(images) // 2)]

@@ -1,69 +1,93 @@
 """Random erasing (arXiv:1708.04896) with noise for each pixel, as timm's mode `pixel`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import keras
 import numpy as np
 
-from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
-from keras_convnext.preprocessing.augmentation.step import Step
+from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
+from keras_convnext.preprocessing.augmentation.step import ArrayStep
+from keras_convnext.scalars import between, interval
 
 ATTEMPTS = 10
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
-class RandomErasing(Step):
-    """Replaces a rectangle of an image by noise: standard normal for an image that is normalized.
+class RandomErasing(ArrayStep):
+    """Replaces a rectangle of an image by noise, which is standard normal after the model's normalization.
 
-    The area is drawn evenly, the logarithm of the proportions too; a rectangle that does not fit is drawn anew, up to
-    ten times.
+    The area of the rectangle and the logarithm of its aspect ratio are uniform. A rectangle that does not fit is
+    sampled again, up to ten times.
 
     Attributes:
-        rate: float in [0, 1], how often.
-        area: least and greatest part of the image's.
-        ratio: least and greatest height over width.
-        mean, std: in units of 0..1, what the model normalizes with, for each channel or one for all.
+        probability: in [0, 1]. Defaults to 0.25.
+        area: least and greatest area, as a share of the image's. Defaults to `(0.02, 1 / 3)`.
+        ratio: least and greatest height over width. Defaults to `(0.3, 1 / 0.3)`.
+        mean: in units of 0..1, what the model subtracts, per channel or one value for all. Defaults to None: what the
+            training's model subtracts; where the step is used by itself, ImageNet's.
+        std: in units of 0..1, what the model divides by. Defaults to None, likewise.
+
+    Raises:
+        ValueError: a value out of its range.
     """
 
-    SALT = 4
+    SALT: ClassVar[int] = 4
+    STRENGTHS: ClassVar[tuple[str, ...]] = ("probability",)
+    RENAMED: ClassVar[dict[str, str]] = {"rate": "probability"}
 
-    rate: float = 0.25
+    probability: float = 0.25
     area: tuple[float, float] = (0.02, 1 / 3)
     ratio: tuple[float, float] = (0.3, 1 / 0.3)
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
-    def erase(self, pixels, generator):
-        """Erases a part of an image, in place.
+    def __post_init__(self):
+        super().__post_init__()
+        between("probability", self.probability, 0, 1)
+        interval("area", self.area, most=1)
+        interval("ratio", self.ratio)
+
+    def for_images(self, images):
+        return replace(self, mean=self.mean or images.mean, std=self.std or images.std)
+
+    def augment_array(self, pixels, generator):
+        patch = self.patch(pixels.shape, generator)
+        if patch is None:
+            return pixels
+        top, left, noise = patch
+        pixels = pixels.copy()
+        pixels[top : top + noise.shape[0], left : left + noise.shape[1]] = noise
+        return pixels
+
+    def patch(self, shape, generator):
+        """The noise for an image of some shape, and its place.
 
         Args:
-            pixels: float32 array of shape `(height, width, channels)` in 0..255. Noise may pass 0 and 255.
+            shape: `(height, width, channels)`.
             generator: `numpy.random.Generator`.
 
-        Raises:
-            ValueError: images of other channels than `mean` and `std` are for.
-        """
-        patch = self.drawn(pixels.shape, generator)
-        if patch is not None:
-            top, left, noise = patch
-            pixels[top : top + noise.shape[0], left : left + noise.shape[1]] = noise
+        Returns:
+            `(top, left, noise)`, or None where nothing is erased.
 
-    def drawn(self, shape, generator):
-        """What an image of a shape gets: `(top, left, noise)`, or None."""
+        Raises:
+            ValueError: `mean` and `std` are for another number of channels.
+        """
         height, width, channels = shape
-        if len(self.mean) not in (1, channels):
+        images = ImageFormat(height, width, channels, self.mean, self.std)
+        if not {len(images.mean), len(images.std)} <= {1, channels}:
             raise ValueError(
-                f"Expected a mean and a deviation for each channel, or one for all. Received: mean={self.mean}, "
-                f"std={self.std} and images of {channels} channels"
+                f"RandomErasing needs a mean and a standard deviation per channel, or one for all channels. "
+                f"Received: mean={images.mean}, std={images.std} and an image of {channels} channels"
             )
-        if generator.random() >= self.rate:
+        if generator.random() >= self.probability:
             return None
         top, left, box_height, box_width = self.box(height, width, generator)
         noise = generator.standard_normal((box_height, box_width, channels), dtype="float32")
-        noise *= 255 * np.asarray(self.std, "float32")
-        noise += 255 * np.asarray(self.mean, "float32")
+        noise *= 255 * np.asarray(images.std, "float32")
+        noise += 255 * np.asarray(images.mean, "float32")
         return top, left, noise
 
     def box(self, height, width, generator):

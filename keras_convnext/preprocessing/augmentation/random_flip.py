@@ -1,25 +1,38 @@
 """Mirroring, left to right."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import keras
-from PIL import Image
 
-from keras_convnext.preprocessing.augmentation.step import PictureStep
+from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.step import ImageStep
+from keras_convnext.scalars import between
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
-class RandomFlip(PictureStep):
+class RandomFlip(ImageStep):
     """Mirrors an image left to right.
 
     Attributes:
-        rate: float in [0, 1], how often.
+        probability: in [0, 1]. Defaults to 0.5.
+
+    Raises:
+        ValueError: a probability out of its range.
     """
 
-    SALT = 1
+    SALT: ClassVar[int] = 1
+    STRENGTHS: ClassVar[tuple[str, ...]] = ("probability",)
+    RENAMED: ClassVar[dict[str, str]] = {"rate": "probability"}
 
-    rate: float = 0.5
+    probability: float = 0.5
 
-    def augment_picture(self, picture, generator):
-        return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if generator.random() < self.rate else picture
+    def __post_init__(self):
+        super().__post_init__()
+        between("probability", self.probability, 0, 1)
+
+    def augment_image(self, image, generator):
+        if generator.random() >= self.probability:
+            return image
+        return image.transpose(require("PIL.Image", extra="cli").Transpose.FLIP_LEFT_RIGHT)

@@ -1,53 +1,80 @@
-"""A part of an image of any size and nearly any proportions, resized: "Inception crop" (arXiv:1409.4842, section 6)."""
+"""Crops of random area and aspect ratio, resized: "Inception crop" (arXiv:1409.4842, section 6)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import keras
 import numpy as np
-from PIL import Image
 
-from keras_convnext.preprocessing.augmentation.step import PictureStep
+from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.step import ImageStep
+from keras_convnext.scalars import integer, interval
 
 ATTEMPTS = 10
+INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
-class RandomResizedCrop(PictureStep):
+class RandomResizedCrop(ImageStep):
     """Crops a random part of an image and resizes it with Pillow.
 
-    The part's area is drawn evenly from `scale` times the image's, the logarithm of its proportions evenly from
-    `ratio`; a part that does not fit is drawn anew, up to ten times. Then the centre is taken, as large as `ratio` lets
-    it. This is what timm and torchvision do.
+    The area of the crop is uniform in `scale` times the image's area, and the logarithm of its aspect ratio is uniform
+    in `ratio`. A crop that does not fit is sampled again, up to ten times; then the largest centre crop within `ratio`
+    is taken. This is what timm and torchvision do.
 
     Attributes:
-        height, width: int, pixels of the result.
-        scale: least and greatest area, in (0, 1].
-        ratio: least and greatest width over height.
-        interpolation: `"bicubic"` or `"bilinear"`.
+        height: pixels of the result. Defaults to None: the size that the training asks for.
+        width: pixels of the result. Defaults to None, likewise.
+        scale: least and greatest area of the crop, as a share of the image's, in (0, 1]. Defaults to `(0.08, 1.0)`.
+        ratio: least and greatest width over height. Defaults to `(3 / 4, 4 / 3)`.
+        interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
+
+    Raises:
+        ValueError: a value out of its range.
     """
 
-    SALT = 2
+    SALT: ClassVar[int] = 2
 
-    height: int
-    width: int
+    height: int | None = None
+    width: int | None = None
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: str = "bicubic"
 
-    def augment_picture(self, picture, generator):
-        top, left, height, width = random_box(picture.height, picture.width, self.scale, self.ratio, generator)
-        box = (left, top, left + width, top + height)
-        return picture.crop(box).resize((self.width, self.height), Image.Resampling[self.interpolation.upper()])
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("height", "width"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 1)
+        interval("scale", self.scale, most=1)
+        interval("ratio", self.ratio)
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"`interpolation` must be bicubic or bilinear. Received: {self.interpolation!r}")
+
+    def for_images(self, images):
+        return replace(self, height=self.height or images.height, width=self.width or images.width)
+
+    def output_size(self, height, width):
+        return self.height, self.width
+
+    def augment_image(self, image, generator):
+        if self.height is None or self.width is None:
+            raise ValueError("RandomResizedCrop needs `height` and `width` where it is used outside of a training.")
+        top, left, height, width = random_box(image.height, image.width, self.scale, self.ratio, generator)
+        resampling = require("PIL.Image", extra="cli").Resampling[self.interpolation.upper()]
+        return image.crop((left, top, left + width, top + height)).resize((self.width, self.height), resampling)
 
 
 def random_box(height, width, scale, ratio, generator):
-    """A part of an image of some size.
+    """A random part of an image.
 
     Args:
-        height, width: int, of the image.
-        scale, ratio: as for `RandomResizedCrop`.
+        height: int, of the image.
+        width: int, of the image.
+        scale: as for `RandomResizedCrop`.
+        ratio: as for `RandomResizedCrop`.
         generator: `numpy.random.Generator`.
 
     Returns:

@@ -1,60 +1,152 @@
-"""What the steps of an augmentation have in common, and pictures through several of them."""
+"""What a step of the augmentation is: what it works on, how it draws random numbers, how it is saved.
 
+To add a step, write one file with one class: a frozen dataclass that derives from `ImageStep`, `ArrayStep` or
+`BatchStep`, according to what it works on, and implements that class's one method. Its fields are its settings. See
+`ImageStep` for an example.
+"""
+
+import zlib
 from dataclasses import asdict
+from typing import ClassVar
 
 import numpy as np
 
-from keras_convnext.extras import require
-from keras_convnext.scalars import check_fields, make_plain
-
-Image = require("PIL.Image", extra="cli")
+from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
+from keras_convnext.scalars import check_fields, dataclass_from, make_plain
 
 
 class Step:
-    """Base of the steps, which are frozen dataclasses. `SALT`, of each kind its own, makes them draw independently."""
+    """Base of all steps. Derive from `ImageStep`, `ArrayStep` or `BatchStep` instead.
 
-    SALT = 0
+    A step is a frozen dataclass. A number among its fields that is of another type than annotated is refused; a step
+    that restricts its fields further does so in `__post_init__`, after `super().__post_init__()`.
+    """
+
+    works_on: ClassVar[str]
+    """What the step works on, in words."""
+
+    SALT: ClassVar[int | None] = None
+    """Makes the random numbers of a kind of step independent of other kinds'. None: derived from the class's name."""
+
+    STRENGTHS: ClassVar[tuple[str, ...]] = ()
+    """The fields that are all 0 where the step leaves everything as it is."""
+
+    RENAMED: ClassVar[dict[str, str]] = {}
+    """Fields of earlier versions by their old names, for configurations that were saved then."""
 
     def __post_init__(self):
         make_plain(self)
         check_fields(self)
 
-    def generator(self, seed):
-        """A NumPy generator for three whole numbers: the training's seed, the epoch, the image."""
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence([*map(int, seed), self.SALT])))
+    def for_images(self, images: ImageFormat) -> "Step":
+        """The step with those settings filled in that depend on the images, such as their size. Override if needed."""
+        return self
 
-    def get_config(self):
+    @property
+    def is_off(self) -> bool:
+        """Whether the step leaves everything as it is."""
+        return bool(self.STRENGTHS) and not any(getattr(self, name) for name in self.STRENGTHS)
+
+    def generator(self, seed, repeat: int = 0) -> np.random.Generator:
+        """The random numbers of this step for one image, or for one batch.
+
+        Args:
+            seed: three integers: the training's seed, the epoch, and the index of the image (of a batch's first image).
+            repeat: how many steps of the same class come before it in the augmentation.
+        """
+        salt = zlib.crc32(type(self).__qualname__.encode()) if self.SALT is None else self.SALT
+        entropy = [*map(int, seed), salt, *([repeat] if repeat else [])]
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+
+    def get_config(self) -> dict:
+        """The step's settings."""
         return asdict(self)
 
     @classmethod
-    def from_config(cls, config):
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
+    def from_config(cls, config: dict) -> "Step":
+        """The step of these settings; names that version 0.2.0 used are understood.
+
+        Raises:
+            ValueError: an unknown setting, or a value out of its range.
+        """
+        return dataclass_from(cls, {cls.RENAMED.get(name, name): value for name, value in config.items()})
 
 
-class PictureStep(Step):
-    """Base of the steps that work on Pillow images of mode `RGB` or `L`."""
+class ImageStep(Step):
+    """Base of the steps that work on one PIL image, of mode `RGB` or `L`.
 
-    def augment_picture(self, picture, generator):
-        """The Pillow image, augmented with what the `numpy.random.Generator` draws."""
+    Example, a step of your own:
+
+    >>> from dataclasses import dataclass
+    >>> import keras
+    >>> from PIL import ImageOps
+    >>> from keras_convnext.preprocessing import Augmentation
+    >>> from keras_convnext.preprocessing.augmentation import ImageStep, RandomFlip, RandomResizedCrop
+    >>> @keras.saving.register_keras_serializable(package="mine")
+    ... @dataclass(frozen=True)
+    ... class RandomInvert(ImageStep):
+    ...     probability: float = 0.1
+    ...
+    ...     def augment_image(self, image, generator):
+    ...         return ImageOps.invert(image) if generator.random() < self.probability else image
+    >>> augmentation = Augmentation([RandomResizedCrop(), RandomFlip(), RandomInvert(0.2)])
+    >>> augmentation.get_config()[-1]
+    {'class': 'mine>RandomInvert', 'probability': 0.2}
+    """
+
+    works_on: ClassVar[str] = "images"
+
+    def augment_image(self, image, generator: np.random.Generator):
+        """Augments a PIL image.
+
+        Args:
+            image: PIL image of mode `RGB` or `L`.
+            generator: where all random numbers must come from.
+
+        Returns:
+            A PIL image of the same mode. Its size may differ.
+        """
+        raise NotImplementedError
+
+    def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
+        """The height and width of the result. Override it in a step that changes the size."""
+        return height, width
+
+
+class ArrayStep(Step):
+    """Base of the steps that work on one image as an array. They come after all steps on PIL images."""
+
+    works_on: ClassVar[str] = "arrays"
+
+    def augment_array(self, pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Augments an image.
+
+        Args:
+            pixels: read-only float32 array of shape `(height, width, channels)`, in 0..255 before the first such step.
+            generator: where all random numbers must come from.
+
+        Returns:
+            A float32 array of the same shape, which may exceed 0..255; or `pixels` itself, to leave the image as it is.
+        """
         raise NotImplementedError
 
 
-def augment_picture(picture, seed, steps):
-    """An image through several steps, without an array between them.
+class BatchStep(Step):
+    """Base of the steps that work on a whole batch. They come last."""
 
-    Args:
-        picture: Pillow image of mode `RGB` or `L`.
-        seed: three whole numbers: the training's seed, the epoch, the image.
-        steps: sequence of `PictureStep`.
+    works_on: ClassVar[str] = "batches"
 
-    Returns:
-        A uint8 array of shape `(height, width, channels)`.
-    """
-    for step in steps:
-        picture = step.augment_picture(picture, step.generator(seed))
-    return np.asarray(picture).reshape(picture.height, picture.width, -1)
+    def augment_batch(
+        self, images: np.ndarray, labels: np.ndarray, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Augments a batch.
 
+        Args:
+            images: float32 array of shape `(batch, height, width, channels)`, which may be changed in place.
+            labels: array of shape `(batch, classes)`, the probability of each class.
+            generator: where all random numbers must come from.
 
-def picture_of(image):
-    """The Pillow image of a uint8 array of three channels or one."""
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        Returns:
+            `(images, labels)`, both float32 and of the same shapes.
+        """
+        raise NotImplementedError

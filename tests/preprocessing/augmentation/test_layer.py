@@ -1,7 +1,10 @@
-"""Steps as keras-cv layers: one seed gives one sequence, however many workers map it, and the batches' own."""
+"""Steps as keras-cv layers: deterministic given the seed, with any number of workers, and equal to the batches."""
 
+import hashlib
 import importlib
+import json
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,6 +24,7 @@ from keras_convnext.preprocessing.augmentation.layer import AugmentationLayer
 
 STEPS = [RandomResizedCrop(32, 32), RandomFlip(), RandAugment(), RandomErasing()]
 ALL = [*STEPS, MixUpOrCutMix()]
+OF_0_2_0 = json.loads((Path(__file__).parent / "golden" / "layers_0_2_0.json").read_text())
 
 
 @pytest.mark.parametrize("package", ["tensorflow", "keras_cv"])
@@ -86,29 +90,10 @@ def test_another_seed_and_another_epoch_give_another_sequence(photographs, chang
     assert (images != others).any(axis=(1, 2, 3)).all()
 
 
-def test_steps_draw_independently():
-    assert len({step.SALT for step in ALL}) == len(ALL)
-    draws = np.array([[step.generator((0, 0, number)).random() for step in ALL] for number in range(500)])
-    for shifted in (draws, np.roll(draws, 1, axis=0)):
-        correlation = np.corrcoef(draws.T, shifted.T)[: len(ALL), len(ALL) :]
-        assert np.abs(correlation - np.eye(len(ALL)) * (shifted is draws)).max() < 0.2
-
-
-@pytest.mark.parametrize("place", range(3))
-def test_every_step_heeds_the_seed_the_epoch_and_the_image(place):
-    for step in ALL:
-        draws = set()
-        for number in (0, 1, 2**31, 2**32, 2**33):
-            seed = np.zeros(3, "int64")
-            seed[place] = number
-            draws.add(step.generator(seed).random())
-        assert len(draws) == 5, type(step).__name__
-
-
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_erasing_gives_float32(dtype):
     images = np.full((8, 8, 3), 100, dtype)
-    layer = AugmentationLayer(RandomErasing(rate=1.0))
+    layer = AugmentationLayer(RandomErasing(probability=1.0))
     found = layer({"images": images, "seed": np.zeros(3, "int64")})["images"]
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
 
@@ -130,8 +115,24 @@ def test_configuration_round_trips(step):
     assert again.step == step
 
 
+@pytest.mark.parametrize("saved", OF_0_2_0, ids=lambda saved: saved["config"]["config"]["name"])
+def test_layers_of_version_0_2_0_load(saved):
+    """`golden/layers_0_2_0.json` holds configurations that version wrote, with hashes of what the layers returned."""
+    layer = keras.saving.deserialize_keras_object(saved["config"])
+    rows, columns, numbers = np.ogrid[:20, :16, :6]
+    planes = [(rows * (5 + channel) + columns * (3 + 2 * channel) + numbers * 37) % 256 for channel in range(3)]
+    pixels = np.stack([plane.transpose(2, 0, 1) for plane in planes], -1).astype("uint8")
+    if saved["config"]["config"]["step"]["config"].get("mean") == [0.5]:
+        pixels = pixels[..., :1]
+    seeds = np.array([[3, 1, index] for index in range(6)])
+    found = layer({"images": pixels, "labels": np.eye(6, dtype="float32"), "seed": seeds})
+    for name in ("images", "labels"):
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(found[name]))
+        assert hashlib.sha256(array.tobytes()).hexdigest()[:16] == saved[name], name
+
+
 def test_refuses_a_single_image_to_mix():
-    with pytest.raises(ValueError, match="a batch of images to mix"):
+    with pytest.raises(ValueError, match="MixUpOrCutMix needs a batch of images"):
         AugmentationLayer(MixUpOrCutMix())(
             {"images": tf.zeros((8, 8, 3)), "labels": tf.zeros(2), "seed": tf.zeros(3, tf.int64)}
         )

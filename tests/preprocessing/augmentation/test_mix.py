@@ -10,7 +10,7 @@ from keras_convnext.preprocessing.augmentation import MixUpOrCutMix
 def mix(step, images, labels, number=0):
     """`(images, labels)` of a batch, mixed."""
     images = images.copy()
-    return images, step.mix(images, labels, step.generator((9, 0, number)))
+    return step.augment_batch(images, labels, step.generator((9, 0, number)))
 
 
 @pytest.fixture(scope="module")

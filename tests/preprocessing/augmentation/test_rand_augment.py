@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from keras_convnext.preprocessing.augmentation import RandAugment, augment_picture, picture_of
-from keras_convnext.preprocessing.augmentation.rand_augment import OPERATIONS
+from keras_convnext.preprocessing.augmentation import RandAugment, augment_image, to_pil
+from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
 TIMM = {
     "Posterize": "PosterizeIncreasing",
@@ -38,7 +38,7 @@ def test_the_operations_are_those_of_the_increasing_list(auto_augment):
         assert (operation.magnitude, operation.magnitude_std, operation.prob) == (
             step.magnitude,
             step.magnitude_std,
-            step.rate,
+            step.probability,
         )
     assert transform.num_layers == step.count
 
@@ -66,30 +66,30 @@ def test_the_greatest_magnitude_posterizes_to_black(photographs):
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def sampled():
     """What the step does to 20000 images."""
     step = RandAugment()
-    return [step.drawn(np.random.default_rng(seed)) for seed in range(20_000)]
+    return [step.sample(np.random.default_rng(seed)) for seed in range(20_000)]
 
 
-def test_each_is_drawn_as_often(drawn):
-    counts = [sum(name == other for image in drawn for other, _ in image) for name in OPERATIONS]
+def test_each_operation_is_sampled_as_often(sampled):
+    counts = [sum(name == other for image in sampled for other, _ in image) for name in OPERATIONS]
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
-def test_what_has_no_sign_gets_none(drawn):
-    amounts = [amount for image in drawn for name, amount in image if not OPERATIONS[name].signed]
+def test_what_has_no_sign_gets_none(sampled):
+    amounts = [amount for image in sampled for name, amount in image if not OPERATIONS[name].signed]
     assert all(amount is None or amount >= 0 for amount in amounts)
 
 
-def test_how_many_are_applied(drawn):
+def test_how_many_are_applied(sampled):
     """Two, each half of the time."""
-    counts = np.bincount([len(image) for image in drawn], minlength=3)
-    assert stats.chisquare(counts, np.array([0.25, 0.5, 0.25]) * len(drawn)).pvalue > 1e-3
+    counts = np.bincount([len(image) for image in sampled], minlength=3)
+    assert stats.chisquare(counts, np.array([0.25, 0.5, 0.25]) * len(sampled)).pvalue > 1e-3
 
 
-def test_the_magnitude_is_normal_and_cut(drawn):
-    degrees = np.array([amount for image in drawn for name, amount in image if name == "Rotate"])
+def test_the_magnitude_is_normal_and_cut(sampled):
+    degrees = np.array([amount for image in sampled for name, amount in image if name == "Rotate"])
     magnitudes = np.abs(degrees) / 3
     assert len(magnitudes) > 1000
     assert 0.45 < (degrees > 0).mean() < 0.55
@@ -100,12 +100,12 @@ def test_the_magnitude_is_normal_and_cut(drawn):
     assert stats.kstest(below, expected.cdf).pvalue > 1e-3
 
 
-def test_an_image_is_changed_as_drawn(photographs):
-    step = RandAugment(rate=1.0, count=1)
+def test_an_image_is_changed_as_sampled(photographs):
+    step = RandAugment(probability=1.0, count=1)
     seen = set()
     for number in range(40):
-        found = augment_picture(photographs[-1], (7, 0, number), [step])
-        ((name, amount),) = step.drawn(step.generator((7, 0, number)))
+        found = augment_image(photographs[-1], (7, 0, number), [step])
+        ((name, amount),) = step.sample(step.generator((7, 0, number)))
         expected = OPERATIONS[name].apply(photographs[-1], amount, FILL)
         np.testing.assert_array_equal(found, np.asarray(expected))
         seen.add(name)
@@ -114,7 +114,7 @@ def test_an_image_is_changed_as_drawn(photographs):
 
 def test_grey_images_are_taken(photographs):
     grey = np.asarray(photographs[-1])[..., :1]
-    step = RandAugment(rate=1.0, count=1)
-    found = [augment_picture(picture_of(grey), (0, 0, number), [step]) for number in range(60)]
+    step = RandAugment(probability=1.0, count=1)
+    found = [augment_image(to_pil(grey), (0, 0, number), [step]) for number in range(60)]
     assert {image.shape for image in found} == {grey.shape}
     assert sum((image != grey).any() for image in found) > 40

@@ -19,9 +19,7 @@ QUANTITIES = {
 
 def erased(step, images):
     images = images.astype("float32")
-    for number, image in enumerate(images):
-        step.erase(image, step.generator((5, 2, number)))
-    return images
+    return np.stack([step.augment_array(image, step.generator((5, 2, number))) for number, image in enumerate(images)])
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +53,7 @@ def test_a_quarter_of_the_images_has_noise_and_the_rest_is_as_it_was():
 
 
 def test_the_noise_is_standard_normal_for_the_model():
-    found = erased(RandomErasing(rate=1.0, area=(0.9, 0.95), ratio=(0.99, 1.01)), np.zeros((20, 64, 64, 3)))
+    found = erased(RandomErasing(probability=1.0, area=(0.9, 0.95), ratio=(0.99, 1.01)), np.zeros((20, 64, 64, 3)))
     inside = found[(found != 0).all(axis=-1)]
     normalized = (inside / 255 - IMAGENET_MEAN) / IMAGENET_STD
     for channel in range(3):
@@ -65,9 +63,20 @@ def test_the_noise_is_standard_normal_for_the_model():
 
 def test_an_image_in_which_no_rectangle_fits_stays():
     images = np.full((3, 8, 8, 3), 7)
-    np.testing.assert_array_equal(erased(RandomErasing(rate=1.0, area=(1.0, 1.0), ratio=(1.0, 1.0)), images), images)
+    np.testing.assert_array_equal(
+        erased(RandomErasing(probability=1.0, area=(1.0, 1.0), ratio=(1.0, 1.0)), images), images
+    )
 
 
 def test_refuses_statistics_of_other_channels():
-    with pytest.raises(ValueError, match=r"a mean and a deviation for each channel.*1 channels"):
-        erased(RandomErasing(), np.zeros((1, 8, 8, 1)))
+    with pytest.raises(ValueError, match=r"a mean and a standard deviation per channel.*1 channels"):
+        erased(RandomErasing(mean=(0.5, 0.5, 0.5)), np.zeros((1, 8, 8, 1)))
+
+
+def test_leaves_its_input_alone_and_says_where_nothing_changed():
+    image = np.full((8, 8, 3), 7, "float32")
+    step = RandomErasing(probability=1.0)
+    assert (step.augment_array(image, step.generator((0, 0, 0))) != 7).any()
+    assert (image == 7).all()
+    step = RandomErasing(probability=0.0)
+    assert step.augment_array(image, step.generator((0, 0, 0))) is image

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_convnext.preprocessing.augmentation import RandomResizedCrop, augment_picture, picture_of
+from keras_convnext.preprocessing.augmentation import RandomResizedCrop, augment_image, to_pil
 from keras_convnext.preprocessing.augmentation.random_resized_crop import random_box
 
 SIZES = [(300, 400), (64, 64), (224, 150), (40, 400)]
@@ -60,7 +60,7 @@ def test_the_part_is_resized_by_pillow(photographs, channels):
     image = np.asarray(photographs[-3])[..., :channels]
     step = RandomResizedCrop(24, 32)
     for number in range(20):
-        found = augment_picture(picture_of(image), (3, 1, number), [step])
+        found = augment_image(to_pil(image), (3, 1, number), [step])
         generator = step.generator((3, 1, number))
         top, left, height, width = random_box(*image.shape[:2], (0.08, 1.0), (3 / 4, 4 / 3), generator)
         part = Image.fromarray(image[top : top + height, left : left + width].squeeze())

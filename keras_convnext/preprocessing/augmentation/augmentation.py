@@ -1,0 +1,176 @@
+"""How training images are augmented: an ordered list of steps, as data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import keras
+
+from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
+from keras_convnext.preprocessing.augmentation.settings import ORDER, SETTINGS, change_settings, read_setting
+from keras_convnext.preprocessing.augmentation.step import Step
+
+PACKAGE = "keras_convnext>"
+"""Stands before the names under which this package's steps are registered with Keras."""
+
+
+def _setting(name):
+    return property(
+        lambda self: read_setting(self.steps, name),
+        doc=f"`{SETTINGS[name].field}` of `{SETTINGS[name].step.__name__}`.",
+    )
+
+
+@dataclass(frozen=True, init=False)
+class Augmentation:
+    """The augmentation of a training: the steps that each image goes through, in their order.
+
+    Steps on images come first, then steps on arrays, then steps on batches. The other arguments are short names for
+    settings of the paper's steps: `Augmentation(mixup=0.2)` is the paper's augmentation with another MixUp. They default
+    to None, which leaves a setting as it is in `steps`, and are attributes too. A step that they turn off is removed.
+
+    Args:
+        steps: sequence of steps. Defaults to None: the paper's (arXiv:2201.03545, Table 5), with timm's details.
+        scale: least and greatest area of the random crop, as a share of the image's.
+        ratio: least and greatest width over height of the random crop.
+        flip_probability: probability of mirroring an image.
+        rand_augment: magnitude of RandAugment in 0..10, 0 for none.
+        erasing_probability: probability of replacing a rectangle by noise.
+        mixup: MixUp's concentration, 0 for none.
+        cutmix: CutMix's concentration, 0 for none. Where there are both, each has half of the batches.
+
+    Raises:
+        ValueError: a value out of its range, what is no step, or steps in an order that does not work.
+
+    Example:
+
+    >>> from keras_convnext.preprocessing import Augmentation
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip, RandomResizedCrop
+    >>> Augmentation(mixup=0.0, cutmix=0.0).rand_augment
+    9.0
+    >>> Augmentation([RandomResizedCrop(scale=(0.7, 1.0)), RandomFlip()]).get_config()[1]
+    {'class': 'RandomFlip', 'probability': 0.5}
+    """
+
+    steps: tuple[Step, ...]
+
+    def __init__(
+        self,
+        steps: Sequence[Step] | None = None,
+        *,
+        scale: tuple[float, float] | None = None,
+        ratio: tuple[float, float] | None = None,
+        flip_probability: float | None = None,
+        rand_augment: float | None = None,
+        erasing_probability: float | None = None,
+        mixup: float | None = None,
+        cutmix: float | None = None,
+    ):
+        given = {
+            "scale": scale,
+            "ratio": ratio,
+            "flip_probability": flip_probability,
+            "rand_augment": rand_augment,
+            "erasing_probability": erasing_probability,
+            "mixup": mixup,
+            "cutmix": cutmix,
+        }
+        steps = tuple(kind() for kind in ORDER) if steps is None else _checked(steps)
+        changes = {name: value for name, value in given.items() if value is not None}
+        object.__setattr__(self, "steps", tuple(change_settings(steps, changes)))
+
+    scale = _setting("scale")
+    ratio = _setting("ratio")
+    flip_probability = _setting("flip_probability")
+    rand_augment = _setting("rand_augment")
+    erasing_probability = _setting("erasing_probability")
+    mixup = _setting("mixup")
+    cutmix = _setting("cutmix")
+
+    def for_images(self, images: ImageFormat) -> "Augmentation":
+        """The augmentation with those settings filled in that depend on the images and on the model."""
+        return Augmentation([step.for_images(images) for step in self.steps])
+
+    def steps_on(self, kind: str) -> list[Step]:
+        """The steps that work on `"images"`, `"arrays"` or `"batches"`."""
+        return [step for step in self.steps if step.works_on == kind]
+
+    def get_config(self) -> list[dict]:
+        """The steps as JSON has them: a dict per step, with its class and its settings.
+
+        Raises:
+            ValueError: the class of a step is not registered with Keras.
+        """
+        return [{"class": _name_of(type(step)), **step.get_config()} for step in self.steps]
+
+    @classmethod
+    def from_config(cls, config: list[dict] | dict, base: "Augmentation | None" = None) -> "Augmentation":
+        """The augmentation of a configuration.
+
+        Args:
+            config: a list of steps, as `get_config` returns it. Or a dict of short names, such as `{"mixup": 0.2}`,
+                for changes of `base`; version 0.2.0 wrote such dicts.
+            base: what a dict changes. Defaults to None: the paper's augmentation.
+
+        Raises:
+            ValueError: an unknown step or setting, or a value out of its range.
+
+        Example:
+
+        >>> from keras_convnext.preprocessing import Augmentation
+        >>> Augmentation.from_config([{"class": "RandomFlip", "probability": 0.25}])
+        Augmentation(steps=(RandomFlip(probability=0.25),))
+        """
+        if isinstance(config, dict):
+            return cls(change_settings((base or cls()).steps, config))
+        return cls([_step_from(one) for one in config])
+
+
+def _checked(steps):
+    """The steps as a tuple, or an error that says what is wrong with them."""
+    is_sequence = isinstance(steps, Sequence) and not isinstance(steps, str)
+    wrong = [one for one in steps if not hasattr(one, "works_on")] if is_sequence else [steps]
+    if wrong:
+        raise ValueError(
+            "`steps` must be a sequence of steps: objects of classes that derive from ImageStep, ArrayStep or "
+            f"BatchStep. Received: {wrong[0]!r}"
+        )
+    kinds = ("images", "arrays", "batches")
+    for first, second in pairwise(steps):
+        if kinds.index(first.works_on) > kinds.index(second.works_on):
+            raise ValueError(
+                "Steps on images must come first, then steps on arrays, then steps on batches. Received: "
+                f"{type(first).__name__} (on {first.works_on}) before {type(second).__name__} (on {second.works_on})"
+            )
+    return tuple(steps)
+
+
+def _name_of(kind):
+    """The name under which a class of steps is saved."""
+    name = keras.saving.get_registered_name(kind)
+    if keras.saving.get_registered_object(name) is not kind:
+        raise ValueError(
+            f"{kind.__name__} cannot be saved in a configuration: put "
+            f'`@keras.saving.register_keras_serializable(package="...")` above its `@dataclass(frozen=True)`.'
+        )
+    return name.removeprefix(PACKAGE)
+
+
+def _step_from(config):
+    """The step of a dict with its class and settings."""
+    if not isinstance(config, dict) or not isinstance(config.get("class"), str):
+        raise ValueError(f'Expected a dict such as {{"class": "RandomFlip", "probability": 0.5}}. Received: {config!r}')
+    name = config["class"]
+    for registered in (PACKAGE + name, name):
+        kind = keras.saving.get_registered_object(registered)
+        if isinstance(kind, type) and issubclass(kind, Step):
+            return kind.from_config({key: value for key, value in config.items() if key != "class"})
+    known = sorted(
+        registered.removeprefix(PACKAGE)
+        for registered, kind in keras.saving.get_custom_objects().items()
+        if isinstance(kind, type) and issubclass(kind, Step)
+    )
+    raise ValueError(
+        f"No such step: {name!r}. Expected one of {', '.join(known)}. A step of your own is known once the module that "
+        "defines it has been imported."
+    )

@@ -1,0 +1,129 @@
+"""Images through the steps of an augmentation, as the processes that augment and the keras-cv layers do it."""
+
+from collections import Counter
+
+import numpy as np
+
+from keras_convnext.extras import require
+from keras_convnext.preprocessing.resize import ResizeAndCrop
+
+
+def to_pil(pixels):
+    """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one."""
+    return require("PIL.Image", extra="cli").fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def with_generators(steps, seed):
+    """Pairs each step with its random numbers.
+
+    Args:
+        steps: sequence of `Step`.
+        seed: three integers: the training's seed, the epoch, and the index of the image (of a batch's first image).
+
+    Returns:
+        A list of `(step, numpy.random.Generator)`.
+    """
+    before = Counter()
+    pairs = []
+    for step in steps:
+        pairs.append((step, step.generator(seed, before[type(step)])))
+        before[type(step)] += 1
+    return pairs
+
+
+def through_image_steps(image, seed, steps, size=None):
+    """A PIL image through steps on images.
+
+    Args:
+        image: PIL image of mode `RGB` or `L`.
+        seed: three integers: the training's seed, the epoch, and the index of the image.
+        steps: sequence of `ImageStep`.
+        size: `(height, width)` that the result must have. A result of another size is resized and cropped as in
+            evaluation. Defaults to None: any size.
+
+    Returns:
+        A uint8 array of shape `(height, width, channels)`.
+    """
+    for step, generator in with_generators(steps, seed):
+        image = step.augment_image(image, generator)
+    pixels = np.asarray(image).reshape(image.height, image.width, -1)
+    return pixels if size in (None, pixels.shape[:2]) else ResizeAndCrop(*size)(pixels)
+
+
+def through_array_steps(pixels, seed, steps):
+    """An image through steps on arrays.
+
+    Args:
+        pixels: uint8 or float32 array of shape `(height, width, channels)`.
+        seed: three integers: the training's seed, the epoch, and the index of the image.
+        steps: sequence of `ArrayStep`.
+
+    Returns:
+        A float32 array of the same shape; or `pixels` itself, where no step changed it.
+
+    Raises:
+        ValueError: a step gives an array of another shape; the message names the step.
+    """
+    if not steps:
+        return pixels
+    unchanged = current = _read_only(pixels)
+    for step, generator in with_generators(steps, seed):
+        current = _read_only(step.augment_array(current, generator), current)
+        if current.shape != pixels.shape:
+            raise ValueError(
+                f"{type(step).__name__}.augment_array must return an array of the shape that it is given, "
+                f"{pixels.shape}. It returned one of shape {current.shape}"
+            )
+    return pixels if current is unchanged else current
+
+
+def _read_only(pixels, before=None):
+    """The array as float32 that cannot be written to; `before` itself, if that is what it is."""
+    if pixels is before:
+        return before
+    floats = np.asarray(pixels, "float32").view()
+    floats.flags.writeable = False
+    return floats
+
+
+def augment_image(image, seed, steps, size=None):
+    """A PIL image through steps on images, then on arrays.
+
+    Args:
+        image: PIL image of mode `RGB` or `L`.
+        seed: three integers: the training's seed, the epoch, and the index of the image.
+        steps: sequence of `ImageStep` and `ArrayStep`, in this order, such as those of `Augmentation.for_images`.
+            Steps on batches are left out.
+        size: `(height, width)` that the result must have. Defaults to None: what the steps give.
+
+    Returns:
+        An array of shape `(height, width, channels)`: uint8, or float32 where a step on arrays changed the image.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip, augment_image, to_pil
+    >>> image = to_pil(np.zeros((32, 48, 3), "uint8"))
+    >>> augment_image(image, (0, 0, 0), [RandomFlip()]).shape
+    (32, 48, 3)
+    """
+    on_images = [step for step in steps if step.works_on == "images"]
+    on_arrays = [step for step in steps if step.works_on == "arrays"]
+    return through_array_steps(through_image_steps(image, seed, on_images, size), seed, on_arrays)
+
+
+def augment_batch(images, labels, seed, steps):
+    """A batch through steps on batches.
+
+    Args:
+        images: float32 array of shape `(batch, height, width, channels)`, which may be changed in place.
+        labels: array of shape `(batch, classes)`.
+        seed: three integers: the training's seed, the epoch, and the index of the first image.
+        steps: sequence of `BatchStep`.
+
+    Returns:
+        `(images, labels)`, both float32 and of the same shapes.
+    """
+    for step, generator in with_generators(steps, seed):
+        images, labels = step.augment_batch(images, labels, generator)
+    return images, labels

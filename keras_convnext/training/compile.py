@@ -1,0 +1,80 @@
+"""A model compiled by a recipe: optimizer, schedule, loss and metric; `Recipe.compile` calls this."""
+
+import warnings
+
+import keras
+
+from keras_convnext.scalars import integer
+from keras_convnext.training.optimizer import AdamW
+from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, layer_decay_rules, unfreeze_rules
+from keras_convnext.training.schedule import WarmupCosine
+
+SANE_LEARNING_RATES = (1e-6, 2e-2)
+"""Outside of these, AdamW hardly moves, or diverges: a peak there warns."""
+
+
+def compile_model(recipe, model, steps_per_epoch):
+    """Compiles a classifier as a recipe asks for; see `Recipe.compile`."""
+    low, high = SANE_LEARNING_RATES
+    if not low <= recipe.learning_rate <= high:
+        warnings.warn(
+            f"The learning rate is {recipe.learning_rate:g}: for AdamW, rates from {low:g} to {high:g} make sense.",
+            stacklevel=3,  # the caller of Recipe.compile
+        )
+    updates = integer("steps_per_epoch", steps_per_epoch, 1) // recipe.accumulate
+    if updates < 1:
+        raise ValueError(
+            f"An epoch of {steps_per_epoch} batches does not update the weights: an update takes {recipe.accumulate}."
+        )
+    optimizer = AdamW(
+        _schedule(recipe, updates),
+        weight_decay=recipe.weight_decay,
+        learning_rate_rules=_learning_rate_rules(recipe, model),
+        unfreeze_rules=_unfreeze_rules(recipe, model, updates),
+        gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,
+        use_ema=recipe.ema is not None,
+        ema_momentum=0.99 if recipe.ema is None else recipe.ema,
+        ema_warmup=recipe.ema_warmup,
+    )
+    from_logits = getattr(model, "activation", None) is None
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=recipe.loss_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
+    )
+    # If the first train step made the optimizer's variables, TensorFlow would trace it twice.
+    model.optimizer.build(model.trainable_variables)
+
+
+def _schedule(recipe, updates):
+    """The learning rate of each update of the weights."""
+    total_steps = recipe.epochs * updates
+    return WarmupCosine(
+        peak=recipe.learning_rate,
+        total_steps=total_steps,
+        warmup_steps=min(round(recipe.warmup_epochs * updates), total_steps),
+        minimum=recipe.min_learning_rate,
+    )
+
+
+def _learning_rate_rules(recipe, model):
+    if recipe.layer_decay is None:
+        return EQUAL_RATES
+    return layer_decay_rules(model.backbone.depths, recipe.layer_decay, recipe.layer_decay_kind)
+
+
+def _unfreeze_rules(recipe, model, updates):
+    """The rules for the stages that learn later. Freezes the earlier ones for good, which spares their gradients."""
+    if recipe.unfreeze is None:
+        return FROM_THE_START
+    count = len(model.backbone.depths)
+    if len(recipe.unfreeze) > count:
+        raise ValueError(
+            f"`unfreeze` has {len(recipe.unfreeze)} epochs, one per stage from the last one on, and the model has "
+            f"{count} stages."
+        )
+    model.backbone.freeze_stages(count - len(recipe.unfreeze))
+    stages = (f"stage_{count - 1 - place}" for place in range(count))
+    return unfreeze_rules(
+        {stage: round(epoch * updates) for stage, epoch in zip(stages, recipe.unfreeze, strict=False)}
+    )

@@ -1,0 +1,34 @@
+"""The batches that a recipe asks for; `Recipe.dataset` calls this."""
+
+from keras_convnext.data import AugmentedBatches, Batches
+from keras_convnext.preprocessing import ResizeAndCrop
+
+
+def make_dataset(recipe, images, training, mean=None, std=None):
+    """Batches of images for `fit`, `evaluate` or `predict`; see `Recipe.dataset`."""
+    if training and len(images) < recipe.batch_size:
+        raise ValueError(
+            f"The batch of {recipe.batch_size} images is larger than the {len(images)} training images, so that the "
+            f"weights would never be updated. Take a batch of {len(images)} images or fewer."
+        )
+    batch_size = max(1, min(recipe.batch_size, len(images)) // recipe.accumulate)
+    own_size = None if images.are_files else images.pixels.shape[1:3]
+    size = recipe.image_size or own_size
+    if training and recipe.augmentation is not None:
+        if size is None:
+            raise ValueError("`image_size` is needed to make batches of image files. Received: None")
+        return AugmentedBatches(
+            images,
+            size,
+            recipe.augmentation,
+            batch_size,
+            label_smoothing=recipe.label_smoothing,
+            seed=recipe.seed,
+            workers=recipe.workers,
+            mean=mean,
+            std=std,
+            group=recipe.accumulate,
+        )
+    transform = None if recipe.image_size in (None, own_size) else ResizeAndCrop(*recipe.image_size)
+    group = recipe.accumulate if training else 1
+    return Batches(images, batch_size, transform, training, recipe.seed, recipe.workers, group=group)
