@@ -26,8 +26,9 @@ class Augmentation:
     """The augmentation of a training: the steps that each image goes through, in their order.
 
     Steps on images come first, then steps on arrays, then steps on batches. The other arguments are short names for
-    settings of the paper's steps: `Augmentation(mixup=0.2)` is the paper's augmentation with another MixUp. They default
-    to None, which leaves a setting as it is in `steps`, and are attributes too. A step that they turn off is removed.
+    settings of the paper's steps: `Augmentation(mixup=0.2)` is the paper's augmentation with another MixUp. They
+    default to None, which leaves a setting as it is in `steps`, and are attributes too. A step that they turn off is
+    removed.
 
     Args:
         steps: sequence of steps. Defaults to None: the paper's (arXiv:2201.03545, Table 5), with timm's details.
