@@ -1,6 +1,7 @@
 """The path in miniature: its settings, and what is summarized. Its trainings are tested by tests/cli/test_roadmap*."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,14 @@ def test_settings_come_back_from_json():
 def test_the_config_of_version_0_2_is_read():
     """In a folder of today's `roadmap resume`, and of `roadmap --resume` before."""
     golden = Path(__file__).parents[1] / "training" / "golden" / "recipes_0_2_0.json"
-    recipe = json.loads(golden.read_text())["small_images"]
+    recipe = {**json.loads(golden.read_text())["small_images"], "image_size": [32, 32]}
     config = {"data": "/images.npz", "regime": "resnet200", "steps": ["gelu"], "seeds": 1, "width_divisor": 4}
     experiment = Miniature.from_config({**config, "recipe": recipe})
-    assert (experiment.steps, experiment.regime, experiment.recipe) == (("gelu",), "resnet200", RECIPES["small_images"])
+    assert (experiment.steps, experiment.regime, experiment.recipe) == (
+        ("gelu",),
+        "resnet200",
+        replace(RECIPES["small_images"], image_size=(32, 32)),
+    )
 
 
 def test_the_path_of_data_holds_in_other_folders(tmp_path, monkeypatch):
