@@ -10,6 +10,9 @@ BACKENDS = ("tensorflow", "jax", "torch")
 KERAS_BACKENDS = (*BACKENDS, "numpy", "openvino")
 EITHER = "tensorflow, jax or torch"
 
+UNTOUCHED = {"floatx": "float32", "epsilon": 1e-07, "backend": "tensorflow", "image_data_format": "channels_last"}
+"""The `keras.json` that Keras writes by itself when it is first imported, whatever backend is installed."""
+
 
 def require(module, extra):
     """Imports `module`, or says which extra to install.
@@ -71,6 +74,16 @@ def import_keras():
         if problem := _problem_of_settings():
             raise ValueError(problem) from error
         raise ImportError(f"{_backend_in_words()} is installed and cannot be imported: {error}") from error
+
+
+def chosen_backend() -> str | None:
+    """The backend that `KERAS_BACKEND` or `keras.json` names; None where nobody chose one.
+
+    A `keras.json` that is as Keras itself wrote it chooses none.
+    """
+    name, place = _backend()
+    untouched = not os.environ.get("KERAS_BACKEND") and _keras_json()[1] == UNTOUCHED
+    return name if place and not untouched else None
 
 
 def _backend_in_words():

@@ -14,8 +14,9 @@ from pathlib import Path
 import keras
 
 from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
-from keras_convnext.cli.load_file import find_model, load_file, variant_of
+from keras_convnext.cli.source import load
 from keras_convnext.extras import is_installed, require
+from keras_convnext.models import find_model, variant_of
 from keras_convnext.profiling.attention import ATTENTION_MODELS, check_size
 from keras_convnext.profiling.benchmark import WIDE, time_in_turn
 from keras_convnext.profiling.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
@@ -98,7 +99,7 @@ def _architecture(name):
     named = find_model(name)
     if named.path is None:
         return named.variant, (named.checkpoint or get_variant(named.variant)).image_size
-    model = load_file(named.path).model
+    model = load(named.path).model
     variant = variant_of(model)
     if variant is None:
         raise ValueError(f"{name}: its architecture is none that `keras-convnext list` prints, and so not timed.")

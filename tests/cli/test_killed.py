@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.training import Run
 
 START = """
@@ -79,7 +79,7 @@ def wait_for(condition, process):
 
 
 def weights_of(run, name):
-    return load_classifier(run.last_state / name).get_weights()
+    return load_model(run.last_state / name).get_weights()
 
 
 def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_path):

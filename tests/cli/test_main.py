@@ -62,10 +62,10 @@ def test_wrong_arguments_exit_with_2_and_one_line(arguments, capsys):
 
 
 def test_an_interrupt_while_data_is_read_exits_with_130(cli, trained, monkeypatch):
-    def interrupted(path):
+    def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_convnext.cli.load_file.load_trained", interrupted)
+    monkeypatch.setattr("keras_convnext.models.load._load_keras_file", interrupted)
     assert cli("evaluate", trained.path).code == 130
 
 

@@ -14,7 +14,7 @@ from keras_convnext.checkpoints import CHECKPOINTS, cached_path, imagenet_classe
 from keras_convnext.cli.labelled_images import _labels
 from keras_convnext.cli.source import find_source
 from keras_convnext.data import read_image
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 
 NAME = "convnextv2_atto_1k_224_ema"
@@ -143,7 +143,7 @@ def test_another_size(cli, cached, model, photographs, size):
 def test_convert_takes_a_name(cli, cached, model, tmp_path):
     result = cli("convert", NAME, tmp_path / "model.keras")
     assert result.code == 0, result.err
-    saved = load_classifier(tmp_path / "model.keras")
+    saved = load_model(tmp_path / "model.keras")
     assert saved.backbone.license == "CC-BY-NC-4.0"
     for weight, same in zip(saved.weights, model.weights, strict=True):
         np.testing.assert_array_equal(weight, same)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_convnext.data import load_npz, split_validation
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.training import RunRecord
 
 
@@ -26,7 +26,7 @@ def test_interrupted_and_resumed(rows_of, cli, tiny, digits_npz, tmp_path, monke
     assert f"keras-convnext train --resume {run}" in result.err
     assert str(run / "state" / "epoch-1" / "model.keras") in result.err
     assert str(run / "model.keras") in result.err
-    load_classifier(run / "model.keras")
+    load_model(run / "model.keras")
     result = cli("train", "--resume", run)
     assert result.code == 0
     assert [row["epoch"] for row in rows_of(run)] == ["1", "2"]
@@ -66,7 +66,9 @@ def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tm
 
 
 def test_refuses_to_resume_a_finished_run(refusal, trained, fitted):
-    assert "this run is complete" in refusal("train", "--resume", trained.path)
+    assert "this run is complete. To extend it, give more --epochs than its 2" in refusal(
+        "train", "--resume", trained.path
+    )
     assert fitted == []
 
 
@@ -122,7 +124,7 @@ def test_refuses_to_resume_on_other_images(refusal, unfinished, fitted, tmp_path
     assert fitted == []
 
 
-@pytest.mark.parametrize("option", [["--epochs", "9"], ["--data", "digits"], ["--seed", "0"]])
+@pytest.mark.parametrize("option", [["--batch", "9"], ["--data", "digits"], ["--seed", "0"]])
 def test_refuses_options_that_a_resumed_run_would_not_follow(refusal, unfinished, fitted, option):
     assert option[0].strip("-") in refusal("train", "--resume", unfinished, *option)
     assert fitted == []
