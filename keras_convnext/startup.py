@@ -113,7 +113,10 @@ def _take_an_installed_backend():
     found = next((name for name in BACKENDS if is_installed(name)), None)
     if found:
         os.environ["KERAS_BACKEND"] = found
-        print(f"keras-convnext: TensorFlow is not installed: using {found}. KERAS_BACKEND chooses.", file=sys.stderr)
+        print(
+            f"keras-convnext: TensorFlow is not installed: using {found}. KERAS_BACKEND chooses another.",
+            file=sys.stderr,
+        )
 
 
 def _end(number, frame):

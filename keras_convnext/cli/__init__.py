@@ -9,10 +9,11 @@ one line and exit code 1.
 import importlib
 import os
 import sys
+import warnings
 
 from keras_convnext.cli.arguments import CLOSED_PIPE, in_options
 from keras_convnext.startup import COMMANDS as COMMANDS
-from keras_convnext.startup import INTERRUPTED, command_parser, give_interrupts_back
+from keras_convnext.startup import INTERRUPTED, command_parser, give_interrupts_back, is_command
 
 
 def main(argv=None):
@@ -25,6 +26,8 @@ def main(argv=None):
     """
     give_interrupts_back()
     _print_any_name()
+    if is_command():
+        warnings.showwarning = _show_in_a_line
     try:
         try:
             return _parse_and_run(sys.argv[1:] if argv is None else argv)
@@ -47,6 +50,11 @@ def _print_any_name():
     if hasattr(sys.stdout, "reconfigure") and sys.stdout.errors == "strict":
         is_unicode = sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.reconfigure(errors="surrogateescape" if is_unicode else "backslashreplace")
+
+
+def _show_in_a_line(message, category, filename, lineno, file=None, line=None):
+    """A warning without the line of code that it comes from."""
+    print(f"keras-convnext: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _close_stdout():

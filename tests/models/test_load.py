@@ -10,7 +10,7 @@ import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
 from keras_convnext.checkpoints import CHECKPOINTS, cached_path
-from keras_convnext.models import find_model, load_model, load_model_and_facts, variant_of
+from keras_convnext.models import ModelSource, find_model, load_model, load_model_and_facts, variant_of
 
 
 @pytest.fixture(scope="module")
@@ -219,12 +219,7 @@ def test_a_run_may_have_another_functional_model_and_a_file_elsewhere_may_not(ru
 
 def test_a_preset_is_found_and_not_loaded():
     found = find_model(NAME)
-    assert (found.path, found.run, found.variant, found.checkpoint) == (
-        None,
-        None,
-        "convnextv2_atto",
-        CHECKPOINTS[NAME],
-    )
+    assert found == ModelSource(variant="convnextv2_atto", checkpoint=CHECKPOINTS[NAME])
     assert find_model("convnext_mini").checkpoint is None
 
 
@@ -266,7 +261,7 @@ def test_loads_a_backbone_from_a_file_without_a_head(tmp_path, suffix):
 
 def test_a_keras_file_takes_neither_variant_nor_ema(saved, tmp_path):
     (tmp_path / "model.keras").write_bytes(saved[1])
-    with pytest.raises(ValueError, match="`variant`: a .keras file is of a model already"):
+    with pytest.raises(ValueError, match=r"`variant`: a \.keras file is of a model already"):
         load_model(tmp_path / "model.keras", variant="convnext_mini")
     with pytest.raises(ValueError, match="`ema` is for a file of torch"):
         load_model(tmp_path / "model.keras", ema=True)
