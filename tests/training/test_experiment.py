@@ -87,18 +87,18 @@ def test_refuses_at_once(settings, message):
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("notes")])
 def test_refuses_an_output_that_exists_before_the_data_are_read(tmp_path, make):
     make(tmp_path / "run")
-    with pytest.raises(ValueError, match="run: exists already.*Choose another `output`"):
+    with pytest.raises(ValueError, match=r"run: exists already.*Choose another `output`"):
         Experiment(data="nowhere", output=tmp_path / "run").build()
 
 
 def test_refuses_a_checkpoint_that_cannot_be_read_before_the_data_are_read(checkpoint):
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"checkpoint\.keras: not a \.keras file"):
+    with pytest.raises(ValueError, match=r"checkpoint\.keras: cut off or damaged"):
         Experiment(data="nowhere", checkpoint=checkpoint).build()
 
 
 def test_refuses_more_stages_than_there_are(checkpoint, npz):
-    with pytest.raises(ValueError, match="`freeze` must be from 0 to 2, the stages of the model. Received: freeze=3"):
+    with pytest.raises(ValueError, match=r"`freeze` must be from 0 to 2, .*Received: freeze=3"):
         Experiment(data=npz, checkpoint=checkpoint, freeze=3).build()
 
 
@@ -218,6 +218,7 @@ def test_settings_reach_the_recipe(tiny, npz):
     assert training.model.backbone.remat
 
 
+@pytest.mark.filterwarnings("ignore:The learning rate is")
 def test_a_learning_rate_is_taken_as_it_is_whatever_the_batch(tiny, npz):
     training = Experiment(data=npz, variant=tiny, recipe="small_images", learning_rate=1e-7).build()
     assert training.recipe.batch_size == 8

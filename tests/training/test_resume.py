@@ -1,7 +1,8 @@
 """Runs that go on: as they were started, to more epochs, and those that version 0.2.0 wrote.
 
-`runs_0_2_0/BACKEND.tar.xz` has a run folder that the code of commit 18b8230 (version 0.2.0) wrote and left in its second
-epoch of three, and `BACKEND.csv` the history of the same training to its end. They were made by a program that puts
+`runs_0_2_0/BACKEND.tar.xz` has a run folder that the code of commit 18b8230 (version 0.2.0) wrote and left in its
+second epoch of three, and `BACKEND.csv` the history of the same training to its end. They were made by a program that
+puts
 
     VARIANTS["smallest"] = ConvNeXtConfig(depths=(2,), dims=(8,), stem_patch_size=4, kernel_size=3,
         layer_scale_init_value=1.0)
@@ -167,7 +168,7 @@ def test_refuses_epochs_that_are_not_more_than_were_trained(run, epochs):
 
 
 def test_refuses_a_complete_run_and_says_what_extends_it(run):
-    with pytest.raises(ValueError, match="this run is complete. To extend it, give more `epochs` than its 2"):
+    with pytest.raises(ValueError, match=r"this run is complete\. To extend it, give more `epochs` than its 2"):
         Experiment.resume(run.path)
 
 
