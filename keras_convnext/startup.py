@@ -22,6 +22,8 @@ INTERRUPTED = 130
 
 REFUSED = 2
 
+MODULE = Path(__file__).with_name("__main__.py")
+
 COMMANDS = {
     "list": "Lists the presets: names that `from_preset` takes. First architectures, then published weights.",
     "summary": "Prints a model's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory "
@@ -59,7 +61,9 @@ def is_command():
     argv = getattr(sys, "argv", [])
     if argv[:1] == ["-m"]:  # so it is while the interpreter looks for the module
         return any(argument in ("keras_convnext", "-mkeras_convnext") for argument in sys.orig_argv)
-    return bool(argv) and Path(argv[0]).stem in ("keras-convnext", "keras-convnext-script")
+    if not argv:
+        return False
+    return Path(argv[0]).stem in ("keras-convnext", "keras-convnext-script") or Path(argv[0]) == MODULE
 
 
 def start_command():

@@ -129,6 +129,7 @@ def test_ctrl_c_is_the_commands_again_once_it_runs(monkeypatch):
         (["/env/bin/keras-convnext", "list"], [], True),
         (["keras-convnext.exe"], [], True),
         (["-m", "list"], ["python", "-u", "-m", "keras_convnext", "list"], True),
+        ([str(startup.MODULE), "list"], ["python", "-m", "keras_convnext", "list"], True),
         (["-m"], ["python", "-m", "pytest"], False),
         (["train.py", "keras_convnext"], ["python", "train.py", "keras_convnext"], False),
         (["-c"], ["python", "-c", "import keras_convnext"], False),

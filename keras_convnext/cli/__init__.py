@@ -6,6 +6,7 @@ and exit code 2, before any work is done. What the system refuses while work is 
 one line and exit code 1.
 """
 
+import functools
 import importlib
 import os
 import sys
@@ -53,8 +54,13 @@ def _print_any_name():
 
 
 def _show_in_a_line(message, category, filename, lineno, file=None, line=None):
-    """A warning without the line of code that it comes from."""
-    print(f"keras-convnext: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    """A warning without the line of code that it comes from, and once."""
+    _print_once(f"keras-convnext: warning: {' '.join(str(message).split())}")
+
+
+@functools.cache
+def _print_once(line):
+    print(line, file=sys.stderr)
 
 
 def _close_stdout():

@@ -65,6 +65,26 @@ def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tm
     assert {**metrics, "seconds": 0} == {**expected, "seconds": 0}
 
 
+def test_a_finished_run_is_extended(cli, rows_of, trained, tmp_path):
+    path = shutil.copytree(trained.path, tmp_path / "extended")
+    result = cli("train", "--resume", path, "--epochs", 3)
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[1].startswith(
+        "2 epochs trained; from here on the learning rate follows the schedule of 3 epochs, "
+    )
+    assert [row["epoch"] for row in rows_of(path)] == ["1", "2", "3"]
+    assert json.loads((path / "metrics.json").read_text())["epochs"] == 3
+    assert json.loads((path / "config.json").read_text())["recipe"]["epochs"] == 3
+
+
+@pytest.mark.parametrize("epochs", ["1", "2"])
+def test_refuses_epochs_that_a_run_has_already(refusal, trained, fitted, epochs):
+    message = refusal("train", "--resume", trained.path, "--epochs", epochs)
+    assert f"--epochs must be more than the 2 that {trained.path} has trained already" in message
+    assert (trained.path / "metrics.json").exists()
+    assert fitted == []
+
+
 def test_refuses_to_resume_a_finished_run(refusal, trained, fitted):
     assert "this run is complete. To extend it, give more --epochs than its 2" in refusal(
         "train", "--resume", trained.path

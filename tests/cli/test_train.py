@@ -238,6 +238,23 @@ def test_options_of_memory_and_average_reach_the_training(cli, fitted, tiny):
     assert len(call.recipe.dataset(call.data.train)) == 1295 // 8 * 2
 
 
+def test_options_of_the_optimizer_and_the_augmentation_reach_the_training(cli, fitted, tiny):
+    options = ["--lr", "0.003", "--drop-path", "0.2", "--mixup", "0.4", "--cutmix", "0", "--recipe", "small_images"]
+    assert cli("train", "--variant", tiny, *options, "--batch", "16").code == 0
+    (call,) = fitted
+    assert (call.recipe.learning_rate, call.recipe.batch_size, call.recipe.drop_path_rate) == (0.003, 16, 0.2)
+    assert (call.recipe.augmentation.mixup, call.recipe.augmentation.cutmix) == (0.4, 0.0)
+    assert call.model.backbone.drop_path_rate == 0.2
+
+
+def test_stages_of_a_checkpoint_are_frozen(cli, fitted, trained, digits_npz):
+    assert cli("train", "--data", digits_npz, "--checkpoint", trained.path, "--freeze", "1").code == 0
+    (call,) = fitted
+    parts = {weight.path.partition("/")[0] for weight in call.model.trainable_weights}
+    assert parts == {"stage_1_downsample", "stage_1_block_0", "head_norm", "head"}
+    assert call.run.config["freeze"] == 1
+
+
 def test_a_papers_recipe_has_the_variants_numbers(cli, fitted):
     options = ["--recipe", "in1k_from_scratch", "--variant", "convnext_small", "--size", "32", "--batch", "1024"]
     assert cli("train", *options).code == 0
@@ -407,6 +424,20 @@ def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
 def test_refuses_options(refusal, fitted, options, message):
     assert message in refusal("train", *options)
     assert fitted == []
+
+
+@pytest.mark.parametrize(("option", "value"), [("--lr", "-1"), ("--lr", "nan"), ("--mixup", "much"), ("--lr", "inf")])
+def test_refuses_a_rate_out_of_range(capsys, option, value):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", f"{option}={value}"])
+    assert "expected a number from 0 up, got" in capsys.readouterr().err
+
+
+def test_an_error_in_a_file_names_the_setting_and_one_on_the_command_line_the_option(refusal, tmp_path):
+    (tmp_path / "settings.json").write_text(json.dumps({"recipe": "small_images", "mixup": 0.05}))
+    assert "`mixup` must be 0" in refusal("train", "--settings", tmp_path / "settings.json")
+    (tmp_path / "settings.json").write_text(json.dumps({"recipe": "small_images"}))
+    assert "--cutmix must be 0" in refusal("train", "--settings", tmp_path / "settings.json", "--cutmix=0.01")
 
 
 @pytest.mark.parametrize("momentum", ["1", "-0.1", "most"])
