@@ -20,7 +20,7 @@ from keras_convnext.variants import get_variant
 STEMS = (1, 2, 4)
 """Strides of the stem that can be asked for; a variant may have another, as the isotropic ones do."""
 
-TEXTS = ("data", "variant", "checkpoint", "output", "dtype")
+STRINGS = ("data", "variant", "checkpoint", "output", "dtype")
 COUNTS = {"stem": 1, "size": 1, "epochs": 1, "batch_size": 1, "accumulate": 1, "freeze": 0, "seed": 0}
 """Integers, and the least that each may be."""
 
@@ -103,16 +103,14 @@ class Experiment:
             object.__setattr__(self, "recipe", asdict(self.recipe))
         if isinstance(self.recipe, dict):  # as JSON has it, so that what was read equals what was written
             object.__setattr__(self, "recipe", json.loads(json.dumps(plain(self.recipe))))
-        if not self.data:
-            raise ValueError("`data` must be 'digits', a path or 'tfds:NAME'. Received: data=''")
         self._check_model()
         with_learning_rate(adapted_recipe(choose_recipe(self.chosen_recipe), self), self.learning_rate)
 
     def _check_kinds(self):
-        for name in TEXTS:
+        for name in STRINGS:
             value = getattr(self, name)
-            if not isinstance(value, str) and (value is not None or name == "data"):
-                raise ValueError(f"`{name}` must be a text. Received: {name}={value!r}")
+            if not (isinstance(value, str) and value) and (value is not None or name == "data"):
+                raise ValueError(f"`{name}` must be a string that is not empty. Received: {name}={value!r}")
         for name, least in COUNTS.items():
             if getattr(self, name) is not None:
                 integer(name, getattr(self, name), least)

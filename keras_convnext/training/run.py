@@ -3,7 +3,7 @@
     RUN/model.keras    the model of the best epoch on the validation images, of the moving average where there is one
         model_raw.keras  then, the best of the weights themselves
         config.json    recipe, class names, image shape, data, variant, versions
-        history.csv    a row an epoch
+        history.csv    a row per epoch
         metrics.json   what the test images gave, once, at the end
         curves.png     loss and accuracy by epoch, the best epoch marked
         confusion.png  which classes are taken for which, and

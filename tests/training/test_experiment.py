@@ -45,8 +45,11 @@ def checkpoint(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"data": 3}, "`data` must be a text. Received: data=3"),
-        ({"data": ""}, "`data` must be 'digits', a path or 'tfds:NAME'"),
+        ({"data": 3}, "`data` must be a string that is not empty. Received: data=3"),
+        ({"data": None}, "`data` must be a string"),
+        ({"data": ""}, "`data` must be a string"),
+        ({"checkpoint": ""}, "`checkpoint` must be a string that is not empty. Received: checkpoint=''"),
+        ({"output": ""}, "`output` must be a string"),
         ({"variant": "convnext_tini"}, "nearest names are convnext_tiny"),
         ({"variant": "convnext_mini", "checkpoint": "convnext_tiny_1k_224"}, "`variant`: a checkpoint has one"),
         ({"stem": 2, "checkpoint": "convnext_tiny_1k_224"}, "`stem`: a checkpoint has one of its own"),
@@ -146,7 +149,7 @@ def test_its_configuration_has_what_is_not_the_default():
     }
 
 
-def test_takes_a_path_where_a_text_is_expected(tmp_path):
+def test_takes_a_path_where_a_string_is_expected(tmp_path):
     assert Experiment(data=tmp_path, output=tmp_path / "run").data == str(tmp_path)
 
 
