@@ -11,6 +11,9 @@ BACKENDS = ("tensorflow", "jax", "torch")
 KERAS_BACKENDS = (*BACKENDS, "numpy", "openvino")
 EITHER = "tensorflow, jax or torch"
 
+UNTOUCHED = {"floatx": "float32", "epsilon": 1e-07, "backend": "tensorflow", "image_data_format": "channels_last"}
+"""The `keras.json` that Keras writes by itself when it is first imported, whatever backend is installed."""
+
 
 def require(module, extra):
     """Imports `module`, or says which extra to install.
@@ -97,6 +100,16 @@ def import_torchvision():
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
         return importlib.import_module("torchvision")
+
+
+def chosen_backend() -> str | None:
+    """The backend that `KERAS_BACKEND` or `keras.json` names; None where nobody chose one.
+
+    A `keras.json` that is as Keras itself wrote it chooses none.
+    """
+    name, place = _backend()
+    untouched = not os.environ.get("KERAS_BACKEND") and _keras_json()[1] == UNTOUCHED
+    return name if place and not untouched else None
 
 
 def _backend_in_words():

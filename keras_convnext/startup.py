@@ -1,6 +1,8 @@
-"""The command `keras-convnext` while it starts: what ends it takes one line, and no traceback.
+"""The command `keras-convnext` while it starts: its name for each command, and what it does before Keras is there.
 
-Keras and its backend are imported with this package, for seconds, before `cli.main` could catch anything.
+Keras and its backend are imported with this package, for seconds, before `cli.main` could do anything. So `--help`,
+`--version` and a wrong command are answered before; Ctrl-C and an import that fails take one line and no traceback; and
+the backend's log lines stay away. In a process that imports the package as a library, none of this happens.
 """
 
 import os
@@ -10,10 +12,40 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+from keras_convnext.extras import BACKENDS, chosen_backend, is_installed
+from keras_convnext.log_lines import keep_log_lines_away
+from keras_convnext.parser import Parser
+from keras_convnext.version import __version__
+
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
 
 REFUSED = 2
+
+MODULE = Path(__file__).with_name("__main__.py")
+
+COMMANDS = {
+    "list": "Lists the presets, the names that `from_preset` accepts: first variants, then published checkpoints.",
+    "summary": "Prints a model's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory "
+    "of each.",
+    "train": "Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder a class, or "
+    "tfds:NAME.",
+    "evaluate": "Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.",
+    "predict": "Prints the most likely classes of images, by name.",
+    "convert": "Converts a checkpoint into the layout of another package, or into a whole Keras model.",
+    "augment": "Draws a grid of augmented images; or times the augmentation against timm's.",
+    "benchmark": "Times this package's models against those of other packages: in turn, each in a separate process.",
+    "roadmap": "The path from ResNet to ConvNeXt: its steps, its blocks, and training it in miniature.",
+}
+"""The first line of the docstring of each command's file in `cli/`, which is not imported to print it."""
+
+
+def command_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the command line, and one for each command, which has no arguments yet."""
+    parser = Parser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
+    parser.add_argument("--version", action="version", version=f"keras-convnext {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    return parser, {name: commands.add_parser(name, help=line) for name, line in COMMANDS.items()}
 
 
 def is_command():
@@ -21,7 +53,24 @@ def is_command():
     argv = getattr(sys, "argv", [])
     if argv[:1] == ["-m"]:  # so it is while the interpreter looks for the module
         return any(argument in ("keras_convnext", "-mkeras_convnext") for argument in sys.orig_argv)
-    return bool(argv) and Path(argv[0]).stem in ("keras-convnext", "keras-convnext-script")
+    if not argv:
+        return False
+    return Path(argv[0]).stem in ("keras-convnext", "keras-convnext-script") or Path(argv[0]) == MODULE
+
+
+def start_command():
+    """In the command's process, does what comes before Keras; in any other process, nothing.
+
+    `--help`, `--version` and a wrong command end the process here.
+    """
+    if not is_command():
+        return
+    keep_interrupts()
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        keep_log_lines_away()
+        _take_an_installed_backend()
+    else:
+        command_parser()[0].parse_args(sys.argv[1:])
 
 
 def keep_interrupts():
@@ -51,6 +100,19 @@ def in_one_line():
             raise
         print(f"keras-convnext: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         sys.exit(REFUSED)
+
+
+def _take_an_installed_backend():
+    """Where no backend was chosen and Keras's own choice is not installed, takes one that is, and says so."""
+    if chosen_backend() is not None or is_installed("tensorflow"):
+        return
+    found = next((name for name in BACKENDS if is_installed(name)), None)
+    if found:
+        os.environ["KERAS_BACKEND"] = found
+        print(
+            f"keras-convnext: TensorFlow is not installed: using {found}. KERAS_BACKEND chooses another.",
+            file=sys.stderr,
+        )
 
 
 def _end(number, frame):

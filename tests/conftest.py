@@ -20,6 +20,7 @@ import pytest
 ON_TORCH = [
     "test_counts.py",
     "test_doctests.py",
+    "test_log_lines.py",
     "test_missing_packages.py",
     "test_processes.py",
     "test_scalars.py",

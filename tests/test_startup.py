@@ -1,5 +1,6 @@
 """The command while it starts: a wrong backend, a broken `keras.json` and Ctrl-C end it with one line."""
 
+import importlib
 import json
 import os
 import signal
@@ -9,8 +10,10 @@ import threading
 
 import pytest
 
+import keras_convnext
 from keras_convnext import startup
-from keras_convnext.extras import import_keras
+from keras_convnext.extras import UNTOUCHED, chosen_backend, import_keras
+from keras_convnext.startup import COMMANDS
 
 COMMAND = [sys.executable, "-m", "keras_convnext", "list", "convnext_atto"]
 PROGRAM = [sys.executable, "-c", "import keras_convnext"]
@@ -126,6 +129,7 @@ def test_ctrl_c_is_the_commands_again_once_it_runs(monkeypatch):
         (["/env/bin/keras-convnext", "list"], [], True),
         (["keras-convnext.exe"], [], True),
         (["-m", "list"], ["python", "-u", "-m", "keras_convnext", "list"], True),
+        ([str(startup.MODULE), "list"], ["python", "-m", "keras_convnext", "list"], True),
         (["-m"], ["python", "-m", "pytest"], False),
         (["train.py", "keras_convnext"], ["python", "train.py", "keras_convnext"], False),
         (["-c"], ["python", "-c", "import keras_convnext"], False),
@@ -136,3 +140,129 @@ def test_the_command_is_told_from_other_programs(monkeypatch, argv, original, ex
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", original)
     assert startup.is_command() is expected
+
+
+# === What is answered before Keras is imported
+
+IMPORTS = """
+import sys
+sys.argv = ["/env/bin/keras-convnext", *sys.argv[1:]]
+try:
+    from keras_convnext.cli import main
+    main()
+except SystemExit as ended:
+    print("code", ended.code)
+print("modules", *sorted(sys.modules))
+"""
+
+
+def answer(*arguments):
+    """What the command prints, with the code that it ends with last; and the modules that it imported."""
+    done = subprocess.run([sys.executable, "-c", IMPORTS, *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    *lines, modules = done.stdout.splitlines()
+    return done.stderr.splitlines() + lines, modules.split()[1:]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["fly"]], ids=str)
+def test_it_imports_four_modules_of_ours_and_nothing_of_others(arguments):
+    lines, modules = answer(*arguments)
+    assert len(lines) >= 2
+    assert lines[-1] == ("code 2" if arguments in ([], ["fly"]) else "code 0")
+    ours = [name for name in modules if name.partition(".")[0] == "keras_convnext"]
+    assert ours == [f"keras_convnext{part}" for part in (".extras", ".log_lines", ".startup", ".version")]
+    others = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) - {"keras_convnext"}
+    assert not others & {"keras", "numpy", "h5py", "tensorflow", "jax", "torch", "PIL", "matplotlib"}
+
+
+def test_the_version():
+    lines, _ = answer("--version")
+    assert lines == [f"keras-convnext {keras_convnext.__version__}", "code 0"]
+
+
+def test_a_commands_help_imports_its_own_file_alone():
+    _, modules = answer("train", "--help")
+    commands = [name.rpartition(".")[2] for name in modules if name.startswith("keras_convnext.cli.")]
+    assert set(commands) & set(COMMANDS) == {"train"}
+    assert not [name for name in modules if name.startswith("keras_convnext.profiling.") and "benchmark" in name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_has_the_first_line_of_a_commands_docstring(name):
+    module = importlib.import_module(f"keras_convnext.cli.{name}")
+    assert COMMANDS[name] == module.__doc__.partition("\n")[0]
+
+
+# === The backend, where nobody chose one
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "expected"),
+    [
+        (None, None, None),
+        (UNTOUCHED, None, None),
+        ({"backend": "jax"}, None, "jax"),
+        ({**UNTOUCHED, "floatx": "float64"}, None, "tensorflow"),
+        (UNTOUCHED, "torch", "torch"),
+        ({"floatx": "float32"}, None, None),
+    ],
+)
+def test_which_backend_was_chosen(tmp_path, monkeypatch, settings, environment, expected):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if environment:
+        monkeypatch.setenv("KERAS_BACKEND", environment)
+    if settings is not None:
+        (tmp_path / "keras.json").write_text(json.dumps(settings))
+    assert chosen_backend() == expected
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, *args, **kwargs):
+        return None if name.partition(".")[0] in sys.without else self.finder.find_spec(name, *args, **kwargs)
+
+sys.without = sys.argv.pop(1).split(",")
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+sys.argv[0] = "/env/bin/keras-convnext"
+from keras_convnext.cli import main
+sys.exit(main())
+"""
+
+
+def command_without(packages, home):
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, packages, "list", "convnext_atto"],
+        env={**environment, "KERAS_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_without_tensorflow_it_takes_what_is_installed_and_says_so_each_time(tmp_path, backend):
+    """Keras notes `tensorflow` in a new keras.json at its first import, whatever is installed."""
+    hidden = ",".join({"tensorflow", "jax", "jaxlib", "torch"} - {backend, f"{backend}lib"})
+    for _ in range(2):
+        done = command_without(hidden, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("architecture")
+        lines = [line for line in done.stderr.splitlines() if line.startswith("keras-convnext")]
+        said = f"keras-convnext: TensorFlow is not installed: using {backend}. KERAS_BACKEND chooses another."
+        assert lines == ([] if backend == "tensorflow" else [said])
+
+
+def test_without_any_backend_it_says_what_to_install(tmp_path):
+    done = command_without("tensorflow,jax,jaxlib,torch", tmp_path)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("keras-convnext")]
+    assert 'needs tensorflow, which is not installed: pip install "keras-convnext[tensorflow]"' in line

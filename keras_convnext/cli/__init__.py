@@ -1,30 +1,20 @@
 """The command line: `keras-convnext COMMAND`, one file per command; a command with subcommands is a package.
 
-A command's file has `add_arguments(parser)` and `prepare(args)`. `prepare` checks everything that was given and returns
-the work, a function without arguments; what it refuses becomes one line and exit code 2, before any work is done. What
-the system refuses while work is done, such as space on a disk, becomes one line and exit code 1.
+A command's file has `add_arguments(parser)` and `prepare(args)`, and is imported when its command is called. `prepare`
+checks everything that was given and returns the work, a function without arguments; what it refuses becomes one line
+and exit code 2, before any work is done. What the system refuses while work is done, such as space on a disk, becomes
+one line and exit code 1.
 """
 
+import functools
+import importlib
 import os
 import sys
+import warnings
 
-from keras_convnext.cli import augment, benchmark, convert, evaluate, predict, roadmap, summary, train
-from keras_convnext.cli import list as list_command
-from keras_convnext.cli.arguments import CLOSED_PIPE
-from keras_convnext.parser import Parser
-from keras_convnext.startup import INTERRUPTED, give_interrupts_back
-
-COMMANDS = {
-    "list": list_command,
-    "summary": summary,
-    "train": train,
-    "evaluate": evaluate,
-    "predict": predict,
-    "convert": convert,
-    "augment": augment,
-    "benchmark": benchmark,
-    "roadmap": roadmap,
-}
+from keras_convnext.cli.arguments import CLOSED_PIPE, in_options
+from keras_convnext.startup import COMMANDS as COMMANDS
+from keras_convnext.startup import INTERRUPTED, command_parser, give_interrupts_back, is_command
 
 
 def main(argv=None):
@@ -37,9 +27,11 @@ def main(argv=None):
     """
     give_interrupts_back()
     _print_any_name()
+    if is_command():
+        warnings.showwarning = _show_in_a_line
     try:
         try:
-            return _parse_and_run(argv)
+            return _parse_and_run(sys.argv[1:] if argv is None else argv)
         except KeyboardInterrupt:
             return INTERRUPTED
         finally:
@@ -61,34 +53,44 @@ def _print_any_name():
         sys.stdout.reconfigure(errors="surrogateescape" if is_unicode else "backslashreplace")
 
 
+def _show_in_a_line(message, category, filename, lineno, file=None, line=None):
+    """A warning without the line of code that it comes from, and once."""
+    _print_once(f"keras-convnext: warning: {' '.join(str(message).split())}")
+
+
+@functools.cache
+def _print_once(line):
+    print(line, file=sys.stderr)
+
+
 def _close_stdout():
     """Leaves nothing for Python to print at its end, which would fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parse_and_run(argv):
-    parser = Parser(prog="keras-convnext", description="ConvNeXt for Keras 3.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        summary_line = command.__doc__.partition("\n")[0]
-        subparser = subparsers.add_parser(name, help=summary_line, description=command.__doc__)
-        command.add_arguments(subparser)
+    parser, parsers = command_parser()
+    name = next((word for word in argv if word in COMMANDS), None)
+    if name is not None:
+        command = importlib.import_module(f"keras_convnext.cli.{name}")
+        parsers[name].description = command.__doc__
+        command.add_arguments(parsers[name])
     args = parser.parse_args(argv)
     try:
-        work = COMMANDS[args.command].prepare(args)
+        work = command.prepare(args)
     except BrokenPipeError:
         raise
     except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
-        return _failed(args.command, error, 2)
+        return _failed(args, error, 2)
     try:
         return work() or 0
     except BrokenPipeError:
         raise
     except (OSError, MemoryError) as error:
-        return _failed(args.command, error, 1)
+        return _failed(args, error, 1)
 
 
-def _failed(command, error, code):
+def _failed(args, error, code):
     message = "not enough memory" if isinstance(error, MemoryError) else " ".join(str(error).split())
-    print(f"keras-convnext {command}: {message}", file=sys.stderr)
+    print(f"keras-convnext {args.command}: {in_options(message, args)}", file=sys.stderr)
     return code

@@ -1,7 +1,8 @@
-"""What several commands share: kinds of arguments, checked as they are read, files to write, and an exit code."""
+"""What several commands share: kinds of arguments, checked as they are read, options in messages, files to write."""
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from keras_convnext.extras import require
@@ -9,6 +10,46 @@ from keras_convnext.startup import INTERRUPTED as INTERRUPTED
 
 CLOSED_PIPE = 141
 """The exit code, as shells have it, where what is printed goes to a command that has ended, such as `head`."""
+
+OPTIONS = {
+    "batch_size": "--batch",
+    "learning_rate": "--lr",
+    "drop_path_rate": "--drop-path",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in (
+            *("accumulate", "checkpoint", "cutmix", "data", "dtype", "ema", "epochs", "freeze", "mixup", "output"),
+            *("recipe", "remat", "seed", "size", "seeds", "skip_unreadable", "stem", "steps"),
+            *("tensorboard", "variant", "width_divisor"),
+        )
+    },
+}
+"""The option by which the command line has each argument of the library."""
+
+
+def in_options(message, args):
+    """A message of the library, with options where it names arguments: ``--lr`` for `` `learning_rate` ``.
+
+    Arguments stay as they are that this command has no option for, and those that are in a file of `--settings`.
+
+    Args:
+        message: str, in which names of arguments stand between backquotes, or before their values.
+        args: `argparse.Namespace` of the command.
+    """
+    from_file = getattr(args, "settings", None)
+    known = {
+        name: option
+        for name, option in OPTIONS.items()
+        if hasattr(args, name) and (not from_file or getattr(args, name) not in (None, False))
+    }
+
+    def option(match):
+        name, value = match["name"], match["value"]
+        if name not in known:
+            return match[0]
+        return known[name] if value in (None, "True") else f"{known[name]} {value}"
+
+    return re.sub(r"`(?P<name>\w+)(?:=(?P<value>[^`]*))?`", option, message)
 
 
 def positive(text):
@@ -23,12 +64,17 @@ def not_negative(text):
 
 def fraction(text):
     """A number from 0 up, below 1."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = _number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 up, below 1, got {text!r}")
+    return number
+
+
+def rate(text):
+    """A number from 0 up."""
+    number = _number(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 up, got {text!r}")
     return number
 
 
@@ -76,6 +122,14 @@ def check_new_file(path):
     if str(path) and Path(path).exists():
         raise ValueError(f"{path}: there is such a file. Give a new name, or move it away.")
     check_file(path)
+
+
+def _number(text):
+    """The number, or -1 where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
 
 
 def _at_least(least, text):

@@ -25,7 +25,7 @@ COLUMNS = 8
 
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="`digits`, FILE.npz, or FOLDER")
-    parser.add_argument("--out", help="the picture to write, such as grid.png")
+    parser.add_argument("--output", help="the picture to write, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
@@ -38,12 +38,12 @@ def add_arguments(parser):
 
 
 def prepare(args):
-    if args.benchmark == (args.out is not None):
-        raise ValueError("give --out GRID.png to draw a grid, or --benchmark to time the augmentation.")
+    if args.benchmark == (args.output is not None):
+        raise ValueError("give --output GRID.png to draw a grid, or --benchmark to time the augmentation.")
     others = ("rows", "seed") if args.benchmark else ("files", "rounds", "json")
     given = [name for name in others if getattr(args, name) not in (None, False)]
     if given:
-        raise ValueError(f"--{given[0]}: not with {'--benchmark' if args.benchmark else '--out'}.")
+        raise ValueError(f"--{given[0]}: not with {'--benchmark' if args.benchmark else '--output'}.")
     require("PIL", extra="cli")
     if args.benchmark:
         if not args.data or not Path(args.data).is_dir():
@@ -52,11 +52,11 @@ def prepare(args):
         import_torchvision()  # before timm does
         require("timm", extra="dev")
         return lambda: _benchmark(args)
-    check_file(args.out, (".png", ".jpg", ".jpeg", ".webp"))
+    check_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
     images = load_data(args.data).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")
-    return lambda: _draw(images.take(across_classes(images.labels, args.rows or 4)), args, Path(args.out))
+    return lambda: _draw(images.take(across_classes(images.labels, args.rows or 4)), args, Path(args.output))
 
 
 def across_classes(labels, count):

@@ -20,9 +20,10 @@ from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAG
 from keras_convnext.benchmarking.sweep import draw_sweep
 from keras_convnext.benchmarking.turns import WIDE, time_in_turn
 from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
-from keras_convnext.cli.load_file import find_model, load_file
+from keras_convnext.cli.source import load
 from keras_convnext.extras import is_installed, require
-from keras_convnext.variants import get_variant, match
+from keras_convnext.models import find_model, variant_of
+from keras_convnext.variants import get_variant
 
 SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
 
@@ -101,8 +102,8 @@ def _architecture(name):
     named = find_model(name)
     if named.path is None:
         return named.variant, (named.checkpoint or get_variant(named.variant)).image_size
-    model = load_file(named.path).model
-    variant = match(getattr(model, "backbone", model).get_config())
+    model = load(named.path).model
+    variant = variant_of(model)
     if variant is None:
         raise ValueError(f"{name}: expected a variant that `keras-convnext list` prints, got another architecture.")
     return variant, model.input_shape[2] or get_variant(variant).image_size

@@ -3,13 +3,11 @@
 The layout and the variant of the source are recognized from the content of the file.
 """
 
-import contextlib
-import sys
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, read_published, save_checkpoint
+from keras_convnext.checkpoints import WRITTEN, check_target, save_checkpoint
 from keras_convnext.cli.arguments import check_new_file
-from keras_convnext.cli.load_file import find_model, load_arrays_of, load_file
+from keras_convnext.cli.source import load
 
 
 def add_arguments(parser):
@@ -38,16 +36,7 @@ def prepare(args):
 
 def _load(source, variant, ema):
     """The model in a file, or that was published under a name; and a line about it."""
-    named = find_model(source)
-    if named.path:
-        model, layout, variant = load_file(named.path, variant, ema)
-    elif named.checkpoint is None:
-        raise ValueError(f"{source}: an architecture, without weights.")
-    elif variant or ema:
-        raise ValueError(f"{'--variant' if variant else '--ema'} is for a file; {source} is a name.")
-    else:
-        with contextlib.redirect_stdout(sys.stderr):  # where the download shows its progress
-            model, layout, variant = load_arrays_of(*read_published(named.checkpoint))
+    model, layout, variant, _ = load(source, variant, ema)
     license = getattr(getattr(model, "backbone", model), "license", None)
     facts = [layout, variant, f"{getattr(model, 'num_classes', 0) or 'no'} classes", license]
     return model, ", ".join(filter(None, facts))

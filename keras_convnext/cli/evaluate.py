@@ -7,9 +7,7 @@ validation images are scored; of data without any parts, all images. Beside the 
 one.
 """
 
-import contextlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,8 +63,7 @@ def prepare(args):
         batches = recipe.dataset(images, training=False)
     else:
         batches = Batches(images, args.batch or 32, source.transform)
-    with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
-        model = source.load()
+    model = source.load()
     published = _published(source)
     return lambda: _evaluate(model, batches, part, label_smoothing, data.skipped, published, args.json, args.output)
 

@@ -11,6 +11,7 @@ from keras_convnext.data import Images, load_data
 from keras_convnext.data.folder import part_folders
 from keras_convnext.data.image_files import what_was_left_out
 from keras_convnext.data.load import is_name
+from keras_convnext.training.run import check_run_data
 
 
 def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
@@ -24,9 +25,7 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
         raise ValueError("--data is needed: the run's config.json does not name what it was trained with.")
     source = _scored_folder(source)
     data = _load(source, skip_unreadable or config.get("skip_unreadable", False), verbose)
-    if list(data.class_names) != config["class_names"]:
-        raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
-    _check_channels(source, data, config["image_shape"][-1], "the run's model")
+    check_run_data(config, source, data)
     return data
 
 
@@ -46,7 +45,8 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
         raise ValueError("--data is needed: a folder of images, with a sub-folder a class, or an .npz file.")
     data = _scored_folder(data)
     loaded = _load(data, skip_unreadable, verbose)
-    _check_channels(data, loaded, source.channels, "the model")
+    if loaded.channels != source.channels:
+        raise ValueError(f"{data}: images of {loaded.channels} channels; the model takes {source.channels}.")
     labels = _labels(data, loaded.class_names, source.class_names)
     parts = {
         part: images and Images(images.pixels, labels[images.labels], source.class_names)
@@ -71,12 +71,6 @@ def _scored_folder(source):
     if not folders or "train" in folders:
         return source
     return str(folders.get("validation") or folders["test"])
-
-
-def _check_channels(source, data, expected, model):
-    channels = 3 if data.train.are_files else data.train.pixels.shape[-1]
-    if channels != expected:
-        raise ValueError(f"{source}: images of {channels} channels; {model} takes {expected}.")
 
 
 def _labels(data, given, class_names):

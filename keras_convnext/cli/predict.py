@@ -3,9 +3,7 @@
 Folders are searched for images, with all folders in them.
 """
 
-import contextlib
 import json
-import sys
 
 import keras
 import numpy as np
@@ -31,8 +29,7 @@ def add_arguments(parser):
 def prepare(args):
     source = find_source(args.source, args.size)
     paths, skipped = split_readable(find_image_files(args.images), source.channels, args.skip_unreadable)
-    with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
-        model = source.load()
+    model = source.load()
     return lambda: _predict(model, source, paths, skipped, args)
 
 

@@ -1,5 +1,10 @@
-"""Whose predictions are asked for: the model of a run, of a file, or a published one; and how it takes images."""
+"""What a user names on the command line where a model is wanted: a preset, a file of weights, or a run folder.
 
+`load` loads the model that is named; `find_source` tells how it takes images, for predictions.
+"""
+
+import contextlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +12,28 @@ from pathlib import Path
 import keras
 
 from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, imagenet_classes
-from keras_convnext.cli.load_file import find_model, load_file
-from keras_convnext.models import ConvNeXtClassifier
+from keras_convnext.models import find_model, load_model_and_facts
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.training import Run
 from keras_convnext.variants import get_variant
 
 HELP = "a run folder, a file of weights, or a name of weights that `keras-convnext list` prints"
+
+
+def load(source, variant=None, ema=False):
+    """The model that a name stands for, channels last. What the user should know goes to stderr.
+
+    Args:
+        source, variant, ema: as for `models.load_model`.
+
+    Returns:
+        `models.LoadedModel`.
+    """
+    with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
+        loaded = load_model_and_facts(source, variant, ema, data_format="channels_last")
+    for note in loaded.notes:
+        print(note, file=sys.stderr)
+    return loaded
 
 
 @dataclass(frozen=True)
@@ -50,21 +70,22 @@ def find_source(name, size=None):
     named = find_model(name)
     if named.path is None:
         return _of_preset(name, named.variant, named.checkpoint, size)
-    if named.run and Path(name).is_dir():
-        return _of_run(named.run, named.path, size)
-    return _of_file(named.path, named.run, size)
+    run = named.run and Run.open(named.run)
+    if run and Path(name).is_dir():
+        return _of_run(run, named.path, size)
+    return _of_file(named.path, run, size)
 
 
 def _of_run(run, path, size):
     """The model in a run's folder, which is loaded when it is needed."""
 
-    def load():
-        model = load_file(path).model
+    def load_fitting():
+        model = load(path).model
         if problem := _misfit(model, run.config):
             raise ValueError(f"{path}: {problem}; config.json in the run folder is of another model.")
         return model
 
-    return _as_in_run(run, load, size)
+    return _as_in_run(run, load_fitting, size)
 
 
 def _as_in_run(run, load, size):
@@ -95,7 +116,7 @@ def _of_preset(name, variant, checkpoint, size):
     row = get_variant(variant)
     _check_size(size, row.stem_patch_size * 2 ** (len(row.depths) - 1))
     return Source(
-        load=lambda: ConvNeXtClassifier.from_preset(name, data_format="channels_last"),
+        load=lambda: load(name).model,
         class_names=_class_names(checkpoint.num_classes),
         channels=3,
         transform=preprocessor(name, size),
@@ -105,7 +126,8 @@ def _of_preset(name, variant, checkpoint, size):
 
 def _of_file(path, run, size):
     """Prepared as in its run, or as published where it is known what as, and else as the authors do it."""
-    model, _, variant = load_file(path)
+    loaded = load(path)
+    model, variant = loaded.model, loaded.variant
     if run and not _misfit(model, run.config):
         return _as_in_run(run, lambda: model, size)
     if not getattr(model, "num_classes", 0):

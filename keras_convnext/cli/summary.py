@@ -7,10 +7,12 @@ what the outputs of all layers take for one image in float32.
 import json
 
 from keras_convnext.cli.arguments import not_negative, positive
-from keras_convnext.cli.load_file import HELP, find_model, load_file
-from keras_convnext.models import ConvNeXtClassifier
+from keras_convnext.cli.source import load
+from keras_convnext.models import ConvNeXtClassifier, find_model, variant_of
 from keras_convnext.profiling import profile
-from keras_convnext.variants import get_variant, match
+from keras_convnext.variants import get_variant
+
+HELP = "a name that `keras-convnext list` prints, a file of weights, or a run folder"
 
 COUNTS = ("params", "macs", "activation_bytes")
 
@@ -38,7 +40,7 @@ def prepare(args):
         model, size = _of_preset(args, named), None
     else:
         model, size = _of_file(args, named.path)
-    variant = named.variant or match(getattr(model, "backbone", model).get_config())
+    variant = named.variant or variant_of(model)
     shape = tuple(side or size for side in model.input_shape[1:])
     return lambda: _print(args, variant, shape, profile(model, shape, elementwise=args.elementwise))
 
@@ -63,7 +65,7 @@ def _of_file(args, path):
     given = [name for name in ("channels", "classes", "stem") if getattr(args, name) is not None]
     if given:
         raise ValueError(f"--{given[0]}: it is for a name; the model in {path} is what it is.")
-    model, _, variant = load_file(path)
+    model, _, variant, _ = load(path)
     is_channels_first = getattr(getattr(model, "backbone", model), "data_format", None) == "channels_first"
     sides = model.input_shape[2:] if is_channels_first else model.input_shape[1:-1]
     if args.size and None not in sides and sides != (args.size, args.size):

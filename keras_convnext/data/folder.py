@@ -163,5 +163,5 @@ def _unreadable(files, skip_unreadable, verbose):
     if unreadable and not skip_unreadable:
         first = next(iter(unreadable.values()))
         more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
-        raise ValueError(f"{first}{more}. Mend or remove them, or leave them out with --skip-unreadable.")
+        raise ValueError(f"{first}{more}. Mend or remove them, or leave them out with `skip_unreadable=True`.")
     return set(unreadable)

@@ -76,6 +76,11 @@ class ImageData:
         """The names of the classes, in the order of the labels."""
         return self.train.class_names
 
+    @property
+    def channels(self):
+        """How many channels the images have."""
+        return 3 if self.train.are_files else self.train.pixels.shape[-1]
+
 
 def check_images(pixels, where):
     """Raises ValueError if an array is not of shape `(count, height, width, channels)`."""

@@ -1,15 +1,19 @@
-"""The models: the backbone, and the classifier that stands on it."""
+"""The models: the backbone, the classifier that stands on it, and a model from a name, a file or a run folder."""
 
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
-from keras_convnext.models.load import load_classifier, load_saved, load_trained
+from keras_convnext.models.load import LoadedModel, ModelSource, find_model, load_model, load_model_and_facts
 from keras_convnext.models.transfer import transfer
+from keras_convnext.models.variant import variant_of
 
 __all__ = [
     "ConvNeXtBackbone",
     "ConvNeXtClassifier",
-    "load_classifier",
-    "load_saved",
-    "load_trained",
+    "LoadedModel",
+    "ModelSource",
+    "find_model",
+    "load_model",
+    "load_model_and_facts",
     "transfer",
+    "variant_of",
 ]

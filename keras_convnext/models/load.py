@@ -1,54 +1,205 @@
-"""Loading a model from a `.keras` file, with errors that say what is wrong with the file."""
+"""Loading a model: by the name of published weights, from a file of weights, or from a run folder."""
 
 import json
+import warnings
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 
-from keras_convnext.checkpoints import with_keras_suffix
+from keras_convnext.checkpoints import (
+    CHECKPOINTS,
+    Checkpoint,
+    assign_arrays,
+    find_preset,
+    has_level_norms,
+    identify,
+    is_keras,
+    origin_of,
+    read_arrays,
+    read_published,
+    restriction,
+    with_keras_suffix,
+)
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
+from keras_convnext.models.run_folder import MODEL, is_run, read_run_config, run_of
+from keras_convnext.variants import get_variant
+
+SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
+"""Of files of weights. Names of weights have dots in them too."""
+
+OURS = (ConvNeXtClassifier, ConvNeXtBackbone)
+OF_A_RUN = (*OURS, keras.Model)
+"""What `fit` trains: also functional models of no class of their own, such as those of the roadmap."""
 
 
-def load_classifier(path):
-    """Loads a `ConvNeXtClassifier` that was saved with `model.save`, on any backend.
+@dataclass(frozen=True)
+class ModelSource:
+    """What a name stands for: a file, or a preset.
+
+    Attributes:
+        path: of the file of a model; of a run folder that of its best epoch's. None of a preset.
+        run: the run folder that was named, or in which the file is; or None.
+        variant: the preset's architecture; None of a file.
+        checkpoint: the preset's `Checkpoint`; None of a file, and of an architecture alone.
+    """
+
+    path: Path | None = None
+    run: Path | None = None
+    variant: str | None = None
+    checkpoint: Checkpoint | None = None
+
+
+class LoadedModel(NamedTuple):
+    """A model and what was found out about it.
+
+    Attributes:
+        model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`; from a run folder, any functional model that was trained.
+        layout: how its source names the weights.
+        variant: a name in `VARIANTS`; None of a whole `.keras` model.
+        notes: what the user should know, such as a licence that restricts the use of the weights.
+    """
+
+    model: keras.Model
+    layout: str
+    variant: str | None
+    notes: tuple[str, ...]
+
+
+def find_model(source: str | Path) -> ModelSource:
+    """What a name stands for. Nothing is loaded. A file or a run folder comes before a preset of the same name.
 
     Args:
-        path: of a `.keras` file.
-
-    Returns:
-        The model, compiled as it was when it was saved.
+        source: the name of a preset, the path of a file of weights, or that of a run folder.
 
     Raises:
-        ValueError: no such file, a file that is cut off or altered, or another kind of model.
+        ValueError: nothing of the kind there; or a folder that is not a run folder.
+
+    Example:
+
+    >>> from keras_convnext.models import find_model
+    >>> find_model("convnext_tiny_1k_224_ema").variant
+    'convnext_tiny'
+    """
+    path = Path(source)
+    if str(source) and path.is_dir():
+        if is_run(path) or not _is_preset(source):
+            read_run_config(path)  # raises with what is wrong
+            return ModelSource(path / MODEL, path)
+    elif path.is_file():
+        return ModelSource(path, run_of(path))
+    elif path.suffix in SUFFIXES:
+        raise ValueError(f"{path}: no such file.")
+    try:
+        variant, checkpoint = find_preset(str(source))
+    except ValueError as error:
+        raise ValueError(
+            f"{source or repr(source)}: no run folder, no file, and no name of published weights. {error}"
+        ) from error
+    return ModelSource(variant=variant, checkpoint=checkpoint)
+
+
+def load_model(
+    source: str | Path, variant: str | None = None, ema: bool = False, data_format: str | None = None
+) -> keras.Model:
+    """Makes a model with its weights, from wherever they are, on any backend.
+
+    Args:
+        source: the name of published weights, which are downloaded where they are not in the cache; the path of a file
+            of weights: a `.keras` file, or any that `load_checkpoint` reads; or the path of a run folder, whose best
+            epoch's model it is.
+        variant: a name in `VARIANTS`, in place of the one that is found in a file of weights. Defaults to None.
+        ema: whether to load the moving average that a training script saved beside the weights. Defaults to False.
+        data_format: as of `ConvNeXtBackbone`, except for `.keras` files, which have one of their own. Defaults to None:
+            Keras's setting.
+
+    Returns:
+        A `ConvNeXtClassifier`, or a `ConvNeXtBackbone` where there is no head. From a `.keras` file it is compiled as
+        it was saved. In a run folder the model may also be another functional one, such as a step of the roadmap.
+
+    Raises:
+        ValueError: nothing of the kind there, an architecture without weights, or a file that is cut off, damaged or of
+            another kind of model.
+        OSError: a download failed.
+
+    Warns:
+        UserWarning: what is known to restrict the use of the weights, and what of a file was left out.
 
     Example:
 
     >>> import tempfile
     >>> from pathlib import Path
     >>> from keras_convnext import ConvNeXtClassifier
-    >>> from keras_convnext.models import load_classifier
+    >>> from keras_convnext.models import load_model
     >>> path = Path(tempfile.mkdtemp()) / "model.keras"
     >>> ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10).save(path)
-    >>> load_classifier(path).num_classes
+    >>> load_model(path).num_classes
     10
     """
-    return load_saved(path, (ConvNeXtClassifier,))
+    loaded = load_model_and_facts(source, variant, ema, data_format)
+    for note in loaded.notes:
+        warnings.warn(note, stacklevel=2)
+    return loaded.model
 
 
-def load_trained(path):
-    """The same of what `fit` trains: a `ConvNeXtClassifier`, or a functional model such as `roadmap.build` makes."""
-    return load_saved(path, (ConvNeXtClassifier, keras.Model))
+def load_model_and_facts(
+    source: str | Path, variant: str | None = None, ema: bool = False, data_format: str | None = None
+) -> LoadedModel:
+    """The same, with what was found out on the way; nothing is warned of.
 
-
-def load_saved(path, kinds=(ConvNeXtClassifier, ConvNeXtBackbone)):
-    """The same of a model of one of several classes, by default a classifier or a backbone.
-
-    `keras.Model` among them stands for a functional model of no class of its own.
+    Args:
+        source, variant, ema, data_format: as for `load_model`.
     """
-    path = Path(path)
+    if variant:
+        get_variant(variant)
+    found = find_model(source)
+    if found.path is None:
+        return _published(source, found, variant, ema, data_format)
+    path = found.path
+    if not (is_keras(path) or path.suffix == ".keras"):
+        return _from_arrays(path, read_arrays(path, ema), variant, data_format)
+    if variant:
+        raise ValueError(f"`variant`: a .keras file is of a model already. Received: variant={variant!r} for {path}")
+    if ema:
+        raise ValueError(f"{path}: `ema` is for a file of torch.")
+    model = _load_keras_file(path, OF_A_RUN if found.run else OURS)
+    restricted = restriction(getattr(getattr(model, "backbone", model), "license", None))
+    return LoadedModel(model, "keras_convnext", None, (f"{path}: {restricted}",) if restricted else ())
+
+
+def _published(source, found, variant, ema, data_format):
+    if found.checkpoint is None:
+        raise ValueError(f"{source}: an architecture, without weights.")
+    if variant or ema:
+        raise ValueError(f"`{'variant' if variant else 'ema'}` is for a file; {source} is a name.")
+    path, arrays = read_published(found.checkpoint)
+    return _from_arrays(path, arrays, None, data_format, found.checkpoint)
+
+
+def _from_arrays(path, arrays, variant, data_format, checkpoint=None):
+    """The model of the arrays in a file; where it is a published one, with its mean and standard deviation."""
+    try:
+        identified, classes = identify(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    variant = variant or identified
+    checkpoint = checkpoint or CHECKPOINTS.get(origin_of(path).preset)
+    options = {"mean": checkpoint.mean, "std": checkpoint.std} if checkpoint else {}
+    options["data_format"] = data_format
+    if classes is None:
+        model = ConvNeXtBackbone.from_preset(variant, level_norm=has_level_norms(arrays), **options)
+    else:
+        model = ConvNeXtClassifier.from_preset(variant, num_classes=classes, **options)
+    layout, notes = assign_arrays(model, path, arrays)
+    return LoadedModel(model, layout, variant, tuple(notes))
+
+
+def _load_keras_file(path, kinds):
+    """The model in a `.keras` file, of one of several classes. `keras.Model` stands for a functional model of none."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file.")
     try:
@@ -67,3 +218,11 @@ def load_saved(path, kinds=(ConvNeXtClassifier, ConvNeXtBackbone)):
             return keras.saving.load_model(called)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise ValueError(f"{path}: not the weights or the configuration of its model ({error}).") from error
+
+
+def _is_preset(name):
+    try:
+        find_preset(str(name))
+    except ValueError:
+        return False
+    return True

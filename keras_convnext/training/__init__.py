@@ -1,15 +1,17 @@
-"""Training with compile and fit: recipes, schedule and optimizer, and the run, a training's folder."""
+"""Training through compile and fit: experiments, recipes, their schedule and optimizer, and the run folder."""
 
 from keras_convnext.training.confusion import confusion_matrix, draw_confusion
 from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.data_size import explain_data_size, for_data_size
 from keras_convnext.training.ema import averaged_weights
 from keras_convnext.training.evaluate import ClassAccuracy, evaluate
+from keras_convnext.training.experiment import Experiment
 from keras_convnext.training.fit import create_run, fit
 from keras_convnext.training.mistakes import draw_mistakes
 from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import WEIGHT_DECAY_RULES, layer_decay_rules, unfreeze_rules
 from keras_convnext.training.predictions import Predictions
+from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.recipes import RECIPES
 from keras_convnext.training.record import RunRecord
@@ -22,7 +24,9 @@ __all__ = [
     "WEIGHT_DECAY_RULES",
     "AdamW",
     "ClassAccuracy",
+    "Experiment",
     "Predictions",
+    "PreparedTraining",
     "Recipe",
     "Run",
     "RunRecord",

@@ -15,7 +15,7 @@ from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.mistakes import draw_mistakes
 from keras_convnext.training.predictions import Predictions
 from keras_convnext.training.record import best_row, rank
-from keras_convnext.training.run import Run
+from keras_convnext.training.run import METRICS, Run
 
 SECONDS_TO_END = 0.5
 """How long TensorFlow's threads may take to end, which takes them some milliseconds."""
@@ -24,8 +24,8 @@ SECONDS_TO_END = 0.5
 def create_run(path, model, data, recipe, notes=None):
     """Makes a new run folder whose `config.json` has all that `predict` needs.
 
-    For `evaluate` and `--resume`, `notes` must have `data`, the name or path of the data set, and `skip_unreadable`,
-    as `keras-convnext train` notes them; `--resume` prints `variant` or `checkpoint` too.
+    To evaluate or resume it, `notes` must have `data`, the name or path of the data set, and `skip_unreadable`, as
+    `Experiment` notes them.
 
     Args:
         path: of the folder.
@@ -133,7 +133,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
         if data.test is not None:
             metrics |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
     run.write_csv("history.csv", record.history)  # also the last row, if the run was killed before it was written
-    run.write_json("metrics.json", metrics)
+    run.write_json(METRICS, metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
     draw_predictions(run, images, predictions, part)
     return metrics

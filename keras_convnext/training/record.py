@@ -6,9 +6,10 @@ import time
 import keras
 import numpy as np
 
-from keras_convnext.models import load_trained
+from keras_convnext.models import load_model
+from keras_convnext.models.run_folder import read_json
 from keras_convnext.training.ema import averaged_weights, has_average
-from keras_convnext.training.run import read_json, write_json
+from keras_convnext.training.run import write_json
 from keras_convnext.training.stop_at_nan import StopAtNaN
 
 
@@ -91,7 +92,7 @@ def restore_state(folder):
     Returns:
         `(model, history)`: the model is compiled, and its optimizer and random generators have their states.
     """
-    model = load_trained(folder / "model.keras")
+    model = load_model(folder / "model.keras")
     with np.load(folder / "seeds.npz") as seeds:
         for variable, name in zip(_seed_variables(model), seeds.files, strict=True):
             variable.assign(seeds[name])

@@ -23,22 +23,10 @@ import re
 import shutil
 from pathlib import Path
 
-from keras_convnext.models import load_trained
+from keras_convnext.models import load_model
+from keras_convnext.models.run_folder import CONFIG, MODEL, STATE, is_run, read_json, read_run_config
 
-CONFIG_KEYS = {"class_names", "image_shape", "recipe"}
-"""What every run's `config.json` must have: enough to prepare images for the model and to name its classes."""
-
-
-def _are(kind, values):
-    return isinstance(values, list) and bool(values) and all(type(value) is kind for value in values)
-
-
-VALID = {
-    "class_names": lambda names: _are(str, names),
-    "image_shape": lambda shape: _are(int, shape) and len(shape) == 3 and min(shape) > 0,
-    "recipe": lambda recipe: isinstance(recipe, dict),
-}
-"""Whether the value of each is one that a run writes."""
+METRICS = "metrics.json"
 
 
 class Run:
@@ -71,7 +59,7 @@ class Run:
         refuse_existing(path)
         path.mkdir(parents=True)
         run = cls(path)
-        run.write_json("config.json", config)
+        run.write_json(CONFIG, config)
         return run
 
     @classmethod
@@ -81,41 +69,33 @@ class Run:
         Raises:
             ValueError: no run folder there.
         """
-        run = cls(path)
-        if not (run.path / "config.json").is_file():
-            raise ValueError(f"{path}: not a run folder: it has no config.json.")
-        config = run.config
-        missing = CONFIG_KEYS - set(config if isinstance(config, dict) else ())
-        if missing:
-            raise ValueError(f"{path}: not a run folder: its config.json has no {', '.join(sorted(missing))}.")
-        for name, is_valid in VALID.items():
-            if not is_valid(config[name]):
-                raise ValueError(f"{path}: not a run folder: its config.json has {name} {config[name]!r}.")
-        return run
+        read_run_config(path)  # raises with what is wrong
+        return cls(path)
 
     @classmethod
     def is_at(cls, path):
         """Whether there is a run folder."""
-        try:
-            cls.open(path)
-        except ValueError:
-            return False
-        return True
+        return is_run(path)
 
     @property
     def config(self):
         """What `config.json` holds, as a dict."""
-        return self.read_json("config.json")
+        return self.read_json(CONFIG)
+
+    @property
+    def metrics(self):
+        """What `metrics.json` holds, as a dict; None of a run that is not complete."""
+        return self.read_json(METRICS) if (self.path / METRICS).is_file() else None
 
     @property
     def model_path(self):
         """The file of the best epoch's model."""
-        return self.path / "model.keras"
+        return self.path / MODEL
 
     @property
     def last_state(self):
         """The folder of the last complete epoch's state, or None."""
-        return max((self.path / "state").glob("epoch-*[0-9]"), default=None, key=lambda path: int(path.name[6:]))
+        return max((self.path / STATE).glob("epoch-*[0-9]"), default=None, key=lambda path: int(path.name[6:]))
 
     def remove(self):
         """Removes the folder of a training that ended before its first epoch was complete, so that the name is free.
@@ -146,7 +126,7 @@ class Run:
         Raises:
             ValueError: there is none, or its file is damaged.
         """
-        return load_trained(self.model_path)
+        return load_model(self.model_path)
 
     def read_json(self, name):
         """What a JSON file of the folder holds.
@@ -186,7 +166,7 @@ class Run:
 
     def write_state(self, epoch, write_to):
         """Has `write_to(folder)` write the files of `state/epoch-N`; then the earlier epochs' go."""
-        place = self.path / "state" / f"epoch-{epoch}"
+        place = self.path / STATE / f"epoch-{epoch}"
         beside = place.with_name(f".partial-{place.name}")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
@@ -210,16 +190,22 @@ def write_json(path, value):
     Path(path).write_text(json.dumps(value, indent=2) + "\n")
 
 
-def read_json(path):
-    """What a JSON file holds.
+def check_run_data(config, source, data):
+    """Refuses data that are not for the model of a run.
+
+    Args:
+        config: dict, the run's `config.json`.
+        source: str, the name or path of the data, for the message.
+        data: `data.ImageData`.
 
     Raises:
-        ValueError: no such file, or not JSON.
+        ValueError: other classes, or images of another number of channels.
     """
-    try:
-        return json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not readable ({error}).") from error
+    if list(data.class_names) != config["class_names"]:
+        raise ValueError(f"{source}: its classes {data.class_names} are not the run's {tuple(config['class_names'])}.")
+    channels, expected = data.channels, config["image_shape"][-1]
+    if channels != expected:
+        raise ValueError(f"{source}: images of {channels} channels; the run's model takes {expected}.")
 
 
 def refuse_existing(path):
@@ -231,13 +217,13 @@ def refuse_existing(path):
     if not str(path):
         raise ValueError("Expected the path of a new folder, got an empty one.")
     path = Path(path)
-    if (path / "config.json").is_file() and not (path / "model.keras").exists() and Run(path).last_state is None:
+    if (path / CONFIG).is_file() and not (path / MODEL).exists() and Run(path).last_state is None:
         raise ValueError(
             f"{path}: exists already: a run in its first epoch, or one that was killed in it. If it does not train any "
-            "more, remove the folder; else choose another --output."
+            "more, remove the folder; else choose another `output`."
         )
     if path.exists():
-        raise ValueError(f"{path}: exists already; a run never writes over another. Choose another --output.")
+        raise ValueError(f"{path}: exists already; a run never writes over another. Choose another `output`.")
     around = next(folder for folder in Path(path).absolute().parents if folder.exists())
     if not around.is_dir():
         raise ValueError(f"{path}: no folder can be made there, since {around} is a file.")

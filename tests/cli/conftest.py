@@ -97,11 +97,12 @@ def fitted(monkeypatch, metrics):
     """The trainings that `train` starts: `fit` is replaced by a function that keeps what it is given."""
     calls = []
 
-    def fit(model, data, recipe, run, history=(), callbacks=()):
-        calls.append(SimpleNamespace(model=model, data=data, recipe=recipe, run=run, history=history))
+    def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
+        calls.append(SimpleNamespace(model=model, data=data, recipe=recipe, run=run, history=list(history)))
+        run.write_json("metrics.json", metrics)
         return metrics
 
-    monkeypatch.setattr(sys.modules["keras_convnext.cli.train"], "fit", fit)
+    monkeypatch.setattr("keras_convnext.training.prepared.fit", fit)
     return calls
 
 

@@ -13,7 +13,7 @@ from keras_convnext.preprocessing import ResizeAndCrop
 
 def test_draws_a_grid(cli, write_digits, tmp_path):
     folder = write_digits(tmp_path / "pictures")
-    result = cli("augment", "--data", folder, "--out", tmp_path / "grid.png", "--size", "24", "--rows", "3")
+    result = cli("augment", "--data", folder, "--output", tmp_path / "grid.png", "--size", "24", "--rows", "3")
     assert result.code == 0, result.err
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (4 * 24, 8 * 24, 3)
@@ -39,7 +39,7 @@ def test_chooses_images_across_the_classes(labels, count, expected):
 def test_draws_every_class(cli, write_digits, tmp_path):
     """The first of each row is the image itself: no row is of the class of another."""
     folder = write_digits(tmp_path / "pictures")
-    result = cli("augment", "--data", folder, "--out", tmp_path / "grid.png", "--size", "10", "--rows", "3")
+    result = cli("augment", "--data", folder, "--output", tmp_path / "grid.png", "--size", "10", "--rows", "3")
     assert "3 images of 3 classes" in result.out
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     resize = ResizeAndCrop(10, 10)
@@ -51,7 +51,7 @@ def test_draws_every_class(cli, write_digits, tmp_path):
 def test_the_same_seed_draws_the_same_grid(cli, tmp_path):
     for name, seed in (("first", 0), ("second", 0), ("third", 1)):
         command = ("augment", "--data", "digits", "--size", "16", "--seed", seed)
-        assert cli(*command, "--out", tmp_path / f"{name}.png").code == 0
+        assert cli(*command, "--output", tmp_path / f"{name}.png").code == 0
     first, second, third = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("first", "second", "third"))
     np.testing.assert_array_equal(first, second)
     assert first.ndim == 2
@@ -71,17 +71,17 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --out GRID.png to draw a grid, or --benchmark"),
-        (["--out", "grid.png", "--benchmark"], "give --out GRID.png to draw a grid, or --benchmark"),
+        ([], "give --output GRID.png to draw a grid, or --benchmark"),
+        (["--output", "grid.png", "--benchmark"], "give --output GRID.png to draw a grid, or --benchmark"),
         (["--benchmark"], "--benchmark takes a folder"),
-        (["--out", "grid.txt"], "expected a name that ends in .png"),
-        (["--out", "missing/grid.png"], "missing: no such folder"),
-        (["--out", ""], "got an empty one"),
-        (["--out", "grid.png", "--files"], "--files: not with --out"),
-        (["--out", "grid.png", "--rounds", "3"], "--rounds: not with --out"),
+        (["--output", "grid.txt"], "expected a name that ends in .png"),
+        (["--output", "missing/grid.png"], "missing: no such folder"),
+        (["--output", ""], "got an empty one"),
+        (["--output", "grid.png", "--files"], "--files: not with --output"),
+        (["--output", "grid.png", "--rounds", "3"], "--rounds: not with --output"),
         (["--benchmark", "--rows", "3"], "--rows: not with --benchmark"),
         (["--benchmark", "--data", "empty"], "empty: expected one sub-folder per class"),
-        (["--out", "folder.png"], "got a folder"),
+        (["--output", "folder.png"], "got a folder"),
     ],
 )
 def test_refuses(refusal, arguments, message, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from keras_convnext import ConvNeXtClassifier
 from keras_convnext.benchmarking.packages import PEERS
 from keras_convnext.benchmarking.turns import Timing
+from keras_convnext.cli import benchmark
 
 SMALL = ["--variant", "convnext_mini", "--batch", "2", "--rounds", "2"]
 SWEPT = ["--variant", "convnext_mini", "--rounds", "2"]
@@ -28,7 +29,7 @@ def half_a_second(monkeypatch):
 
 @pytest.mark.usefixtures("half_a_second")
 def test_prints_ours_and_skips_what_is_not_there(cli, backend, monkeypatch):
-    monkeypatch.setattr(sys.modules["keras_convnext.cli.benchmark"], "is_installed", lambda name: False)
+    monkeypatch.setattr(benchmark, "is_installed", lambda name: False)
     result = cli("benchmark", *SMALL, "--against", "timm")
     assert result.code == 0
     assert "convnext_mini, forward, batch 2, 8 x 8, float32, cpu; medians of 2 rounds" in result.out
@@ -171,7 +172,7 @@ def test_an_interrupted_sweep_gives_what_it_has(cli, tmp_path, monkeypatch, when
             return [], {}
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["keras_convnext.cli.benchmark"], "time_in_turn", interrupted)
+    monkeypatch.setattr(benchmark, "time_in_turn", interrupted)
     options = ["--sweep", "batch", "--values", "1,2,4", "--output", tmp_path / "sweep.png", "--json"]
     report = json.loads(cli("benchmark", *SWEPT, *options).out)
     assert [row["batch"] for row in report["timings"]] == [1]
@@ -181,7 +182,7 @@ def test_an_interrupted_sweep_gives_what_it_has(cli, tmp_path, monkeypatch, when
 
 def test_a_sweep_says_what_failed(cli, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        sys.modules["keras_convnext.cli.benchmark"],
+        benchmark,
         "time_in_turn",
         lambda cases, rounds, progress: ([], {cases[0]: "no memory left"}),
     )

@@ -195,19 +195,19 @@ def test_names_the_extra_where_images_are_to_be_resized(refusal, trained, write_
 
 
 def test_the_accuracy_is_that_of_the_predictions(cli, trained, digits_npz):
-    from keras_convnext.models import load_classifier
+    from keras_convnext.models import load_model
 
     test = load_npz(digits_npz).test
-    outputs = load_classifier(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
+    outputs = load_model(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
     facts = json.loads(cli("evaluate", trained.path, "--json").out)
     assert facts["accuracy"] == pytest.approx((outputs.argmax(-1) == test.labels).mean(), rel=1e-6)
 
 
 def test_the_accuracy_of_each_class_is_that_of_the_predictions(cli, trained, digits_npz):
-    from keras_convnext.models import load_classifier
+    from keras_convnext.models import load_model
 
     test = load_npz(digits_npz).test
-    outputs = load_classifier(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
+    outputs = load_model(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
     right = outputs.argmax(-1) == test.labels
     among_5 = (outputs > np.take_along_axis(outputs, test.labels[:, None], 1)).sum(-1) < 5
     facts = json.loads(cli("evaluate", trained.path, "--json").out)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.training import Run
 from keras_convnext.training.record import restore_state
 
@@ -73,7 +73,7 @@ def test_after_an_epoch_leaves_its_state_and_the_way_to_go_on(train, digits_npz,
     steps_per_epoch = 4
     assert int(model.optimizer.iterations) == steps_per_epoch * len(history)
     assert not (run.path / "metrics.json").exists()
-    assert load_classifier(run.last_state / "model.keras").num_classes == 10
+    assert load_model(run.last_state / "model.keras").num_classes == 10
 
 
 def test_before_an_epoch_is_complete_leaves_nothing_in_the_way(train, tmp_path):

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.training import Run
 
 START = """
@@ -79,7 +79,7 @@ def wait_for(condition, process):
 
 
 def weights_of(run, name):
-    return load_classifier(run.last_state / name).get_weights()
+    return load_model(run.last_state / name).get_weights()
 
 
 def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_path):
@@ -104,6 +104,24 @@ def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_
     assert second["test_accuracy"] == first["test_accuracy"]
     rows = [(run.path / "history.csv").read_text().splitlines() for run in (whole, killed)]
     assert len(rows[0]) == len(rows[1]) == EPOCHS + 1
+
+
+def test_a_run_that_is_killed_while_it_is_extended_goes_on_to_the_new_end(train, settings, tmp_path):
+    """Killed in the first epoch of the extension: the state is that of before, with the schedule of before."""
+    run = Run(tmp_path / "run")
+    config = json.loads(settings.read_text())
+    config["recipe"]["epochs"] = 1
+    settings.write_text(json.dumps(config))
+    finish(train("--settings", settings, "--output", run.path))
+    process = train("--resume", run.path, "--epochs", EPOCHS)
+    wait_for(lambda: run.metrics is None and run.config["recipe"]["epochs"] == EPOCHS, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finish(train("--resume", run.path))
+    assert run.metrics["epochs"] == EPOCHS
+    rates = [float(row["learning_rate"]) for row in run.read_csv("history.csv")]
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    assert rates[1] > 0.003
 
 
 def test_where_nothing_more_can_be_written_the_last_state_stays(train, settings, tmp_path):

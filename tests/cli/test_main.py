@@ -1,5 +1,6 @@
 """The command line as a whole: exit codes, help, and `python -m keras_convnext`."""
 
+import os
 import subprocess
 import sys
 
@@ -10,9 +11,9 @@ from keras_convnext.cli import COMMANDS, main
 
 
 def run_module(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "keras_convnext", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
-    )
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-m", "keras_convnext", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_help_lists_the_commands(capsys):
@@ -62,10 +63,10 @@ def test_wrong_arguments_exit_with_2_and_one_line(arguments, capsys):
 
 
 def test_an_interrupt_while_data_is_read_exits_with_130(cli, trained, monkeypatch):
-    def interrupted(path):
+    def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_convnext.cli.load_file.load_trained", interrupted)
+    monkeypatch.setattr("keras_convnext.models.load._load_keras_file", interrupted)
     assert cli("evaluate", trained.path).code == 130
 
 
@@ -82,6 +83,15 @@ def test_module_lists(tmp_path):
     assert result.returncode == 0
     names = [line.split()[0] for line in result.stdout.splitlines()[1:]]
     assert names == [f"convnext_{size}_ols" for size in ("zepto_rms", "atto", "femto", "pico", "nano")]
+
+
+def test_a_training_shows_warnings_in_a_line_and_no_log_lines(tmp_path, digits_npz):
+    """Also with a backend other than TensorFlow, which Keras imports where it is installed."""
+    options = ["--variant", "test_convnext2", "--size", "32", "--batch", "32", "--epochs", "1", "--lr", "0.5"]
+    result = run_module("train", "--data", str(digits_npz), *options, "--recipe", "from_scratch", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    warning = "keras-convnext: warning: The learning rate is 0.5: for AdamW, from 1e-06 to 0.02 are sane."
+    assert result.stderr.splitlines() == [warning]
 
 
 def test_module_refuses_with_2_and_one_line(tmp_path):

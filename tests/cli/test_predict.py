@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_convnext import ConvNeXtClassifier
 from keras_convnext.data import load_digits
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_agrees_with_the_model(cli, trained, images):
     facts = json.loads(result.out)
     assert facts["skipped"] == []
     assert [fact["image"] for fact in facts["images"]] == [str(path) for path in paths]
-    model = load_classifier(trained.path / "model.keras")
+    model = load_model(trained.path / "model.keras")
     probabilities = softmax(model.predict(pixels.astype("float32"), verbose=0))
     for fact, expected in zip(facts["images"], probabilities, strict=True):
         given = [entry["probability"] for entry in fact["classes"]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_convnext.data import load_npz, split_validation
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.training import RunRecord
 
 
@@ -26,7 +26,7 @@ def test_interrupted_and_resumed(rows_of, cli, tiny, digits_npz, tmp_path, monke
     assert f"keras-convnext train --resume {run}" in result.err
     assert str(run / "state" / "epoch-1" / "model.keras") in result.err
     assert str(run / "model.keras") in result.err
-    load_classifier(run / "model.keras")
+    load_model(run / "model.keras")
     result = cli("train", "--resume", run)
     assert result.code == 0
     assert [row["epoch"] for row in rows_of(run)] == ["1", "2"]
@@ -65,8 +65,30 @@ def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tm
     assert {**metrics, "seconds": 0} == {**expected, "seconds": 0}
 
 
+def test_a_finished_run_is_extended(cli, rows_of, trained, tmp_path):
+    path = shutil.copytree(trained.path, tmp_path / "extended")
+    result = cli("train", "--resume", path, "--epochs", 3)
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[1].startswith(
+        "2 epochs trained; from here on the learning rate follows the schedule of 3 epochs, "
+    )
+    assert [row["epoch"] for row in rows_of(path)] == ["1", "2", "3"]
+    assert json.loads((path / "metrics.json").read_text())["epochs"] == 3
+    assert json.loads((path / "config.json").read_text())["recipe"]["epochs"] == 3
+
+
+@pytest.mark.parametrize("epochs", ["1", "2"])
+def test_refuses_epochs_that_a_run_has_already(refusal, trained, fitted, epochs):
+    message = refusal("train", "--resume", trained.path, "--epochs", epochs)
+    assert f"--epochs must be more than the 2 that {trained.path} has trained already" in message
+    assert (trained.path / "metrics.json").exists()
+    assert fitted == []
+
+
 def test_refuses_to_resume_a_finished_run(refusal, trained, fitted):
-    assert "this run is complete" in refusal("train", "--resume", trained.path)
+    assert "this run is complete. To extend it, give more --epochs than its 2" in refusal(
+        "train", "--resume", trained.path
+    )
     assert fitted == []
 
 
@@ -122,7 +144,7 @@ def test_refuses_to_resume_on_other_images(refusal, unfinished, fitted, tmp_path
     assert fitted == []
 
 
-@pytest.mark.parametrize("option", [["--epochs", "9"], ["--data", "digits"], ["--seed", "0"]])
+@pytest.mark.parametrize("option", [["--batch", "9"], ["--data", "digits"], ["--seed", "0"]])
 def test_refuses_options_that_a_resumed_run_would_not_follow(refusal, unfinished, fitted, option):
     assert option[0].strip("-") in refusal("train", "--resume", unfinished, *option)
     assert fitted == []

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_takes_a_run(summary, trained, form):
     facts = summary(name)
     assert facts["name"] == str(name)
     assert facts["input_shape"] == [8, 8, 1]
-    assert facts["params"] == load_classifier(trained.path / "model.keras").count_params()
+    assert facts["params"] == load_model(trained.path / "model.keras").count_params()
     assert facts["stages"][-1]["output_shape"] == [10]
 
 

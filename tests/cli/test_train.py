@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import keras
@@ -12,7 +11,7 @@ import pytest
 from keras_convnext import RECIPES, ConvNeXtClassifier, __version__
 from keras_convnext.cli import main
 from keras_convnext.data import Batches, load_folder, load_npz
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training import Run
 
@@ -50,7 +49,7 @@ def test_config_says_what_was_trained(trained, digits_npz, backend):
 
 def test_model_is_that_of_the_metrics(trained, digits_npz):
     test = load_npz(digits_npz).test
-    outputs = load_classifier(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
+    outputs = load_model(trained.path / "model.keras").predict(test.pixels.astype("float32"), verbose=0)
     metrics = json.loads((trained.path / "metrics.json").read_text())
     np.testing.assert_allclose(metrics["test_accuracy"], (outputs.argmax(-1) == test.labels).mean(), rtol=1e-6)
 
@@ -94,7 +93,7 @@ def test_trains_on_a_folder_of_pictures(cli, tiny, write_digits, tmp_path):
     validation = load_folder(folder, skip_unreadable=True, verbose=False).validation
     assert len(validation) == 6
     batches = Batches(validation, 6, ResizeAndCrop(8, 8))
-    scores = load_classifier(tmp_path / "run" / "model.keras").evaluate(batches, verbose=0, return_dict=True)
+    scores = load_model(tmp_path / "run" / "model.keras").evaluate(batches, verbose=0, return_dict=True)
     assert metrics["val_accuracy"] == pytest.approx(scores["accuracy"], rel=1e-6)
     assert metrics["val_loss"] == pytest.approx(scores["loss"], rel=1e-5)
     scored = cli("evaluate", tmp_path / "run", "--json")
@@ -239,6 +238,23 @@ def test_options_of_memory_and_average_reach_the_training(cli, fitted, tiny):
     assert len(call.recipe.dataset(call.data.train)) == 1295 // 8 * 2
 
 
+def test_options_of_the_optimizer_and_the_augmentation_reach_the_training(cli, fitted, tiny):
+    options = ["--lr", "0.003", "--drop-path", "0.2", "--mixup", "0.4", "--cutmix", "0", "--recipe", "small_images"]
+    assert cli("train", "--variant", tiny, *options, "--batch", "16").code == 0
+    (call,) = fitted
+    assert (call.recipe.learning_rate, call.recipe.batch_size, call.recipe.drop_path_rate) == (0.003, 16, 0.2)
+    assert (call.recipe.augmentation.mixup, call.recipe.augmentation.cutmix) == (0.4, 0.0)
+    assert call.model.backbone.drop_path_rate == 0.2
+
+
+def test_stages_of_a_checkpoint_are_frozen(cli, fitted, trained, digits_npz):
+    assert cli("train", "--data", digits_npz, "--checkpoint", trained.path, "--freeze", "1").code == 0
+    (call,) = fitted
+    parts = {weight.path.partition("/")[0] for weight in call.model.trainable_weights}
+    assert parts == {"stage_1_downsample", "stage_1_block_0", "head_norm", "head"}
+    assert call.run.config["freeze"] == 1
+
+
 def test_a_papers_recipe_has_the_variants_numbers(cli, fitted):
     options = ["--recipe", "in1k_from_scratch", "--variant", "convnext_small", "--size", "32", "--batch", "1024"]
     assert cli("train", *options).code == 0
@@ -290,8 +306,9 @@ def test_what_followed_from_the_images_is_repeated_too(cli, fitted, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variants": "tiny"}, "expected an object with some of data, variant"),
-        ({"data": "digits", "epochs": 3}, "no such setting: epochs"),
+        ({"variants": "tiny"}, "no such setting: variants. Expected some of data, variant"),
+        ({"data": "digits", "epoch": 3}, "no such setting: epoch. Expected some of"),
+        ({"data": "digits", "epochs": "3"}, "`epochs` must be an integer, at least 1. Received: epochs='3'"),
         ({"recipe": {"epochs": 3}}, "`recipe` needs a `base`, one of"),
         ({"recipe": {"base": "best"}}, "No such recipe: 'best'"),
         ({"recipe": {"base": "digits", "rate": 3}}, "No such setting: rate"),
@@ -299,7 +316,7 @@ def test_what_followed_from_the_images_is_repeated_too(cli, fitted, tmp_path):
         ({"recipe": {"base": "digits", "dtype": "float8"}}, "`dtype` must be None, or one of float32"),
         ({"recipe": {"base": "digits", "batch_size": 5000}}, "The batch of 5000 images is larger than the 1295"),
         ({"recipe": {"base": "digits", "warmup_epochs": 31}}, "`warmup_epochs` must be no more than the 30 epochs"),
-        ({"stem": 8}, "--stem 8: expected a stride (`stem_patch_size`) of 1, 2 or 4"),
+        ({"stem": 8}, "`stem` must be a stride of 1, 2 or 4. Received: stem=8"),
         ([], "expected an object"),
     ],
 )
@@ -384,22 +401,43 @@ def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
         (["--checkpoint", "convnext_tiny_1k_224", "--variant", "convnext_tiny"], "a checkpoint has one of its own"),
         (["--checkpoint", "convnext_tiny_1k_224", "--stem", "2"], "--stem: a checkpoint has one of its own"),
         (["--checkpoint", "convnext_tinny"], "the nearest names are"),
-        (["--accumulate", "5"], "`accumulate` must be a divisor of 64 images"),
-        (["--dtype", "float7"], "`dtype` must be None, or one of float32, mixed_bfloat16, mixed_float16"),
-        (["--dtype", "float8"], "`dtype` must be None, or one of float32, mixed_bfloat16, mixed_float16"),
-        (["--dtype", "int32"], "`dtype` must be None, or one of float32, mixed_bfloat16, mixed_float16"),
+        (["--accumulate", "5"], "--accumulate must be a divisor of 64 images"),
+        (["--dtype", "float7"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),
+        (["--dtype", "float8"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),
+        (["--dtype", "int32"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),
         (["--batch", "1296"], "The batch of 1296 images is larger than the 1295 training images"),
         (
             ["--recipe", "in1k_from_scratch", "--size", "32"],
             "The batch of 4096 images is larger than the 1295 training",
         ),
-        (["--stem", "8"], "--stem 8: expected a stride (`stem_patch_size`) of 1, 2 or 4"),
-        (["--stem", "16"], "--stem 16: expected a stride (`stem_patch_size`) of 1, 2 or 4"),
+        (["--stem", "8"], "--stem must be a stride of 1, 2 or 4. Received: stem=8"),
+        (["--stem", "16"], "--stem must be a stride of 1, 2 or 4. Received: stem=16"),
+        (["--freeze", "1"], "--freeze is for a --checkpoint"),
+        (
+            ["--freeze", "1", "--checkpoint", "convnext_tiny_1k_224", "--recipe", "linear_probe"],
+            "--freeze is for a recipe",
+        ),
+        (["--mixup", "0.2"], "--mixup is for a recipe that augments the images, and this one does not"),
+        (["--mixup", "0.05", "--recipe", "small_images"], "--mixup must be 0, or 0.1 and more"),
     ],
 )
 def test_refuses_options(refusal, fitted, options, message):
     assert message in refusal("train", *options)
     assert fitted == []
+
+
+@pytest.mark.parametrize(("option", "value"), [("--lr", "-1"), ("--lr", "nan"), ("--mixup", "much"), ("--lr", "inf")])
+def test_refuses_a_rate_out_of_range(capsys, option, value):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", f"{option}={value}"])
+    assert "expected a number from 0 up, got" in capsys.readouterr().err
+
+
+def test_an_error_in_a_file_names_the_setting_and_one_on_the_command_line_the_option(refusal, tmp_path):
+    (tmp_path / "settings.json").write_text(json.dumps({"recipe": "small_images", "mixup": 0.05}))
+    assert "`mixup` must be 0" in refusal("train", "--settings", tmp_path / "settings.json")
+    (tmp_path / "settings.json").write_text(json.dumps({"recipe": "small_images"}))
+    assert "--cutmix must be 0" in refusal("train", "--settings", tmp_path / "settings.json", "--cutmix=0.01")
 
 
 @pytest.mark.parametrize("momentum", ["1", "-0.1", "most"])
@@ -449,8 +487,9 @@ def test_pictures_are_224_pixels_wide_by_default(cli, fitted, write_digits, tmp_
 
 
 def test_a_training_without_test_images_says_so(cli, metrics, monkeypatch):
-    fit = {**metrics, "test_accuracy": None, "test_loss": None}
-    monkeypatch.setattr(sys.modules["keras_convnext.cli.train"], "fit", lambda *arguments, **options: fit)
+    untested = {**metrics, "test_accuracy": None, "test_loss": None}
+    write = lambda model, data, recipe, run, *others, **options: run.write_json("metrics.json", untested)  # noqa: E731
+    monkeypatch.setattr("keras_convnext.training.prepared.fit", write)
     assert "validation accuracy 0.7500, no test images" in cli("train").out
 
 
@@ -486,7 +525,7 @@ def test_refuses_a_number_out_of_range_in_one_line(option, capsys):
         (["--variant", "convnext_tini"], "the nearest names are convnext_tiny"),
         (["--variant", "convnext_mini", "--size", "2"], "smaller than this network's stride of 4"),
         (["--variant", "convnext_tiny"], "8x8 pixels are smaller than this network's stride of 32"),
-        (["--stem", "3"], "stem_patch_size"),
+        (["--stem", "3"], "--stem must be a stride"),
         (["--data", "nowhere"], "nowhere: expected `digits`, an .npz file, a folder"),
         (["--data", "nowhere.npz"], "nowhere.npz: expected `digits`, an .npz file, a folder"),
     ],

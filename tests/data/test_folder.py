@@ -110,7 +110,7 @@ def test_other_files_and_hidden_folders_are_no_images(write_folder):
 def test_refuses_and_names_an_image_cut_off(write_folder, place):
     folder = write_folder("cat/a.png", "dog/b.png", place)
     bad = cut_off(folder / place)
-    with pytest.raises(ValueError, match=r"bad\..*--skip-unreadable") as raised:
+    with pytest.raises(ValueError, match=r"bad\..*`skip_unreadable=True`") as raised:
         load_folder(folder, verbose=False)
     assert str(bad) in str(raised.value)
     assert "more" not in str(raised.value)

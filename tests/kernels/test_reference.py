@@ -12,9 +12,9 @@ def test_numpy_predicts_alike(run_python, small_classifier, randomize, images, t
         "import numpy as np\n"
         "from keras_convnext import kernels\n"
         "from keras_convnext.kernels import reference\n"
-        "from keras_convnext.models import load_classifier\n"
+        "from keras_convnext.models import load_model\n"
         "assert kernels.chosen is reference\n"
-        f"model = load_classifier({str(tmp_path / 'model.keras')!r})\n"
+        f"model = load_model({str(tmp_path / 'model.keras')!r})\n"
         f"y = model.predict(np.load({str(tmp_path / 'x.npy')!r}), verbose=0)\n"
         f"np.save({str(tmp_path / 'y.npy')!r}, y)\n",
         "numpy",

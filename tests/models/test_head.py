@@ -6,7 +6,7 @@ import pytest
 
 from keras_convnext import ConvNeXtClassifier, load_checkpoint
 from keras_convnext.extras import import_torchvision
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 
 ARGUMENTS = {"depths": (1, 1), "dims": (8, 16), "input_shape": (16, 16, 3)}
 
@@ -59,7 +59,7 @@ def test_a_map_is_channels_first_where_the_backbone_is(small_backbone):
 
 def test_both_are_saved(backbone, tmp_path):
     ConvNeXtClassifier(backbone, 3, drop_rate=0.25, global_pool="avgmax").save(tmp_path / "model.keras")
-    loaded = load_classifier(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
     assert (loaded.drop_rate, loaded.global_pool) == (0.25, "avgmax")
     assert loaded.get_layer("head_pool").pooling == "avgmax"
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 
 FOLDER = Path(__file__).with_name("nested_files")
 DEEPER = {"v1": 15, "v2": 0, "outer": 0}
@@ -33,7 +33,7 @@ def test_a_keras_file_loads_and_is_saved_flat(name, frozen, tmp_path):
 
 @pytest.mark.parametrize("name", ["v1", "v2"])
 def test_the_state_of_the_optimizer_is_loaded(name):
-    expected, model = np.load(FOLDER / f"{name}.npz"), load_classifier(FOLDER / f"{name}.keras")
+    expected, model = np.load(FOLDER / f"{name}.npz"), load_model(FOLDER / f"{name}.keras")
     sums = [np.abs(keras.ops.convert_to_numpy(variable.value)).sum() for variable in model.optimizer.variables]
     np.testing.assert_allclose(sums, expected["moments"], rtol=1e-5)
     assert int(model.optimizer.iterations) == expected["iterations"] == 2
@@ -52,5 +52,5 @@ def test_a_file_of_weights_loads_and_then_a_flat_one(name, tmp_path):
 
 
 def test_layers_are_the_graphs_after_a_nested_file_was_read():
-    model = load_classifier(FOLDER / "v1.keras")
+    model = load_model(FOLDER / "v1.keras")
     assert model.get_layer("stage_1_block_0") in model.layers

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.training import averaged_weights, create_run, fit
 
 
@@ -20,16 +20,16 @@ def averaged(tmp_path_factory, make_model, recipe, few_digits):
 
 def averages_of(path):
     """The averages that the optimizer of a saved model has, in the weights' order."""
-    return [average.numpy() for average in load_classifier(path).optimizer._model_variables_moving_average]
+    return [average.numpy() for average in load_model(path).optimizer._model_variables_moving_average]
 
 
 def test_the_last_average_is_the_optimizers(averaged):
     run, _, model = averaged
     averages = averages_of(run.last_state / "model.keras")
-    saved = load_classifier(run.last_state / "ema.keras")
+    saved = load_model(run.last_state / "ema.keras")
     for weight, average in zip(saved.trainable_weights, averages, strict=True):
         np.testing.assert_array_equal(weight.numpy(), average)
-    own = load_classifier(run.last_state / "model.keras")
+    own = load_model(run.last_state / "model.keras")
     assert any((a.numpy() != b.numpy()).any() for a, b in zip(own.weights, saved.weights, strict=True))
     for weight, average in zip(model.trainable_weights, averages, strict=True):  # as Keras leaves it after `fit`
         np.testing.assert_array_equal(weight.numpy(), average)
@@ -51,7 +51,7 @@ def scores_of(path, data):
     from keras_convnext.data import Batches, with_validation
 
     validation = with_validation(data).validation
-    return load_classifier(path).evaluate(Batches(validation, 16), verbose=0, return_dict=True)
+    return load_model(path).evaluate(Batches(validation, 16), verbose=0, return_dict=True)
 
 
 def test_the_weights_are_put_back_after_an_error(make_model):

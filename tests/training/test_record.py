@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext.models import load_classifier
+from keras_convnext.models import load_model
 from keras_convnext.training import Run, RunRecord
 from keras_convnext.training.record import best_row, restore_state
 
@@ -103,7 +103,7 @@ def test_a_restored_model_draws_the_same_numbers_next(run, model, few_digits):
     model(x, training=True)
     record_epochs(run, model, [(0.1, 3.0)])
     restored, _ = restore_state(run.last_state)
-    unrestored = load_classifier(run.last_state / "model.keras")
+    unrestored = load_model(run.last_state / "model.keras")
     for each in (model, restored, unrestored):
         each.get_layer("head").bias.assign(np.zeros(10))
     expected, result, other = (

@@ -1,5 +1,6 @@
-"""Loading a classifier (`models/load.py`): each bad file is refused, and the error names it."""
+"""Loading a model by a name, from a file or a run folder: bad files are refused, and the error names them."""
 
+import json
 import random
 import zipfile
 
@@ -7,14 +8,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext.models import load_classifier
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
+from keras_convnext.checkpoints import CHECKPOINTS, cached_path
+from keras_convnext.models import ModelSource, find_model, load_model, load_model_and_facts, variant_of
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory, make_model):
+def saved(tmp_path_factory):
     """A model and the bytes of its file."""
     path = tmp_path_factory.mktemp("saved") / "model.keras"
-    model = make_model()
+    backbone = ConvNeXtBackbone(depths=(1, 1), dims=(8, 16), stem_patch_size=1, input_shape=(8, 8, 1))
+    model = ConvNeXtClassifier(backbone, num_classes=10)
     model.save(path)
     return model, path.read_bytes()
 
@@ -26,7 +30,7 @@ def load(tmp_path):
     def load_bytes(content):
         path = tmp_path / "other.keras"
         path.write_bytes(content)
-        return load_classifier(path)
+        return load_model(path)
 
     return load_bytes
 
@@ -48,12 +52,12 @@ def test_loads_what_was_saved(saved, load):
 
 def test_refuses_a_missing_file(tmp_path):
     with pytest.raises(ValueError, match=r"nowhere\.keras: no such file"):
-        load_classifier(tmp_path / "nowhere.keras")
+        load_model(tmp_path / "nowhere.keras")
 
 
-def test_refuses_a_folder(tmp_path):
-    with pytest.raises(ValueError, match="no such file"):
-        load_classifier(tmp_path)
+def test_refuses_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(ValueError, match="not a run folder"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.99])
@@ -140,14 +144,14 @@ def test_refuses_an_archive_without_a_member(tmp_path, member):
     del members[member]
     write_archive(tmp_path / "other.keras", members)
     with pytest.raises(ValueError, match=r"other\.keras"):
-        load_classifier(tmp_path / "other.keras")
+        load_model(tmp_path / "other.keras")
 
 
 @pytest.mark.parametrize("config", ["", "{}", "[]", '{"module": "keras", "class_name": "Nothing", "config": {}}'])
 def test_refuses_an_archive_whose_config_is_no_models(tmp_path, config):
     write_archive(tmp_path / "other.keras", {"metadata.json": "{}", "config.json": config, "model.weights.h5": ""})
     with pytest.raises(ValueError, match=r"other\.keras"):
-        load_classifier(tmp_path / "other.keras")
+        load_model(tmp_path / "other.keras")
 
 
 def test_refuses_weights_of_another_model(saved, tmp_path):
@@ -159,20 +163,13 @@ def test_refuses_weights_of_another_model(saved, tmp_path):
     members["model.weights.h5"] = (tmp_path / "dense.weights.h5").read_bytes()
     write_archive(tmp_path / "other.keras", members)
     with pytest.raises(ValueError, match=r"other\.keras"):
-        load_classifier(tmp_path / "other.keras")
+        load_model(tmp_path / "other.keras")
 
 
 def test_refuses_another_kind_of_model(tmp_path):
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match=r"other\.keras: expected a ConvNeXtClassifier, got Sequential"):
-        load_classifier(tmp_path / "other.keras")
-
-
-def test_refuses_a_backbone(saved, tmp_path):
-    model, _ = saved
-    model.backbone.save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match=r"other\.keras: expected a ConvNeXtClassifier, got .*ConvNeXtBackbone"):
-        load_classifier(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match=r"other\.keras: expected a ConvNeXtClassifier or ConvNeXtBackbone, got Seq"):
+        load_model(tmp_path / "other.keras")
 
 
 class Unknown(keras.layers.Layer):
@@ -182,4 +179,100 @@ class Unknown(keras.layers.Layer):
 def test_refuses_a_model_with_layers_of_others(tmp_path):
     keras.Sequential([keras.Input((4,)), Unknown()]).save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match=r"other\.keras"):
-        load_classifier(tmp_path / "other.keras")
+        load_model(tmp_path / "other.keras")
+
+
+# === What a name stands for
+
+
+NAME = "convnextv2_atto_1k_224_ema"
+
+
+@pytest.fixture
+def run(saved, tmp_path):
+    """A run folder with the model: as little as it is recognized by."""
+    config = {"class_names": ["a", "b"], "image_shape": [8, 8, 1], "recipe": {}}
+    path = tmp_path / "run"
+    (path / "state" / "epoch-3").mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps(config))
+    for place in (path, path / "state" / "epoch-3"):
+        (place / "model.keras").write_bytes(saved[1])
+    return path
+
+
+def test_a_run_folder_is_known_by_its_files(run):
+    assert (find_model(run).path, find_model(run).run) == (run / "model.keras", run)
+    for file in (run / "model.keras", run / "state" / "epoch-3" / "model.keras"):
+        assert (find_model(file).path, find_model(file).run) == (file, run)
+    assert load_model(run).num_classes == 10
+
+
+def test_a_run_may_have_another_functional_model_and_a_file_elsewhere_may_not(run, tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    for path in (run / "model.keras", tmp_path / "other.keras"):
+        model.save(path)
+    assert load_model(run).output_shape == (None, 2)
+    with pytest.raises(ValueError, match="expected a ConvNeXtClassifier or ConvNeXtBackbone, got Functional"):
+        load_model(tmp_path / "other.keras")
+
+
+def test_a_preset_is_found_and_not_loaded():
+    found = find_model(NAME)
+    assert found == ModelSource(variant="convnextv2_atto", checkpoint=CHECKPOINTS[NAME])
+    assert find_model("convnext_mini").checkpoint is None
+
+
+@pytest.mark.parametrize("name", ["", "convnext_tinny"])
+def test_refuses_what_is_nothing_of_the_kind(name):
+    with pytest.raises(ValueError, match="no run folder, no file, and no name of published weights"):
+        find_model(name)
+
+
+def test_refuses_an_architecture_without_weights():
+    with pytest.raises(ValueError, match="convnext_mini: an architecture, without weights"):
+        load_model("convnext_mini")
+
+
+def test_loads_published_weights_and_warns_of_their_licence(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    model = ConvNeXtClassifier.from_preset("convnextv2_atto")
+    cached_path(CHECKPOINTS[NAME]).parent.mkdir(parents=True)
+    save_checkpoint(model, cached_path(CHECKPOINTS[NAME]))
+    with pytest.warns(UserWarning, match="CC-BY-NC-4.0"):
+        loaded = load_model(NAME)
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+    assert loaded.backbone.license == "CC-BY-NC-4.0"
+    for option in ({"variant": "convnext_atto"}, {"ema": True}):
+        with pytest.raises(ValueError, match=f"`{next(iter(option))}` is for a file"):
+            load_model(NAME, **option)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "keras"])
+def test_loads_a_backbone_from_a_file_without_a_head(tmp_path, suffix):
+    backbone = ConvNeXtBackbone.from_preset("convnext_mini", data_format="channels_last")
+    path = tmp_path / f"backbone.{suffix}"
+    backbone.save(path) if suffix == "keras" else save_checkpoint(backbone, path, layout="timm")
+    loaded = load_model_and_facts(path)
+    assert isinstance(loaded.model, ConvNeXtBackbone)
+    assert (loaded.layout, loaded.variant) == (("keras_convnext", None), ("timm", "convnext_mini"))[suffix == "pth"]
+    np.testing.assert_array_equal(loaded.model.get_weights()[0], backbone.get_weights()[0])
+
+
+def test_a_keras_file_takes_neither_variant_nor_ema(saved, tmp_path):
+    (tmp_path / "model.keras").write_bytes(saved[1])
+    with pytest.raises(ValueError, match=r"`variant`: a \.keras file is of a model already"):
+        load_model(tmp_path / "model.keras", variant="convnext_mini")
+    with pytest.raises(ValueError, match="`ema` is for a file of torch"):
+        load_model(tmp_path / "model.keras", ema=True)
+
+
+# === Which variant it is
+
+
+def test_the_variant_of_a_model_with_another_stem():
+    model = ConvNeXtClassifier.from_preset("convnextv2_atto", stem_patch_size=2)
+    assert (variant_of(model), variant_of(model, any_stem=True)) == (None, "convnextv2_atto")
+    assert variant_of(ConvNeXtBackbone.from_preset("convnext_atto_ols")) == "convnext_atto_ols"
+    other = ConvNeXtBackbone(depths=(1, 1), dims=(8, 16))
+    assert variant_of(other) is variant_of(other, any_stem=True) is None

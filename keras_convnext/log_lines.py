@@ -1,0 +1,100 @@
+"""Log lines that TensorFlow's C++ code writes while it is imported, kept away from a user's terminal.
+
+They go to file descriptor 2 before any setting for logs counts. A process of its own, which runs this file, reads what
+is written there meanwhile and passes on at once what is not such a line: also where the import ends with a crash, no
+error is lost. Keras imports TensorFlow, where it is installed, with the other backends too, such as to set its seed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+DRIVER = Path("/dev/nvidiactl")
+"""Is there where a GPU of NVIDIA can be used."""
+
+LOG_LINE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR"
+    rb"|[IW]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+:\d+\] "  # absl's: severity, time, thread, file and line
+    rb"|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] \S+:\d+\] "  # TensorFlow's own, up to 2.16
+    rb"|.* Unable to register cu(?:FFT|DNN|BLAS) factory: "  # logged as errors; nothing is wrong
+    rb"|To enable the following instructions: "  # goes on from the line before
+)
+"""What is left out: messages of the severities I and W. Errors, and what anything else prints, are passed on."""
+
+SECONDS_TO_END = 2
+"""What the process is given to pass on the last lines."""
+
+
+def keep_log_lines_away():
+    """Has TensorFlow, whenever it is imported in this process, log nothing but errors.
+
+    `TF_CPP_MIN_LOG_LEVEL=0` in the environment leaves all as it is. Where it is not set, it is set for what comes after
+    the import, too: to 2, errors alone; to 3 where there is no GPU driver, since just that is logged as an error.
+    """
+    os.environ.setdefault(LEVEL, "2" if DRIVER.exists() else "3")
+    if os.environ[LEVEL] != "0" and not any(isinstance(finder, QuietTensorFlow) for finder in sys.meta_path):
+        sys.meta_path.insert(0, QuietTensorFlow())
+
+
+class QuietTensorFlow:
+    """An importer that finds TensorFlow as the others do, and has it executed within `without_log_lines`."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "tensorflow":
+            return None
+        finders = [finder.find_spec for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        spec = next(filter(None, (find_spec(name, path, target) for find_spec in finders)), None)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            execute = spec.loader.exec_module
+
+            def execute_quietly(module):
+                with without_log_lines():
+                    execute(module)
+
+            spec.loader.exec_module = execute_quietly
+        return spec
+
+
+@contextmanager
+def without_log_lines():
+    """Within, what is written to file descriptor 2 comes out there without the log lines."""
+    if sys.stderr is None:  # the shell closed it
+        yield
+        return
+    sys.stderr.flush()
+    # In a session of its own, Ctrl-C does not end it: what is printed on Ctrl-C is passed on.
+    command = [sys.executable, "-I", "-S", __file__]
+    reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    before = os.dup(2)
+    os.dup2(reader.stdin.fileno(), 2)
+    reader.stdin.close()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)
+        with suppress(subprocess.TimeoutExpired):  # a process that the import left behind holds the pipe open
+            reader.wait(SECONDS_TO_END)
+
+
+def pass_on(source: int, target: int):
+    """Copies lines from one file descriptor to another, without the log lines, until nobody can write any more."""
+    rest = b""
+    while block := os.read(source, 65536):
+        *lines, rest = (rest + block).split(b"\n")
+        passed = b"".join(line + b"\n" for line in lines if not LOG_LINE.match(line))
+        with suppress(OSError):  # nobody reads it: the import goes on
+            os.write(target, passed)
+    if not LOG_LINE.match(rest):
+        with suppress(OSError):
+            os.write(target, rest)
+
+
+if __name__ == "__main__":
+    pass_on(0, 2)

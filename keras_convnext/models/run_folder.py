@@ -1,0 +1,76 @@
+"""What of a run folder the models know: how it is recognized, and which file in it is the model.
+
+`training.Run` writes run folders, and says what else is in them.
+"""
+
+import json
+from pathlib import Path
+
+CONFIG = "config.json"
+MODEL = "model.keras"
+STATE = "state"
+
+
+def _are(kind, values):
+    return isinstance(values, list) and bool(values) and all(type(value) is kind for value in values)
+
+
+VALID = {
+    "class_names": lambda names: _are(str, names),
+    "image_shape": lambda shape: _are(int, shape) and len(shape) == 3 and min(shape) > 0,
+    "recipe": lambda recipe: isinstance(recipe, dict),
+}
+"""What every run's `config.json` must have, and whether a value is one that a run writes.
+
+It is enough to prepare images for the model and to name its classes.
+"""
+
+
+def read_run_config(path: str | Path) -> dict:
+    """What the `config.json` of a run folder holds.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        ValueError: no run folder there; the message says what it lacks.
+    """
+    place = Path(path) / CONFIG
+    if not place.is_file():
+        raise ValueError(f"{path}: not a run folder: it has no {CONFIG}.")
+    config = read_json(place)
+    missing = set(VALID) - set(config if isinstance(config, dict) else ())
+    if missing:
+        raise ValueError(f"{path}: not a run folder: its {CONFIG} has no {', '.join(sorted(missing))}.")
+    for name, is_valid in VALID.items():
+        if not is_valid(config[name]):
+            raise ValueError(f"{path}: not a run folder: its {CONFIG} has {name} {config[name]!r}.")
+    return config
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether there is a run folder."""
+    try:
+        read_run_config(path)
+    except ValueError:
+        return False
+    return True
+
+
+def run_of(path: str | Path) -> Path | None:
+    """The run folder that a file lies in, directly or in the folder of its last state; None where there is none."""
+    folder = Path(path).absolute().parent
+    folders = [folder, folder.parents[1]] if folder.parent.name == STATE else [folder]
+    return next(filter(is_run, folders), None)
+
+
+def read_json(path: str | Path):
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: no such file, or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not readable ({error}).") from error

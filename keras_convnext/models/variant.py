@@ -1,0 +1,26 @@
+"""Which variant a model is."""
+
+from keras_convnext.variants import match
+
+
+def variant_of(model, any_stem: bool = False) -> str | None:
+    """The name of the variant whose architecture a model has.
+
+    Args:
+        model: a `ConvNeXtClassifier` or a `ConvNeXtBackbone`.
+        any_stem: whether the stem may have another stride than the variant's, and the blocks another layer scale, as
+            in trainings on small images. Defaults to False.
+
+    Returns:
+        A name in `VARIANTS`, or None where no variant has this architecture.
+
+    Example:
+
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.models import variant_of
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", stem_patch_size=2)
+    >>> variant_of(model), variant_of(model, any_stem=True)
+    (None, 'convnext_mini')
+    """
+    ignore = ("stem_patch_size", "layer_scale_init_value") if any_stem else ()
+    return match(getattr(model, "backbone", model).get_config(), ignore=ignore)

@@ -1,0 +1,175 @@
+"""From an experiment to a training that can begin: data, model and recipe, held against each other."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+
+from keras_convnext.data import load_data, with_validation
+from keras_convnext.data.load import is_name
+from keras_convnext.extras import BACKENDS, EITHER, require
+from keras_convnext.models import ConvNeXtClassifier, find_model, load_model, transfer, variant_of
+from keras_convnext.training.chosen_recipe import SIZED, adapted_recipe, choose_recipe, with_learning_rate
+from keras_convnext.training.data_size import check_training, explain_data_size, for_data_size
+from keras_convnext.training.prepared import PreparedTraining
+from keras_convnext.training.run import refuse_existing, run_name
+from keras_convnext.variants import get_variant, variant_for
+from keras_convnext.version import __version__
+
+FILES_SIZE = 224
+"""Pixels, the side that images of files are resized to where nothing else is said."""
+
+
+class Start(NamedTuple):
+    """Where a training starts.
+
+    Attributes:
+        make: makes the model from `num_classes`, `input_shape`, `data_format` and the recipe's arguments.
+        variant: a name in `VARIANTS`, or None for the model of a file that is of none.
+        name: what the run is called by.
+        channels: of the images that a model from a file takes, else None.
+    """
+
+    make: Callable
+    variant: str | None
+    name: str
+    channels: int | None = None
+
+
+def build(experiment) -> PreparedTraining:
+    """Loads the data, makes the model and compiles it.
+
+    Args:
+        experiment: an `Experiment`.
+
+    Raises:
+        ValueError: `output` exists, a checkpoint or data that cannot be read, or that do not fit each other.
+        ModuleNotFoundError: a package is missing; the message names the extra that brings it.
+    """
+    check_backend()
+    if experiment.tensorboard:
+        require_tensorboard()
+    if experiment.output is not None:
+        refuse_existing(experiment.output)
+    chosen = choose_recipe(experiment.chosen_recipe)
+    start = _from_checkpoint(experiment.checkpoint) if experiment.checkpoint else None
+    data = load_data(experiment.data, experiment.skip_unreadable)
+    shape = _image_shape(data.train, experiment.size, chosen.recipe.with_settings(chosen.changes).image_size)
+    if start is None:
+        start = _from_variant(experiment, shape)
+    if start.channels not in (None, shape[-1]):
+        raise ValueError(
+            f"{experiment.checkpoint}: takes images of {start.channels} channels; those of the data have {shape[-1]}."
+        )
+    asked = adapted_recipe(chosen, experiment, start.variant, shape[:2])
+    check_training(asked, data)
+    data = with_validation(data, asked.seed)
+    fixed = {*chosen.fixed, *(name for name in SIZED if getattr(experiment, name) is not None)}
+    recipe = for_data_size(asked, len(data.train), tuple(fixed))
+    note = explain_data_size(asked, recipe, len(data.train))
+    recipe = with_learning_rate(recipe, experiment.learning_rate)
+    keras.utils.set_random_seed(recipe.seed)
+    model = start.make(
+        num_classes=len(data.class_names),
+        input_shape=shape,
+        data_format="channels_last",  # as the images are, whatever keras.json says
+        **recipe.model_arguments,
+    )
+    if experiment.freeze is not None:
+        _freeze(model, experiment.freeze)
+    batches = recipe.dataset(data.train)  # refuses images that it is not for, and asks for Pillow where it is needed
+    recipe.compile(model, steps_per_epoch=len(batches))  # refuses rules that are not for this model
+    batches.close()
+    return PreparedTraining(
+        model=model,
+        data=data,
+        recipe=recipe,
+        name=start.variant if not experiment.checkpoint else experiment.checkpoint,
+        settings={
+            "data": experiment.data if is_name(experiment.data) else str(Path(experiment.data).resolve()),
+            "variant": None if experiment.checkpoint else start.variant,
+            "stem": None if experiment.checkpoint else model.backbone.stem_patch_size,
+            "checkpoint": _absolute(experiment.checkpoint),
+            "freeze": experiment.freeze,
+            "skip_unreadable": experiment.skip_unreadable,
+            "tensorboard": experiment.tensorboard,
+            "keras_convnext": __version__,
+        },
+        output=experiment.output,
+        run_name=run_name(experiment.data, start.name),
+        notes=(note,) if note else (),
+    )
+
+
+def check_backend():
+    """Refuses a backend of Keras that is for inference alone.
+
+    Raises:
+        ValueError: the backend cannot train.
+    """
+    if keras.backend.backend() not in BACKENDS:
+        raise ValueError(f"Keras's {keras.backend.backend()} backend cannot train: set KERAS_BACKEND to {EITHER}.")
+
+
+def require_tensorboard():
+    """Imports what writes logs for TensorBoard.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    for package in ("tensorflow", "tensorboard"):
+        require(package, extra="tensorboard")
+
+
+def _from_variant(experiment, shape):
+    """A randomly initialized model of a variant, by default of one that fits the images."""
+    variant, stem = variant_for(max(shape[:2]))
+    if experiment.variant:
+        variant, stem = experiment.variant, get_variant(experiment.variant).stem_patch_size
+    stem = experiment.stem or stem
+    return Start(
+        lambda **arguments: ConvNeXtClassifier.from_preset(variant, stem_patch_size=stem, **arguments),
+        variant,
+        variant,
+    )
+
+
+def _from_checkpoint(checkpoint):
+    """A model with the weights of a checkpoint. That of a file or a run folder is loaded here; a preset later."""
+    found = find_model(checkpoint)
+    if found.path is None:
+        return Start(
+            lambda **arguments: ConvNeXtClassifier.from_preset(checkpoint, **arguments), found.variant, checkpoint
+        )
+    model = load_model(checkpoint, data_format="channels_last")
+    backbone = getattr(model, "backbone", model)
+    if getattr(backbone, "data_format", None) != "channels_last":
+        raise ValueError(f"{checkpoint}: expected a ConvNeXt of channels last.")
+
+    def make(layer_scale_init_value=None, data_format=None, **arguments):  # both are the checkpoint's
+        return transfer(model, **arguments)
+
+    variant = variant_of(model, any_stem=True)
+    return Start(make, variant, f"{variant or 'convnext'}-tuned", model.input_shape[-1])
+
+
+def _image_shape(images, size, recipe_size):
+    """`(height, width, channels)` that the model takes: `size` squared, the recipe's, or the images' own."""
+    if size:
+        recipe_size = (size, size)
+    if images.are_files:
+        return (*(recipe_size or (FILES_SIZE, FILES_SIZE)), 3)
+    return (*(recipe_size or images.pixels.shape[1:3]), images.pixels.shape[-1])
+
+
+def _freeze(model, count):
+    stages = len(model.backbone.depths)
+    if count > stages:
+        raise ValueError(f"`freeze` must be from 0 to {stages}, the stages of the model. Received: freeze={count}")
+    model.backbone.freeze_stages(count)
+
+
+def _absolute(checkpoint):
+    """A path that holds wherever the settings are used again; a name as it is."""
+    return str(Path(checkpoint).resolve()) if checkpoint and Path(checkpoint).exists() else checkpoint

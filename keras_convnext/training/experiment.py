@@ -1,0 +1,264 @@
+"""What is trained, on what and how, as data: an `Experiment` is what `keras-convnext train` runs."""
+
+import json
+import os
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+
+from keras_convnext.extras import require
+from keras_convnext.models import find_model
+from keras_convnext.models.run_folder import CONFIG, is_run, read_json
+from keras_convnext.scalars import flag, integer, make_plain, number, plain
+from keras_convnext.training.build import build
+from keras_convnext.training.chosen_recipe import adapted_recipe, choose_recipe, with_learning_rate
+from keras_convnext.training.prepared import PreparedTraining
+from keras_convnext.training.recipe import Recipe
+from keras_convnext.training.resume import prepare_resumed
+from keras_convnext.training.run import Run
+from keras_convnext.variants import get_variant
+
+STEMS = (1, 2, 4)
+"""Strides of the stem that can be asked for; a variant may have another, as the isotropic ones do."""
+
+STRINGS = ("data", "variant", "checkpoint", "output", "dtype")
+COUNTS = {"stem": 1, "size": 1, "epochs": 1, "batch_size": 1, "accumulate": 1, "freeze": 0, "seed": 0}
+"""Integers, and the least that each may be."""
+
+FLAGS = ("skip_unreadable", "tensorboard", "remat")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A training as data: what is trained, on what and how. `run()` trains and leaves a run folder.
+
+    Where a setting is None, the recipe decides, or the images' size. All settings are checked when the experiment is
+    made; no file is read before `build()`.
+
+    Attributes:
+        data: `"digits"`, or the path of an `.npz` file or a folder, or `"tfds:NAME"`; see `data.load_data`.
+        variant: a name in `VARIANTS`. Defaults to one that fits the images' size.
+        checkpoint: the weights to start with: a name, a file or a run folder; see `models.load_model`. Defaults to
+            None: the weights are randomly initialized.
+        stem: the stride of the stem, 1, 2, 4 or the variant's own. Defaults to one that fits the images' size.
+        size: pixels, the side of the square that images are resized to. Defaults to the recipe's; then to the images'
+            own, or to 224 for files.
+        recipe: a name in `RECIPES`, a `Recipe`, or a dict of its settings; with a `base`, a name, the dict may have
+            some of them alone. Defaults to `"digits"` for the digits, `"fine_tune"` with a checkpoint, else
+            `"small_images"`.
+        epochs: how many; warmup and unfreezing keep their share. Defaults to the recipe's, by the number of images.
+        batch_size: images per update; the learning rate scales with it. Defaults to the recipe's, by the number of
+            images.
+        learning_rate: its peak, whatever the batch size.
+        accumulate, dtype, remat, ema, drop_path_rate, seed: as in `Recipe`.
+        mixup, cutmix: the concentration of MixUp and CutMix, 0 for none; for a recipe that augments.
+        freeze: how many stages of a checkpoint do not train, counted from the stem, which does not either.
+        skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
+        tensorboard: whether logs for TensorBoard are written into the run folder. Defaults to False.
+        output: the path of the run folder, a new one. Defaults to a new folder under `runs/`.
+
+    Raises:
+        ValueError: a value out of its range, or settings that exclude each other; the message names the argument.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext.training import Experiment
+    >>> experiment = Experiment(data="digits", epochs=1, output=tempfile.mkdtemp() + "/first")
+    >>> Experiment.from_config(experiment.to_config()) == experiment
+    True
+    >>> run = experiment.run(verbose=0)
+    >>> sorted(run.metrics)[:3]
+    ['best_epoch', 'epochs', 'seconds']
+    """
+
+    data: str = "digits"
+    variant: str | None = None
+    checkpoint: str | None = None
+    stem: int | None = None
+    size: int | None = None
+    recipe: str | dict | Recipe | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    accumulate: int | None = None
+    dtype: str | None = None
+    remat: bool | None = None
+    ema: float | None = None
+    drop_path_rate: float | None = None
+    mixup: float | None = None
+    cutmix: float | None = None
+    freeze: int | None = None
+    seed: int | None = None
+    skip_unreadable: bool = False
+    tensorboard: bool = False
+    output: str | None = None
+
+    def __post_init__(self):
+        for name in ("data", "checkpoint", "output"):
+            if isinstance(getattr(self, name), os.PathLike):
+                object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        make_plain(self)
+        self._check_kinds()
+        if is_dataclass(self.recipe):
+            object.__setattr__(self, "recipe", self.recipe.get_config())
+        if isinstance(self.recipe, dict):  # as JSON has it, so that what was read equals what was written
+            object.__setattr__(self, "recipe", json.loads(json.dumps(plain(self.recipe))))
+        self._check_model()
+        with_learning_rate(adapted_recipe(choose_recipe(self.chosen_recipe), self), self.learning_rate)
+
+    def _check_kinds(self):
+        for name in STRINGS:
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value) and (value is not None or name == "data"):
+                raise ValueError(f"`{name}` must be a string that is not empty. Received: {name}={value!r}")
+        for name, least in COUNTS.items():
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), least)
+        for name in ("learning_rate", "ema", "drop_path_rate", "mixup", "cutmix"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), 0)
+        for name in FLAGS:
+            if getattr(self, name) is not None:
+                flag(name, getattr(self, name))
+
+    def _check_model(self):
+        if self.variant and self.checkpoint:
+            raise ValueError("`variant`: a checkpoint has one of its own; leave out one of them.")
+        if self.checkpoint and self.stem:
+            raise ValueError("`stem`: a checkpoint has one of its own; leave out one of them.")
+        stems = {*STEMS, get_variant(self.variant).stem_patch_size} if self.variant else STEMS
+        if self.stem and self.stem not in stems:
+            *first, last = map(str, sorted(stems))
+            raise ValueError(f"`stem` must be a stride of {', '.join(first)} or {last}. Received: stem={self.stem}")
+        if self.checkpoint and not Path(self.checkpoint).exists() and find_model(self.checkpoint).checkpoint is None:
+            raise ValueError(f"{self.checkpoint}: an architecture, without weights. Give it as `variant`.")
+        if self.freeze is not None and not self.checkpoint:
+            raise ValueError(
+                "`freeze` is for a `checkpoint`: without one, the frozen stages would stay as they were randomly "
+                f"initialized. Received: freeze={self.freeze}"
+            )
+
+    @property
+    def chosen_recipe(self) -> str | dict:
+        """The recipe that is given, or the name of the one that is taken where none is."""
+        if self.recipe is not None:
+            return self.recipe
+        return "fine_tune" if self.checkpoint else "digits" if self.data == "digits" else "small_images"
+
+    @classmethod
+    def from_config(cls, config: dict | str | Path) -> "Experiment":
+        """The experiment of a configuration.
+
+        Args:
+            config: a dict as `to_config` returns it; the path of a JSON file of it; or a run folder, its `config.json`
+                or what that holds. The latter has all that the run was made by, and repeats it, in a new folder.
+
+        Raises:
+            ValueError: not such a configuration, no such setting, or a value out of its range.
+
+        Example:
+
+        >>> from keras_convnext.training import Experiment
+        >>> Experiment.from_config({"variant": "convnext_atto", "recipe": {"base": "digits", "ema": 0.9}}).variant
+        'convnext_atto'
+        """
+        if isinstance(config, dict):
+            return cls(**_settings(config))
+        place = Path(config)
+        try:
+            return cls(**_settings(read_json(place / CONFIG if is_run(place) else place)))
+        except ValueError as error:
+            raise ValueError(str(error) if str(config) in str(error) else f"{config}: {error}") from error
+
+    def to_config(self) -> dict:
+        """The settings that are not the defaults, as JSON has them; `from_config` takes them.
+
+        Example:
+
+        >>> from keras_convnext.training import Experiment
+        >>> Experiment(data="photos.npz", epochs=3).to_config()
+        {'data': 'photos.npz', 'epochs': 3}
+        """
+        settings = {one.name: getattr(self, one.name) for one in fields(self)}
+        defaults = {one.name: one.default for one in fields(self) if one.name != "data"}
+        return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
+
+    def build(self) -> PreparedTraining:
+        """Loads the data, makes the model and compiles it; nothing is trained, and no folder made.
+
+        Returns:
+            `PreparedTraining`: `model`, `train` and `validation` for a `fit` of your own; or its `fit()`.
+
+        Raises:
+            ValueError: `output` exists, a checkpoint or data that cannot be read, or that do not fit each other.
+            ModuleNotFoundError: a package is missing; the message names the extra that brings it.
+
+        Example:
+
+        >>> from keras_convnext.training import Experiment
+        >>> training = Experiment(data="digits", epochs=1, variant="convnext_mini").build()
+        >>> training.recipe.epochs, len(training.train)
+        (1, 20)
+        >>> history = training.model.fit(
+        ...     training.train, validation_data=training.validation, epochs=1, shuffle=False, verbose=0
+        ... )
+        """
+        return build(self)
+
+    def run(self, callbacks=(), verbose="auto") -> Run:
+        """Trains, and leaves a run folder.
+
+        Args:
+            callbacks: more of Keras's callbacks. Defaults to none.
+            verbose: as in `model.fit`. Defaults to `"auto"`.
+
+        Returns:
+            The `Run`: `run.metrics` has the accuracies, `run.load_model()` the best model.
+
+        Raises:
+            ValueError: as `build`.
+            FloatingPointError: the loss is NaN or Inf.
+        """
+        require("matplotlib", extra="cli")  # for the pictures, which are drawn last
+        return self.build().fit(callbacks=callbacks, verbose=verbose)
+
+    @staticmethod
+    def resume(run: str | Path, epochs: int | None = None, callbacks=(), verbose="auto") -> Run:
+        """Goes on with a run after its last complete epoch, to the end.
+
+        Args:
+            run: the path of a run folder.
+            epochs: of the whole training, more than the run has trained; a complete run is extended. From there on the
+                learning rate follows the schedule of that many epochs. Defaults to None: as the run was started.
+            callbacks, verbose: as in `run`.
+
+        Returns:
+            The `Run`.
+
+        Raises:
+            ValueError: not a run folder, a run that is complete, `epochs` that are not more than it has trained, or
+                other data than it began with.
+            FloatingPointError: the loss is NaN or Inf.
+
+        Example:
+
+        >>> import tempfile
+        >>> from keras_convnext.training import Experiment
+        >>> run = Experiment(data="digits", epochs=1, output=tempfile.mkdtemp() + "/first").run(verbose=0)
+        >>> Experiment.resume(run.path, epochs=2, verbose=0).metrics["epochs"]
+        2
+        """
+        require("matplotlib", extra="cli")
+        return prepare_resumed(run, epochs).fit(callbacks=callbacks, verbose=verbose)
+
+
+def _settings(config):
+    """The settings in a configuration; a run's `config.json` has facts about the run beside them."""
+    known = [one.name for one in fields(Experiment)]
+    if not isinstance(config, dict):
+        raise ValueError(f"expected an object with some of {', '.join(known)}.")
+    if "class_names" not in config:
+        unknown = sorted(set(config) - set(known))
+        if unknown:
+            raise ValueError(f"no such setting: {', '.join(unknown)}. Expected some of {', '.join(known)}.")
+    return {name: config[name] for name in known if config.get(name) is not None}

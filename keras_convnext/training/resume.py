@@ -1,0 +1,113 @@
+"""A run that goes on after its last complete epoch: as it was started, or to another number of epochs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+
+from keras_convnext.data import load_data, with_validation
+from keras_convnext.scalars import integer
+from keras_convnext.training.build import check_backend, require_tensorboard
+from keras_convnext.training.prepared import PreparedTraining
+from keras_convnext.training.recipe import Recipe
+from keras_convnext.training.record import restore_state
+from keras_convnext.training.run import Run, check_run_data
+
+
+def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bool | None = None) -> PreparedTraining:
+    """The training of a run, with the model as it was after the last complete epoch. Nothing is written yet.
+
+    Args:
+        path: of the run folder.
+        epochs: of the whole training, more than the run has trained; the learning rate follows their schedule from
+            there on. Defaults to None: as the run was started.
+        tensorboard: whether logs for TensorBoard are written. Defaults to None: as the run was started.
+
+    Raises:
+        ValueError: not a run folder, a run that is complete, `epochs` that are not more than it has trained, or other
+            data than it began with.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext.training import Experiment
+    >>> from keras_convnext.training.resume import prepare_resumed
+    >>> run = Experiment(data="digits", epochs=1, output=tempfile.mkdtemp() + "/first").run(verbose=0)
+    >>> prepare_resumed(run.path, epochs=3).recipe.epochs
+    3
+    """
+    check_backend()
+    run = Run.open(path)
+    config = run.config
+    done = _epochs_done(run, epochs)
+    recipe = Recipe.from_config(config["recipe"])
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    tensorboard = config.get("tensorboard", False) if tensorboard is None else tensorboard
+    if tensorboard:
+        require_tensorboard()
+    source = config.get("data")
+    if source is None:
+        raise ValueError(f"{run.path}: its config.json does not name the data that it was trained with.")
+    data = load_data(source, config.get("skip_unreadable", False))
+    check_run_data(config, source, data)
+    data = with_validation(data, recipe.seed)
+    if len(data.train) != config["training_images"]:
+        began = config["training_images"]
+        raise ValueError(f"{source}: {len(data.train)} training images; the run began with {began}.")
+    batches = recipe.dataset(data.train)  # refuses images that it is not for
+    batches.close()
+    model, history = restore_state(run.last_state)
+    rate = follow_schedule(model, recipe, len(batches))
+    note = (
+        f"{done} epoch{'s' if done > 1 else ''} trained; from here on the learning rate follows the schedule of "
+        f"{recipe.epochs} epochs, {rate:.3g} next"
+    )
+    return PreparedTraining(
+        model=model,
+        data=data,
+        recipe=recipe,
+        name=config.get("variant") or config.get("checkpoint") or model.name,
+        settings={"tensorboard": tensorboard},
+        run=run,
+        history=tuple(history),
+        notes=(note,) if recipe.epochs != config["recipe"]["epochs"] else (),
+    )
+
+
+def follow_schedule(model, recipe: Recipe, steps_per_epoch: int) -> float:
+    """Has a compiled model's learning rate follow the schedule of a recipe's epochs, where it does not yet.
+
+    Args:
+        model: a model that `recipe.compile` compiled, maybe for another number of epochs.
+        recipe: the `Recipe`; its warmup is taken as it is.
+        steps_per_epoch: the batches of an epoch.
+
+    Returns:
+        The rate of the next update.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    schedule = keras.saving.deserialize_keras_object(optimizer.get_config()["learning_rate"])
+    total_steps = recipe.epochs * (steps_per_epoch // recipe.accumulate)
+    if schedule.total_steps != total_steps:
+        settings = schedule.get_config()
+        warmup_steps = min(settings["warmup_steps"], total_steps)
+        schedule = type(schedule).from_config({**settings, "total_steps": total_steps, "warmup_steps": warmup_steps})
+        optimizer.learning_rate = schedule
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
+def _epochs_done(run, epochs):
+    """How many epochs a run has trained; it must have more to go."""
+    if run.last_state is None:
+        raise ValueError(f"{run.path}: no epoch was completed; start anew with another `output`.")
+    done = int(run.last_state.name.removeprefix("epoch-"))
+    if epochs is None:
+        if run.metrics is not None:
+            raise ValueError(f"{run.path}: this run is complete. To extend it, give more `epochs` than its {done}.")
+        return done
+    if integer("epochs", epochs, 1) <= done:
+        raise ValueError(
+            f"`epochs` must be more than the {done} that {run.path} has trained already. Received: epochs={epochs}"
+        )
+    return done
