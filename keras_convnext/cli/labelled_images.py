@@ -42,7 +42,7 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
         ValueError: classes that are not the model's, or images of another number of channels; and as `load_data`.
     """
     if data is None:
-        raise ValueError("--data is needed: a folder of images, with a sub-folder a class, or an .npz file.")
+        raise ValueError("--data is needed: a folder of images, with a sub-folder per class, or an .npz file.")
     data = _scored_folder(data)
     loaded = _load(data, skip_unreadable, verbose)
     if loaded.channels != source.channels:

@@ -1,4 +1,4 @@
-"""Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder a class, or tfds:NAME.
+"""Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder per class, or tfds:NAME.
 
 Leaves a run folder with model.keras (best on validation images), config.json, history.csv, metrics.json and pictures:
 curves.png, confusion.png and mistakes.png. Where batch and epochs are not given, this package's own recipes choose them
@@ -116,7 +116,7 @@ def _train(training, run):
             f"{training.name}: {training.model.count_params():,} parameters, "
             f"{len(data.class_names)} classes, "
             f"{len(data.train)} training images{skipped}, "
-            f"{len(data.train) // recipe.batch_size} batches of {recipe.batch_size} an epoch, "
+            f"{len(data.train) // recipe.batch_size} batches of {recipe.batch_size} per epoch, "
             f"{keras.backend.backend()} backend; run folder {run.path}"
         )
         for note in training.notes:

@@ -62,7 +62,7 @@ def test_prints_what_is_trained_and_what_came_of_it(trained, backend):
     metrics = json.loads((trained.path / "metrics.json").read_text())
     first, *_, last = trained.out.splitlines()
     assert first == (
-        "tiny: 4,730 parameters, 10 classes, 70 training images, 2 batches of 24 an epoch, "
+        "tiny: 4,730 parameters, 10 classes, 70 training images, 2 batches of 24 per epoch, "
         f"{backend} backend; run folder {trained.path}"
     )
     assert last.startswith(
