@@ -95,11 +95,13 @@ def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
     assert rooms_imported(file) == {"data", "cli", "__init__", "layers", "models", "training"}
 
 
-# Files outside of kernels/ that may ask for the backend: to name it to the user, or to start a process on it.
+# Files outside of kernels/ that may ask for the backend: to name it to the user, to start a process on it, or, in
+# training/, to run the training.
 MAY_ASK = [
     "cli/benchmark.py",
     "cli/train.py",
     "data/augment_workers.py",
+    "training/build.py",
     "training/fit.py",
 ]
 TELLS_BACKEND_OR_DEVICE = re.compile(
