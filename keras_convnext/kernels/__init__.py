@@ -5,6 +5,15 @@ those that are faster there, and take the others from the reference. This file c
 this room asks which backend or device runs. A backend without a set, such as OpenVINO, runs on the reference.
 
 A kernel takes tensors, and never a layer.
+
+Example:
+
+>>> import keras
+>>> import numpy as np
+>>> from keras_convnext import kernels
+>>> x, gamma, beta = (keras.ops.convert_to_tensor(np.float32(values)) for values in ([[1, 3]], [1, 1], [0, 0]))
+>>> print(keras.ops.convert_to_numpy(kernels.layer_norm(x, gamma, beta, epsilon=1e-6)).round(3))
+[[-1.  1.]]
 """
 
 import keras

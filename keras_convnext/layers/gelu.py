@@ -1,11 +1,4 @@
-"""The Gaussian error linear unit (arXiv:1606.08415), exact."""
-
-import keras
-
-from keras_convnext import kernels
-
-gelu = keras.saving.register_keras_serializable(package="keras_convnext")(kernels.gelu)
-"""`x * Phi(x)`, with the normal distribution's cumulative function `Phi`: the backend's kernel.
+"""The exact Gaussian error linear unit (arXiv:1606.08415), `x * Phi(x)`, as `.keras` files hold it.
 
 Example:
 
@@ -15,3 +8,10 @@ Example:
 >>> print(keras.ops.convert_to_numpy(gelu(np.array([-1.0, 0.0, 1.0], "float32"))).round(4))
 [-0.1587  0.      0.8413]
 """
+
+import keras
+
+from keras_convnext import kernels
+
+gelu = keras.saving.register_keras_serializable(package="keras_convnext")(kernels.gelu)
+"""The backend's kernel, by which other kernels recognize the activation that they can fuse."""
