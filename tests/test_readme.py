@@ -31,7 +31,7 @@ def test_python_blocks_run(tmp_path, monkeypatch):
     shutil.copy(f"{name}.pth", cached_path(CHECKPOINTS[name]))
     Image.fromarray(np.zeros((300, 400, 3), "uint8")).save("photo.jpg")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 13
+    assert len(blocks) == 15
     namespace = {}
     with pytest.warns(UserWarning, match="1000 classes and the model 10"):
         for block in blocks:

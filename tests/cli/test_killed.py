@@ -150,7 +150,7 @@ def test_a_loss_that_is_no_number_stops_the_run(train, settings, tmp_path):
     process = train("--settings", settings, "--output", tmp_path / "run")
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 1, out[-3000:]
-    assert "The learning rate is 1e+30: for AdamW, from 1e-06 to 0.02 are sane" in out
+    assert "The learning rate is 1e+30: for AdamW, rates from 1e-06 to 0.02 make sense" in out
     (line,) = [line for line in out.splitlines() if line.startswith("keras-convnext train: ")]
     assert line.startswith("keras-convnext train: The loss is nan after step")
     assert "at a learning rate of" in line

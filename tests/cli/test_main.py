@@ -90,7 +90,7 @@ def test_a_training_shows_warnings_in_a_line_and_no_log_lines(tmp_path, digits_n
     options = ["--variant", "test_convnext2", "--size", "32", "--batch", "32", "--epochs", "1", "--lr", "0.5"]
     result = run_module("train", "--data", str(digits_npz), *options, "--recipe", "from_scratch", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    warning = "keras-convnext: warning: The learning rate is 0.5: for AdamW, from 1e-06 to 0.02 are sane."
+    warning = "keras-convnext: warning: The learning rate is 0.5: for AdamW, rates from 1e-06 to 0.02 make sense."
     assert result.stderr.splitlines() == [warning]
 
 

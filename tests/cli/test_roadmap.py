@@ -63,7 +63,7 @@ def test_blocks_need_keras_hub(refusal, without):
     ("arguments", "message"),
     [
         (("train", "--size", "16"), "32 x 32 pixels or more"),
-        (("train", "--steps", "resnet"), "`steps` must be some of resnet_enhanced, "),
+        (("train", "--steps", "resnet"), "--steps must be some of resnet_enhanced, "),
         (("train", "--width-divisor", "7"), "must divide the width, 64"),
         (("train", "--data", "nowhere.npz"), "nowhere.npz"),
         (("train", "--data", ""), "expected `digits`"),

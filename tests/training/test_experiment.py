@@ -63,7 +63,7 @@ def checkpoint(tiny, tmp_path):
         ({"epochs": 1.5}, "`epochs` must be an integer, at least 1"),
         ({"batch_size": 0}, "`batch_size` must be an integer, at least 1"),
         ({"learning_rate": -1}, "`learning_rate` must be a finite number, at least 0"),
-        ({"drop_path_rate": 1.0}, "`drop_path_rate` must be from 0 up, below 1"),
+        ({"drop_path_rate": 1.0}, "`drop_path_rate` must be at least 0 and below 1"),
         ({"ema": 2}, "`ema` must be None, or from 0 to 1"),
         ({"dtype": "float8"}, "`dtype` must be None, or one of float32"),
         ({"accumulate": 5}, "`accumulate` must be a divisor of 64 images"),

@@ -28,7 +28,7 @@ def batches():
     for number in range(STEPS * EPOCHS):
         pixels = random.normal(size=(8, 32, 32, 3)).astype("float32")
         one_hot = np.eye(10, dtype="float32")[random.integers(10, size=8)]
-        found.append((pixels, mixing.mix(pixels, one_hot, mixing.generator((0, 0, number)))))
+        found.append(mixing.augment_batch(pixels, one_hot, mixing.generator((0, 0, number))))
     return found
 
 
