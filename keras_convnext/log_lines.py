@@ -1,8 +1,9 @@
 """Log lines that TensorFlow's C++ code writes while it is imported, kept away from a user's terminal.
 
-They go to file descriptor 2 before any setting for logs counts. A process of its own, which runs this file, reads what
-is written there meanwhile and passes on at once what is not such a line: also where the import ends with a crash, no
-error is lost. Keras imports TensorFlow, where it is installed, with the other backends too, such as to set its seed.
+TensorFlow writes them to file descriptor 2 before any setting for logs takes effect. A separate process, which runs
+this file, reads that descriptor during the import, and passes on at once every line that is not a log line. So no error
+is lost, even if the import crashes. With the other backends Keras imports TensorFlow too, if it is installed, for
+example to set its seed.
 """
 
 import os
@@ -67,7 +68,7 @@ def without_log_lines():
         yield
         return
     sys.stderr.flush()
-    # In a session of its own, Ctrl-C does not end it: what is printed on Ctrl-C is passed on.
+    # In a separate session, so that Ctrl-C does not end it: what is printed on Ctrl-C must be passed on.
     command = [sys.executable, "-I", "-S", __file__]
     reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
     before = os.dup(2)

@@ -114,7 +114,7 @@ def _tensor_v2(storage, offset, shape, strides, requires_grad, hooks, metadata=N
 
 
 def _tensor_v3(storage, offset, shape, strides, requires_grad, hooks, dtype, metadata=None):
-    """A tensor of a type without a storage class of its own; the size of the storage is in bytes."""
+    """A tensor of a type without a separate storage class. The size of its storage is in bytes."""
     if type(storage) is not Storage or type(dtype) is not Global:
         raise UnpicklingError("a tensor without a storage or type")
     dtype = dtype.name.removeprefix("torch.")

@@ -27,7 +27,7 @@ def prepare(args):
     layout = args.layout or ("keras.applications" if target.suffix == ".h5" else "official")
     check_new_file(args.target)
     if target.suffix == ".keras" and args.layout:
-        raise ValueError(f"--layout {args.layout}: a .keras file has names of its own.")
+        raise ValueError(f"--layout {args.layout}: a .keras file has the layout of Keras.")
     model, found = _load(args.source, args.variant, args.ema)
     if target.suffix != ".keras":
         check_target(model, target, layout)

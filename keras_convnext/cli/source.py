@@ -90,7 +90,7 @@ def _of_run(run, path, size):
 
 def _as_in_run(run, load, size):
     if size:
-        raise ValueError(f"--size {size}: a run's images have a size of their own.")
+        raise ValueError(f"--size {size}: a run determines the size of its images.")
     height, width, channels = run.config["image_shape"]
     return Source(load, tuple(run.config["class_names"]), channels, ResizeAndCrop(height, width), run=run)
 

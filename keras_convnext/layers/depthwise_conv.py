@@ -1,4 +1,4 @@
-"""Depthwise convolution: each channel has a kernel of its own (arXiv:2201.03545, sections 2.3 and 2.5)."""
+"""Depthwise convolution: each channel has a separate kernel (arXiv:2201.03545, sections 2.3 and 2.5)."""
 
 import keras
 from keras import ops

@@ -34,7 +34,7 @@ SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
 
 OURS = (ConvNeXtClassifier, ConvNeXtBackbone)
 OF_A_RUN = (*OURS, keras.Model)
-"""What `fit` trains: also functional models of no class of their own, such as those of the roadmap."""
+"""What `fit` trains: also plain functional models, such as those of the roadmap."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def load_model(
             epoch's model it is.
         variant: a name in `VARIANTS`, in place of the one that is found in a file of weights. Defaults to None.
         ema: whether to load the moving average that a training script saved beside the weights. Defaults to False.
-        data_format: as of `ConvNeXtBackbone`, except for `.keras` files, which have one of their own. Defaults to None:
+        data_format: as of `ConvNeXtBackbone`, except for `.keras` files, which hold theirs. Defaults to None:
             Keras's setting.
 
     Returns:

@@ -64,7 +64,7 @@ def choose_recipe(given: str | dict) -> ChosenRecipe:
 
 
 def adapted_recipe(chosen: ChosenRecipe, experiment, variant: str | None = None, image_size=None) -> Recipe:
-    """The recipe for a variant, with the settings that an experiment has of its own, but for the learning rate.
+    """The recipe for a variant, with the settings of an experiment except the learning rate.
 
     Epochs scale the warmup, and a batch size scales the rate; see `with_learning_rate` for a rate that is given.
 

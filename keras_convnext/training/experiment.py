@@ -123,9 +123,11 @@ class Experiment:
 
     def _check_model(self):
         if self.variant and self.checkpoint:
-            raise ValueError("`variant`: a checkpoint has one of its own; leave out one of them.")
+            raise ValueError(
+                "`variant` cannot be given with `checkpoint`, which determines the variant: leave out one."
+            )
         if self.checkpoint and self.stem:
-            raise ValueError("`stem`: a checkpoint has one of its own; leave out one of them.")
+            raise ValueError("`stem` cannot be given with `checkpoint`, which determines the stem: leave out one.")
         stems = {*STEMS, get_variant(self.variant).stem_patch_size} if self.variant else STEMS
         if self.stem and self.stem not in stems:
             *first, last = map(str, sorted(stems))

@@ -306,7 +306,7 @@ def test_refuses_a_file_without_a_classifier(refusal, model, tmp_path):
 
 
 def test_refuses_another_size_than_the_model_takes(refusal, trained, tmp_path):
-    assert "a run's images have a size of their own" in refusal("predict", trained.path, "photo.jpg", "--size", "64")
+    assert "a run determines the size of its images" in refusal("predict", trained.path, "photo.jpg", "--size", "64")
     ConvNeXtClassifier.from_preset("convnext_mini", input_shape=(16, 16, 3)).save(tmp_path / "model.keras")
     line = refusal("predict", tmp_path / "model.keras", "photo.jpg", "--size", "64")
     assert "the model takes images of 16 x 16 pixels" in line

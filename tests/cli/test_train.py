@@ -398,8 +398,8 @@ def test_goes_on_from_a_file_of_weights(cli, fitted, tmp_path):
     ("options", "message"),
     [
         (["--checkpoint", "convnext_tiny"], "an architecture, without weights. Give it as --variant"),
-        (["--checkpoint", "convnext_tiny_1k_224", "--variant", "convnext_tiny"], "a checkpoint has one of its own"),
-        (["--checkpoint", "convnext_tiny_1k_224", "--stem", "2"], "--stem: a checkpoint has one of its own"),
+        (["--checkpoint", "convnext_tiny_1k_224", "--variant", "convnext_tiny"], "which determines the variant"),
+        (["--checkpoint", "convnext_tiny_1k_224", "--stem", "2"], "--stem cannot be given with --checkpoint"),
         (["--checkpoint", "convnext_tinny"], "the nearest names are"),
         (["--accumulate", "5"], "--accumulate must be a divisor of 64 images"),
         (["--dtype", "float7"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),

@@ -1,4 +1,4 @@
-"""A Keras backend without kernels of its own runs on the reference."""
+"""A Keras backend without a set of kernels runs on the reference."""
 
 import numpy as np
 

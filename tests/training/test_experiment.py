@@ -51,8 +51,11 @@ def checkpoint(tiny, tmp_path):
         ({"checkpoint": ""}, "`checkpoint` must be a string that is not empty. Received: checkpoint=''"),
         ({"output": ""}, "`output` must be a string"),
         ({"variant": "convnext_tini"}, "nearest names are convnext_tiny"),
-        ({"variant": "convnext_mini", "checkpoint": "convnext_tiny_1k_224"}, "`variant`: a checkpoint has one"),
-        ({"stem": 2, "checkpoint": "convnext_tiny_1k_224"}, "`stem`: a checkpoint has one of its own"),
+        (
+            {"variant": "convnext_mini", "checkpoint": "convnext_tiny_1k_224"},
+            "`variant` cannot be given with `checkpoint`",
+        ),
+        ({"stem": 2, "checkpoint": "convnext_tiny_1k_224"}, "`stem` cannot be given with `checkpoint`"),
         ({"stem": 3}, "`stem` must be a stride of 1, 2 or 4. Received: stem=3"),
         ({"stem": 8, "variant": "convnext_isotropic_small"}, "`stem` must be a stride of 1, 2, 4 or 16"),
         ({"stem": True}, "`stem` must be an integer, at least 1"),

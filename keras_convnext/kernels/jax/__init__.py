@@ -18,23 +18,3 @@ from keras_convnext.kernels.reference import (
 )
 
 patch_embed = composed_patch_embed(linear)
-
-__all__ = [
-    "adamw_is_multi_tensor",
-    "adamw_step",
-    "avoids_jit",
-    "block",
-    "comparable_size",
-    "depthwise_conv",
-    "gelu",
-    "global_mean",
-    "grn",
-    "is_observed",
-    "layer_norm",
-    "layer_scale",
-    "linear",
-    "patch_embed",
-    "remat",
-    "rms_norm",
-    "simple_norm",
-]

@@ -19,23 +19,3 @@ from keras_convnext.kernels.tensorflow.remat import remat
 
 block = composed_block(depthwise_conv, linear, remat)
 patch_embed = composed_patch_embed(linear)
-
-__all__ = [
-    "adamw_is_multi_tensor",
-    "adamw_step",
-    "avoids_jit",
-    "block",
-    "comparable_size",
-    "depthwise_conv",
-    "gelu",
-    "global_mean",
-    "grn",
-    "is_observed",
-    "layer_norm",
-    "layer_scale",
-    "linear",
-    "patch_embed",
-    "remat",
-    "rms_norm",
-    "simple_norm",
-]

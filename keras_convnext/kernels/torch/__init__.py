@@ -15,23 +15,3 @@ from keras_convnext.kernels.torch.block import block, patch_embed
 from keras_convnext.kernels.torch.functions import depthwise_conv, layer_norm, linear
 from keras_convnext.kernels.torch.observers import is_observed
 from keras_convnext.kernels.torch.remat import remat
-
-__all__ = [
-    "adamw_is_multi_tensor",
-    "adamw_step",
-    "avoids_jit",
-    "block",
-    "comparable_size",
-    "depthwise_conv",
-    "gelu",
-    "global_mean",
-    "grn",
-    "is_observed",
-    "layer_norm",
-    "layer_scale",
-    "linear",
-    "patch_embed",
-    "remat",
-    "rms_norm",
-    "simple_norm",
-]

@@ -19,7 +19,7 @@ ONEDNN_WEIGHT_BYTES = 2**20
 """Float32 weights up to this size are multiplied by oneDNN, larger ones by torch's own product."""
 
 IN_PLACE = {gelu: torch.ops.aten.gelu_}
-"""Activations that write their output over their input. Others take memory of their own."""
+"""Activations that write their output over their input. Other activations allocate their output."""
 
 KEPT_BLOCK_BYTES = 32 * 2**20 - 2 * 4096
 """The largest block that glibc takes for a sign that the program needs such blocks again (mallopt(3))."""

@@ -6,6 +6,7 @@ To add a step, write one file with one class: a frozen dataclass that derives fr
 """
 
 import zlib
+from abc import ABC, abstractmethod
 from dataclasses import asdict
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.scalars import check_fields, dataclass_from, make_plain
 
 
-class Step:
+class Step(ABC):
     """Base of all steps. Derive from `ImageStep`, `ArrayStep` or `BatchStep` instead.
 
     A step is a frozen dataclass. A number among its fields that is of another type than annotated is refused; a step
@@ -96,6 +97,7 @@ class ImageStep(Step):
 
     works_on: ClassVar[str] = "images"
 
+    @abstractmethod
     def augment_image(self, image, generator: np.random.Generator):
         """Augments a PIL image.
 
@@ -106,7 +108,6 @@ class ImageStep(Step):
         Returns:
             A PIL image of the same mode. Its size may differ.
         """
-        raise NotImplementedError
 
     def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
         """The height and width of the result. Override it in a step that changes the size."""
@@ -118,6 +119,7 @@ class ArrayStep(Step):
 
     works_on: ClassVar[str] = "arrays"
 
+    @abstractmethod
     def augment_array(self, pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Augments an image.
 
@@ -128,7 +130,6 @@ class ArrayStep(Step):
         Returns:
             A float32 array of the same shape, which may exceed 0..255; or `pixels` itself, to leave the image as it is.
         """
-        raise NotImplementedError
 
 
 class BatchStep(Step):
@@ -136,6 +137,7 @@ class BatchStep(Step):
 
     works_on: ClassVar[str] = "batches"
 
+    @abstractmethod
     def augment_batch(
         self, images: np.ndarray, labels: np.ndarray, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -149,4 +151,3 @@ class BatchStep(Step):
         Returns:
             `(images, labels)`, both float32 and of the same shapes.
         """
-        raise NotImplementedError
