@@ -66,6 +66,50 @@ def between(name, value, least, most):
     return found
 
 
+def rate(name, value):
+    """Returns the value of an argument as a float in [0, 1).
+
+    Args:
+        name: str, of the argument, for the message.
+        value: as for `number`.
+
+    Raises:
+        ValueError: not a finite number, or one outside [0, 1).
+
+    Example:
+
+    >>> from keras_convnext.scalars import rate
+    >>> rate("drop_rate", 0)
+    0.0
+    """
+    found = number(name, value)
+    if not 0 <= found < 1:
+        raise ValueError(f"`{name}` must be at least 0 and below 1. Received: {name}={value!r}")
+    return found
+
+
+def share(name, value):
+    """Returns the value of an argument as a float in (0, 1].
+
+    Args:
+        name: str, of the argument, for the message.
+        value: as for `number`.
+
+    Raises:
+        ValueError: not a finite number, or one outside (0, 1].
+
+    Example:
+
+    >>> from keras_convnext.scalars import share
+    >>> share("crop_pct", 0.875)
+    0.875
+    """
+    found = number(name, value)
+    if not 0 < found <= 1:
+        raise ValueError(f"`{name}` must be above 0 and at most 1. Received: {name}={value!r}")
+    return found
+
+
 def interval(name, values, most=math.inf):
     """The same of two positive numbers, the greater one last.
 

@@ -24,6 +24,7 @@ from keras_convnext.models import transfer
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop, augmentation, preprocessor
 from keras_convnext.preprocessing.resize_layer import ResizeAndCropLayer
 from keras_convnext.profiling import profile
+from keras_convnext.scalars import rate, share
 from keras_convnext.training import RECIPES, AdamW, Recipe, WarmupCosine
 
 BACKBONE = {
@@ -190,3 +191,17 @@ def test_what_cannot_be_meant_is_refused_by_its_name(make, arguments):
 def test_a_number_of_classes_that_cannot_be_meant(name, wrong):
     with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name}="):
         ConvNeXtClassifier(ConvNeXtBackbone((1,), (8,)), **{name: wrong})
+
+
+@pytest.mark.parametrize(
+    "check, inside, outside",
+    [(rate, (0, 0.5, 1 - 2**-20), (1, 1.5, -(2**-20))), (share, (2**-20, 0.5, 1), (0, 1 + 2**-20, -0.5))],
+)
+def test_rates_have_0_and_shares_have_1(check, inside, outside):
+    for value in inside:
+        for kind in KINDS:
+            found = check("ema", kind(value))
+            assert type(found) is float and found == value
+    for value in (*outside, *WRONG[float]):
+        with pytest.raises(ValueError, match=r"`ema` must .*Received: ema="):
+            check("ema", value)
