@@ -16,6 +16,7 @@ from keras_convnext.cli.labelled_images import load_run_data, load_source_data
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import Batches, with_validation
 from keras_convnext.extras import require
+from keras_convnext.models import returns_logits
 from keras_convnext.training import Predictions, Recipe, Run, evaluate
 from keras_convnext.training.fit import draw_predictions
 
@@ -77,7 +78,7 @@ def _published(source):
 
 
 def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json, output):
-    predictions = Predictions(len(batches.images), from_logits=getattr(model, "activation", None) is None)
+    predictions = Predictions(len(batches.images), from_logits=returns_logits(model))
     kept = [predictions] if output else []
     scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto", metrics=kept)
     if output:

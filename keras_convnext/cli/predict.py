@@ -12,6 +12,7 @@ from keras_convnext.cli.arguments import positive
 from keras_convnext.cli.image_files import find_image_files, split_readable
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import read_image
+from keras_convnext.models import returns_logits
 
 BATCH = 32
 """Images at a time."""
@@ -34,13 +35,13 @@ def prepare(args):
 
 
 def _predict(model, source, paths, skipped, args):
-    is_probable = getattr(model, "activation", None)
+    gives_logits = returns_logits(model)
     facts = []
     for start in range(0, len(paths), BATCH):
         some = paths[start : start + BATCH]
         images = np.stack([source.transform(read_image(path, source.channels)) for path in some]).astype("float32")
         outputs = model.predict(images, verbose=0)
-        probabilities = outputs if is_probable else keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
+        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(outputs)) if gives_logits else outputs
         for path, row in zip(some, probabilities, strict=True):
             fact = {"image": path, "classes": _top(row, source.class_names, args.top)}
             if args.json:

@@ -3,6 +3,7 @@
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 from keras_convnext.models.load import LoadedModel, ModelSource, find_model, load_model, load_model_and_facts
+from keras_convnext.models.logits import returns_logits
 from keras_convnext.models.transfer import transfer
 from keras_convnext.models.variant import variant_of
 
@@ -14,6 +15,7 @@ __all__ = [
     "find_model",
     "load_model",
     "load_model_and_facts",
+    "returns_logits",
     "transfer",
     "variant_of",
 ]

@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from keras_convnext.models import returns_logits
 from keras_convnext.scalars import integer
 from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, layer_decay_rules, unfreeze_rules
@@ -36,10 +37,11 @@ def compile_model(recipe, model, steps_per_epoch):
         ema_momentum=0.99 if recipe.ema is None else recipe.ema,
         ema_warmup=recipe.ema_warmup,
     )
-    from_logits = getattr(model, "activation", None) is None
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=recipe.loss_smoothing),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=returns_logits(model), label_smoothing=recipe.loss_smoothing
+        ),
         metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
     )
     # If the first train step made the optimizer's variables, TensorFlow would trace it twice.

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_convnext.models import returns_logits
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class ClassAccuracy(keras.metrics.Metric):
@@ -87,10 +89,9 @@ def evaluate(model, batches, label_smoothing: float = 0.0, verbose="auto", metri
     """
     class_names = batches.images.class_names
     per_class = ClassAccuracy(len(class_names))
-    from_logits = getattr(model, "activation", None) is None
     scored = keras.Model(model.inputs, model.outputs)  # it has the same layers
     scored.compile(
-        loss=keras.losses.CategoricalCrossentropy(from_logits=from_logits, label_smoothing=label_smoothing),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=returns_logits(model), label_smoothing=label_smoothing),
         metrics=[
             keras.metrics.CategoricalAccuracy("accuracy"),
             keras.metrics.TopKCategoricalAccuracy(min(5, len(class_names)), "top5_accuracy"),

@@ -7,6 +7,7 @@ import keras
 
 from keras_convnext.data import EpochOrder, with_validation
 from keras_convnext.extras import require
+from keras_convnext.models import returns_logits
 from keras_convnext.training.confusion import draw_confusion
 from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.data_size import check_training
@@ -38,11 +39,11 @@ def create_run(path, model, data, recipe, notes=None):
         A `Run`.
 
     Raises:
-        ValueError: there is something at `path` already.
+        ValueError: there is something at `path` already, or nothing tells the size of the images.
     """
     config = {
         "class_names": data.class_names,
-        "image_shape": model.input_shape[1:],
+        "image_shape": _image_shape(model, data.train, recipe),
         "training_images": len(data.train),
         "recipe": recipe.get_config(),
         "keras": keras.__version__,
@@ -153,10 +154,25 @@ def draw_predictions(run, images, predictions, part="test"):
     run.write("mistakes.png", lambda path: draw_mistakes(images, classes, probabilities, path, part))
 
 
+def _image_shape(model, images, recipe):
+    """`(height, width, channels)` of the images that a model trains on; its own sizes may be None."""
+    *sizes, channels = model.input_shape[1:]
+    if None not in sizes:
+        return (*sizes, channels)
+    if recipe.image_size is not None:
+        return (*recipe.image_size, channels)
+    if not images.are_files:
+        return (*images.pixels.shape[1:3], channels)
+    raise ValueError(
+        "To train on image files, the model or the recipe must have an image size: build the model with "
+        f"`input_shape`, or set the recipe's `image_size`. Received: a model of input_shape={model.input_shape[1:]}"
+    )
+
+
 def _score(run, recipe, images, stop):
     """The scores of the best epoch's model, and its predictions."""
     model = run.load_model()
-    predictions = Predictions(len(images), from_logits=getattr(model, "activation", None) is None)
+    predictions = Predictions(len(images), from_logits=returns_logits(model))
     batches = recipe.dataset(images, training=False)
     scores = evaluate(model, batches, recipe.loss_smoothing, verbose=0, metrics=[predictions], callbacks=[stop])
     return scores, predictions

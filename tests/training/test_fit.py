@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_convnext import fit
-from keras_convnext.data import ImageData, split_validation
+from keras_convnext import ConvNeXtClassifier, fit
+from keras_convnext.data import ImageData, Images, split_validation
 from keras_convnext.training import Recipe, Run, RunRecord, create_run
 from keras_convnext.training.record import restore_state
 
@@ -187,3 +187,23 @@ def test_create_run_writes_down_what_predictions_need(tmp_path, make_model, reci
     assert (config["keras"], config["backend"], config["note"]) == (keras.__version__, backend, "first")
     with pytest.raises(ValueError, match="exists already"):
         create_run(run.path, make_model(), few_digits, recipe)
+
+
+def test_a_model_of_free_sizes_makes_a_run_that_can_be_opened(recipe, few_digits, tmp_path):
+    model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(None, None, 1))
+    run = create_run(tmp_path / "run", model, few_digits, recipe)
+    assert Run.open(run.path).config["image_shape"] == [8, 8, 1]
+    resized = create_run(tmp_path / "resized", model, few_digits, replace(recipe, image_size=(16, 12)))
+    assert resized.config["image_shape"] == [16, 12, 1]
+
+
+def test_free_sizes_and_files_are_refused_before_anything_is_written(recipe, tmp_path):
+    paths = []
+    for number in range(20):
+        paths.append(tmp_path / f"{number}.png")
+        keras.utils.save_img(paths[-1], np.zeros((8, 8 + number, 3)), scale=False)
+    data = ImageData(Images(paths, np.arange(20) % 2, ("a", "b")))
+    model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=2)
+    with pytest.raises(ValueError, match="the model or the recipe must have an image size"):
+        create_run(tmp_path / "run", model, data, recipe)
+    assert not (tmp_path / "run").exists()
