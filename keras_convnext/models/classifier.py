@@ -10,7 +10,7 @@ from keras_convnext.layers.overrides import override
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel
-from keras_convnext.scalars import flag, integer, number, optional
+from keras_convnext.scalars import flag, integer, number, optional, rate
 from keras_convnext.variants import get_variant
 
 
@@ -78,9 +78,7 @@ class ConvNeXtClassifier(ImageModel):
         head_hidden_size = optional(integer, "head_hidden_size", head_hidden_size, 1)
         if num_classes < 0:
             raise ValueError(f"`num_classes` must not be negative. Received: num_classes={num_classes}")
-        drop_rate = number("drop_rate", drop_rate)
-        if not 0 <= drop_rate < 1:
-            raise ValueError(f"`drop_rate` must be at least 0 and below 1. Received: drop_rate={drop_rate}")
+        drop_rate = rate("drop_rate", drop_rate)
         if global_pool not in POOLINGS:
             raise ValueError(
                 f"`global_pool` must be one of {', '.join(map(repr, POOLINGS))}. Received: global_pool={global_pool!r}"
@@ -199,6 +197,9 @@ class ConvNeXtClassifier(ImageModel):
         Returns:
             `ConvNeXtClassifier`, not compiled.
 
+        Raises:
+            ValueError: the head's hidden layer is quantized, or has LoRA.
+
         Example:
 
         >>> from keras_convnext import ConvNeXtClassifier
@@ -206,6 +207,8 @@ class ConvNeXtClassifier(ImageModel):
         >>> model.reset_classifier(10, drop_rate=0.2).output.shape
         (None, 10)
         """
+        if self.head_hidden_size is not None:
+            require_usual_weights(self.get_layer("head_hidden"), "reset the head of")
         kept = {
             name: getattr(self, name) for name in ("head_norm_first", "head_hidden_size", "drop_rate", "global_pool")
         }

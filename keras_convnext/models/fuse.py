@@ -1,5 +1,6 @@
 """The form of a model for inference: what folds into its neighbours' weights, folded."""
 
+import keras
 import numpy as np
 
 from keras_convnext.layers import ConvNeXtBlock
@@ -27,11 +28,17 @@ def fold_layer_scale(model, fused):
         fused: one with the same layers by name, whose blocks have no layer scale.
 
     Raises:
-        ValueError: the models differ in other weights than layer scales.
+        ValueError: a block has an activation before its layer scale, or the models differ in other weights than layer
+            scales.
     """
     values = {weight.path: np.asarray(weight) for weight in model.weights}
     for block in _blocks(model):
         if block.layer_scale is not None:
+            if block.pointwise_conv_2.activation is not keras.activations.linear:
+                raise ValueError(
+                    f"Cannot fuse a model whose {block.name} has an activation after pointwise_conv_2: the layer scale "
+                    "does not fold into the weights before it. Remove the activation first."
+                )
             gamma = np.asarray(values.pop(block.layer_scale.gamma.path), "float64")
             for weight in block.pointwise_conv_2.weights:
                 values[weight.path] = values[weight.path] * gamma

@@ -45,3 +45,10 @@ def test_the_backbone_alone_folds_too(model, images, numpy_of):
     expected = numpy_of(model.backbone, x)
     found = numpy_of(model.backbone.fuse(), x)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+def test_an_activation_before_the_layer_scale_is_refused(small_backbone):
+    backbone = small_backbone()
+    backbone.get_layer("stage_0_block_0").pointwise_conv_2.activation = keras.activations.relu
+    with pytest.raises(ValueError, match="stage_0_block_0 has an activation after pointwise_conv_2"):
+        backbone.fuse()

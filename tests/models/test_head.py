@@ -82,3 +82,12 @@ def test_reset_classifier_keeps_all_but_the_last_layer(backbone, randomize):
         expected = np.zeros(weight.shape) if weight.path.startswith("head/") else values[weight.path]
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight.value), expected, err_msg=weight.path)
     assert new.reset_classifier(0).output_shape == (None, 4)
+
+
+@pytest.mark.parametrize("change", [lambda layer: layer.quantize("int8"), lambda layer: layer.enable_lora(2)])
+def test_a_changed_hidden_layer_is_refused_for_a_new_last_layer(backbone, change):
+    """Keras names an integer weight `kernel` too: it would become a float kernel."""
+    model = ConvNeXtClassifier(backbone, 3, head_hidden_size=8)
+    change(model.get_layer("head_hidden"))
+    with pytest.raises(ValueError, match=r"Cannot reset the head of a model with (quantized|LoRA).*head_hidden"):
+        model.reset_classifier(2)
