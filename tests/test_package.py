@@ -105,7 +105,7 @@ MAY_ASK = [
     "training/fit.py",
 ]
 TELLS_BACKEND_OR_DEVICE = re.compile(
-    r"backend\.backend\(|list_physical_devices|default_backend\(|\.is_cuda|cuda\.is_available|\.device\.type"
+    r"backend\.backend\(|get_visible_devices|default_backend\(|\.is_cuda|cuda\.is_available|\.device\.type"
 )
 
 

@@ -135,20 +135,20 @@ def linear(x, kernel, bias, *, activation=None, training=False):
 def grn(x, gamma, beta, *, epsilon):
     """Global Response Normalization: `x * (norm / (mean(norm) + epsilon)) * gamma + beta + x`.
 
-    `norm` is taken over height and width, and its mean over the channels. Squares are summed in float32, whatever the
-    type of x, because they leave float16's range at 256. The gradient at a channel of zeros is zero, where the gradient
-    of a plain square root is NaN.
+    `norm` is taken over height and width, and its mean over the channels. Squares are summed in float32 at least,
+    because they leave float16's range at 256. The gradient at a channel of zeros is zero, where the gradient of a plain
+    square root is NaN.
 
     Args:
         x: `(batch, height, width, channels)`.
         gamma, beta: `(channels,)`.
         epsilon: float.
     """
-    square_sum = ops.sum(ops.square(ops.cast(x, "float32")), axis=(1, 2), keepdims=True)
+    square_sum = ops.sum(ops.square(_exact(x)), axis=(1, 2), keepdims=True)
     positive = square_sum > 0
     norm = ops.where(positive, ops.sqrt(ops.where(positive, square_sum, 1.0)), 0.0)
     response = norm / (ops.mean(norm, axis=-1, keepdims=True) + epsilon)
-    factor = ops.cast(1.0 + response * ops.cast(gamma, "float32"), x.dtype)
+    factor = ops.cast(1.0 + response * ops.cast(gamma, norm.dtype), x.dtype)
     return x * factor + ops.cast(beta, x.dtype)
 
 

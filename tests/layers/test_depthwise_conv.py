@@ -110,4 +110,4 @@ def test_compiles_with_xla_on_jax_and_without_it_on_tensorflow_cpu(backend):
 def _tensorflow_sees_a_gpu():
     import tensorflow as tf
 
-    return bool(tf.config.list_physical_devices("GPU"))
+    return bool(tf.config.get_visible_devices("GPU"))

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 
 def on_cpu():
-    """Whether TensorFlow has no GPU."""
-    return not tf.config.list_physical_devices("GPU")
+    """Whether TensorFlow sees no GPU. GPUs that were hidden from it do not count."""
+    return not tf.config.get_visible_devices("GPU")
 
 
 def avoids_jit():

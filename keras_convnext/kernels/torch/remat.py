@@ -18,7 +18,9 @@ def remat(function):
         @staticmethod
         def forward(context, x, *weights):
             context.save_for_backward(x, *weights)
-            return torch.cat([function(images, *weights) for images in x.chunk(_parts(x))])
+            context.autocast = _autocast(x.device.type)
+            parts = [function(images, *weights) for images in x.chunk(_parts(x))]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
 
         @staticmethod
         def backward(context, gradient):
@@ -29,18 +31,18 @@ def remat(function):
                 for tensor, needed in zip(context.saved_tensors, context.needs_input_grad, strict=True)
             )
             trainable = [weight for weight in weights if weight.requires_grad]
-            in_x = torch.empty_like(x)  # made, as the sums, before the memory that is freed again
+            grad_x = torch.empty_like(x)  # made, as the sums, before the memory that is freed again
             sums = [torch.zeros_like(weight, dtype=_exact(weight.dtype)) for weight in trainable]
-            parts = zip(*(tensor.chunk(_parts(x)) for tensor in (x.detach(), gradient, in_x)), strict=True)
-            for images, in_y, in_images in parts:
+            parts = zip(*(tensor.chunk(_parts(x)) for tensor in (x.detach(), gradient, grad_x)), strict=True)
+            for images, grad_y, grad_images in parts:
                 images.requires_grad_()
-                with torch.enable_grad():
+                with torch.enable_grad(), torch.autocast(*context.autocast):
                     y = function(images, *weights)
-                part, *in_trainable = torch.autograd.grad(y, (images, *trainable), in_y)
-                in_images.copy_(part)
-                torch._foreach_add_(sums, in_trainable)
-            in_trainable = (total.to(weight.dtype) for total, weight in zip(sums, trainable, strict=True))
-            return in_x, *(next(in_trainable) if weight.requires_grad else None for weight in weights)
+                part, *grad_trainable = torch.autograd.grad(y, (images, *trainable), grad_y)
+                grad_images.copy_(part)
+                torch._foreach_add_(sums, grad_trainable)
+            grad_trainable = (total.to(weight.dtype) for total, weight in zip(sums, trainable, strict=True))
+            return grad_x, *(next(grad_trainable) if weight.requires_grad else None for weight in weights)
 
     def call(*arguments):
         """Without recomputation in `torch.func` and forward mode, which pass through no such function."""
@@ -53,8 +55,15 @@ def _recorded_gradients(function, context, gradient):
     """The gradients as torch records them, of the whole batch."""
     arguments = context.saved_tensors
     sought = [each for each, needed in zip(arguments, context.needs_input_grad, strict=True) if needed]
-    found = iter(torch.autograd.grad(function(*arguments), sought, gradient, create_graph=True))
+    with torch.autocast(*context.autocast):
+        y = function(*arguments)
+    found = iter(torch.autograd.grad(y, sought, gradient, create_graph=True))
     return tuple(next(found) if needed else None for needed in context.needs_input_grad)
+
+
+def _autocast(device):
+    """The arguments of `torch.autocast` as it is now, for a device such as `"cpu"`."""
+    return device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
 
 
 def _exact(dtype):

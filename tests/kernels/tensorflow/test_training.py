@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_convnext import kernels
 from keras_convnext.layers import ConvNeXtBlock, DepthwiseConv2D
 from keras_convnext.layers.layer_norm import LayerNorm
 
@@ -57,3 +58,17 @@ def test_within_a_step_that_xla_compiles_as_a_whole(rng):
         model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit_compile)
         losses.append(model.fit(x, y, batch_size=2, epochs=3, shuffle=False, verbose=0).history["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_a_hidden_gpu_does_not_count(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    assert kernels.avoids_jit() is not bool(tf.config.get_visible_devices("GPU"))
+
+
+def test_grn_in_float64_keeps_its_digits(rng):
+    """Keras's own `mean` computes it in float32 on torch, and JAX has no float64."""
+    x, gamma, beta = rng.normal(size=(2, 5, 7, 8)), rng.normal(size=8), rng.normal(size=8)
+    norm = np.sqrt((x**2).sum(axis=(1, 2), keepdims=True))
+    expected = x * (norm / (norm.mean(-1, keepdims=True) + 1e-6)) * gamma + beta + x
+    found = kernels.grn(*map(tf.constant, (x, gamma, beta)), epsilon=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)

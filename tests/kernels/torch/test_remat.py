@@ -82,3 +82,19 @@ def test_what_is_recomputed_is_freed_at_once():
         assert tensors() == before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("records", [False, True])
+def test_recomputes_in_the_type_of_autocast(arguments, records):
+    types = []
+
+    def noted(x, weight, frozen):
+        y = x @ weight
+        types.append(y.dtype)
+        return torch.tanh(y) * frozen
+
+    with torch.autocast("cpu", torch.bfloat16):
+        y = remat(noted)(*arguments)
+    torch.autograd.grad(y.square().sum(), arguments[:2], create_graph=records)
+    assert set(types) == {torch.bfloat16}
+    assert len(types) >= 2  # forward and again
