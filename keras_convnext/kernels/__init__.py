@@ -4,7 +4,8 @@
 those that are faster there, and take the others from the reference. This file chooses the set, and nothing outside of
 this room asks which backend or device runs. A backend without a set, such as OpenVINO, runs on the reference.
 
-A kernel takes tensors, and never a layer.
+The kernels take tensors. Two also take objects of Keras: `is_observed` looks at layers, and `adamw_step` updates
+variables.
 
 Example:
 

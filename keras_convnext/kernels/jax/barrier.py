@@ -17,7 +17,7 @@ def computed_once(compute, weight):
     computation, shapes = jax.make_jaxpr(compute, return_shape=True)()
     shapes, structure = jax.tree.flatten(shapes)
 
-    def no_numbers():
+    def nan_results():
         return [jnp.full(shape.shape, jnp.nan, shape.dtype) for shape in shapes]
 
-    return structure.unflatten(jax.lax.cond(weight == weight, jaxpr_as_fun(computation), no_numbers))
+    return structure.unflatten(jax.lax.cond(weight == weight, jaxpr_as_fun(computation), nan_results))

@@ -42,8 +42,8 @@ def shifted_products(x, kernel, dilation):
         return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
     def gradients(x, kernel, gradient):
-        in_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
-        return _convolve(gradient, kernel[::-1, ::-1], dilation), in_kernel
+        grad_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
+        return _convolve(gradient, kernel[::-1, ::-1], dilation), grad_kernel
 
     return with_gradient(convolved, gradients)(x, kernel)
 

@@ -56,11 +56,11 @@ def _differentiate(operands, tangents, **functions):
     return jax.jvp(lambda *operands: _evaluate(*operands, **functions), operands, tangents)
 
 
-def _transpose(in_output, *operands, gradient, **_):
+def _transpose(grad_output, *operands, gradient, **_):
     arguments, tangents = _halves(operands)
-    in_arguments = gradient(*arguments, ad.instantiate_zeros(in_output))
+    grad_arguments = gradient(*arguments, ad.instantiate_zeros(grad_output))
     is_sought = [ad.is_undefined_primal(tangent) for tangent in tangents]
-    sought = [each if wanted else None for each, wanted in zip(in_arguments, is_sought, strict=True)]
+    sought = [each if wanted else None for each, wanted in zip(grad_arguments, is_sought, strict=True)]
     return [None] * len(arguments) + sought
 
 

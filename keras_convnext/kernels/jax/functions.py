@@ -52,8 +52,8 @@ def _polynomial(coefficients, x):
 
 @erf.defjvp
 def _erf_derivative(primals, tangents):
-    (x,), (in_x,) = primals, tangents
-    return erf(x), 2 / math.pi**0.5 * jnp.exp(-x * x) * in_x
+    (x,), (grad_x,) = primals, tangents
+    return erf(x), 2 / math.pi**0.5 * jnp.exp(-x * x) * grad_x
 
 
 def layer_norm(x, gamma, beta, *, epsilon, training=False):
@@ -66,10 +66,12 @@ def layer_norm(x, gamma, beta, *, epsilon, training=False):
     def gradients(x, gamma, beta, gradient):
         normalized, scale = _normalized(x, epsilon)
         gradient = _exact(gradient).reshape(normalized.shape)
-        in_normalized = gradient * gamma
-        in_rows = scale * (in_normalized - _mean(in_normalized) - normalized * _mean(in_normalized * normalized))
-        in_gamma, in_beta = (gradient * normalized).sum(0), gradient.sum(0)
-        return in_rows.reshape(x.shape).astype(x.dtype), in_gamma.astype(gamma.dtype), in_beta.astype(beta.dtype)
+        grad_normalized = gradient * gamma
+        grad_rows = scale * (
+            grad_normalized - _mean(grad_normalized) - normalized * _mean(grad_normalized * normalized)
+        )
+        grad_gamma, grad_beta = (gradient * normalized).sum(0), gradient.sum(0)
+        return grad_rows.reshape(x.shape).astype(x.dtype), grad_gamma.astype(gamma.dtype), grad_beta.astype(beta.dtype)
 
     return with_gradient(normalized, gradients)(x, gamma, beta)
 
@@ -100,10 +102,10 @@ def _product(x, kernel):
     def gradients(x, kernel, gradient):
         if on_cpu() and kernel.shape[0] > kernel.shape[1]:
             # With the wider factor last the product takes half the time; XLA would turn it back.
-            in_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
+            grad_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
         else:
-            in_kernel = x.T @ gradient
-        return gradient @ kernel.T, in_kernel
+            grad_kernel = x.T @ gradient
+        return gradient @ kernel.T, grad_kernel
 
     return with_gradient(lambda x, kernel: x @ kernel, gradients)(x, kernel)
 

@@ -37,11 +37,11 @@ def _gradients(function, arguments, gradient):
         return jax.vjp(function, *arguments)[1](gradient)
 
     def add_part(sums, part):
-        images, in_y = part
-        in_images, *in_weights = jax.vjp(function, images, *weights)[1](in_y)
-        return [total + one.astype(total.dtype) for total, one in zip(sums, in_weights, strict=True)], in_images
+        images, grad_y = part
+        grad_images, *grad_weights = jax.vjp(function, images, *weights)[1](grad_y)
+        return [total + one.astype(total.dtype) for total, one in zip(sums, grad_weights, strict=True)], grad_images
 
     parts = [array.reshape(count, -1, *array.shape[1:]) for array in (x, gradient)]
     zeros = [jnp.zeros(weight.shape, jnp.promote_types(weight.dtype, "float32")) for weight in weights]
-    sums, in_x = jax.lax.scan(add_part, zeros, parts)
-    return in_x.reshape(x.shape), *(total.astype(weight.dtype) for total, weight in zip(sums, weights, strict=True))
+    sums, grad_x = jax.lax.scan(add_part, zeros, parts)
+    return grad_x.reshape(x.shape), *(total.astype(weight.dtype) for total, weight in zip(sums, weights, strict=True))

@@ -21,19 +21,19 @@ def remat(function):
     def recomputed(x, *weights):
         count = _parts(x)
 
-        def gradients(in_y):
-            in_x, sums = [], [tf.zeros((), _exact(weight.dtype)) for weight in weights]
-            for part, in_part in zip(tf.split(x, count), tf.split(in_y, count), strict=True):
+        def gradients(grad_y):
+            grad_x, sums = [], [tf.zeros((), _exact(weight.dtype)) for weight in weights]
+            for part, grad_part in zip(tf.split(x, count), tf.split(grad_y, count), strict=True):
                 # Without an order TensorFlow would compute all parts at once, and the first with the forward pass.
-                with tf.control_dependencies([in_part, *in_x[-1:]]), tf.GradientTape() as tape:
+                with tf.control_dependencies([grad_part, *grad_x[-1:]]), tf.GradientTape() as tape:
                     arguments = [tf.identity(tensor) for tensor in (part, *weights)]
                     tape.watch(arguments)
                     y = function(*arguments)
-                in_images, *in_weights = tape.gradient(y, arguments, in_part)
-                in_x.append(in_images)
-                sums = [total + tf.cast(one, total.dtype) for total, one in zip(sums, in_weights, strict=True)]
-            in_weights = [tf.cast(total, weight.dtype) for total, weight in zip(sums, weights, strict=True)]
-            return tf.concat(in_x, 0), *in_weights
+                grad_images, *grad_weights = tape.gradient(y, arguments, grad_part)
+                grad_x.append(grad_images)
+                sums = [total + tf.cast(one, total.dtype) for total, one in zip(sums, grad_weights, strict=True)]
+            grad_weights = [tf.cast(total, weight.dtype) for total, weight in zip(sums, weights, strict=True)]
+            return tf.concat(grad_x, 0), *grad_weights
 
         y = []
         for part in tf.split(x, count):

@@ -29,8 +29,8 @@ def depthwise_conv(x, kernel, bias):
     @tf.custom_gradient
     def convolved(x, kernel):
         def gradients(gradient):
-            in_kernel = _in_kernel(x, gradient, kernel.shape[0])
-            return _in_input(x, kernel, gradient), tf.cast(in_kernel, kernel.dtype)
+            grad_kernel = _kernel_gradient_op(x, gradient, kernel.shape[0])
+            return _input_gradient(x, kernel, gradient), tf.cast(grad_kernel, kernel.dtype)
 
         return _convolve(x, kernel), gradients
 
@@ -67,13 +67,13 @@ def _convolve(x, kernel):
     return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **KERNEL_OPTIONS)
 
 
-def _in_input(x, kernel, gradient):
+def _input_gradient(x, kernel, gradient):
     return tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
         input_sizes=tf.shape(x), filter=kernel, out_backprop=gradient, **KERNEL_OPTIONS
     )
 
 
-def _in_kernel(x, gradient, side):
+def _kernel_gradient_op(x, gradient, side):
     """By XLA, of whose loop TensorFlow makes no gradient: it is given, for second derivatives."""
     if in_forward_mode(x, gradient):
         sizes = (side, side, x.shape[-1], 1)
@@ -83,9 +83,9 @@ def _in_kernel(x, gradient, side):
 
     @tf.custom_gradient
     def by_xla(x, gradient):
-        def gradients(in_result):
-            in_result = tf.cast(in_result, x.dtype)
-            return _in_input(x, in_result, gradient), _convolve(x, in_result)
+        def gradients(grad_result):
+            grad_result = tf.cast(grad_result, x.dtype)
+            return _input_gradient(x, grad_result, gradient), _convolve(x, grad_result)
 
         unrecorded = tf.stop_gradient(x), tf.stop_gradient(gradient)
         return _kernel_gradient(*unrecorded, side), gradients
@@ -127,11 +127,11 @@ def _layer_norm_gradient(x, gamma, epsilon, gradient):
     channels = x.shape[-1]
     exact = tf.reshape(_exact(gradient), (-1, channels))
     normalized, scale = _normalized(tf.reshape(_exact(x), (-1, channels)), epsilon)
-    in_normalized = exact * _exact(gamma)
-    along = tf.reduce_mean(in_normalized * normalized, -1, keepdims=True)
-    in_x = scale * (in_normalized - tf.reduce_mean(in_normalized, -1, keepdims=True) - normalized * along)
+    grad_normalized = exact * _exact(gamma)
+    along = tf.reduce_mean(grad_normalized * normalized, -1, keepdims=True)
+    grad_x = scale * (grad_normalized - tf.reduce_mean(grad_normalized, -1, keepdims=True) - normalized * along)
     return (
-        tf.cast(tf.reshape(in_x, tf.shape(x)), x.dtype),
+        tf.cast(tf.reshape(grad_x, tf.shape(x)), x.dtype),
         tf.cast(tf.reduce_sum(exact * normalized, 0), gamma.dtype),
         tf.cast(tf.reduce_sum(exact, 0), gamma.dtype),
     )
