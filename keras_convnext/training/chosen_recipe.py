@@ -53,8 +53,11 @@ def choose_recipe(given: str | dict) -> ChosenRecipe:
         raise ValueError(f"`recipe` is a name or an object. Received: recipe={given!r}")
     changes = dict(given)
     base = changes.pop("base", None)
-    if base is None and set(changes) < WHOLE:
-        raise ValueError(f"`recipe` needs a `base`, one of {', '.join(RECIPES)}, or all settings.")
+    if base is None and WHOLE - set(changes):
+        raise ValueError(
+            f"`recipe` needs a `base`, one of {', '.join(RECIPES)}, or all of {', '.join(sorted(WHOLE))}. "
+            f"Received: recipe={given!r}"
+        )
     if base is None:
         return ChosenRecipe(Recipe.from_config(changes), {}, SIZED)
     if not isinstance(base, str) or base not in RECIPES:

@@ -9,6 +9,8 @@ rate.
 import math
 import re
 
+from keras_convnext.scalars import share
+
 WEIGHT_DECAY_RULES = (
     (r"kernel(_[ab])?$", True),
     (r"(^|/)(bias|gamma|beta|\w+_scale|\w+_amax_history)$", False),
@@ -52,8 +54,7 @@ def layer_decay_rules(depths: tuple[int, ...], decay: float, kind: str = "group"
     """
     if kind not in _IDS:
         raise ValueError(f"`kind` must be one of {', '.join(_IDS)}. Received: {kind!r}")
-    if not 0 < decay <= 1:
-        raise ValueError(f"`decay` must be above 0 and at most 1. Received: {decay}")
+    decay = share("decay", decay)
     if kind != "single" and len(depths) != 4:
         raise ValueError(f"Layer decay by {kind} is for four stages; `single` is for any. Received: depths={depths}")
     ids, last = _IDS[kind](depths)
@@ -123,15 +124,13 @@ def match_rules(name, rules, variables):
         variables: list of `keras.Variable`.
 
     Raises:
-        ValueError: no rule matches a path, or several rules do.
+        ValueError: no rule matches a path, or several rules do; the message has all such paths.
     """
-    values = []
-    for variable in variables:
-        matches = [value for regex, value in rules if re.search(regex, variable.path)]
-        if len(matches) != 1:
-            raise ValueError(
-                f"Each weight must match exactly one of `{name}`. {variable.path!r} of shape {tuple(variable.shape)} "
-                f"matches {len(matches)} of {[regex for regex, _ in rules]}."
-            )
-        values += matches
-    return values
+    matches = {
+        variable.path: [(regex, value) for regex, value in rules if re.search(regex, variable.path)]
+        for variable in variables
+    }
+    wrong = [f"{path} matches {[regex for regex, _ in found]}" for path, found in matches.items() if len(found) != 1]
+    if wrong:
+        raise ValueError(f"Each weight must match exactly one rule of `{name}`, but {'; '.join(wrong)}.")
+    return [matches[variable.path][0][1] for variable in variables]

@@ -3,14 +3,25 @@
 What builds datasets, compiles models and keeps runs stands beside it, in `dataset`, `compile` and `record`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from numbers import Real
 
 from keras_convnext.preprocessing import Augmentation
 from keras_convnext.preprocessing.augmentation import Step
-from keras_convnext.scalars import dataclass_from, integer, make_plain, plain
+from keras_convnext.scalars import (
+    between,
+    dataclass_from,
+    flag,
+    integer,
+    integers,
+    make_plain,
+    number,
+    numbers,
+    optional,
+    plain,
+    rate,
+    share,
+)
 from keras_convnext.training.compile import compile_model
 from keras_convnext.training.dataset import make_dataset
 from keras_convnext.training.parameter_groups import LAYER_DECAYS
@@ -19,6 +30,23 @@ from keras_convnext.variants import VARIANTS
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
 """Keras's policies that a training can run in. Quantized ones, such as `"float8_from_float32"`, are for inference."""
+
+CHECKS = (
+    (lambda name, value: integer(name, value, 1), ("epochs", "batch_size", "accumulate")),
+    (lambda name, value: integer(name, value, 0), ("seed",)),
+    (lambda name, value: optional(integer, name, value, 1), ("min_updates", "workers")),
+    (
+        lambda name, value: number(name, value, 0),
+        ("learning_rate", "min_learning_rate", "weight_decay", "warmup_epochs", "head_init_scale"),
+    ),
+    (lambda name, value: optional(number, name, value), ("layer_scale_init_value",)),
+    (lambda name, value: optional(numbers, name, value, 0), ("unfreeze",)),
+    (lambda name, value: optional(between, name, value, 0, 1), ("ema",)),
+    (lambda name, value: optional(share, name, value), ("layer_decay",)),
+    (rate, ("label_smoothing", "drop_path_rate")),
+    (flag, ("ema_warmup", "remat")),
+)
+"""How single settings of a recipe are checked."""
 
 
 @dataclass(frozen=True)
@@ -105,34 +133,20 @@ class Recipe:
         make_plain(self)
         if isinstance(self.augmentation, list | tuple):
             object.__setattr__(self, "augmentation", Augmentation(self.augmentation))
-        for name in ("epochs", "batch_size", "accumulate"):
-            self._check(name, _is(int, getattr(self, name)) and getattr(self, name) >= 1, "an integer, at least 1")
-        for name in ("learning_rate", "weight_decay", "warmup_epochs", "min_learning_rate"):
-            self._check(name, _is(Real, getattr(self, name)) and getattr(self, name) >= 0, "a number, at least 0")
-        for name in ("label_smoothing", "drop_path_rate"):
-            self._check(name, _is(Real, getattr(self, name)) and 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        for name in ("ema", "layer_decay", "layer_scale_init_value"):
-            value = getattr(self, name)
-            self._check(name, value is None or (_is(Real, value) and 0 <= value <= 1), "None, or from 0 to 1")
-        self._check("seed", _is(int, self.seed) and self.seed >= 0, "an integer, at least 0")
-        updates = self.min_updates
-        self._check(
-            "min_updates", updates is None or (_is(int, updates) and updates >= 1), "None, or an integer, at least 1"
-        )
+        for check, names in CHECKS:
+            for name in names:
+                check(name, getattr(self, name))
         self._check("dtype", self.dtype is None or self.dtype in DTYPES, f"None, or one of {', '.join(DTYPES)}")
-        self._check("workers", self.workers is None or _is(int, self.workers), "None, or an integer")
         self._check("layer_decay_kind", self.layer_decay_kind in LAYER_DECAYS, f"one of {', '.join(LAYER_DECAYS)}")
         self._check(
             "augmentation",
             isinstance(self.augmentation, Augmentation | None),
             "an `Augmentation`, a list of its steps, or None",
         )
-        for name, kind, count in (("image_size", int, 2), ("unfreeze", Real, None)):
-            value = getattr(self, name)
-            is_right = value is None or (isinstance(value, tuple) and all(_is(kind, one) for one in value))
-            self._check(name, is_right and (value is None or count in (None, len(value))), "None, or numbers")
+        is_size = self.image_size is None or len(integers("image_size", self.image_size, 1)) == 2
+        self._check("image_size", is_size, "None, or (height, width) in pixels")
         starts = self.unfreeze or ()
-        self._check("unfreeze", all(0 <= epoch < self.epochs for epoch in starts), "epochs of the training")
+        self._check("unfreeze", all(epoch < self.epochs for epoch in starts), "epochs of the training")
         self._check("accumulate", self.batch_size % self.accumulate == 0, f"a divisor of {self.batch_size} images")
 
     def _check(self, name, is_right, expected):
@@ -188,7 +202,7 @@ class Recipe:
         0.2
         """
         epochs = plain(settings.get("epochs"))
-        rescaled = self.with_epochs(epochs) if _is(int, epochs) and epochs >= 1 else self
+        rescaled = self if epochs is None else self.with_epochs(epochs)
         own = {one.name: getattr(rescaled, one.name) for one in fields(Recipe)}
         return _from_settings({**own, **plain(settings)}, self.augmentation)
 
@@ -275,10 +289,6 @@ class Recipe:
             ValueError: an unknown setting, or a value out of its range.
         """
         return _from_settings(config, None)
-
-
-def _is(kind, value):
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _from_settings(settings, augmentation):
