@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.axes import check_channels_last
-from keras_convnext.scalars import check_fields, make_plain
+from keras_convnext.scalars import check_fields, make_plain, share
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,7 @@ def check_settings(height, width, crop_pct, interpolation):
     """Raises ValueError if a setting is out of its range."""
     if height < 1 or width < 1:
         raise ValueError(f"`height` and `width` must be positive. Received: {height}, {width}")
-    if not 0 < crop_pct <= 1:
-        raise ValueError(f"`crop_pct` must be above 0 and at most 1. Received: {crop_pct}")
+    share("crop_pct", crop_pct)
     if interpolation not in ("bicubic", "bilinear"):
         raise ValueError(f"`interpolation` must be bicubic or bilinear. Received: {interpolation!r}")
 

@@ -8,7 +8,7 @@ import keras
 
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.settings import ORDER, SETTINGS, change_settings, read_setting
-from keras_convnext.preprocessing.augmentation.step import Step
+from keras_convnext.preprocessing.augmentation.step import Step, check_step
 
 PACKAGE = "keras_convnext>"
 """Stands before the names under which this package's steps are registered with Keras."""
@@ -130,12 +130,10 @@ class Augmentation:
 def _checked(steps):
     """The steps as a tuple, or an error that says what is wrong with them."""
     is_sequence = isinstance(steps, Sequence) and not isinstance(steps, str)
-    wrong = [one for one in steps if not hasattr(one, "works_on")] if is_sequence else [steps]
-    if wrong:
-        raise ValueError(
-            "`steps` must be a sequence of steps: objects of classes that derive from ImageStep, ArrayStep or "
-            f"BatchStep. Received: {wrong[0]!r}"
-        )
+    if not is_sequence:
+        raise ValueError(f"`steps` must be a sequence of steps. Received: steps={steps!r}")
+    for step in steps:
+        check_step(step)
     kinds = ("images", "arrays", "batches")
     for first, second in pairwise(steps):
         if kinds.index(first.works_on) > kinds.index(second.works_on):

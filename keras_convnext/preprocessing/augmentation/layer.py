@@ -5,6 +5,8 @@ import numpy as np
 
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.pipeline import augment_batch, augment_image, through_array_steps, to_pil
+from keras_convnext.preprocessing.augmentation.random_resized_crop import RandomResizedCrop
+from keras_convnext.preprocessing.augmentation.step import check_step
 
 tf = require("tensorflow", extra="cv")  # first: keras-cv does not import without it
 keras_cv = require("keras_cv", extra="cv")
@@ -16,6 +18,9 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
 
     Args:
         step: a step of `preprocessing.augmentation`, such as `RandAugment()`, or one of your own.
+
+    Raises:
+        ValueError: not a step, or a `RandomResizedCrop` without height and width.
 
     Call: a dict with `images` of shape `(height, width, channels)`, or a batch of them, and `seed` of shape `(3,)`, or
     `(batch, 3)`: the training's seed, the epoch, and the index of the image. A step on images takes and returns uint8,
@@ -36,6 +41,9 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
 
     def __init__(self, step, **kwargs):
         super().__init__(**kwargs)
+        check_step(step)
+        if isinstance(step, RandomResizedCrop) and None in (step.height, step.width):
+            raise ValueError(f"The crop needs a size here: give its `height` and `width`. Received: {step}")
         self.step = step
 
     def _ensure_inputs_are_compute_dtype(self, inputs):

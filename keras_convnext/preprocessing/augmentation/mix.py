@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_convnext.preprocessing.augmentation.step import BatchStep
-from keras_convnext.scalars import between, number
+from keras_convnext.scalars import between, number, optional, rate
 
 LABEL_SMOOTHING = 0.1
 """Of the paper; where the step is used by itself."""
@@ -50,10 +50,7 @@ class MixUpOrCutMix(BatchStep):
             if value != 0 and value < 0.1:
                 raise ValueError(f"`{name}` must be 0, or 0.1 and more. Received: {name}={value!r}")
         between("switch_probability", self.switch_probability, 0, 1)
-        if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
-            raise ValueError(
-                f"`label_smoothing` must be at least 0 and below 1. Received: label_smoothing={self.label_smoothing!r}"
-            )
+        optional(rate, "label_smoothing", self.label_smoothing)
 
     def for_images(self, images):
         return replace(self, label_smoothing=0.0 if self.label_smoothing is None else self.label_smoothing)

@@ -26,7 +26,7 @@ class RandomErasing(ArrayStep):
         probability: in [0, 1]. Defaults to 0.25.
         area: least and greatest area, as a share of the image's. Defaults to `(0.02, 1 / 3)`.
         ratio: least and greatest height over width. Defaults to `(0.3, 1 / 0.3)`.
-        mean: in units of 0..1, what the model subtracts, per channel or one value for all. Defaults to None: what the
+        mean: in units of 0..1, one value per channel, which the model subtracts. Defaults to None: what the
             training's model subtracts; where the step is used by itself, ImageNet's.
         std: in units of 0..1, what the model divides by. Defaults to None, likewise.
 
@@ -77,11 +77,6 @@ class RandomErasing(ArrayStep):
         """
         height, width, channels = shape
         images = ImageFormat(height, width, channels, self.mean, self.std)
-        if not {len(images.mean), len(images.std)} <= {1, channels}:
-            raise ValueError(
-                f"RandomErasing needs a mean and a standard deviation per channel, or one for all channels. "
-                f"Received: mean={images.mean}, std={images.std} and an image of {channels} channels"
-            )
         if generator.random() >= self.probability:
             return None
         top, left, box_height, box_width = self.box(height, width, generator)

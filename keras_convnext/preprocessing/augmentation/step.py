@@ -73,6 +73,18 @@ class Step(ABC):
         return dataclass_from(cls, {cls.RENAMED.get(name, name): value for name, value in config.items()})
 
 
+def check_step(step):
+    """Refuses what is no step.
+
+    Raises:
+        ValueError: the message says what was expected.
+    """
+    if isinstance(step, type) and issubclass(step, Step):
+        raise ValueError(f"Expected a step, but received its class: write `{step.__name__}()`.")
+    if not isinstance(step, Step):
+        raise ValueError(f"Expected a step that derives from ImageStep, ArrayStep or BatchStep. Received: {step!r}")
+
+
 class ImageStep(Step):
     """Base of the steps that work on one PIL image, of mode `RGB` or `L`.
 

@@ -116,9 +116,10 @@ def test_refuses_configurations(config, message):
     [
         ([RandomErasing(), RandomFlip()], r"RandomErasing \(on arrays\) before RandomFlip \(on images\)"),
         ([MixUpOrCutMix(), RandomErasing()], "Steps on images must come first"),
-        ([RandomFlip(), 3], "`steps` must be a sequence of steps.*Received: 3"),
+        ([RandomFlip(), 3], "Expected a step that derives from ImageStep, ArrayStep or BatchStep. Received: 3"),
+        ([RandomFlip], r"received its class: write `RandomFlip\(\)`"),
         (RandomFlip(), "`steps` must be a sequence of steps"),
-        ((0.5, 1.0), "`steps` must be a sequence of steps"),
+        ((0.5, 1.0), "Expected a step that derives from .* Received: 0.5"),
     ],
 )
 def test_refuses_what_is_no_list_of_steps(steps, message):

@@ -142,3 +142,16 @@ def test_refuses_a_single_image_to_mix():
 def test_refuses_images_without_a_seed(inputs):
     with pytest.raises(ValueError, match="a dict with `images` and `seed`"):
         AugmentationLayer(RandomFlip())(inputs)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (RandomFlip, r"write `RandomFlip\(\)`"),
+        ("flip", "Expected a step that derives from"),
+        (RandomResizedCrop(), "needs a size here: give its `height` and `width`"),
+    ],
+)
+def test_refuses_at_once(step, message):
+    with pytest.raises(ValueError, match=message):
+        AugmentationLayer(step)
