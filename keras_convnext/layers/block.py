@@ -14,7 +14,7 @@ from keras_convnext.layers.plain_parts import may_fuse
 from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
-from keras_convnext.scalars import flag, integer, number, optional
+from keras_convnext.scalars import flag, integer, number, optional, rate
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -73,11 +73,12 @@ class ConvNeXtBlock(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.input_spec = keras.InputSpec(ndim=4)
         self.kernel_size = integer("kernel_size", kernel_size, 1)
         self.mlp_ratio = number("mlp_ratio", mlp_ratio)
         self.layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
         self.use_grn = flag("use_grn", use_grn)
-        self.drop_path_rate = number("drop_path_rate", drop_path_rate)
+        self.drop_path_rate = rate("drop_path_rate", drop_path_rate)
         self.norm_eps = number("norm_eps", norm_eps, 0)
         self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
         self.remat = flag("remat", remat)
@@ -100,7 +101,10 @@ class ConvNeXtBlock(keras.layers.Layer):
         dim = input_shape[-1]
         hidden_dim = int(self.mlp_ratio * dim)
         if hidden_dim < 1:
-            raise ValueError(f"`mlp_ratio` of {dim} channels must be 1 or more. Received: mlp_ratio={self.mlp_ratio}")
+            raise ValueError(
+                f"`mlp_ratio` times the channels must be at least 1. Received: mlp_ratio={self.mlp_ratio} and {dim} "
+                "channels"
+            )
         hidden_shape = (*input_shape[:-1], hidden_dim)
         self.pointwise_conv_1 = PointwiseConv(
             hidden_dim, activation=get_activation(self.activation), dtype=self.dtype_policy, name="pointwise_conv_1"

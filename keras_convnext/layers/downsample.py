@@ -46,9 +46,14 @@ class Downsample(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.input_spec = keras.InputSpec(ndim=4)
         self.dim = integer("dim", dim, 1)
-        self.strides = integer("strides", strides, 1)
+        self.strides = integer("strides", strides)
         self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
+        if self.strides not in (1, 2):
+            raise ValueError(f"`strides` must be 1 or 2. Received: strides={strides}")
+        if self.strides == 2 and self.dilation_rate > 1:
+            raise ValueError(f"`dilation_rate` goes with strides=1. Received: strides=2, dilation_rate={dilation_rate}")
         self.norm_eps = number("norm_eps", norm_eps, 0)
         self.norm_kind = norm
         self.conv_bias = flag("conv_bias", conv_bias)

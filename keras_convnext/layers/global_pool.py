@@ -5,6 +5,8 @@ from keras import ops
 
 from keras_convnext import kernels
 
+POOLINGS = ("avg", "max", "avgmax", None)
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class GlobalPool(keras.layers.GlobalAveragePooling2D):
@@ -37,31 +39,19 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
         self.pooling = pooling
 
     def call(self, inputs):
-        return POOLINGS[self.pooling](self, inputs)
+        if self.pooling is None:
+            return inputs
+        if self.pooling == "avg":
+            return self._mean(inputs)
+        highest = ops.max(inputs, axis=(1, 2), keepdims=self.keepdims)
+        return highest if self.pooling == "max" else 0.5 * (self._mean(inputs) + highest)
 
     def _mean(self, inputs):
         mean = kernels.global_mean(inputs)
         return mean[:, None, None] if self.keepdims else mean
-
-    def _max(self, inputs):
-        return ops.max(inputs, axis=(1, 2), keepdims=self.keepdims)
-
-    def _mean_and_max(self, inputs):
-        return 0.5 * (self._mean(inputs) + self._max(inputs))
-
-    def _map(self, inputs):
-        return inputs
 
     def compute_output_shape(self, input_shape):
         return input_shape if self.pooling is None else super().compute_output_shape(input_shape)
 
     def get_config(self):
         return {**super().get_config(), "pooling": self.pooling}
-
-
-POOLINGS = {
-    "avg": GlobalPool._mean,
-    "max": GlobalPool._max,
-    "avgmax": GlobalPool._mean_and_max,
-    None: GlobalPool._map,
-}

@@ -37,7 +37,8 @@ class PointwiseConv(keras.layers.Dense):
         self.lora_alpha = lora_alpha  # which Keras's `Dense` sets to the rank
 
     def call(self, inputs, training=None):
-        kernel, bias = ops.convert_to_tensor(self.kernel), ops.convert_to_tensor(self.bias)
+        bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
+        kernel = ops.convert_to_tensor(self.kernel)
         return kernels.linear(inputs, kernel, bias, activation=self.activation, training=bool(training))
 
     def quantize(self, mode=None, type_check=True, **kwargs):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_convnext import kernels
+from keras_convnext.scalars import number
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -35,7 +36,7 @@ class RmsNorm(keras.layers.Layer):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon = number("epsilon", epsilon, 0)
 
     def build(self, input_shape):
         self.gamma = self.add_weight(name="gamma", shape=(input_shape[-1],), initializer="ones", autocast=False)

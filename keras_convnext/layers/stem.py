@@ -60,10 +60,11 @@ class Stem(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.input_spec = keras.InputSpec(ndim=4)
         if kind not in STEM_KINDS:
             raise ValueError(f"`kind` must be one of {', '.join(STEM_KINDS)}. Received: kind={kind!r}")
         if kind != "patchify" and patch_size != 4:
-            raise ValueError(f"A stem of kind {kind!r} has patch_size 4 alone. Received: patch_size={patch_size}")
+            raise ValueError(f"A stem of kind {kind!r} supports only patch_size=4. Received: patch_size={patch_size}")
         self.dim = integer("dim", dim, 1)
         self.kind = kind
         self.patch_size = integer("patch_size", patch_size, 1)

@@ -3,19 +3,20 @@
 import keras
 from keras import ops
 
-from keras_convnext.scalars import integer, number, optional
+from keras_convnext.scalars import integer, optional
+from keras_convnext.scalars import rate as check_rate
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class StochasticDepth(keras.layers.Layer):
     """In training, zeroes whole samples with probability `rate` and scales the kept ones by `1 / (1 - rate)`.
 
-    Each sample of the batch is drawn by itself, from a seed generator of this layer's own. Outside training, and at
+    Each sample of the batch is dropped independently; the layer has a seed generator. Outside training, and at
     rate 0, the input passes unchanged.
 
     Args:
         rate: float in [0, 1), the probability that a sample is dropped.
-        seed: int, the seed of the layer's generator. Defaults to one drawn from Keras's global seed.
+        seed: int, the seed of the layer's generator. Defaults to one sampled from Keras's global seed.
 
     Shapes: `(batch, ...)` in and out.
 
@@ -35,10 +36,8 @@ class StochasticDepth(keras.layers.Layer):
 
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.rate = number("rate", rate)
+        self.rate = check_rate("rate", rate)
         self.seed = optional(integer, "seed", seed)
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"`rate` must be at least 0 and below 1. Received: rate={rate}")
         self.seed_generator = keras.random.SeedGenerator(self.seed) if self.rate else None
         self.built = True
 

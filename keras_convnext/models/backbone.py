@@ -11,7 +11,7 @@ from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, check_image
 from keras_convnext.models.stages import kernel_size_per_stage, plan_stages
 from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD, mean_and_std, normalization_layer, of_channels
-from keras_convnext.scalars import flag, image_shape, integer, integers, number, optional, plain
+from keras_convnext.scalars import flag, image_shape, integer, integers, number, optional, plain, rate
 from keras_convnext.variants import get_variant
 
 
@@ -53,7 +53,7 @@ class ConvNeXtBackbone(ImageModel):
         std: the same.
         data_format: `"channels_last"` or `"channels_first"`, of the images and of all outputs. Defaults to Keras's
             `image_data_format`. Inside, the layout is always channels last.
-        remat: bool, compute each block's branch anew in the backward pass: less memory, more time. Defaults to False.
+        remat: bool, recompute each block's branch in the backward pass: less memory, more time. Defaults to False.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's): every norm, the head's too. Defaults to
             `"layer_norm"`.
         hidden_activation: str, the blocks' activation: `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another
@@ -124,7 +124,7 @@ class ConvNeXtBackbone(ImageModel):
         kernel_size, mlp_ratio = plain(kernel_size), number("mlp_ratio", mlp_ratio)
         layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
         use_grn, conv_bias = flag("use_grn", use_grn), flag("conv_bias", conv_bias)
-        norm_eps, drop_path_rate = number("norm_eps", norm_eps, 0), number("drop_path_rate", drop_path_rate)
+        norm_eps, drop_path_rate = number("norm_eps", norm_eps, 0), rate("drop_path_rate", drop_path_rate)
         level_norm, remat = flag("level_norm", level_norm), flag("remat", remat)
         input_shape = optional(image_shape, "input_shape", input_shape)
         include_preprocessing = flag("include_preprocessing", include_preprocessing)
@@ -137,8 +137,6 @@ class ConvNeXtBackbone(ImageModel):
         plan = plan_stages(depths, dims, stem_patch_size, output_stride)
         kernel_sizes = kernel_size_per_stage(kernel_size, len(depths))
         shared = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
-        if not 0 <= drop_path_rate < 1:
-            raise ValueError(f"`drop_path_rate` must be at least 0 and below 1. Received: {drop_path_rate}")
         if input_tensor is None:
             input_shape = input_shape or ((3, None, None) if channels_first else (None, None, 3))
             image = keras.Input(input_shape, name="image")
@@ -149,9 +147,11 @@ class ConvNeXtBackbone(ImageModel):
         mean, std = mean_and_std(channels, mean, std)
 
         # === The graph
+        is_double = keras.dtype_policies.get(dtype).compute_dtype == "float64"
+        exact = "float64" if is_double else "float32"  # bfloat16 has no 129.5, float16 no variance of (255 * 2)**2
         x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="to_channels_last")(image) if channels_first else image
         if include_preprocessing:
-            x = normalization_layer(mean, std, dtype=dtype, name="normalization")(x)
+            x = normalization_layer(mean, std, dtype=exact, name="normalization")(x)
         stem_layer = Stem(
             dims[0], stem, stem_patch_size, stem_norm, activation=hidden_activation, name="stem", **shared
         )
@@ -222,6 +222,7 @@ class ConvNeXtBackbone(ImageModel):
         self.license = license
         self._image = image
         self._pyramid = tuple(pyramid.items())
+        self._stride = plan[-1].stride
         self.layers_before = ()  # the names of those that `input_tensor` is the output of
         if image is not self.inputs[0]:
             self.layers_before = tuple(layer.name for layer in self._front().layers)
@@ -297,7 +298,7 @@ class ConvNeXtBackbone(ImageModel):
             layer.trainable = not layer.name.startswith(frozen)
 
     def fuse(self):
-        """A copy for inference: layer scale folded into the linear layer before it, one pass less a block.
+        """A copy for inference: layer scale folded into the linear layer before it: one pass less per block.
 
         The outputs are equal up to rounding. The copy has no layer scale left to train. V2, which has none, is copied.
 
@@ -321,7 +322,7 @@ class ConvNeXtBackbone(ImageModel):
     @property
     def stride(self):
         """The stride of the output: an image's sides over the output's."""
-        return 2 ** int(self._pyramid[-1][0][1:])
+        return self._stride
 
     def _front(self):
         """The graph from the inputs of the model to the image."""

@@ -80,7 +80,7 @@ def test_hidden_channels_are_rounded_down(mlp_ratio, hidden):
 
 
 def test_refuses_a_ratio_that_leaves_no_hidden_channel():
-    with pytest.raises(ValueError, match=r"`mlp_ratio` of 10 channels must be 1 or more.*mlp_ratio=0.05"):
+    with pytest.raises(ValueError, match=r"`mlp_ratio` times the channels must be at least 1.*mlp_ratio=0.05"):
         ConvNeXtBlock(mlp_ratio=0.05).build((None, 8, 8, 10))
 
 
@@ -121,3 +121,10 @@ def test_all_parts_follow_the_policy(dtype):
     block.build((None, 4, 4, 8))
     assert {layer.dtype_policy.name for layer in block._flatten_layers()} == {dtype}
     assert {weight.dtype for weight in block.trainable_weights} == {"float32"}
+
+
+def test_messages_name_the_blocks_own_arguments():
+    with pytest.raises(ValueError, match=r"`drop_path_rate` must be at least 0 .* drop_path_rate=1.0"):
+        ConvNeXtBlock(drop_path_rate=1.0)
+    with pytest.raises(ValueError, match="times the channels must be at least 1"):
+        ConvNeXtBlock(mlp_ratio=0.1).build((None, 8, 8, 4))

@@ -53,3 +53,15 @@ def test_other_norms_and_no_bias(randomize, formulas, numpy_of, rng, norm, argum
 def test_compute_output_shape_is_the_shape_of_the_output(numpy_of, shape, arguments):
     layer = Downsample(6, **arguments)
     assert layer.compute_output_shape(shape) == numpy_of(layer, np.zeros(shape, "float32")).shape
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"strides": 3}, "`strides` must be 1 or 2. Received: strides=3"),
+        ({"strides": 2, "dilation_rate": 2}, "`dilation_rate` goes with strides=1"),
+    ],
+)
+def test_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Downsample(6, **arguments)

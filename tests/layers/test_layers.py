@@ -88,3 +88,9 @@ def test_round_trip(randomize, numpy_of, rng, name, dtype, way):
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_is_registered_under_the_package(name):
     assert keras.saving.get_registered_name(getattr(layers, name)) == f"keras_convnext>{name}"
+
+
+@pytest.mark.parametrize("name", ["ConvNeXtBlock", "Downsample", "Stem", "GlobalResponseNormalization"])
+def test_a_map_of_another_rank_is_refused(name):
+    with pytest.raises(ValueError, match="expected ndim=4"):
+        getattr(layers, name)(**ARGUMENTS[name])(np.zeros((2, 8, 4), "float32"))

@@ -46,3 +46,8 @@ def test_zeros_have_finite_gradients(gradients):
     in_x, in_weights = gradients(layer, np.zeros((1, 4), "float32"), np.ones((1, 4), "float32"))
     assert np.isfinite(in_x).all()
     np.testing.assert_array_equal(in_weights[0], 0)
+
+
+def test_refuses_a_negative_epsilon():
+    with pytest.raises(ValueError, match="`epsilon` must be a finite number, at least 0"):
+        RmsNorm(epsilon=-1)

@@ -93,5 +93,5 @@ def test_refuses_an_unknown_kind():
 
 @pytest.mark.parametrize("kind", ["overlap", "overlap_tiered", "overlap_act"])
 def test_overlapping_stems_refuse_another_stride(kind):
-    with pytest.raises(ValueError, match=r"patch_size 4 alone.*patch_size=2"):
+    with pytest.raises(ValueError, match=r"supports only patch_size=4.*patch_size=2"):
         Stem(8, kind=kind, patch_size=2)

@@ -89,3 +89,13 @@ def test_float32_given_as_an_argument_is_float32_throughout(with_policy, randomi
     backbone = ConvNeXtBackbone(**arguments, dtype="float32")
     backbone.set_weights(expected.get_weights())
     np.testing.assert_allclose(numpy_of(backbone, x), numpy_of(expected, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, "float16", "float64"])
+def test_images_are_normalized_in_float32_at_least(policy, numpy_of):
+    """bfloat16 has no 129.5, and float16 no variance of (255 * 4)**2."""
+    backbone = ConvNeXtBackbone(**NETWORKS["v1"], input_shape=(8, 8, 3), mean=0.5, std=4.0, dtype=policy)
+    normalized = keras.Model(backbone.input, backbone.get_layer("normalization").output)
+    x = np.full((1, 8, 8, 3), 129.5, "float32")
+    np.testing.assert_allclose(numpy_of(normalized, x), (x / 255 - 0.5) / 4, rtol=1e-4)
+    assert np.isfinite(numpy_of(backbone, x)).all()

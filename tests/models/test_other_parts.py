@@ -219,8 +219,8 @@ def test_refuses_kernel_sizes_that_do_not_fit(kernel_size):
         ({"norm": "batch_norm"}, "layer_norm, rms_norm, simple_norm.*'batch_norm'"),
         ({"hidden_activation": "gelu_new"}, "gelu, gelu_tanh or another name in keras.*'gelu_new'"),
         ({"kernel_size": (3, 4)}, "`kernel_size` must be odd.*kernel_size=4"),
-        ({"stem": "overlap_act", "stem_patch_size": 2}, "patch_size 4 alone"),
-        ({"mlp_ratio": 0.05}, "must be 1 or more"),
+        ({"stem": "overlap_act", "stem_patch_size": 2}, "supports only patch_size=4"),
+        ({"mlp_ratio": 0.05}, "must be at least 1"),
     ],
 )
 def test_refuses_what_is_not_there(arguments, message):
