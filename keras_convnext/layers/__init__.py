@@ -1,4 +1,4 @@
-"""The layers of ConvNeXt, one concept a file. All take and return `(batch, height, width, channels)`."""
+"""The layers of ConvNeXt, one concept per file. All take and return `(batch, height, width, channels)`."""
 
 from keras_convnext.layers.block import ConvNeXtBlock
 from keras_convnext.layers.depthwise_conv import DepthwiseConv2D

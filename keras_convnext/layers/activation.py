@@ -59,7 +59,7 @@ def get_activation(activation):
 
 
 def activation_config(activation):
-    """An activation as a configuration has it: its name, and of a function that is not Keras's what serializes it.
+    """The serialized form of an activation: its name, or Keras's configuration of a custom function.
 
     Args:
         activation: as for `get_activation`, which checks it.

@@ -16,7 +16,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
         y = x * N * gamma + beta + x
 
     The norms are summed in float32 whatever the type of the input, since squares leave float16's range at 256; and the
-    gradient at a channel that is all zeros is zero, where that of a plain square root is not a number.
+    gradient at a channel that is all zeros is zero, where that of a plain square root is NaN.
 
     Args:
         epsilon: float, keeps the division finite. Defaults to 1e-6.

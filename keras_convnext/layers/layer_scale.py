@@ -1,4 +1,4 @@
-"""LayerScale: one learned factor a channel (arXiv:2201.03545, Table 5; from arXiv:2103.17239)."""
+"""LayerScale: one learned factor per channel (arXiv:2201.03545, Table 5; from arXiv:2103.17239)."""
 
 import keras
 from keras import ops

@@ -58,7 +58,7 @@ def override(layer, overrides):
 
 
 def override_inner_layers(layer):
-    """The same for all inner layers of a layer, by its attribute `overrides`; to be called before they are built."""
+    """Applies `layer.overrides` to all inner layers. Call it before they are built."""
     for inner in _inner_layers(layer):
         override(inner, layer.overrides)
 

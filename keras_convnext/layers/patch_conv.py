@@ -18,7 +18,7 @@ class PatchConv(keras.layers.Conv2D):
         filters: int, channels that come out.
         patch_size: int, side of the kernel and of the patches.
         use_bias: bool. Defaults to True.
-        **kwargs: as `keras.layers.Layer`.
+        trainable, dtype, name: as in `keras.layers.Layer`.
 
     Weights: `kernel` of shape `(patch_size, patch_size, channels, filters)`, `bias` of shape `(filters,)`.
 
@@ -33,7 +33,7 @@ class PatchConv(keras.layers.Conv2D):
     (1, 7, 7, 16)
     """
 
-    def __init__(self, filters, patch_size, use_bias=True, **kwargs):
+    def __init__(self, filters, patch_size, use_bias=True, trainable=True, dtype=None, name=None):
         patch_size = integer("patch_size", patch_size, 1)
         super().__init__(
             integer("filters", filters, 1),
@@ -43,7 +43,9 @@ class PatchConv(keras.layers.Conv2D):
             data_format="channels_last",
             use_bias=use_bias,
             kernel_initializer=weight_initializer(),
-            **kwargs,
+            trainable=trainable,
+            dtype=dtype,
+            name=name,
         )
         self.patch_size = patch_size
 

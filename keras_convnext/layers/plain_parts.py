@@ -26,7 +26,7 @@ _CALLS = {kind: kind.call for kind in _KINDS}
 
 
 def may_fuse(layer, x):
-    """Whether one kernel may stand for all the inner layers of a layer: each is as this package makes it, and unseen.
+    """Whether one kernel may replace the inner layers of a layer: they are unmodified, and nothing observes them.
 
     Not so where an inner layer was replaced by one of another class, its `call` by another function (as
     `profiling.profile` does), or its dtype policy by another one; where it is quantized, or has low-rank adapters or an

@@ -8,8 +8,8 @@ from keras_convnext import kernels
 def recomputed(function, weights, x):
     """`function(x)`, of which only x and the weights are kept for the gradient. The gradient is the same.
 
-    `kernels.remat` takes pure functions. This one makes such a function of one that uses variables. Random masks must
-    stay outside: they would be sampled again.
+    `kernels.remat` takes pure functions; this wraps a function that reads variables. Random masks must stay outside:
+    they would be sampled again.
 
     Args:
         function: function of x that uses the weights.

@@ -5,6 +5,7 @@ import keras
 from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.layers.activation import activation_config
+from keras_convnext.layers.deepest_level import DeepestLevel
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.layers.overrides import override
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
@@ -367,17 +368,6 @@ class ConvNeXtBackbone(ImageModel):
         if isinstance(front := arguments.get("input_tensor"), dict):
             arguments["input_tensor"] = keras.saving.deserialize_keras_object(front, custom_objects).output
         return cls._from_arguments(arguments)
-
-
-@keras.saving.register_keras_serializable(package="keras_convnext")
-class DeepestLevel(keras.layers.Layer):
-    """Returns the last of its inputs. All of them, and the layers that gave them, are thereby part of the model."""
-
-    def call(self, inputs):
-        return inputs[-1]
-
-    def compute_output_shape(self, input_shape):
-        return input_shape[-1]
 
 
 def _channels(input_shape, input_tensor, data_format):

@@ -4,7 +4,7 @@ import keras
 
 from keras_convnext.layers.overrides import overrides_of
 from keras_convnext.models.quantization import quantize_linear_layers
-from keras_convnext.models.settings import Made, set_settings
+from keras_convnext.models.settings import InitialSettings, set_settings
 from keras_convnext.models.trainability import set_trainability, trainability
 
 
@@ -19,7 +19,7 @@ class ImageModel(keras.Model):
     """
 
     def _settle(self, trainable, frozen_layers, others):
-        """Freezes what is to be frozen, and keeps how the constructor made the layers.
+        """Freezes the given layers, and records how the constructor made all layers.
 
         Args:
             others: names of layers that came from elsewhere, and are saved with that.
@@ -28,7 +28,7 @@ class ImageModel(keras.Model):
             self.trainable = False
         for name in frozen_layers:
             self.get_layer(name).trainable = False
-        self._made = Made(self, others)
+        self._made = InitialSettings(self, others)
 
     def call(self, inputs, training=None, mask=None):
         if not self.layers_before:

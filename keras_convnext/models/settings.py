@@ -8,7 +8,7 @@ KEPT_OTHERWISE = ("name", "trainable", "dtype", "quantization_config", "lora_ran
 """Settings that the configuration of a model keeps in other ways."""
 
 
-class Made:
+class InitialSettings:
     """The settings that the constructor of a functional model gave its layers.
 
     Args:

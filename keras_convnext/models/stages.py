@@ -18,7 +18,7 @@ def plan_stages(depths, dims, stem_patch_size, output_stride):
     """Where each stage halves the map, and where it dilates instead since `output_stride` is reached."""
     if not depths or len(depths) != len(dims):
         raise ValueError(
-            "`depths` and `dims` must have the same length, one entry a stage. "
+            "`depths` and `dims` must have the same length, one entry per stage. "
             f"Received: depths={depths} ({len(depths)}), dims={dims} ({len(dims)})"
         )
     if min(*depths, *dims) < 1:

@@ -39,7 +39,10 @@ def set_trainability(model, exceptions):
         if one.trainable != wanted:
             one.trainable = wanted
     if left:
-        warnings.warn(f"{model.name} has no such layers or weights: {', '.join(left)}.", stacklevel=3)
+        warnings.warn(
+            f"{model.name} has no layers or weights named {', '.join(left)}; their trainable state was not restored.",
+            stacklevel=3,
+        )
 
 
 def _parts(model):

@@ -55,7 +55,7 @@ class ResizeAndCrop:
         pillow = require("PIL.Image", extra="cli")
         if isinstance(image, pillow.Image):
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"Expected 8 bits a channel. Received: an image of Pillow's mode {image.mode}")
+                raise ValueError(f"Expected 8 bits per channel. Received: an image of Pillow's mode {image.mode}")
             image = np.asarray(image.convert("RGB"))
         image = _checked(image)
         height, width = self._resized(*image.shape[:2])

@@ -1,10 +1,11 @@
 """Training through compile and fit: experiments, recipes, their schedule and optimizer, and the run folder."""
 
+from keras_convnext.training.class_accuracy import ClassAccuracy
 from keras_convnext.training.confusion import confusion_matrix, draw_confusion
 from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.data_size import explain_data_size, for_data_size
 from keras_convnext.training.ema import averaged_weights
-from keras_convnext.training.evaluate import ClassAccuracy, evaluate
+from keras_convnext.training.evaluate import evaluate
 from keras_convnext.training.experiment import Experiment
 from keras_convnext.training.fit import create_run, fit
 from keras_convnext.training.mistakes import draw_mistakes

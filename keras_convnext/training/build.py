@@ -12,8 +12,9 @@ from keras_convnext.extras import BACKENDS, EITHER, require
 from keras_convnext.models import ConvNeXtClassifier, find_model, load_model, transfer, variant_of
 from keras_convnext.training.chosen_recipe import SIZED, adapted_recipe, choose_recipe, with_learning_rate
 from keras_convnext.training.data_size import check_training, explain_data_size, for_data_size
+from keras_convnext.training.dataset import training_batches
 from keras_convnext.training.prepared import PreparedTraining
-from keras_convnext.training.run import refuse_existing, run_name
+from keras_convnext.training.run_paths import refuse_existing, run_name
 from keras_convnext.variants import get_variant, variant_for
 from keras_convnext.version import __version__
 
@@ -78,7 +79,7 @@ def build(experiment) -> PreparedTraining:
     )
     if experiment.freeze is not None:
         _freeze(model, experiment.freeze)
-    batches = recipe.dataset(data.train)  # refuses images that it is not for, and asks for Pillow where it is needed
+    batches = training_batches(recipe, model, data.train)  # refuses images that it is not for, or asks for Pillow
     recipe.compile(model, steps_per_epoch=len(batches))  # refuses rules that are not for this model
     batches.close()
     return PreparedTraining(
@@ -145,7 +146,8 @@ def _from_checkpoint(checkpoint):
     model = load_model(checkpoint, data_format="channels_last")
     backbone = getattr(model, "backbone", model)
     if getattr(backbone, "data_format", None) != "channels_last":
-        raise ValueError(f"{checkpoint}: expected a ConvNeXt of channels last.")
+        received = getattr(backbone, "data_format", f"a {type(model).__name__}, which is no ConvNeXt")
+        raise ValueError(f"{checkpoint}: expected a ConvNeXt with data_format channels_last. Received: {received}")
 
     def make(layer_scale_init_value=None, data_format=None, **arguments):  # both are the checkpoint's
         return transfer(model, **arguments)

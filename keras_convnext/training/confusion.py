@@ -36,7 +36,7 @@ def confusion_matrix(labels, predicted, num_classes):
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def draw_confusion(labels, predicted, class_names, path, title="test"):
+def draw_confusion(labels, predicted, class_names, path, part="test"):
     """Draws a confusion matrix into a PNG file. Rows are true classes, and colours are shares of a row's images.
 
     Of more than 30 classes, the 30 with the most mistakes are shown, and the others together in one column.
@@ -46,14 +46,14 @@ def draw_confusion(labels, predicted, class_names, path, title="test"):
         predicted: int array of shape `(images,)`, the predicted classes.
         class_names: sequence of str.
         path: of the file to write.
-        title: the name of the part to which the images belong. Defaults to `"test"`.
+        part: the name of the part to which the images belong. Defaults to `"test"`.
     """
     labels, predicted = np.asarray(labels, "int64"), np.asarray(predicted, "int64")
     chosen = _most_confused(labels, predicted, len(class_names))
     rows, columns = _part_of_matrix(labels, predicted, chosen, len(class_names))
     names = [shortened(class_names[label]) for label in chosen]
     right = int((labels == predicted).sum())
-    facts = f"{right:,} of {len(labels):,} {title} images right ({right / max(1, len(labels)):.1%})"
+    facts = f"{right:,} of {len(labels):,} {part} images right ({right / max(1, len(labels)):.1%})"
     if len(chosen) < len(class_names):
         facts += f"\nthe {len(chosen)} of {len(class_names):,} classes with the most mistakes"
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The batches that a recipe asks for; `Recipe.dataset` calls this."""
+"""The batches that a recipe asks for; `Recipe.dataset` calls `make_dataset`."""
 
 from keras_convnext.data import AugmentedBatches, Batches
 from keras_convnext.preprocessing import ResizeAndCrop
@@ -32,3 +32,9 @@ def make_dataset(recipe, images, training, mean=None, std=None):
     transform = None if recipe.image_size in (None, own_size) else ResizeAndCrop(*recipe.image_size)
     group = recipe.accumulate if training else 1
     return Batches(images, batch_size, transform, training, recipe.seed, recipe.workers, group=group)
+
+
+def training_batches(recipe, model, images):
+    """The batches to train a model on: augmentation fills and erases with what the model subtracts and divides by."""
+    backbone = getattr(model, "backbone", None)
+    return recipe.dataset(images, mean=getattr(backbone, "mean", None), std=getattr(backbone, "std", None))

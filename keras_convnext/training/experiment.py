@@ -221,7 +221,7 @@ class Experiment:
             ValueError: as `build`.
             FloatingPointError: the loss is NaN or Inf.
         """
-        require("matplotlib", extra="cli")  # for the pictures, which are drawn last
+        require("matplotlib", extra="cli")  # for the figures, which are drawn last
         return self.build().fit(callbacks=callbacks, verbose=verbose)
 
     @staticmethod

@@ -11,6 +11,7 @@ from keras_convnext.models import returns_logits
 from keras_convnext.training.confusion import draw_confusion
 from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.data_size import check_training
+from keras_convnext.training.dataset import training_batches
 from keras_convnext.training.evaluate import evaluate
 from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.mistakes import draw_mistakes
@@ -100,8 +101,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     started = time.perf_counter()
     with StopBetweenBatches() as stop:
         data = with_validation(data, recipe.seed)
-        backbone = getattr(model, "backbone", None)
-        train = recipe.dataset(data.train, mean=getattr(backbone, "mean", None), std=getattr(backbone, "std", None))
+        train = training_batches(recipe, model, data.train)
         if not history:
             recipe.compile(model, steps_per_epoch=len(train))
         validation = recipe.dataset(data.validation, training=False)

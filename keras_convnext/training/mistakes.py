@@ -14,7 +14,7 @@ LONGEST_SIDE = 256
 """The most pixels per side with which an image is drawn."""
 
 
-def draw_mistakes(images, predicted, probabilities, path, title="test"):
+def draw_mistakes(images, predicted, probabilities, path, part="test"):
     """Draws the wrongly classified images into a PNG file, beginning with those of which the model is most certain.
 
     If there are none, the images are drawn of which the model is least certain.
@@ -24,7 +24,7 @@ def draw_mistakes(images, predicted, probabilities, path, title="test"):
         predicted: int array of shape `(images,)`.
         probabilities: float array of shape `(images,)`, the model's probability of the predicted class.
         path: of the file to write.
-        title: the name of the part to which the images belong. Defaults to `"test"`.
+        part: the name of the part to which the images belong. Defaults to `"test"`.
     """
     predicted, probabilities = np.asarray(predicted), np.asarray(probabilities)
     wrong = np.flatnonzero(images.labels != predicted)
@@ -32,10 +32,10 @@ def draw_mistakes(images, predicted, probabilities, path, title="test"):
         shown = wrong[np.argsort(-probabilities[wrong], kind="stable")][: COLUMNS * ROWS]
         mistakes = "1 mistake" if len(wrong) == 1 else f"{len(wrong):,} mistakes"
         which = "" if len(shown) == len(wrong) else f"the {len(shown)} surest of "
-        heading = f"{which}{mistakes}, of {len(images):,} {title} images"
+        heading = f"{which}{mistakes}, of {len(images):,} {part} images"
     else:
         shown = np.argsort(probabilities, kind="stable")[: COLUMNS * ROWS]
-        heading = f"no mistakes, of {len(images):,} {title} images; those that the model is the least sure of"
+        heading = f"no mistakes, of {len(images):,} {part} images; those that the model is the least sure of"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a class name in characters that the font lacks
         _draw(images.take(shown), predicted[shown], probabilities[shown], heading, path)

@@ -15,8 +15,8 @@ class AdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay (arXiv:1711.05101), by torch's formula.
 
     It differs from `keras.optimizers.AdamW` in this. `epsilon` is added after the bias correction, and is 1e-8:
-    gradients under a layer scale of 1e-6 are small enough for it to show. Which weights decay, and how fast each
-    learns, is told by rules on their paths, kept in the configuration, so that a loaded model goes on alike; a factor
+    gradients under a layer scale of 1e-6 are small enough for it to matter. Rules on weight paths decide which weights
+    decay and how fast each learns. They are part of the configuration, so a loaded model continues with them. A factor
     scales both the step and the decay. With accumulated gradients, schedule, decay and moving average count updates,
     not batches. The moving average (`use_ema`) starts with the weights at `build`, as timm's does.
 
@@ -66,7 +66,10 @@ class AdamW(keras.optimizers.AdamW):
             **plain(kwargs),
         )
         if self.ema_overwrite_frequency and self.gradient_accumulation_steps:
-            raise ValueError("`ema_overwrite_frequency` would count batches where gradients are accumulated.")
+            raise ValueError(
+                "`ema_overwrite_frequency` cannot be combined with `gradient_accumulation_steps`: it would count "
+                "batches, not updates. Leave one of them out."
+            )
         if self.amsgrad:
             raise ValueError("`amsgrad` is not part of this optimizer: keras.optimizers.AdamW has it.")
         self.weight_decay_rules = tuple((regex, bool(decays)) for regex, decays in weight_decay_rules)

@@ -8,9 +8,11 @@ import keras
 
 from keras_convnext.data import ImageData
 from keras_convnext.models.run_folder import CONFIG
+from keras_convnext.training.dataset import training_batches
 from keras_convnext.training.fit import create_run, fit
 from keras_convnext.training.recipe import Recipe
-from keras_convnext.training.run import METRICS, Run, new_run_path
+from keras_convnext.training.run import LOGS, METRICS, Run
+from keras_convnext.training.run_paths import new_run_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +48,7 @@ class PreparedTraining:
     @cached_property
     def train(self):
         """The batches to train on, augmented by the recipe; in `fit`, pass `shuffle=False` with them."""
-        backbone = getattr(self.model, "backbone", None)
-        mean, std = getattr(backbone, "mean", None), getattr(backbone, "std", None)
-        return self.recipe.dataset(self.data.train, mean=mean, std=std)
+        return training_batches(self.recipe, self.model, self.data.train)
 
     @cached_property
     def validation(self):
@@ -93,6 +93,6 @@ class PreparedTraining:
         run = self.open_run() if run is None else run
         callbacks = list(callbacks)
         if self.settings.get("tensorboard"):
-            callbacks.append(keras.callbacks.TensorBoard(run.path / "logs"))
+            callbacks.append(keras.callbacks.TensorBoard(run.path / LOGS))
         fit(self.model, self.data, self.recipe, run, self.history, callbacks=callbacks, verbose=verbose)
         return run

@@ -54,7 +54,10 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
     data = with_validation(data, recipe.seed)
     if len(data.train) != config["training_images"]:
         began = config["training_images"]
-        raise ValueError(f"{source}: {len(data.train)} training images; the run began with {began}.")
+        raise ValueError(
+            f"{source}: {len(data.train)} training images; the run began with {began}. Restore the data, or "
+            "start a new run."
+        )
     batches = recipe.dataset(data.train)  # refuses images that it is not for
     batches.close()
     model, history = restore_state(run.last_state)
@@ -100,7 +103,7 @@ def follow_schedule(model, recipe: Recipe, steps_per_epoch: int) -> float:
 def _epochs_done(run, epochs):
     """How many epochs a run has trained; it must have more to go."""
     if run.last_state is None:
-        raise ValueError(f"{run.path}: no epoch was completed; start anew with another `output`.")
+        raise ValueError(f"{run.path}: no epoch was completed. Start a new run with another `output`.")
     done = int(run.last_state.name.removeprefix("epoch-"))
     if epochs is None:
         if run.metrics is not None:

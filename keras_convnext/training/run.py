@@ -19,14 +19,15 @@ under its own name is always complete.
 import csv
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
 from keras_convnext.models import load_model
-from keras_convnext.models.run_folder import CONFIG, MODEL, STATE, is_run, read_json, read_run_config
+from keras_convnext.models.run_folder import CONFIG, MODEL, STATE, read_json, read_run_config
+from keras_convnext.training.run_paths import refuse_existing
 
 METRICS = "metrics.json"
+LOGS = "logs"
 
 
 class Run:
@@ -72,11 +73,6 @@ class Run:
         read_run_config(path)  # raises with what is wrong
         return cls(path)
 
-    @classmethod
-    def is_at(cls, path):
-        """Whether there is a run folder."""
-        return is_run(path)
-
     @property
     def config(self):
         """What `config.json` holds, as a dict."""
@@ -107,12 +103,7 @@ class Run:
         """
         if self.last_state is not None or self.model_path.exists():
             raise ValueError(f"{self.path}: has a complete epoch; it is not removed.")
-        for place in [
-            self.path / "config.json",
-            self.path / "logs",
-            self.path / "state",
-            *self.path.glob(".partial-*"),
-        ]:
+        for place in [self.path / CONFIG, self.path / LOGS, self.path / STATE, *self.path.glob(".partial-*")]:
             if place.is_dir():
                 shutil.rmtree(place)
             else:
@@ -206,56 +197,3 @@ def check_run_data(config, source, data):
     channels, expected = data.channels, config["image_shape"][-1]
     if channels != expected:
         raise ValueError(f"{source}: images of {channels} channels; the run's model takes {expected}.")
-
-
-def refuse_existing(path):
-    """Refuses a path that no new folder can be made at: a run never writes over another.
-
-    Raises:
-        ValueError: an empty path, something that is there already, or a folder around it that cannot be written.
-    """
-    if not str(path):
-        raise ValueError("Expected the path of a new folder, got an empty one.")
-    path = Path(path)
-    if (path / CONFIG).is_file() and not (path / MODEL).exists() and Run(path).last_state is None:
-        raise ValueError(
-            f"{path}: exists already: a run in its first epoch, or one that was killed in it. If it does not train any "
-            "more, remove the folder; else choose another `output`."
-        )
-    if path.exists():
-        raise ValueError(f"{path}: exists already; a run never writes over another. Choose another `output`.")
-    around = next(folder for folder in Path(path).absolute().parents if folder.exists())
-    if not around.is_dir():
-        raise ValueError(f"{path}: no folder can be made there, since {around} is a file.")
-    if not os.access(around, os.W_OK):
-        raise ValueError(f"{path}: no folder can be made there, since {around} cannot be written.")
-
-
-def run_name(data, model):
-    """A name for a run: that of its data, and that of the variant or preset that is trained on them.
-
-    Args:
-        data: str, name or path of the data set.
-        model: str, the variant, or the preset whose checkpoint the training starts with.
-
-    Example:
-
-    >>> from keras_convnext.training.run import run_name
-    >>> run_name("tfds:oxford_iiit_pet", "convnext_atto")
-    'tfds-oxford_iiit_pet-convnext_atto'
-    >>> run_name("pictures/pets.npz", "timm/convnext_tiny.in12k")
-    'pets-timm-convnext_tiny.in12k'
-    """
-    path = Path(data)
-    if path.exists():
-        path = path.resolve()  # of "." too
-    name = path.stem if path.suffix == ".npz" else path.name
-    return re.sub(r"[^\w.]+", "-", f"{name}-{model}").strip("-.")
-
-
-def new_run_path(name, root="runs"):
-    """The first free one of `root/name-1`, `root/name-2` ..."""
-    number = 1
-    while Path(root, f"{name}-{number}").exists():
-        number += 1
-    return Path(root, f"{name}-{number}")

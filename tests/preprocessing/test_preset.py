@@ -128,7 +128,7 @@ def test_refuses_what_is_no_image(image):
 
 
 def test_refuses_pillow_images_of_more_than_8_bits():
-    with pytest.raises(ValueError, match=r"Expected 8 bits a channel.*mode I;16"):
+    with pytest.raises(ValueError, match=r"Expected 8 bits per channel.*mode I;16"):
         ResizeAndCrop(8, 8)(Image.fromarray(np.zeros((20, 30), "uint16")))
 
 

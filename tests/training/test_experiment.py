@@ -117,7 +117,7 @@ def test_refuses_a_model_that_is_none_of_ours(tmp_path, npz):
     inputs = keras.Input((8, 8, 1))
     outputs = keras.layers.Dense(2)(keras.layers.Flatten()(inputs))
     keras.Model(inputs, outputs).save(tmp_path / "run" / "model.keras")
-    with pytest.raises(ValueError, match="run: expected a ConvNeXt of channels last"):
+    with pytest.raises(ValueError, match="run: expected a ConvNeXt with data_format channels_last"):
         Experiment(data=npz, checkpoint=tmp_path / "run").build()
 
 

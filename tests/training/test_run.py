@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from keras_convnext.models.run_folder import is_run, read_json
 from keras_convnext.training import Run
-from keras_convnext.training.run import new_run_path, read_json, refuse_existing, run_name
+from keras_convnext.training.run_paths import new_run_path, refuse_existing, run_name
 
 CONFIG = {"class_names": ["cat", "dog"], "image_shape": [8, 8, 1], "recipe": {}}
 
@@ -59,7 +60,7 @@ def test_refuses_what_no_folder_can_be_made_at(tmp_path):
 
 def test_open_gives_an_existing_run(run):
     assert Run.open(str(run.path)).config == CONFIG
-    assert Run.is_at(run.path)
+    assert is_run(run.path)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_open_refuses_a_configuration_that_no_run_writes(tmp_path, change):
     Run.create(tmp_path / "run", {**CONFIG, **change})
     with pytest.raises(ValueError, match=f"its config.json has {next(iter(change))}"):
         Run.open(tmp_path / "run")
-    assert not Run.is_at(tmp_path / "run")
+    assert not is_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_text("notes")])

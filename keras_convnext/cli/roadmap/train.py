@@ -14,7 +14,7 @@ from keras_convnext.roadmap import REGIMES, miniature
 from keras_convnext.roadmap.miniature import Miniature, miniature_recipe
 from keras_convnext.roadmap.time_budget import epochs_within
 from keras_convnext.training import Run
-from keras_convnext.training.run import new_run_path, refuse_existing
+from keras_convnext.training.run_paths import new_run_path, refuse_existing
 
 
 def add_arguments(parser):

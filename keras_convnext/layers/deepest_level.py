@@ -1,0 +1,14 @@
+"""The layer that makes all levels of a feature pyramid part of a model whose output is the deepest one."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_convnext")
+class DeepestLevel(keras.layers.Layer):
+    """Returns the last of its inputs. All of them, and the layers that gave them, are thereby part of the model."""
+
+    def call(self, inputs):
+        return inputs[-1]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[-1]
