@@ -1,5 +1,7 @@
 """The activations that a ConvNeXt may have, by name."""
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -25,12 +27,12 @@ ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh}
 """Those that go before Keras's of the same name."""
 
 
-def get_activation(activation):
+def get_activation(activation: str | dict | Callable | None) -> Callable:
     """The function of an activation.
 
     Args:
-        activation: str, a name in `ACTIVATIONS` or `keras.activations`; None for none; or what Keras serializes: a
-            function of `keras.activations`, one that is registered, or its configuration.
+        activation: a name in `ACTIVATIONS` or `keras.activations`; None for none; or what Keras serializes: a function
+            of `keras.activations`, one that is registered, or its configuration.
 
     Raises:
         ValueError: an unknown name, or a lambda, which no file could hold.
@@ -58,7 +60,7 @@ def get_activation(activation):
     return function
 
 
-def activation_config(activation):
+def activation_config(activation: str | dict | Callable | None) -> str | dict:
     """The serialized form of an activation: its name, or Keras's configuration of a custom function.
 
     Args:

@@ -1,5 +1,7 @@
 """The ConvNeXt block, V1 and V2 (arXiv:2201.03545, Figure 4; arXiv:2301.00808, Figure 5)."""
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -26,21 +28,20 @@ class ConvNeXtBlock(keras.layers.Layer):
     V1 has the layer scale and no GRN; V2 has GRN and no layer scale.
 
     Args:
-        kernel_size: int, odd side of the depthwise kernel. Defaults to 7.
-        mlp_ratio: int or float, hidden channels over channels; a product that is no integer is rounded down. Defaults
-            to 4.
-        layer_scale_init_value: float, initial layer scale; None leaves it out. Defaults to 1e-6.
-        use_grn: bool, whether Global Response Normalization follows the activation. Defaults to False.
-        drop_path_rate: float in [0, 1), stochastic depth's probability to drop the branch for a sample. Defaults to 0.
-        norm_eps: float, epsilon of the norm. Defaults to 1e-6.
-        dilation_rate: int, dilation of the depthwise convolution. Defaults to 1.
-        remat: bool. In training, keep only the block's input and recompute the branch in the backward pass: less
-            memory, more time, equal gradients. A quantized block recomputes nothing. Defaults to False.
+        kernel_size: odd side of the depthwise kernel. Defaults to 7.
+        mlp_ratio: hidden channels over channels; a product that is no integer is rounded down. Defaults to 4.
+        layer_scale_init_value: initial layer scale; None leaves it out. Defaults to 1e-6.
+        use_grn: whether Global Response Normalization follows the activation. Defaults to False.
+        drop_path_rate: in [0, 1), stochastic depth's probability to drop the branch for a sample. Defaults to 0.
+        norm_eps: epsilon of the norm. Defaults to 1e-6.
+        dilation_rate: dilation of the depthwise convolution. Defaults to 1.
+        remat: in training, keep only the block's input and recompute the branch in the backward pass: less memory, more
+            time, equal gradients. A quantized block recomputes nothing. Defaults to False.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's). Defaults to `"layer_norm"`.
-        activation: str, `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name in `keras.activations`, or
-            a function that Keras serializes. Defaults to `"gelu"`.
-        conv_bias: bool, whether the depthwise convolution has a bias. The MLP always has. Defaults to True.
-        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        activation: `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name in `keras.activations`, or a
+            function that Keras serializes. Defaults to `"gelu"`.
+        conv_bias: whether the depthwise convolution has a bias. The MLP always has. Defaults to True.
+        overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in and out.
 
@@ -58,18 +59,18 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        kernel_size=7,
-        mlp_ratio=4,
-        layer_scale_init_value=1e-6,
-        use_grn=False,
-        drop_path_rate=0.0,
-        norm_eps=1e-6,
-        dilation_rate=1,
-        remat=False,
-        norm="layer_norm",
-        activation="gelu",
-        conv_bias=True,
-        overrides=None,
+        kernel_size: int = 7,
+        mlp_ratio: float = 4,
+        layer_scale_init_value: float | None = 1e-6,
+        use_grn: bool = False,
+        drop_path_rate: float = 0.0,
+        norm_eps: float = 1e-6,
+        dilation_rate: int = 1,
+        remat: bool = False,
+        norm: str = "layer_norm",
+        activation: str | dict | Callable = "gelu",
+        conv_bias: bool = True,
+        overrides: dict | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

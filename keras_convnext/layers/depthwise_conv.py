@@ -16,10 +16,10 @@ class DepthwiseConv2D(keras.layers.Layer):
     Keras's default `jit_compile="auto"`: there XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's.
 
     Args:
-        kernel_size: int, an odd side of the kernel. Defaults to 7.
-        dilation_rate: int, the distance of the kernel's taps. Defaults to 1.
-        use_bias: bool. Defaults to True.
-        strides: int; with 2, every second row and column is left out, after they were computed. Defaults to 1.
+        kernel_size: an odd side of the kernel. Defaults to 7.
+        dilation_rate: the distance of the kernel's taps. Defaults to 1.
+        use_bias: whether there is a bias. Defaults to True.
+        strides: with 2, every second row and column is left out, after they were computed. Defaults to 1.
 
     Weights: `kernel` of shape `(kernel_size, kernel_size, channels, 1)`, `bias` of shape `(channels,)`.
 
@@ -37,7 +37,7 @@ class DepthwiseConv2D(keras.layers.Layer):
     (1, 14, 14, 8)
     """
 
-    def __init__(self, kernel_size=7, dilation_rate=1, use_bias=True, strides=1, **kwargs):
+    def __init__(self, kernel_size: int = 7, dilation_rate: int = 1, use_bias: bool = True, strides: int = 1, **kwargs):
         super().__init__(**kwargs)
         self.kernel_size = integer("kernel_size", kernel_size, 1)
         self.dilation_rate = integer("dilation_rate", dilation_rate, 1)

@@ -16,13 +16,13 @@ class Downsample(keras.layers.Layer):
     """Normalizes, then halves height and width with a 2x2 convolution.
 
     Args:
-        dim: int, output channels.
-        strides: int, 2; or 1, which keeps the size ("same" padding), for networks with a smaller output stride.
-        dilation_rate: int, dilation of the convolution; goes with `strides=1`. Defaults to 1.
-        norm_eps: float, epsilon of the norm. Defaults to 1e-6.
+        dim: output channels.
+        strides: 2; or 1, which keeps the size ("same" padding), for networks with a smaller output stride.
+        dilation_rate: dilation of the convolution; goes with `strides=1`. Defaults to 1.
+        norm_eps: epsilon of the norm. Defaults to 1e-6.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
-        conv_bias: bool, whether the convolution has a bias. Defaults to True.
-        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        conv_bias: whether the convolution has a bias. Defaults to True.
+        overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
 
@@ -36,13 +36,13 @@ class Downsample(keras.layers.Layer):
 
     def __init__(
         self,
-        dim,
-        strides=2,
-        dilation_rate=1,
-        norm_eps=1e-6,
-        norm="layer_norm",
-        conv_bias=True,
-        overrides=None,
+        dim: int,
+        strides: int = 2,
+        dilation_rate: int = 1,
+        norm_eps: float = 1e-6,
+        norm: str = "layer_norm",
+        conv_bias: bool = True,
+        overrides: dict | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

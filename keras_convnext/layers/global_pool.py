@@ -32,7 +32,7 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
     [1.5, 3.0, 2.25]
     """
 
-    def __init__(self, pooling="avg", **kwargs):
+    def __init__(self, pooling: str | None = "avg", **kwargs):
         super().__init__(**{**kwargs, "data_format": "channels_last"})
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be one of {', '.join(map(str, POOLINGS))}. Received: {pooling!r}")

@@ -19,7 +19,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
     gradient at a channel that is all zeros is zero, where that of a plain square root is NaN.
 
     Args:
-        epsilon: float, keeps the division finite. Defaults to 1e-6.
+        epsilon: keeps the division finite. Defaults to 1e-6.
 
     Weights: `gamma` and `beta`, of shape `(channels,)`, zeros at first: the layer starts as the identity.
 
@@ -36,7 +36,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
     True
     """
 
-    def __init__(self, epsilon=1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = number("epsilon", epsilon, 0)
         self.input_spec = keras.InputSpec(ndim=4)

@@ -17,7 +17,7 @@ class Normal(keras.initializers.RandomNormal):
         return keras.ops.convert_to_tensor(self.mean + self.stddev * sampled, dtype)
 
 
-def weight_initializer(scale=1.0):
+def weight_initializer(scale: float = 1.0) -> Normal:
     """A new normal initializer of standard deviation `0.02 * scale`.
 
     The authors call `trunc_normal_(std=0.02)`, which cuts at plus and minus 2, a hundred standard deviations away: a
@@ -25,6 +25,6 @@ def weight_initializer(scale=1.0):
     initializer: a shared one would give the same numbers for every weight of a shape.
 
     Args:
-        scale: float, what the sampled weights are multiplied by (`head_init_scale`).
+        scale: what the sampled weights are multiplied by (`head_init_scale`).
     """
     return Normal(stddev=0.02 * scale)

@@ -12,7 +12,7 @@ class LayerNorm(keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization` of the last axis, computed by the backend's kernel.
 
     Args:
-        epsilon: float. Defaults to 1e-6.
+        epsilon: keeps the division finite. Defaults to 1e-6.
         **kwargs: as `keras.layers.Layer`.
 
     Shapes: `(..., channels)` in and out.
@@ -27,7 +27,7 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     function = staticmethod(kernels.layer_norm)
 
-    def __init__(self, epsilon=1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs):
         super().__init__(epsilon=number("epsilon", epsilon, 0), **kwargs)
 
     def call(self, inputs, training=None):

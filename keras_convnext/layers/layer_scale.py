@@ -15,7 +15,7 @@ class LayerScale(keras.layers.Layer):
     float16, and would keep four of its bits there.
 
     Args:
-        init_value: float, the initial value of every factor. Defaults to 1e-6.
+        init_value: the initial value of every factor. Defaults to 1e-6.
 
     Shapes: `(..., channels)` in and out.
 
@@ -29,7 +29,7 @@ class LayerScale(keras.layers.Layer):
     [[1. 2.]]
     """
 
-    def __init__(self, init_value=1e-6, **kwargs):
+    def __init__(self, init_value: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
         self.init_value = number("init_value", init_value)
 

@@ -14,12 +14,12 @@ MODEL_NORMS = {**NORMS, "layer_norm": keras.layers.LayerNormalization}
 which computes the same, would not find its weights in the files of earlier versions."""
 
 
-def make_norm(norm, epsilon, norms=NORMS, **kwargs):
+def make_norm(norm: str, epsilon: float, norms: dict[str, type] = NORMS, **kwargs) -> keras.layers.Layer:
     """A new norm over the channels.
 
     Args:
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`.
-        epsilon: float.
+        epsilon: keeps the division finite.
         norms: the table to look it up in, `NORMS` or `MODEL_NORMS`. Defaults to `NORMS`.
         **kwargs: as `keras.layers.Layer`.
 

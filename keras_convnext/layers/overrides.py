@@ -8,14 +8,14 @@ They stand in the configuration, so that a loaded model has the same layers.
 import keras
 
 
-def overrides_of(layer):
+def overrides_of(layer: keras.layers.Layer) -> dict[str, dict]:
     """The overrides of a layer's inner layers; an empty dict where all are as the layer makes them.
 
     Args:
         layer: a layer with inner layers, or a model.
 
     Returns:
-        dict of dicts, which JSON can hold.
+        What JSON can hold, by the names of the inner layers.
 
     Example:
 
@@ -32,12 +32,12 @@ def overrides_of(layer):
     return {name: override for name, override in overrides.items() if override}
 
 
-def configured_overrides(layer):
+def configured_overrides(layer: keras.layers.Layer) -> dict[str, dict] | None:
     """What `get_config` of a layer or a model has as `overrides`: None where no inner layer was changed."""
     return (overrides_of(layer) if layer.built else layer.overrides) or None
 
 
-def override(layer, overrides):
+def override(layer: keras.layers.Layer, overrides: dict[str, dict] | None) -> keras.layers.Layer:
     """Gives a layer that is not built yet what the overrides have for it.
 
     Args:
@@ -57,7 +57,7 @@ def override(layer, overrides):
     return layer
 
 
-def override_inner_layers(layer):
+def override_inner_layers(layer: keras.layers.Layer) -> None:
     """Applies `layer.overrides` to all inner layers. Call it before they are built."""
     for inner in _inner_layers(layer):
         override(inner, layer.overrides)

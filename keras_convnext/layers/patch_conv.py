@@ -15,9 +15,9 @@ class PatchConv(keras.layers.Conv2D):
     The libraries' convolutions take up to four times longer for it on CPU, and their gradients more.
 
     Args:
-        filters: int, channels that come out.
-        patch_size: int, side of the kernel and of the patches.
-        use_bias: bool. Defaults to True.
+        filters: channels that come out.
+        patch_size: side of the kernel and of the patches.
+        use_bias: whether there is a bias. Defaults to True.
         trainable, dtype, name: as in `keras.layers.Layer`.
 
     Weights: `kernel` of shape `(patch_size, patch_size, channels, filters)`, `bias` of shape `(filters,)`.
@@ -33,7 +33,15 @@ class PatchConv(keras.layers.Conv2D):
     (1, 7, 7, 16)
     """
 
-    def __init__(self, filters, patch_size, use_bias=True, trainable=True, dtype=None, name=None):
+    def __init__(
+        self,
+        filters: int,
+        patch_size: int,
+        use_bias: bool = True,
+        trainable: bool = True,
+        dtype: str | dict | keras.DTypePolicy | None = None,
+        name: str | None = None,
+    ):
         patch_size = integer("patch_size", patch_size, 1)
         super().__init__(
             integer("filters", filters, 1),

@@ -1,19 +1,21 @@
 """The convolution by patches and the norm of a stem or a downsampling layer, in one kernel."""
 
+import keras
 from keras import ops
 
 from keras_convnext import kernels
+from keras_convnext.layers.patch_conv import PatchConv
 
 
-def patch_embed(x, conv, norm, *, norm_first, training=None):
+def patch_embed(x, conv: PatchConv, norm: keras.layers.Layer | None, *, norm_first: bool, training: bool | None = None):
     """What a convolution by patches and a norm compute, without calling the two layers.
 
     Args:
         x: `(batch, height, width, channels)`.
-        conv: `PatchConv`, built.
+        conv: the convolution, built.
         norm: a layer of `norm.NORMS`, built; or None.
-        norm_first: bool, whether the norm precedes the convolution.
-        training: bool. Defaults to None, which is as False.
+        norm_first: whether the norm precedes the convolution.
+        training: whether gradients are likely to follow. Defaults to None, which is as False.
 
     Returns:
         `(batch, height // side, width // side, filters)`, for patches of `side` pixels.

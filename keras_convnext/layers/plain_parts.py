@@ -1,5 +1,7 @@
 """When a kernel may compute what the inner layers of a layer compute, without calling them."""
 
+import keras
+
 from keras_convnext import kernels
 from keras_convnext.layers.depthwise_conv import DepthwiseConv2D
 from keras_convnext.layers.grn import GlobalResponseNormalization
@@ -25,7 +27,7 @@ _KINDS = (
 _CALLS = {kind: kind.call for kind in _KINDS}
 
 
-def may_fuse(layer, x):
+def may_fuse(layer: keras.layers.Layer, x) -> bool:
     """Whether one kernel may replace the inner layers of a layer: they are unmodified, and nothing observes them.
 
     Not so where an inner layer was replaced by one of another class, its `call` by another function (as

@@ -1,5 +1,7 @@
 """1x1 convolution, as a linear layer over the channels (arXiv:2201.03545, section 2.3)."""
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -13,7 +15,7 @@ class PointwiseConv(keras.layers.Dense):
     """`keras.layers.Dense` with the authors' initial weights, computed by the backend's kernel.
 
     Args:
-        units: int, channels that come out.
+        units: channels that come out.
         activation: as in `keras.layers.Dense`.
         **kwargs: as `keras.layers.Dense`.
 
@@ -27,7 +29,7 @@ class PointwiseConv(keras.layers.Dense):
     (1, 14, 14, 32)
     """
 
-    def __init__(self, units, activation=None, **kwargs):
+    def __init__(self, units: int, activation: str | dict | Callable | None = None, **kwargs):
         kwargs = {"kernel_initializer": weight_initializer(), **kwargs}
         super().__init__(integer("units", units, 1), activation=activation, **kwargs)
 

@@ -1,11 +1,13 @@
 """Recomputation of layers: only inputs and weights are kept for the gradient (arXiv:1604.06174)."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_convnext import kernels
 
 
-def recomputed(function, weights, x):
+def recomputed(function: Callable, weights: list[keras.Variable], x):
     """`function(x)`, of which only x and the weights are kept for the gradient. The gradient is the same.
 
     `kernels.remat` takes pure functions; this wraps a function that reads variables. Random masks must stay outside:
@@ -13,7 +15,7 @@ def recomputed(function, weights, x):
 
     Args:
         function: function of x that uses the weights.
-        weights: list of `keras.Variable`, all that it uses.
+        weights: all that it uses.
         x: tensor.
     """
 

@@ -16,7 +16,7 @@ class RmsNorm(keras.layers.Layer):
     The squares are summed in float32 or better, whatever the type of the input: they leave float16's range at 256.
 
     Args:
-        epsilon: float, keeps the division finite. Defaults to 1e-6.
+        epsilon: keeps the division finite. Defaults to 1e-6.
         **kwargs: as `keras.layers.Layer`.
 
     Weights: `gamma` of shape `(channels,)`, ones at first.
@@ -34,7 +34,7 @@ class RmsNorm(keras.layers.Layer):
 
     function = staticmethod(kernels.rms_norm)
 
-    def __init__(self, epsilon=1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = number("epsilon", epsilon, 0)
 

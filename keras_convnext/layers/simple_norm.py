@@ -15,7 +15,7 @@ class SimpleNorm(RmsNorm):
     timm's `convnext_zepto_rms` has it, in spite of its name. The variance is the unbiased one, as in `torch.var`.
 
     Args:
-        epsilon: float, keeps the division finite. Defaults to 1e-6.
+        epsilon: keeps the division finite. Defaults to 1e-6.
         **kwargs: as `keras.layers.Layer`.
 
     Weights: `gamma` of shape `(channels,)`, ones at first.

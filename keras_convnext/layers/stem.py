@@ -1,5 +1,7 @@
 """The first layer: from pixels to the first stage's channels (arXiv:2201.03545, section 2.2)."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_convnext.layers.activation import activation_config, get_activation
@@ -19,18 +21,18 @@ class Stem(keras.layers.Layer):
     """Cuts the image into patches and projects each, then normalizes.
 
     Args:
-        dim: int, output channels.
+        dim: output channels.
         kind: `"patchify"`: one convolution whose kernel and stride are `patch_size`. `"overlap"`: two 3x3 convolutions
             of stride 2 and padding 1. `"overlap_tiered"`: the same, the first with half of `dim`, rounded to a multiple
             of 8 (timm's `_ols` variants). `"overlap_act"`: as `"overlap"`, with the activation between the two
             (timm's `convnext_zepto_rms_ols`).
-        patch_size: int, the stride. Defaults to 4; overlapping stems have no other.
-        use_norm: bool, whether a norm follows. Defaults to True.
-        norm_eps: float, epsilon of the norm. Defaults to 1e-6.
+        patch_size: the stride. Defaults to 4; overlapping stems have no other.
+        use_norm: whether a norm follows. Defaults to True.
+        norm_eps: epsilon of the norm. Defaults to 1e-6.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
         activation: of the kind `"overlap_act"`, as in `ConvNeXtBlock`; the other kinds have none. Defaults to `"gelu"`.
-        conv_bias: bool, whether the convolutions have biases. Defaults to True.
-        overrides: dict, of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        conv_bias: whether the convolutions have biases. Defaults to True.
+        overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, dim)` out
     (overlapping stems round up).
@@ -48,15 +50,15 @@ class Stem(keras.layers.Layer):
 
     def __init__(
         self,
-        dim,
-        kind="patchify",
-        patch_size=4,
-        use_norm=True,
-        norm_eps=1e-6,
-        norm="layer_norm",
-        activation="gelu",
-        conv_bias=True,
-        overrides=None,
+        dim: int,
+        kind: str = "patchify",
+        patch_size: int = 4,
+        use_norm: bool = True,
+        norm_eps: float = 1e-6,
+        norm: str = "layer_norm",
+        activation: str | dict | Callable = "gelu",
+        conv_bias: bool = True,
+        overrides: dict | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -142,7 +144,7 @@ class Stem(keras.layers.Layer):
         }
 
 
-def multiple_of_8(channels):
+def multiple_of_8(channels: int) -> int:
     """The multiple of 8 nearest to `channels`, at least 8, at most a tenth below it (timm's `make_divisible`)."""
     rounded = max(8, (channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8

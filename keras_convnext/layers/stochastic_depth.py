@@ -15,8 +15,8 @@ class StochasticDepth(keras.layers.Layer):
     rate 0, the input passes unchanged.
 
     Args:
-        rate: float in [0, 1), the probability that a sample is dropped.
-        seed: int, the seed of the layer's generator. Defaults to one sampled from Keras's global seed.
+        rate: in [0, 1), the probability that a sample is dropped.
+        seed: the seed of the layer's generator. Defaults to one sampled from Keras's global seed.
 
     Shapes: `(batch, ...)` in and out.
 
@@ -34,7 +34,7 @@ class StochasticDepth(keras.layers.Layer):
     True
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.rate = check_rate("rate", rate)
         self.seed = optional(integer, "seed", seed)
@@ -45,12 +45,12 @@ class StochasticDepth(keras.layers.Layer):
         keep = self.sample(inputs, training)
         return inputs if keep is None else inputs * keep
 
-    def sample(self, inputs, training=None):
+    def sample(self, inputs, training: bool | None = None):
         """Samples what each sample of a batch is multiplied by: 0, or `1 / (1 - rate)`.
 
         Args:
             inputs: `(batch, ...)`.
-            training: bool. Defaults to None, which is as False.
+            training: whether samples are dropped. Defaults to None, which is as False.
 
         Returns:
             `(batch, 1, ...)`, as many axes as the inputs have; None where nothing is dropped.
