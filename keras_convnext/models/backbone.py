@@ -1,5 +1,7 @@
 """ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 
 from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
@@ -25,52 +27,51 @@ class ConvNeXtBackbone(ImageModel):
     maps of all stages.
 
     Args:
-        depths: tuple of int, blocks in each stage. Any number of stages.
-        dims: tuple of int, channels of each stage.
+        depths: blocks in each stage. Any number of stages.
+        dims: channels of each stage.
         stem: `"patchify"`, `"overlap"`, `"overlap_tiered"` or `"overlap_act"`; see `layers.Stem`. Defaults to
             `"patchify"`.
-        stem_patch_size: int, stride of the stem, a power of two. 1 and 2 suit small images. Defaults to 4.
-        stem_norm: bool, whether a norm follows the stem. Defaults to True.
-        kernel_size: int, odd side of the depthwise kernels, or a tuple with one for each stage. Defaults to 7.
-        mlp_ratio: int or float, hidden channels of a block over its channels; a product that is no integer is rounded
-            down. Defaults to 4.
-        layer_scale_init_value: float, or None for no layer scale. Defaults to 1e-6.
-        use_grn: bool, Global Response Normalization in each block (V2). Defaults to False.
-        norm_eps: float, epsilon of every norm. Defaults to 1e-6.
-        drop_path_rate: float in [0, 1), stochastic depth's rate in the last block; it grows linearly from 0 in the
-            first block. Defaults to 0.
-        output_stride: int, the largest stride, a power of two. Stages that would pass it keep their size and dilate
-            their kernels instead (timm's convention). Defaults to 32.
-        level_norm: bool, whether each pyramid level has a separate norm, as in the authors' detection backbone.
-            Defaults to False.
-        input_shape: tuple, the shape of one image in `data_format`; None where a size is free. Any number of channels.
+        stem_patch_size: stride of the stem, a power of two. 1 and 2 suit small images. Defaults to 4.
+        stem_norm: whether a norm follows the stem. Defaults to True.
+        kernel_size: odd side of the depthwise kernels, one for all stages or one for each. Defaults to 7.
+        mlp_ratio: hidden channels of a block over its channels; a product that is no integer is rounded down. Defaults
+            to 4.
+        layer_scale_init_value: initial layer scale; None for no layer scale. Defaults to 1e-6.
+        use_grn: Global Response Normalization in each block (V2). Defaults to False.
+        norm_eps: epsilon of every norm. Defaults to 1e-6.
+        drop_path_rate: in [0, 1), stochastic depth's rate in the last block; it grows linearly from 0 in the first
+            block. Defaults to 0.
+        output_stride: the largest stride, a power of two. Stages that would pass it keep their size and dilate their
+            kernels instead (timm's convention). Defaults to 32.
+        level_norm: whether each pyramid level has a separate norm, as in the authors' detection backbone. Defaults to
+            False.
+        input_shape: the shape of one image in `data_format`; None where a size is free. Any number of channels.
             Defaults to `(None, None, 3)`.
-        input_tensor: a Keras tensor to build upon, instead of `input_shape`: a `keras.Input` of another name or dtype,
-            or the output of other layers. They become part of the model, and of a `.keras` file.
-        include_preprocessing: bool, whether the first layer turns 0..255 into `(x / 255 - mean) / std`. Without it the
-            model takes images that are normalized already. Defaults to True.
-        mean: float or tuple of float, in units of 0..1. Defaults to ImageNet's for three channels, and to its average
-            for another number.
+        input_tensor: what to build upon, instead of `input_shape`: a `keras.Input` of another name or dtype, or the
+            output of other layers. They become part of the model, and of a `.keras` file.
+        include_preprocessing: whether the first layer turns 0..255 into `(x / 255 - mean) / std`. Without it the model
+            takes images that are normalized already. Defaults to True.
+        mean: in units of 0..1. Defaults to ImageNet's for three channels, and to its average for another number.
         std: the same.
         data_format: `"channels_last"` or `"channels_first"`, of the images and of all outputs. Defaults to Keras's
             `image_data_format`. Inside, the layout is always channels last.
-        remat: bool, recompute each block's branch in the backward pass: less memory, more time. Defaults to False.
+        remat: recompute each block's branch in the backward pass: less memory, more time. Defaults to False.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's): every norm, the head's too. Defaults to
             `"layer_norm"`.
-        hidden_activation: str, the blocks' activation: `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another
-            name in `keras.activations`, such as `"silu"`. Defaults to `"gelu"`.
-        conv_bias: bool, whether the convolutions of stem, downsampling layers and blocks have biases. The MLPs always
-            have. Defaults to True.
-        preset: str, what the weights were published as. Loading weights sets it; it is kept in the configuration, and
-            so in a `.keras` file. Defaults to None.
-        license: str, of the weights; likewise. Defaults to None.
+        hidden_activation: the blocks' activation: `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name
+            in `keras.activations`, such as `"silu"`. Defaults to `"gelu"`.
+        conv_bias: whether the convolutions of stem, downsampling layers and blocks have biases. The MLPs always have.
+            Defaults to True.
+        preset: what the weights were published as. Loading weights sets it; it is kept in the configuration, and so in
+            a `.keras` file. Defaults to None.
+        license: of the weights; likewise. Defaults to None.
         frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Which layers and weights
             train at last, however that was set, is kept in a `.keras` file. Defaults to none.
-        overrides: dict, of layers that were quantized or changed otherwise since they were made: see
-            `layers.overrides`. Defaults to None.
+        overrides: of layers that were quantized or changed otherwise since they were made: see `layers.overrides`.
+            Defaults to None.
         dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
-        trainable: bool. Defaults to True.
-        name: str.
+        trainable: whether the model trains. Defaults to True.
+        name: of the model.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // stride, width // stride, dims[-1])` out.
 
@@ -88,36 +89,36 @@ class ConvNeXtBackbone(ImageModel):
 
     def __init__(
         self,
-        depths,
-        dims,
-        stem="patchify",
-        stem_patch_size=4,
-        stem_norm=True,
-        kernel_size=7,
-        mlp_ratio=4,
-        layer_scale_init_value=1e-6,
-        use_grn=False,
-        norm_eps=1e-6,
-        drop_path_rate=0.0,
-        output_stride=32,
-        level_norm=False,
-        input_shape=None,
-        input_tensor=None,
-        include_preprocessing=True,
-        mean=None,
-        std=None,
-        data_format=None,
-        remat=False,
-        norm="layer_norm",
-        hidden_activation="gelu",
-        conv_bias=True,
-        preset=None,
-        license=None,
-        frozen_layers=(),
-        overrides=None,
-        dtype=None,
-        trainable=True,
-        name=None,
+        depths: tuple[int, ...],
+        dims: tuple[int, ...],
+        stem: str = "patchify",
+        stem_patch_size: int = 4,
+        stem_norm: bool = True,
+        kernel_size: int | tuple[int, ...] = 7,
+        mlp_ratio: float = 4,
+        layer_scale_init_value: float | None = 1e-6,
+        use_grn: bool = False,
+        norm_eps: float = 1e-6,
+        drop_path_rate: float = 0.0,
+        output_stride: int = 32,
+        level_norm: bool = False,
+        input_shape: tuple[int | None, ...] | None = None,
+        input_tensor: keras.KerasTensor | None = None,
+        include_preprocessing: bool = True,
+        mean: float | tuple[float, ...] | None = None,
+        std: float | tuple[float, ...] | None = None,
+        data_format: str | None = None,
+        remat: bool = False,
+        norm: str = "layer_norm",
+        hidden_activation: str | dict | Callable = "gelu",
+        conv_bias: bool = True,
+        preset: str | None = None,
+        license: str | None = None,
+        frozen_layers: Sequence[str] = (),
+        overrides: dict | None = None,
+        dtype: str | dict | keras.DTypePolicy | None = None,
+        trainable: bool = True,
+        name: str | None = None,
     ):
         depths, dims = integers("depths", depths), integers("dims", dims)
         stem_patch_size, output_stride = plain((stem_patch_size, output_stride))
@@ -230,15 +231,17 @@ class ConvNeXtBackbone(ImageModel):
         self._settle(trainable, frozen_layers, self.layers_before)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, adapt_stem=False, **changes):
+    def from_preset(
+        cls, preset: str, load_weights: bool = True, adapt_stem: bool = False, **changes
+    ) -> "ConvNeXtBackbone":
         """A backbone of a preset: with the weights of a published checkpoint, or a randomly initialized variant.
 
         Args:
-            preset: str, a name that `list_presets()` returns, or its name on the hub.
-            load_weights: bool, whether to load the checkpoint, and to download it if it is not in Keras's cache.
-                Defaults to True.
-            adapt_stem: bool, whether to adapt the stem to another number of channels, as `load_checkpoint` does.
-                Defaults to False.
+            preset: a name that `list_presets()` returns, or its name on the hub.
+            load_weights: whether to load the checkpoint, and to download it if it is not in Keras's cache. Defaults to
+                True.
+            adapt_stem: whether to adapt the stem to another number of channels, as `load_checkpoint` does. Defaults to
+                False.
             **changes: arguments of the constructor, in place of the preset's.
 
         Raises:
@@ -262,7 +265,7 @@ class ConvNeXtBackbone(ImageModel):
         return backbone
 
     @property
-    def pyramid_outputs(self):
+    def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
         """The feature map of each stage by level: `{"P2": tensor, ..., "P5": tensor}`, where level n has stride 2**n.
 
         The contract of keras-hub's detectors. Where two stages share a stride, the level has the later one.
@@ -270,17 +273,17 @@ class ConvNeXtBackbone(ImageModel):
         return dict(self._pyramid)
 
     @property
-    def pyramid_level_inputs(self):
+    def pyramid_level_inputs(self) -> dict[str, str]:
         """The name of the layer that gives each level: the contract of keras-cv's detectors."""
         return {level: tensor._keras_history.operation.name for level, tensor in self._pyramid}
 
-    def freeze_stages(self, count):
+    def freeze_stages(self, count: int | None) -> None:
         """Makes the stem and the first `count` stages untrainable, and the rest trainable.
 
         Call it before `compile`. Which layers train is kept in the configuration, and so in a `.keras` file.
 
         Args:
-            count: int from 0 (the stem alone) to the number of stages; None makes everything trainable.
+            count: from 0 (the stem alone) to the number of stages; None makes everything trainable.
 
         Example:
 
@@ -298,13 +301,10 @@ class ConvNeXtBackbone(ImageModel):
         for layer in self.layers:  # each one: on TensorFlow, a model that is trainable ignores being told so again
             layer.trainable = not layer.name.startswith(frozen)
 
-    def fuse(self):
+    def fuse(self) -> "ConvNeXtBackbone":
         """A copy for inference: layer scale folded into the linear layer before it: one pass less per block.
 
         The outputs are equal up to rounding. The copy has no layer scale left to train. V2, which has none, is copied.
-
-        Returns:
-            `ConvNeXtBackbone`.
 
         Raises:
             ValueError: a model that was quantized, or has LoRA.
@@ -321,7 +321,7 @@ class ConvNeXtBackbone(ImageModel):
         return fused
 
     @property
-    def stride(self):
+    def stride(self) -> int:
         """The stride of the output: an image's sides over the output's."""
         return self._stride
 
@@ -329,7 +329,7 @@ class ConvNeXtBackbone(ImageModel):
         """The graph from the inputs of the model to the image."""
         return keras.Model(self.inputs, self._image, name="before")
 
-    def get_arguments(self):
+    def get_arguments(self) -> dict:
         image = {"input_shape": tuple(self._image.shape[1:])}
         is_default = self._image is self.inputs[0] and self._image.name == "image"
         if not is_default or self._image.dtype != "float32" or self._image.shape[0] is not None:

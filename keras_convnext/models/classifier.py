@@ -1,5 +1,7 @@
 """ConvNeXt with its classification head: pooling, LayerNorm, linear layer (arXiv:2201.03545, section 2.6)."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 
 from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
@@ -24,22 +26,22 @@ class ConvNeXtClassifier(ImageModel):
 
     Args:
         backbone: a `ConvNeXtBackbone`.
-        num_classes: int; 0 leaves the linear layer out and returns the pooled, normalized features (timm's
-            convention; where the head has a hidden layer, its activations). Defaults to 1000.
-        head_init_scale: float, what the linear layer's initial weights are multiplied by: 0.001 in the paper's
-            fine-tuning. Defaults to 1.
+        num_classes: 0 leaves the linear layer out and returns the pooled, normalized features (timm's convention; where
+            the head has a hidden layer, its activations). Defaults to 1000.
+        head_init_scale: what the linear layer's initial weights are multiplied by: 0.001 in the paper's fine-tuning.
+            Defaults to 1.
         activation: of the output, `"softmax"` for instance. Defaults to None: logits.
-        head_norm_first: bool, normalize the feature map before it is pooled. Defaults to False.
-        head_hidden_size: int, width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
-        drop_rate: float in [0, 1), dropout's rate before the linear layer. Defaults to 0.
+        head_norm_first: normalize the feature map before it is pooled. Defaults to False.
+        head_hidden_size: width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
+        drop_rate: in [0, 1), dropout's rate before the linear layer. Defaults to 0.
         global_pool: `"avg"`, `"max"`, `"avgmax"` (the mean of both) or None: the head computes each pixel of the
             feature map by itself. Defaults to `"avg"`.
         frozen_layers: names of layers that do not train. Which layers and weights train at last, however that was set,
             is kept in a `.keras` file. Defaults to none.
-        overrides: dict, of layers of the head that were quantized or changed otherwise since they were made: see
+        overrides: of layers of the head that were quantized or changed otherwise since they were made: see
             `layers.overrides`. Defaults to None.
-        trainable: bool. Defaults to True.
-        name: str.
+        trainable: whether the model trains. Defaults to True.
+        name: of the model.
 
     Shapes: images as the backbone takes them in, `(batch, num_classes)` out; without pooling a map of the backbone's
     height and width, in its `data_format`.
@@ -59,18 +61,18 @@ class ConvNeXtClassifier(ImageModel):
 
     def __init__(
         self,
-        backbone,
-        num_classes=1000,
-        head_init_scale=1.0,
-        activation=None,
-        head_norm_first=False,
-        head_hidden_size=None,
-        drop_rate=0.0,
-        global_pool="avg",
-        frozen_layers=(),
-        overrides=None,
-        trainable=True,
-        name=None,
+        backbone: ConvNeXtBackbone,
+        num_classes: int = 1000,
+        head_init_scale: float = 1.0,
+        activation: str | dict | Callable | None = None,
+        head_norm_first: bool = False,
+        head_hidden_size: int | None = None,
+        drop_rate: float = 0.0,
+        global_pool: str | None = "avg",
+        frozen_layers: Sequence[str] = (),
+        overrides: dict | None = None,
+        trainable: bool = True,
+        name: str | None = None,
     ):
         num_classes = integer("num_classes", num_classes)
         head_init_scale = number("head_init_scale", head_init_scale, 0)
@@ -132,25 +134,25 @@ class ConvNeXtClassifier(ImageModel):
     @classmethod
     def from_preset(
         cls,
-        preset,
-        num_classes=None,
-        load_weights=True,
-        adapt_stem=False,
-        head_init_scale=1.0,
-        activation=None,
-        name=None,
+        preset: str,
+        num_classes: int | None = None,
+        load_weights: bool = True,
+        adapt_stem: bool = False,
+        head_init_scale: float = 1.0,
+        activation: str | dict | Callable | None = None,
+        name: str | None = None,
         **changes,
-    ):
+    ) -> "ConvNeXtClassifier":
         """A classifier of a preset: with the weights of a published checkpoint, or a randomly initialized variant.
 
         Args:
-            preset: str, a name that `list_presets()` returns, or its name on the hub.
-            num_classes: int. If it differs from the checkpoint's, the last layer is randomly initialized. Defaults to
-                None: the checkpoint's, and 1000 for a variant.
-            load_weights: bool, whether to load the checkpoint, and to download it if it is not in Keras's cache.
-                Defaults to True.
-            adapt_stem: bool, whether to adapt the stem to another number of channels, as `load_checkpoint` does.
-                Defaults to False.
+            preset: a name that `list_presets()` returns, or its name on the hub.
+            num_classes: if it differs from the checkpoint's, the last layer is randomly initialized. Defaults to None:
+                the checkpoint's, and 1000 for a variant.
+            load_weights: whether to load the checkpoint, and to download it if it is not in Keras's cache. Defaults to
+                True.
+            adapt_stem: whether to adapt the stem to another number of channels, as `load_checkpoint` does. Defaults to
+                False.
             head_init_scale: as for `ConvNeXtClassifier`.
             activation: as for `ConvNeXtClassifier`.
             name: as for `ConvNeXtClassifier`.
@@ -183,19 +185,19 @@ class ConvNeXtClassifier(ImageModel):
             load_published_checkpoint(model, checkpoint, adapt_stem)
         return model
 
-    def reset_classifier(self, num_classes, head_init_scale=1.0, **changes):
+    def reset_classifier(self, num_classes: int, head_init_scale: float = 1.0, **changes) -> "ConvNeXtClassifier":
         """A classifier with a new last layer on the same backbone; the head's norm and hidden layer keep their weights.
 
         The backbone's layers are shared, not copied: go on with the model that is returned. `models.transfer` copies.
 
         Args:
-            num_classes: int; 0 for no last layer.
-            head_init_scale: float, what the new layer's initial weights are multiplied by. Defaults to 1.
+            num_classes: 0 for no last layer.
+            head_init_scale: what the new layer's initial weights are multiplied by. Defaults to 1.
             **changes: `drop_rate`, `global_pool` or `activation`, in place of this model's; the activation is not
                 taken over.
 
         Returns:
-            `ConvNeXtClassifier`, not compiled.
+            The classifier, not compiled.
 
         Raises:
             ValueError: the head's hidden layer is quantized, or has LoRA.
@@ -219,11 +221,8 @@ class ConvNeXtClassifier(ImageModel):
                 weight.assign(values[weight.path])
         return new
 
-    def fuse(self):
+    def fuse(self) -> "ConvNeXtClassifier":
         """A copy for inference, not compiled: see `ConvNeXtBackbone.fuse`.
-
-        Returns:
-            `ConvNeXtClassifier`.
 
         Raises:
             ValueError: a model that was quantized, or has LoRA.
@@ -240,16 +239,16 @@ class ConvNeXtClassifier(ImageModel):
         return fused
 
     @property
-    def data_format(self):
+    def data_format(self) -> str:
         return self.backbone.data_format
 
     @property
-    def stride(self):
+    def stride(self) -> int:
         """The stride of the backbone's output: an image's sides over the output's."""
         return self.backbone.stride
 
     @property
-    def layers_before(self):
+    def layers_before(self) -> tuple[str, ...]:
         return self.backbone.layers_before
 
     @property
@@ -268,7 +267,7 @@ class ConvNeXtClassifier(ImageModel):
         path = f"{store._h5_entry_path}/layers/conv_ne_xt_backbone"
         self._reads_nested = store.has_path(path) if hasattr(store, "has_path") else path in store.h5_file
 
-    def get_arguments(self):
+    def get_arguments(self) -> dict:
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_classes": self.num_classes,

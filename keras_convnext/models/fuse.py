@@ -6,7 +6,7 @@ import numpy as np
 from keras_convnext.layers import ConvNeXtBlock
 
 
-def without_layer_scale(config):
+def without_layer_scale(config: dict) -> dict:
     """The configuration of a backbone or classifier, without what it says of layer scales: those are not there."""
     kept = {
         name: {path: value for path, value in config[name].items() if "layer_scale" not in path.split("/")}
@@ -16,7 +16,7 @@ def without_layer_scale(config):
     return {**config, **kept}
 
 
-def fold_layer_scale(model, fused):
+def fold_layer_scale(model: keras.Model, fused: keras.Model) -> None:
     """Copies the weights of a model into one that was made without layer scale.
 
         gamma * (x W + b) = x (W * gamma) + b * gamma
@@ -24,7 +24,7 @@ def fold_layer_scale(model, fused):
     The product is taken in float64, and rounded once.
 
     Args:
-        model: a built Keras model with `ConvNeXtBlock`s in it.
+        model: a built model with `ConvNeXtBlock`s in it.
         fused: one with the same layers by name, whose blocks have no layer scale.
 
     Raises:

@@ -94,7 +94,7 @@ class ImageModel(keras.Model):
         return model
 
 
-def check_image(shape, channels_first, stride):
+def check_image(shape: tuple, channels_first: bool, stride: int) -> None:
     """Refuses a side that is smaller than the network's stride, and an unknown number of channels.
 
     A side that is None or symbolic, as in a program that is exported, passes.

@@ -1,14 +1,16 @@
 """The layers of a model by path: the names from the outermost layer on, such as `"stage_0_block_1/norm"`."""
 
+from collections.abc import Iterator
+
 import keras
 
 
-def sublayers(layer):
+def sublayers(layer: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.Layer, keras.layers.Layer]]:
     """`(path, layer, the layer it is part of)` of all layers in one, or in a model, outer ones first."""
     yield from _below(layer, _children(layer), "")
 
 
-def own_weights(layer):
+def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     """The weights of a layer that are not those of a layer in it."""
     inner = {id(weight) for child in _children(layer) for weight in child.weights}
     return [weight for weight in layer.weights if id(weight) not in inner]

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -10,7 +11,14 @@ from keras_convnext.checkpoints import is_quantized
 CALIBRATED_MODES = ("gptq", "awq")
 
 
-def quantize_linear_layers(model, quantize, mode=None, config=None, filters=None, **kwargs):
+def quantize_linear_layers(
+    model: keras.Model,
+    quantize: Callable,
+    mode: str | None = None,
+    config=None,
+    filters: str | Sequence[str] | Callable | None = None,
+    **kwargs,
+) -> None:
     """Calls Keras's `quantize` of a model, without its warning for each layer that has nothing to quantize.
 
     Args:

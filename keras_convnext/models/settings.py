@@ -1,5 +1,7 @@
 """What was changed in a model's layers after its constructor made them, such as `layer.activation` or `layer.rate`."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_convnext.models.layer_tree import sublayers
@@ -16,15 +18,15 @@ class InitialSettings:
         others: names of layers of its graph that are not looked at.
     """
 
-    def __init__(self, model, others=()):
+    def __init__(self, model: keras.Model, others: Sequence[str] = ()):
         self.others = frozenset(others)
         self._settings = self._settings_of(model)
 
-    def changed_settings(self, model):
+    def changed_settings(self, model: keras.Model) -> dict[str, dict]:
         """The settings that are others now, as the layers' configurations have them.
 
         Returns:
-            dict from the path of a layer to dict: `{"head": {"activation": "softmax"}}`.
+            By the path of a layer: `{"head": {"activation": "softmax"}}`.
         """
         changed = {
             path: {name: value for name, value in settings.items() if self._settings[path].get(name) != value}
@@ -41,7 +43,7 @@ class InitialSettings:
         }
 
 
-def set_settings(model, changed):
+def set_settings(model: keras.Model, changed: dict[str, dict]) -> None:
     """Sets in the layers of a model what `changed_settings` found."""
     layers = {path: layer for path, layer, _ in sublayers(model)}
     for path, settings in changed.items():

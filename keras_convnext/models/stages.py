@@ -14,7 +14,9 @@ class StagePlan(NamedTuple):
     downsample_dilation: int
 
 
-def plan_stages(depths, dims, stem_patch_size, output_stride):
+def plan_stages(
+    depths: tuple[int, ...], dims: tuple[int, ...], stem_patch_size: int, output_stride: int
+) -> list[StagePlan]:
     """Where each stage halves the map, and where it dilates instead since `output_stride` is reached."""
     if not depths or len(depths) != len(dims):
         raise ValueError(
@@ -41,7 +43,7 @@ def plan_stages(depths, dims, stem_patch_size, output_stride):
     return plan
 
 
-def kernel_size_per_stage(kernel_size, stages):
+def kernel_size_per_stage(kernel_size: int | tuple[int, ...], stages: int) -> tuple[int, ...]:
     """The kernel size of each stage."""
     several = isinstance(kernel_size, (tuple, list))
     sizes = integers("kernel_size", kernel_size if several else (kernel_size,) * stages, 1)

@@ -2,17 +2,19 @@
 
 import warnings
 
+import keras
+
 from keras_convnext.models.layer_tree import own_weights, sublayers
 
 
-def trainability(model):
+def trainability(model: keras.Model) -> dict[str, bool]:
     """The layers and weights whose `trainable` differs from that of the layer they are part of.
 
     Args:
-        model: a functional Keras model.
+        model: a functional model.
 
     Returns:
-        dict from path to bool, outer layers first: `{"stem": False, "stage_0_block_1/norm/gamma": False}`.
+        Their `trainable` by path, outer layers first: `{"stem": False, "stage_0_block_1/norm/gamma": False}`.
 
     Example:
 
@@ -26,12 +28,12 @@ def trainability(model):
     return {path: one.trainable for path, one, whole in _parts(model) if one.trainable != whole.trainable}
 
 
-def set_trainability(model, exceptions):
+def set_trainability(model: keras.Model, exceptions: dict[str, bool]) -> None:
     """Sets `trainable` as `trainability` found it in a model with the same layers.
 
     Args:
-        model: a functional Keras model.
-        exceptions: dict from path to bool. What it does not name gets the value of the layer that it is part of.
+        model: a functional model.
+        exceptions: `trainable` by path. What it does not name gets the value of the layer that it is part of.
     """
     left = dict(exceptions)
     for path, one, whole in _parts(model):  # outer ones first: a layer passes its value on to its parts

@@ -1,21 +1,23 @@
 """Transferring a trained model to another task: its weights, with a new head if the classes differ."""
 
+import keras
+
 from keras_convnext.checkpoints import require_usual_weights
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
-def transfer(model, num_classes, head_init_scale=1.0, **changes):
+def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0, **changes) -> ConvNeXtClassifier:
     """A classifier with the weights of a model, for fine-tuning.
 
     Args:
         model: a `ConvNeXtClassifier` or a `ConvNeXtBackbone`.
-        num_classes: int. If the model has another number, the last layer is randomly initialized.
-        head_init_scale: float, multiplies the weights of a new last layer. Defaults to 1.
+        num_classes: if the model has another number, the last layer is randomly initialized.
+        head_init_scale: multiplies the weights of a new last layer. Defaults to 1.
         **changes: arguments of `ConvNeXtBackbone` in place of the model's that leave its weights as they are:
             `input_shape`, `drop_path_rate`, `dtype`, `remat`.
 
     Returns:
-        A `ConvNeXtClassifier` that returns logits, not compiled; `model` stays as it was.
+        A classifier that returns logits, not compiled; `model` stays as it was.
 
     Raises:
         ValueError: a change that changes the shapes of weights; a model that is quantized, or has LoRA.

@@ -1,9 +1,11 @@
 """Which variant a model is."""
 
+import keras
+
 from keras_convnext.variants import match
 
 
-def variant_of(model, any_stem: bool = False) -> str | None:
+def variant_of(model: keras.Model, any_stem: bool = False) -> str | None:
     """The name of the variant whose architecture a model has.
 
     Args:
