@@ -5,6 +5,7 @@ as a number.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import fields
 from numbers import Integral, Real
 from types import NoneType
@@ -13,13 +14,13 @@ from typing import get_args, get_origin
 import numpy as np
 
 
-def integer(name, value, least=None):
+def integer(name: str, value, least: int | None = None) -> int:
     """The value of an argument as an int.
 
     Args:
-        name: str, of the argument, for the message.
+        name: of the argument, for the message.
         value: an integer of Python or NumPy, or an array or tensor of one without axes.
-        least: int, the least that it may be. Defaults to None: any.
+        least: the least that it may be. Defaults to None: any.
 
     Raises:
         ValueError: another value, or one out of range.
@@ -38,7 +39,7 @@ def integer(name, value, least=None):
     return int(found)
 
 
-def number(name, value, least=None):
+def number(name: str, value, least: float | None = None) -> float:
     """The same of a finite number, as a float.
 
     >>> import numpy as np
@@ -53,7 +54,7 @@ def number(name, value, least=None):
     return float(found)
 
 
-def between(name, value, least, most):
+def between(name: str, value, least: float, most: float) -> float:
     """The same of a number in a closed range.
 
     >>> from keras_convnext.scalars import between
@@ -66,11 +67,11 @@ def between(name, value, least, most):
     return found
 
 
-def rate(name, value):
+def rate(name: str, value) -> float:
     """Returns the value of an argument as a float in [0, 1).
 
     Args:
-        name: str, of the argument, for the message.
+        name: of the argument, for the message.
         value: as for `number`.
 
     Raises:
@@ -88,11 +89,11 @@ def rate(name, value):
     return found
 
 
-def share(name, value):
+def share(name: str, value) -> float:
     """Returns the value of an argument as a float in (0, 1].
 
     Args:
-        name: str, of the argument, for the message.
+        name: of the argument, for the message.
         value: as for `number`.
 
     Raises:
@@ -110,7 +111,7 @@ def share(name, value):
     return found
 
 
-def interval(name, values, most=math.inf):
+def interval(name: str, values, most: float = math.inf) -> tuple[float, float]:
     """The same of two positive numbers, the greater one last.
 
     >>> from keras_convnext.scalars import interval
@@ -124,7 +125,7 @@ def interval(name, values, most=math.inf):
     return found
 
 
-def flag(name, value):
+def flag(name: str, value) -> bool:
     """The same of True or False; 1 and 0 are taken for them.
 
     >>> import numpy as np
@@ -138,7 +139,7 @@ def flag(name, value):
     return bool(found)
 
 
-def optional(convert, name, value, *bounds):
+def optional(convert: Callable, name: str, value, *bounds):
     """The same by one of these functions, of an argument that may be None.
 
     >>> from keras_convnext.scalars import integer, optional
@@ -147,7 +148,7 @@ def optional(convert, name, value, *bounds):
     return None if value is None else convert(name, value, *bounds)
 
 
-def integers(name, values, least=None):
+def integers(name: str, values, least: int | None = None) -> tuple[int, ...]:
     """The same of several integers, as a tuple.
 
     >>> import numpy as np
@@ -158,12 +159,12 @@ def integers(name, values, least=None):
     return tuple(integer(name, value, least) for value in _several(name, values))
 
 
-def numbers(name, values, least=None):
+def numbers(name: str, values, least: float | None = None) -> tuple[float, ...]:
     """The same of several numbers, as a tuple."""
     return tuple(number(name, value, least) for value in _several(name, values))
 
 
-def image_shape(name, values):
+def image_shape(name: str, values) -> tuple[int | None, ...]:
     """The same of the shape of an image, whose sizes may be None.
 
     >>> import numpy as np
@@ -195,13 +196,13 @@ def plain(value):
     return value
 
 
-def make_plain(instance):
+def make_plain(instance) -> None:
     """Does so with every field of a frozen dataclass; to be called in its `__post_init__`."""
     for field in fields(instance):
         object.__setattr__(instance, field.name, plain(getattr(instance, field.name)))
 
 
-def check_fields(instance):
+def check_fields(instance) -> None:
     """Checks the fields of a dataclass whose type is int, float or bool, a tuple of these, or one of them or None.
 
     Raises:
@@ -220,12 +221,12 @@ def check_fields(instance):
                 check(field.name, one)
 
 
-def dataclass_from(kind, config):
+def dataclass_from(kind: type, config: dict):
     """An instance of a dataclass from what JSON holds of it: lists become tuples.
 
     Args:
         kind: the dataclass.
-        config: dict of its fields.
+        config: its fields.
 
     Raises:
         ValueError: no dict, a name that is no field, or a required field that is missing.

@@ -4,7 +4,7 @@ MOST_CHANNELS = 4
 """The most channels of usual images: grey, grey with alpha, RGB, RGBA."""
 
 
-def check_channels_last(shape, where: str = "image") -> None:
+def check_channels_last(shape: tuple[int | None, ...], where: str = "image") -> None:
     """Refuses a shape whose channels seem to be first, such as `(..., 3, 32, 32)` in place of `(..., 32, 32, 3)`.
 
     They seem so if the first of the last three axes has at most four entries and the other two have more; or if the

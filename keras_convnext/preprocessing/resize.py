@@ -98,7 +98,7 @@ def _checked(image):
     return image.astype("float32")
 
 
-def check_settings(height, width, crop_pct, interpolation):
+def check_settings(height: int, width: int, crop_pct: float, interpolation: str) -> None:
     """Raises ValueError if a setting is out of its range."""
     if height < 1 or width < 1:
         raise ValueError(f"`height` and `width` must be positive. Received: {height}, {width}")
@@ -107,6 +107,6 @@ def check_settings(height, width, crop_pct, interpolation):
         raise ValueError(f"`interpolation` must be bicubic or bilinear. Received: {interpolation!r}")
 
 
-def covering_sides(height, width, crop_pct):
+def covering_sides(height: int, width: int, crop_pct: float) -> tuple[int, int]:
     """The least sides that the resized image must have to contain the crop."""
     return math.floor(height / crop_pct), math.floor(width / crop_pct)

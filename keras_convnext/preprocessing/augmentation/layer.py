@@ -6,7 +6,7 @@ import numpy as np
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.pipeline import augment_batch, augment_image, through_array_steps, to_pil
 from keras_convnext.preprocessing.augmentation.random_resized_crop import RandomResizedCrop
-from keras_convnext.preprocessing.augmentation.step import check_step
+from keras_convnext.preprocessing.augmentation.step import Step, check_step
 
 tf = require("tensorflow", extra="cv")  # first: keras-cv does not import without it
 keras_cv = require("keras_cv", extra="cv")
@@ -39,7 +39,7 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
     TensorShape([4, 32, 32, 3])
     """
 
-    def __init__(self, step, **kwargs):
+    def __init__(self, step: Step, **kwargs):
         super().__init__(**kwargs)
         check_step(step)
         if isinstance(step, RandomResizedCrop) and None in (step.height, step.width):

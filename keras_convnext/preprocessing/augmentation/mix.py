@@ -7,6 +7,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
+from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import BatchStep
 from keras_convnext.scalars import between, number, optional, rate
 
@@ -52,10 +53,12 @@ class MixUpOrCutMix(BatchStep):
         between("switch_probability", self.switch_probability, 0, 1)
         optional(rate, "label_smoothing", self.label_smoothing)
 
-    def for_images(self, images):
+    def for_images(self, images: ImageFormat) -> "MixUpOrCutMix":
         return replace(self, label_smoothing=0.0 if self.label_smoothing is None else self.label_smoothing)
 
-    def augment_batch(self, images, labels, generator):
+    def augment_batch(
+        self, images: np.ndarray, labels: np.ndarray, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         labels = smooth_labels(labels, LABEL_SMOOTHING if self.label_smoothing is None else self.label_smoothing)
         weight = 1.0
         if self.mixup or self.cutmix:
@@ -86,7 +89,7 @@ class MixUpOrCutMix(BatchStep):
             second[:] = kept
         return 1 - (bottom - top) * (right - left) / (height * width)
 
-    def box(self, height, width, weight, generator):
+    def box(self, height: int, width: int, weight: float, generator: np.random.Generator) -> list[int]:
         """The rectangle of CutMix: `1 - weight` of the image's area, centred on any pixel, clipped to the image.
 
         Returns:
@@ -99,7 +102,7 @@ class MixUpOrCutMix(BatchStep):
         return edges
 
 
-def smooth_labels(labels, smoothing):
+def smooth_labels(labels: np.ndarray, smoothing: float) -> np.ndarray:
     """`(1 - smoothing) * labels + smoothing / classes`, of labels of shape `(batch, classes)`."""
     return labels * (1 - smoothing) + smoothing / labels.shape[-1]
 

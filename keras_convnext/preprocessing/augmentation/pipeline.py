@@ -1,27 +1,29 @@
 """Images through the steps of an augmentation, as the processes that augment and the keras-cv layers do it."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.step import ArrayStep, BatchStep, ImageStep, Step
 from keras_convnext.preprocessing.resize import ResizeAndCrop
 
 
-def to_pil(pixels):
+def to_pil(pixels: np.ndarray):
     """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one."""
     return require("PIL.Image", extra="cli").fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def with_generators(steps, seed):
+def with_generators(steps: Sequence[Step], seed: Sequence[int]) -> list[tuple[Step, np.random.Generator]]:
     """Pairs each step with its random numbers.
 
     Args:
-        steps: sequence of `Step`.
+        steps: the steps of an augmentation, or some of them.
         seed: three integers: the training's seed, the epoch, and the index of the image (of a batch's first image).
 
     Returns:
-        A list of `(step, numpy.random.Generator)`.
+        The pairs, in the order of the steps.
     """
     before = Counter()
     pairs = []
@@ -31,13 +33,15 @@ def with_generators(steps, seed):
     return pairs
 
 
-def through_image_steps(image, seed, steps, size=None):
+def through_image_steps(
+    image, seed: Sequence[int], steps: Sequence[ImageStep], size: tuple[int, int] | None = None
+) -> np.ndarray:
     """A PIL image through steps on images.
 
     Args:
         image: PIL image of mode `RGB` or `L`.
         seed: three integers: the training's seed, the epoch, and the index of the image.
-        steps: sequence of `ImageStep`.
+        steps: steps on images.
         size: `(height, width)` that the result must have. A result of another size is resized and cropped as in
             evaluation. Defaults to None: any size.
 
@@ -50,13 +54,13 @@ def through_image_steps(image, seed, steps, size=None):
     return pixels if size in (None, pixels.shape[:2]) else ResizeAndCrop(*size)(pixels)
 
 
-def through_array_steps(pixels, seed, steps):
+def through_array_steps(pixels: np.ndarray, seed: Sequence[int], steps: Sequence[ArrayStep]) -> np.ndarray:
     """An image through steps on arrays.
 
     Args:
         pixels: uint8 or float32 array of shape `(height, width, channels)`.
         seed: three integers: the training's seed, the epoch, and the index of the image.
-        steps: sequence of `ArrayStep`.
+        steps: steps on arrays.
 
     Returns:
         A float32 array of the same shape; or `pixels` itself, where no step changed it.
@@ -86,14 +90,14 @@ def _read_only(pixels, before=None):
     return floats
 
 
-def augment_image(image, seed, steps, size=None):
+def augment_image(image, seed: Sequence[int], steps: Sequence[Step], size: tuple[int, int] | None = None) -> np.ndarray:
     """A PIL image through steps on images, then on arrays.
 
     Args:
         image: PIL image of mode `RGB` or `L`.
         seed: three integers: the training's seed, the epoch, and the index of the image.
-        steps: sequence of `ImageStep` and `ArrayStep`, in this order, such as those of `Augmentation.for_images`.
-            Steps on batches are left out.
+        steps: steps on images, then on arrays, in this order, such as those of `Augmentation.for_images`. Steps on
+            batches are left out.
         size: `(height, width)` that the result must have. Defaults to None: what the steps give.
 
     Returns:
@@ -112,14 +116,16 @@ def augment_image(image, seed, steps, size=None):
     return through_array_steps(through_image_steps(image, seed, on_images, size), seed, on_arrays)
 
 
-def augment_batch(images, labels, seed, steps):
+def augment_batch(
+    images: np.ndarray, labels: np.ndarray, seed: Sequence[int], steps: Sequence[BatchStep]
+) -> tuple[np.ndarray, np.ndarray]:
     """A batch through steps on batches.
 
     Args:
         images: float32 array of shape `(batch, height, width, channels)`, which may be changed in place.
         labels: array of shape `(batch, classes)`.
         seed: three integers: the training's seed, the epoch, and the index of the first image.
-        steps: sequence of `BatchStep`.
+        steps: steps on batches.
 
     Returns:
         `(images, labels)`, both float32 and of the same shapes.

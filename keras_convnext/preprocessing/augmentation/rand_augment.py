@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_convnext.normalization import IMAGENET_MEAN
+from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import between, integer, number
 
@@ -50,11 +51,11 @@ class RandAugment(ImageStep):
         integer("count", self.count, 0)
         between("probability", self.probability, 0, 1)
 
-    def for_images(self, images):
+    def for_images(self, images: ImageFormat) -> "RandAugment":
         return replace(self, fill=self.fill or _colour(images.mean))
 
-    def sample(self, generator):
-        """The operations for an image: a list of their names and amounts."""
+    def sample(self, generator: np.random.Generator) -> list[tuple]:
+        """The operations for an image: their names and amounts."""
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
         names = tuple(OPERATIONS)
@@ -69,7 +70,7 @@ class RandAugment(ImageStep):
                 sampled.append((names[index], operation.amount(-magnitude if is_negative else magnitude)))
         return sampled
 
-    def augment_image(self, image, generator):
+    def augment_image(self, image, generator: np.random.Generator):
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
         fill = self.fill or _colour(IMAGENET_MEAN)

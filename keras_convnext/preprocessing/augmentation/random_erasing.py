@@ -50,10 +50,10 @@ class RandomErasing(ArrayStep):
         interval("area", self.area, most=1)
         interval("ratio", self.ratio)
 
-    def for_images(self, images):
+    def for_images(self, images: ImageFormat) -> "RandomErasing":
         return replace(self, mean=self.mean or images.mean, std=self.std or images.std)
 
-    def augment_array(self, pixels, generator):
+    def augment_array(self, pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         patch = self.patch(pixels.shape, generator)
         if patch is None:
             return pixels
@@ -62,12 +62,12 @@ class RandomErasing(ArrayStep):
         pixels[top : top + noise.shape[0], left : left + noise.shape[1]] = noise
         return pixels
 
-    def patch(self, shape, generator):
+    def patch(self, shape: tuple[int, int, int], generator: np.random.Generator) -> tuple[int, int, np.ndarray] | None:
         """The noise for an image of some shape, and its place.
 
         Args:
             shape: `(height, width, channels)`.
-            generator: `numpy.random.Generator`.
+            generator: where all random numbers come from.
 
         Returns:
             `(top, left, noise)`, or None where nothing is erased.
@@ -85,7 +85,7 @@ class RandomErasing(ArrayStep):
         noise += 255 * np.asarray(images.mean, "float32")
         return top, left, noise
 
-    def box(self, height, width, generator):
+    def box(self, height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
         """The rectangle in an image of some size: `(top, left, height, width)`, of no size where none fits."""
         low, high = (math.log(ratio) for ratio in self.ratio)
         for _ in range(ATTEMPTS):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import keras
+import numpy as np
 
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.step import ImageStep
@@ -32,7 +33,7 @@ class RandomFlip(ImageStep):
         super().__post_init__()
         between("probability", self.probability, 0, 1)
 
-    def augment_image(self, image, generator):
+    def augment_image(self, image, generator: np.random.Generator):
         if generator.random() >= self.probability:
             return image
         return image.transpose(require("PIL.Image", extra="cli").Transpose.FLIP_LEFT_RIGHT)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import integer, interval
 
@@ -53,13 +54,13 @@ class RandomResizedCrop(ImageStep):
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(f"`interpolation` must be bicubic or bilinear. Received: {self.interpolation!r}")
 
-    def for_images(self, images):
+    def for_images(self, images: ImageFormat) -> "RandomResizedCrop":
         return replace(self, height=self.height or images.height, width=self.width or images.width)
 
-    def output_size(self, height, width):
+    def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
         return self.height, self.width
 
-    def augment_image(self, image, generator):
+    def augment_image(self, image, generator: np.random.Generator):
         if self.height is None or self.width is None:
             raise ValueError("RandomResizedCrop needs `height` and `width` where it is used outside of a training.")
         top, left, height, width = random_box(image.height, image.width, self.scale, self.ratio, generator)
@@ -67,15 +68,21 @@ class RandomResizedCrop(ImageStep):
         return image.crop((left, top, left + width, top + height)).resize((self.width, self.height), resampling)
 
 
-def random_box(height, width, scale, ratio, generator):
+def random_box(
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    generator: np.random.Generator,
+) -> tuple[int, int, int, int]:
     """A random part of an image.
 
     Args:
-        height: int, of the image.
-        width: int, of the image.
+        height: of the image.
+        width: of the image.
         scale: as for `RandomResizedCrop`.
         ratio: as for `RandomResizedCrop`.
-        generator: `numpy.random.Generator`.
+        generator: where all random numbers come from.
 
     Returns:
         `(top, left, height, width)`.

@@ -5,6 +5,7 @@ what version 0.2.0 wrote into a run's `config.json`. To change a step that has n
 steps.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from keras_convnext.preprocessing.augmentation.rand_augment import RandAugment
 from keras_convnext.preprocessing.augmentation.random_erasing import RandomErasing
 from keras_convnext.preprocessing.augmentation.random_flip import RandomFlip
 from keras_convnext.preprocessing.augmentation.random_resized_crop import RandomResizedCrop
+from keras_convnext.preprocessing.augmentation.step import Step
 
 ORDER = (RandomResizedCrop, RandomFlip, RandAugment, RandomErasing, MixUpOrCutMix)
 """The steps of the paper's augmentation (arXiv:2201.03545, Table 5), in the order in which they are applied."""
@@ -39,11 +41,11 @@ RENAMED = {"flip_rate": "flip_probability", "erasing_rate": "erasing_probability
 """Names of version 0.2.0."""
 
 
-def read_setting(steps, name):
+def read_setting(steps: Sequence[Step], name: str):
     """The value of a setting.
 
     Args:
-        steps: sequence of `Step`.
+        steps: the steps of an augmentation.
         name: a key of `SETTINGS`.
 
     Returns:
@@ -56,18 +58,15 @@ def read_setting(steps, name):
     return 0.0 if field in kind.STRENGTHS else None
 
 
-def change_settings(steps, changes):
+def change_settings(steps: Sequence[Step], changes: dict) -> list[Step]:
     """The steps with other settings.
 
     A step that a change turns off, such as `mixup=0.0` where there is no CutMix, is removed. One that is missing is
     added, with its defaults otherwise.
 
     Args:
-        steps: sequence of `Step`.
-        changes: dict of `SETTINGS` by name; `RENAMED` names are understood.
-
-    Returns:
-        A list of `Step`.
+        steps: the steps of an augmentation.
+        changes: of `SETTINGS`, by name; `RENAMED` names are understood.
 
     Raises:
         ValueError: no such setting, or a value out of its range; the message names it.

@@ -7,6 +7,7 @@ To add a step, write one file with one class: a frozen dataclass that derives fr
 
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import ClassVar
 
@@ -48,7 +49,7 @@ class Step(ABC):
         """Whether the step leaves everything as it is."""
         return bool(self.STRENGTHS) and not any(getattr(self, name) for name in self.STRENGTHS)
 
-    def generator(self, seed, repeat: int = 0) -> np.random.Generator:
+    def generator(self, seed: Sequence[int], repeat: int = 0) -> np.random.Generator:
         """The random numbers of this step for one image, or for one batch.
 
         Args:
@@ -73,7 +74,7 @@ class Step(ABC):
         return dataclass_from(cls, {cls.RENAMED.get(name, name): value for name, value in config.items()})
 
 
-def check_step(step):
+def check_step(step) -> None:
     """Refuses what is no step.
 
     Raises:
