@@ -1,7 +1,7 @@
 """Every kernel in `keras.ops`: what each function computes, and what runs where a backend has nothing faster."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -42,21 +42,21 @@ class BlockSettings(NamedTuple):
     grn_epsilon: float | None
 
 
-def depthwise_conv(x, kernel, bias, *, dilation, training=False):
+def depthwise_conv(x, kernel, bias, *, dilation: int, training: bool = False):
     """Convolves each channel with its own kernel, at stride 1 and with "same" padding.
 
     Args:
         x: `(batch, height, width, channels)`.
         kernel: `(side, side, channels, 1)`, `side` odd.
         bias: `(channels,)` or None.
-        dilation: int, the distance between the taps of the kernel, in pixels.
-        training: bool, whether gradients are likely to follow. Defaults to False.
+        dilation: the distance between the taps of the kernel, in pixels.
+        training: whether gradients are likely to follow. Defaults to False.
     """
     y = ops.depthwise_conv(x, kernel, strides=1, padding="same", data_format="channels_last", dilation_rate=dilation)
     return y if bias is None else y + bias
 
 
-def layer_norm(x, gamma, beta, *, epsilon, training=False):
+def layer_norm(x, gamma, beta, *, epsilon: float, training: bool = False):
     """Layer normalization of the last axis: `(x - mean) / sqrt(var + epsilon) * gamma + beta`.
 
     Sums are float32 at least.
@@ -64,8 +64,8 @@ def layer_norm(x, gamma, beta, *, epsilon, training=False):
     Args:
         x: `(..., channels)`.
         gamma, beta: `(channels,)`.
-        epsilon: float.
-        training: bool. Defaults to False.
+        epsilon: keeps the division finite.
+        training: whether gradients are likely to follow. Defaults to False.
     """
     exact = _exact(x)
     centered = exact - ops.mean(exact, axis=-1, keepdims=True)
@@ -74,29 +74,29 @@ def layer_norm(x, gamma, beta, *, epsilon, training=False):
     return ops.cast(normalized * ops.cast(gamma, exact.dtype) + ops.cast(beta, exact.dtype), x.dtype)
 
 
-def rms_norm(x, gamma, beta=None, *, epsilon, training=False):
+def rms_norm(x, gamma, beta=None, *, epsilon: float, training: bool = False):
     """Root mean square normalization of the last axis: `x / sqrt(mean(x**2) + epsilon) * gamma`.
 
     Args:
         x: `(..., channels)`.
         gamma: `(channels,)`.
         beta: None. The argument is there so that all norms are called alike.
-        epsilon: float.
-        training: bool. Defaults to False.
+        epsilon: keeps the division finite.
+        training: whether gradients are likely to follow. Defaults to False.
     """
     exact = _exact(x)
     return _divided(exact, ops.mean(ops.square(exact), axis=-1, keepdims=True), gamma, epsilon, x.dtype)
 
 
-def simple_norm(x, gamma, beta=None, *, epsilon, training=False):
+def simple_norm(x, gamma, beta=None, *, epsilon: float, training: bool = False):
     """Division by the standard deviation of the last axis: `x / sqrt(var(x) + epsilon) * gamma`, `var` unbiased.
 
     Args:
         x: `(..., channels)`, of two channels or more.
         gamma: `(channels,)`.
         beta: None, as for `rms_norm`.
-        epsilon: float.
-        training: bool. Defaults to False.
+        epsilon: keeps the division finite.
+        training: whether gradients are likely to follow. Defaults to False.
     """
     exact, channels = _exact(x), x.shape[-1]
     variance = ops.var(exact, axis=-1, keepdims=True) * (channels / (channels - 1))
@@ -107,17 +107,17 @@ def _divided(exact, power, gamma, epsilon, dtype):
     return ops.cast(exact * ops.rsqrt(power + epsilon) * ops.cast(gamma, exact.dtype), dtype)
 
 
-def gelu(x, *, training=False):
+def gelu(x, *, training: bool = False):
     """The exact Gaussian error linear unit `x * Phi(x)`, with the normal distribution's cumulative function `Phi`.
 
     Args:
         x: tensor.
-        training: bool. Defaults to False.
+        training: whether gradients are likely to follow. Defaults to False.
     """
     return ops.gelu(x, approximate=False)
 
 
-def linear(x, kernel, bias, *, activation=None, training=False):
+def linear(x, kernel, bias, *, activation: Callable | None = None, training: bool = False):
     """`activation(x @ kernel + bias)` over the last axis.
 
     Args:
@@ -125,14 +125,14 @@ def linear(x, kernel, bias, *, activation=None, training=False):
         kernel: `(inputs, units)`.
         bias: `(units,)` or None.
         activation: elementwise function, such as `gelu`; None for none. Defaults to None.
-        training: bool. Defaults to False.
+        training: whether gradients are likely to follow. Defaults to False.
     """
     y = ops.matmul(x, kernel)
     y = y if bias is None else y + bias
     return y if activation is None else activation(y)
 
 
-def grn(x, gamma, beta, *, epsilon):
+def grn(x, gamma, beta, *, epsilon: float):
     """Global Response Normalization: `x * (norm / (mean(norm) + epsilon)) * gamma + beta + x`.
 
     `norm` is taken over height and width, and its mean over the channels. Squares are summed in float32 at least,
@@ -142,7 +142,7 @@ def grn(x, gamma, beta, *, epsilon):
     Args:
         x: `(batch, height, width, channels)`.
         gamma, beta: `(channels,)`.
-        epsilon: float.
+        epsilon: keeps the division finite.
     """
     square_sum = ops.sum(ops.square(_exact(x)), axis=(1, 2), keepdims=True)
     positive = square_sum > 0
@@ -174,12 +174,12 @@ def global_mean(x):
     return ops.mean(x, axis=(1, 2))
 
 
-def patches(x, side):
+def patches(x, side: int):
     """Cuts a map into square patches that do not overlap. Rows and columns that fill no patch are left out.
 
     Args:
         x: `(batch, height, width, channels)`.
-        side: int, in pixels.
+        side: in pixels.
 
     Returns:
         `(batch, height // side, width // side, side * side * channels)`.
@@ -191,11 +191,20 @@ def patches(x, side):
     return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (batch, down, across, side * side * channels))
 
 
-def composed_patch_embed(linear):
+def composed_patch_embed(linear: Callable) -> Callable:
     """A `patch_embed` that computes with the given `linear`."""
 
     def patch_embed(
-        x, kernel, bias, gamma=None, beta=None, *, norm=None, epsilon=None, norm_first=False, training=False
+        x,
+        kernel,
+        bias,
+        gamma=None,
+        beta=None,
+        *,
+        norm: Callable | None = None,
+        epsilon: float | None = None,
+        norm_first: bool = False,
+        training: bool = False,
     ):
         """A convolution whose stride is its kernel's side, as a linear layer over patches; and a norm.
 
@@ -205,9 +214,9 @@ def composed_patch_embed(linear):
             bias: `(filters,)` or None.
             gamma, beta: weights of the norm.
             norm: one of the norms here, such as `layer_norm`; None for none. Defaults to None.
-            epsilon: float, of the norm.
-            norm_first: bool, whether the norm precedes the convolution. Defaults to False.
-            training: bool. Defaults to False.
+            epsilon: of the norm.
+            norm_first: whether the norm precedes the convolution. Defaults to False.
+            training: whether gradients are likely to follow. Defaults to False.
 
         Returns:
             `(batch, height // side, width // side, filters)`.
@@ -224,7 +233,7 @@ def composed_patch_embed(linear):
 patch_embed = composed_patch_embed(linear)
 
 
-def mlp(linear, x, weights, settings, training):
+def mlp(linear: Callable, x, weights: BlockWeights, settings: BlockSettings, training: bool):
     """The second half of a block's branch: `W2 grn(activation(W1 norm(x)))`.
 
     Args:
@@ -232,7 +241,7 @@ def mlp(linear, x, weights, settings, training):
         x: `(batch, height, width, channels)`.
         weights: `BlockWeights`.
         settings: `BlockSettings`.
-        training: bool.
+        training: whether gradients are likely to follow.
     """
     y = settings.norm(x, weights.gamma, weights.beta, epsilon=settings.epsilon, training=training)
     y = linear(y, weights.kernel_1, weights.bias_1, activation=settings.activation, training=training)
@@ -241,16 +250,18 @@ def mlp(linear, x, weights, settings, training):
     return linear(y, weights.kernel_2, weights.bias_2, training=training)
 
 
-def add_branch(x, y, weights, keep):
+def add_branch(x, y, weights: BlockWeights, keep):
     """`x + keep * layer_scale(y)`, the end of a block. `keep` may be None."""
     y = y if weights.layer_scale is None else layer_scale(y, weights.layer_scale)
     return x + (y if keep is None else y * keep)
 
 
-def composed_block(depthwise_conv, linear, remat):
+def composed_block(depthwise_conv: Callable, linear: Callable, remat: Callable) -> Callable:
     """A `block` that computes with the given functions."""
 
-    def block(x, weights, settings, *, keep=None, recompute=False, training=False):
+    def block(
+        x, weights: BlockWeights, settings: BlockSettings, *, keep=None, recompute: bool = False, training: bool = False
+    ):
         """A ConvNeXt block: `x + keep * layer_scale(W2 grn(activation(W1 norm(depthwise_conv(x)))))`.
 
         Args:
@@ -258,9 +269,9 @@ def composed_block(depthwise_conv, linear, remat):
             weights: `BlockWeights`.
             settings: `BlockSettings`.
             keep: `(batch, 1, 1, 1)`, what stochastic depth multiplies the branch by; None for 1. Defaults to None.
-            recompute: bool, whether to keep only the inputs of the branch for the gradient, and to compute the branch
-                again in the backward pass. Defaults to False.
-            training: bool. Defaults to False.
+            recompute: whether to keep only the inputs of the branch for the gradient, and to compute the branch again
+                in the backward pass. Defaults to False.
+            training: whether gradients are likely to follow. Defaults to False.
         """
         of_branch = weights._replace(layer_scale=None)
 
@@ -276,18 +287,18 @@ def composed_block(depthwise_conv, linear, remat):
     return block
 
 
-def present(weights):
-    """The weights of a block that are not None, as a list."""
+def present(weights: BlockWeights) -> list:
+    """The weights of a block that are not None."""
     return [weight for weight in weights if weight is not None]
 
 
-def restored(weights, present):
+def restored(weights: BlockWeights, present: Iterable) -> BlockWeights:
     """`BlockWeights` with those that are not None replaced, in their order, by others."""
     present = iter(present)
     return BlockWeights(*(None if weight is None else next(present) for weight in weights))
 
 
-def remat(function):
+def remat(function: Callable) -> Callable:
     """`function(x, *weights)`, of whose call only the arguments are kept for the gradient (arXiv:1604.06174).
 
     Args:
@@ -300,17 +311,28 @@ def remat(function):
 block = composed_block(depthwise_conv, linear, remat)
 
 
-def adamw_step(gradients, weights, momentums, velocities, *, iterations, learning_rate, weight_decay, betas, epsilon):
+def adamw_step(
+    gradients: Sequence,
+    weights: Sequence[keras.Variable],
+    momentums: Sequence[keras.Variable],
+    velocities: Sequence[keras.Variable],
+    *,
+    iterations,
+    learning_rate,
+    weight_decay: float,
+    betas: tuple[float, float],
+    epsilon: float,
+) -> None:
     """One step of AdamW by torch's formula, in place: epsilon is added after the bias correction.
 
     Args:
         gradients: list of tensors.
-        weights, momentums, velocities: lists of `keras.Variable`, shaped like the gradients.
+        weights, momentums, velocities: shaped like the gradients.
         iterations: tensor, the number of steps before this one.
         learning_rate: tensor or float.
-        weight_decay: float, for all of these weights.
-        betas: pair of float.
-        epsilon: float.
+        weight_decay: for all of these weights.
+        betas: of the momentums and of the velocities.
+        epsilon: keeps the division finite.
     """
     corrections = bias_corrections(iterations, betas)
     for gradient, weight, momentum, velocity in zip(gradients, weights, momentums, velocities, strict=True):
@@ -325,18 +347,18 @@ def adamw_step(gradients, weights, momentums, velocities, *, iterations, learnin
         weight.assign(value - rate * (momentum / first) / denominator)
 
 
-def bias_corrections(iterations, betas):
+def bias_corrections(iterations, betas: tuple[float, float]) -> list:
     """`1 - beta ** step` for each beta, without the cancellation that float32 has there."""
     step = ops.cast(iterations + 1, "float32")
     return [-ops.expm1(step * (math.log(beta) if beta else -math.inf)) for beta in betas]
 
 
-def adamw_is_multi_tensor():
+def adamw_is_multi_tensor() -> bool:
     """Whether one `adamw_step` for many weights is faster than one for each."""
     return False
 
 
-def avoids_jit():
+def avoids_jit() -> bool:
     """Whether Keras's `jit_compile="auto"` must not compile a model of these kernels with XLA."""
     return False
 
@@ -350,7 +372,7 @@ def comparable_size(size):
     return size
 
 
-def is_observed(x, layers):
+def is_observed(x, layers: Sequence[keras.layers.Layer]) -> bool:
     """Whether something looks at the single layers or operations of a call, so that the layers must be called.
 
     Args:
