@@ -103,7 +103,7 @@ def build(experiment) -> PreparedTraining:
     )
 
 
-def check_backend():
+def check_backend() -> None:
     """Refuses a backend of Keras that is for inference alone.
 
     Raises:
@@ -113,7 +113,7 @@ def check_backend():
         raise ValueError(f"Keras's {keras.backend.backend()} backend cannot train: set KERAS_BACKEND to {EITHER}.")
 
 
-def require_tensorboard():
+def require_tensorboard() -> None:
     """Imports what writes logs for TensorBoard.
 
     Raises:

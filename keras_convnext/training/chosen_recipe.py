@@ -22,7 +22,7 @@ class ChosenRecipe(NamedTuple):
 
     Attributes:
         recipe: the `Recipe`.
-        changes: dict, settings that come after those that the recipe has for a variant.
+        changes: settings that come after those that the recipe has for a variant.
         fixed: which of `SIZED` were given with it.
     """
 
@@ -66,7 +66,9 @@ def choose_recipe(given: str | dict) -> ChosenRecipe:
     return ChosenRecipe(RECIPES[base], changes, tuple(name for name in SIZED if name in changes))
 
 
-def adapted_recipe(chosen: ChosenRecipe, experiment, variant: str | None = None, image_size=None) -> Recipe:
+def adapted_recipe(
+    chosen: ChosenRecipe, experiment, variant: str | None = None, image_size: tuple[int, int] | None = None
+) -> Recipe:
     """The recipe for a variant, with the settings of an experiment except the learning rate.
 
     Epochs scale the warmup, and a batch size scales the rate; see `with_learning_rate` for a rate that is given.

@@ -1,6 +1,7 @@
 """The accuracy of each class, as a Keras metric."""
 
 import keras
+import numpy as np
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -31,12 +32,12 @@ class ClassAccuracy(keras.metrics.Metric):
         self._totals = self.add_variable((num_classes,), "zeros", name="totals")
 
     @property
-    def hits(self):
+    def hits(self) -> np.ndarray:
         """How many images of each class were classified correctly."""
         return keras.ops.convert_to_numpy(self._hits).astype(int)
 
     @property
-    def totals(self):
+    def totals(self) -> np.ndarray:
         """How many images of each class there were."""
         return keras.ops.convert_to_numpy(self._totals).astype(int)
 

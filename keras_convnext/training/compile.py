@@ -14,7 +14,7 @@ SANE_LEARNING_RATES = (1e-6, 2e-2)
 """Outside of these, AdamW hardly moves, or diverges: a peak there warns."""
 
 
-def compile_model(recipe, model, steps_per_epoch):
+def compile_model(recipe, model: keras.Model, steps_per_epoch: int) -> None:
     """Compiles a classifier as a recipe asks for; see `Recipe.compile`."""
     low, high = SANE_LEARNING_RATES
     if not low <= recipe.learning_rate <= high:

@@ -1,6 +1,8 @@
 """Drawing a confusion matrix: which classes a classifier takes for which."""
 
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,16 +16,18 @@ LONGEST_NAME = 24
 OTHERS = "all others"
 
 
-def confusion_matrix(labels, predicted, num_classes):
+def confusion_matrix(
+    labels: np.ndarray | Sequence[int], predicted: np.ndarray | Sequence[int], num_classes: int
+) -> np.ndarray:
     """Counts how often each class was predicted for the images of each class.
 
     Args:
-        labels: int array of shape `(images,)`, the true classes.
-        predicted: int array of shape `(images,)`, the predicted classes.
+        labels: of shape `(images,)`, the true classes.
+        predicted: of shape `(images,)`, the predicted classes.
         num_classes: number of classes.
 
     Returns:
-        An int array of shape `(num_classes, num_classes)`: rows are true classes, columns predicted ones.
+        Integers of shape `(num_classes, num_classes)`: rows are true classes, columns predicted ones.
 
     Example:
 
@@ -36,15 +40,21 @@ def confusion_matrix(labels, predicted, num_classes):
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def draw_confusion(labels, predicted, class_names, path, part="test"):
+def draw_confusion(
+    labels: np.ndarray | Sequence[int],
+    predicted: np.ndarray | Sequence[int],
+    class_names: Sequence[str],
+    path: str | Path,
+    part: str = "test",
+) -> None:
     """Draws a confusion matrix into a PNG file. Rows are true classes, and colours are shares of a row's images.
 
     Of more than 30 classes, the 30 with the most mistakes are shown, and the others together in one column.
 
     Args:
-        labels: int array of shape `(images,)`, the true classes.
-        predicted: int array of shape `(images,)`, the predicted classes.
-        class_names: sequence of str.
+        labels: of shape `(images,)`, the true classes.
+        predicted: of shape `(images,)`, the predicted classes.
+        class_names: the names of all classes.
         path: of the file to write.
         part: the name of the part to which the images belong. Defaults to `"test"`.
     """
@@ -61,7 +71,7 @@ def draw_confusion(labels, predicted, class_names, path, part="test"):
         _draw(rows, columns, names, facts, path)
 
 
-def shortened(name, longest=LONGEST_NAME):
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """The name of a class, shortened to `longest` characters by leaving out its middle.
 
     Example:

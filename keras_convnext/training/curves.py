@@ -1,12 +1,15 @@
 """Drawing the curves of a training: loss and accuracy by epoch, with the best epoch marked."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from keras_convnext.extras import require
 from keras_convnext.training.record import best_row
 
 LABELS = {"": "training", "val_": "validation", "val_ema_": "validation, moving average"}
 
 
-def draw_curves(history, path):
+def draw_curves(history: Sequence[dict], path: str | Path) -> None:
     """Draws training and validation loss and accuracy into a PNG file, and marks the epoch whose model was kept.
 
     Args:

@@ -6,6 +6,7 @@ at least (`Recipe.min_updates`). Published recipes do not, and stay as they are.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +20,7 @@ SMALLEST_BATCH = 8
 """Below this size the gradients of an update are mostly noise."""
 
 
-def for_data_size(recipe: Recipe, training_images: int, keep=()) -> Recipe:
+def for_data_size(recipe: Recipe, training_images: int, keep: Sequence[str] = ()) -> Recipe:
     """The recipe with batch size and epochs chosen for a number of training images.
 
     The batch size is halved, down to 8 images, until an epoch has 8 updates of the weights. The number of epochs is
@@ -29,7 +30,7 @@ def for_data_size(recipe: Recipe, training_images: int, keep=()) -> Recipe:
     Args:
         recipe: a `Recipe`.
         training_images: number of images, without those for validation.
-        keep: sequence of `"batch_size"` and `"epochs"`: what stays as it is. Defaults to none.
+        keep: `"batch_size"`, `"epochs"` or both: what stays as it is. Defaults to none.
 
     Returns:
         A `Recipe`.

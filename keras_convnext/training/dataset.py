@@ -1,10 +1,18 @@
 """The batches that a recipe asks for; `Recipe.dataset` calls `make_dataset`."""
 
-from keras_convnext.data import AugmentedBatches, Batches
+import keras
+
+from keras_convnext.data import AugmentedBatches, Batches, Images
 from keras_convnext.preprocessing import ResizeAndCrop
 
 
-def make_dataset(recipe, images, training, mean=None, std=None):
+def make_dataset(
+    recipe,
+    images: Images,
+    training: bool,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> Batches:
     """Batches of images for `fit`, `evaluate` or `predict`; see `Recipe.dataset`."""
     if training and len(images) < recipe.batch_size:
         raise ValueError(
@@ -34,7 +42,7 @@ def make_dataset(recipe, images, training, mean=None, std=None):
     return Batches(images, batch_size, transform, training, recipe.seed, recipe.workers, group=group)
 
 
-def training_batches(recipe, model, images):
+def training_batches(recipe, model: keras.Model, images: Images) -> Batches:
     """The batches to train a model on: augmentation fills and erases with what the model subtracts and divides by."""
     backbone = getattr(model, "backbone", None)
     return recipe.dataset(images, mean=getattr(backbone, "mean", None), std=getattr(backbone, "std", None))

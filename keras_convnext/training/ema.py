@@ -1,17 +1,18 @@
 """Using the moving average of a model's weights, which its optimizer keeps."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 
 
-def has_average(model):
+def has_average(model: keras.Model) -> bool:
     """Whether a compiled model's optimizer keeps a moving average of the weights."""
     return _plain(model.optimizer).use_ema
 
 
 @contextmanager
-def averaged_weights(model):
+def averaged_weights(model: keras.Model) -> Iterator[None]:
     """A context in which a compiled model has the moving average of its weights; afterwards it has its own again.
 
     It is for callbacks during a training. At the end of the training, Keras's `fit` leaves the average in the model.

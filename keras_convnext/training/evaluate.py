@@ -1,26 +1,36 @@
 """The scores of a classifier: loss, top-1 and top-5 accuracy, and the accuracy of each class."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
+from keras_convnext.data import Batches
 from keras_convnext.models import returns_logits
 from keras_convnext.training.class_accuracy import ClassAccuracy
 
 
-def evaluate(model, batches, label_smoothing: float = 0.0, verbose="auto", metrics=(), callbacks=()) -> dict:
+def evaluate(
+    model: keras.Model,
+    batches: Batches,
+    label_smoothing: float = 0.0,
+    verbose="auto",
+    metrics: Sequence[keras.metrics.Metric] = (),
+    callbacks=(),
+) -> dict:
     """Scores a classifier. It need not be compiled; if it is, that does not change.
 
     Args:
         model: a `ConvNeXtClassifier`, or another functional model that returns logits.
-        batches: `data.Batches` of images in their order.
+        batches: of images in their order.
         label_smoothing: in [0, 1), of the loss, cross-entropy. Defaults to 0.
         verbose: as for `keras.Model.evaluate`. Defaults to `"auto"`.
         metrics: further Keras metrics to update, such as `Predictions`. Defaults to none.
         callbacks: Keras callbacks for the evaluation. Defaults to none.
 
     Returns:
-        dict with floats `loss`, `accuracy` and `top5_accuracy`, and with `classes`, a list of dicts: the `name`, the
-        number of `images` and the `accuracy` of each class that has images.
+        The floats `loss`, `accuracy` and `top5_accuracy`, and `classes`, a list of dicts: the `name`, the number of
+        `images` and the `accuracy` of each class that has images.
 
     Example:
 

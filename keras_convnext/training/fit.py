@@ -2,10 +2,12 @@
 
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 
-from keras_convnext.data import EpochOrder, with_validation
+from keras_convnext.data import EpochOrder, ImageData, Images, with_validation
 from keras_convnext.extras import require
 from keras_convnext.models import returns_logits
 from keras_convnext.training.confusion import draw_confusion
@@ -16,6 +18,7 @@ from keras_convnext.training.evaluate import evaluate
 from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.mistakes import draw_mistakes
 from keras_convnext.training.predictions import Predictions
+from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.record import best_row, rank
 from keras_convnext.training.run import METRICS, Run
 
@@ -23,7 +26,7 @@ SECONDS_TO_END = 0.5
 """How long TensorFlow's threads may take to end, which takes them some milliseconds."""
 
 
-def create_run(path, model, data, recipe, notes=None):
+def create_run(path: str | Path, model: keras.Model, data: ImageData, recipe: Recipe, notes: dict | None = None) -> Run:
     """Makes a new run folder whose `config.json` has all that `predict` needs.
 
     To evaluate or resume it, `notes` must have `data`, the name or path of the data set, and `skip_unreadable`, as
@@ -34,10 +37,7 @@ def create_run(path, model, data, recipe, notes=None):
         model: the classifier that is to be trained.
         data: `data.ImageData`.
         recipe: a `Recipe`.
-        notes: dict, more for `config.json`. Defaults to none.
-
-    Returns:
-        A `Run`.
+        notes: more for `config.json`. Defaults to none.
 
     Raises:
         ValueError: there is something at `path` already, or nothing tells the size of the images.
@@ -53,7 +53,15 @@ def create_run(path, model, data, recipe, notes=None):
     return Run.create(path, {**(notes or {}), **config})
 
 
-def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
+def fit(
+    model: keras.Model,
+    data: ImageData,
+    recipe: Recipe,
+    run: Run,
+    history: Sequence[dict] = (),
+    callbacks=(),
+    verbose="auto",
+) -> dict:
     """Trains, keeps the best model by validation accuracy, and scores it once on the test images.
 
     `confusion.png` and `mistakes.png` show its predictions for the test images, or for the validation images if there
@@ -140,7 +148,7 @@ def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
     return metrics
 
 
-def draw_predictions(run, images, predictions, part="test"):
+def draw_predictions(run: Run, images: Images, predictions: Predictions, part: str = "test") -> None:
     """Writes `confusion.png` and `mistakes.png` into a run folder.
 
     Args:

@@ -1,10 +1,11 @@
 """Drawing a classifier's worst mistakes: the wrongly classified images of which it is most certain."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 
-from keras_convnext.data import read_image
+from keras_convnext.data import Images, read_image
 from keras_convnext.extras import require
 from keras_convnext.training.confusion import shortened
 
@@ -14,7 +15,9 @@ LONGEST_SIDE = 256
 """The most pixels per side with which an image is drawn."""
 
 
-def draw_mistakes(images, predicted, probabilities, path, part="test"):
+def draw_mistakes(
+    images: Images, predicted: np.ndarray, probabilities: np.ndarray, path: str | Path, part: str = "test"
+) -> None:
     """Draws the wrongly classified images into a PNG file, beginning with those of which the model is most certain.
 
     If there are none, the images are drawn of which the model is least certain.

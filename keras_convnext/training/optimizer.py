@@ -1,5 +1,6 @@
 """AdamW as the authors' code has it: torch's formula, and no decay of biases, norms and scales."""
 
+from collections.abc import Sequence
 from numbers import Real
 
 import keras
@@ -21,16 +22,16 @@ class AdamW(keras.optimizers.AdamW):
     not batches. The moving average (`use_ema`) starts with the weights at `build`, as timm's does.
 
     Args:
-        learning_rate: float or schedule.
-        weight_decay: float; multiplied by the current rate at each step. Defaults to 0.05.
-        epsilon: float. Defaults to 1e-8.
-        weight_decay_rules: sequence of `(regex, decays)`; each weight's path must match exactly one by `re.search`.
-            Defaults to `WEIGHT_DECAY_RULES`: kernels decay; biases, norms, layer scales and GRN's weights do not.
-        learning_rate_rules: sequence of `(regex, factor)`, likewise, what the rate is multiplied by; see
-            `layer_decay_rules`. Defaults to 1 for all.
-        unfreeze_rules: sequence of `(regex, update)`, likewise, from which update on a weight learns. Defaults to 0 for
-            all. Before, its moments are kept already.
-        ema_warmup: bool, whether the moving average forgets faster at first, `min(ema_momentum, (1 + t) / (10 + t))` at
+        learning_rate: the rate, or its schedule.
+        weight_decay: multiplied by the current rate at each step. Defaults to 0.05.
+        epsilon: added after the bias correction. Defaults to 1e-8.
+        weight_decay_rules: pairs `(regex, decays)`; each weight's path must match exactly one by `re.search`. Defaults
+            to `WEIGHT_DECAY_RULES`: kernels decay; biases, norms, layer scales and GRN's weights do not.
+        learning_rate_rules: pairs `(regex, factor)`, likewise, what the rate is multiplied by; see `layer_decay_rules`.
+            Defaults to 1 for all.
+        unfreeze_rules: pairs `(regex, update)`, likewise, from which update on a weight learns. Defaults to 0 for all.
+            Before, its moments are kept already.
+        ema_warmup: whether the moving average forgets faster at first, `min(ema_momentum, (1 + t) / (10 + t))` at
             update t: for short trainings. Defaults to False.
         **kwargs: as `keras.optimizers.AdamW`; `amsgrad` is refused.
 
@@ -47,13 +48,13 @@ class AdamW(keras.optimizers.AdamW):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        weight_decay=0.05,
-        epsilon=1e-8,
-        weight_decay_rules=WEIGHT_DECAY_RULES,
-        learning_rate_rules=EQUAL_RATES,
-        unfreeze_rules=FROM_THE_START,
-        ema_warmup=False,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
+        weight_decay: float | None = 0.05,
+        epsilon: float = 1e-8,
+        weight_decay_rules: Sequence[tuple[str, bool]] = WEIGHT_DECAY_RULES,
+        learning_rate_rules: Sequence[tuple[str, float]] = EQUAL_RATES,
+        unfreeze_rules: Sequence[tuple[str, int]] = FROM_THE_START,
+        ema_warmup: bool = False,
         **kwargs,
     ):
         learning_rate = plain(learning_rate)
@@ -92,15 +93,15 @@ class AdamW(keras.optimizers.AdamW):
             for variable, average in self._averages():
                 average.assign(ops.copy(variable))
 
-    def factor(self, variable):
+    def factor(self, variable: keras.Variable) -> float:
         """What the learning rate is multiplied by for a variable that the optimizer was built with."""
         return self._factors[self._get_variable_index(variable)]
 
-    def start(self, variable):
+    def start(self, variable: keras.Variable) -> int:
         """The update from which on a variable that the optimizer was built with learns."""
         return self._starts[self._get_variable_index(variable)]
 
-    def decays(self, variable):
+    def decays(self, variable: keras.Variable) -> bool:
         """Whether a variable that the optimizer was built with decays."""
         return self._use_weight_decay(variable)
 

@@ -8,6 +8,9 @@ rate.
 
 import math
 import re
+from collections.abc import Sequence
+
+import keras
 
 from keras_convnext.scalars import share
 
@@ -40,7 +43,7 @@ def layer_decay_rules(depths: tuple[int, ...], decay: float, kind: str = "group"
             downsampling layers have the lowest). All but `"single"` need four stages. Defaults to `"group"`.
 
     Returns:
-        A tuple of `(regex, factor)`, for `AdamW(learning_rate_rules=...)`. The factor is 1 outside the stem and stages.
+        Pairs `(regex, factor)`, for `AdamW(learning_rate_rules=...)`. The factor is 1 outside the stem and stages.
 
     Raises:
         ValueError: an unknown kind, a decay out of range, or a number of stages that the kind does not allow.
@@ -66,11 +69,11 @@ def unfreeze_rules(starts: dict[str, int]) -> tuple[tuple[str, int], ...]:
     """Rules for weights that are frozen at first, such as those of a pretrained backbone under a new head.
 
     Args:
-        starts: dict from names of stages, such as `"stage_3"`, to the update from which on they learn. Weights outside
-            the stem and stages learn from the first update on.
+        starts: by the names of stages, such as `"stage_3"`, the update from which on they learn. Weights outside the
+            stem and stages learn from the first update on.
 
     Returns:
-        A tuple of `(regex, update)`, for `AdamW(unfreeze_rules=...)`.
+        Pairs `(regex, update)`, for `AdamW(unfreeze_rules=...)`.
 
     Example:
 
@@ -115,13 +118,13 @@ LAYER_DECAYS = tuple(_IDS)
 """The kinds of `layer_decay_rules`."""
 
 
-def match_rules(name, rules, variables):
+def match_rules(name: str, rules: Sequence[tuple], variables: Sequence[keras.Variable]) -> list:
     """The value of the one rule that matches a variable's path, for each variable.
 
     Args:
         name: what the error calls the rules.
-        rules: sequence of `(regex, value)`.
-        variables: list of `keras.Variable`.
+        rules: pairs `(regex, value)`.
+        variables: such as the weights of a model.
 
     Raises:
         ValueError: no rule matches a path, or several rules do; the message has all such paths.

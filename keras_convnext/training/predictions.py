@@ -1,6 +1,7 @@
 """A metric that keeps a classifier's predictions, for a confusion matrix and the worst mistakes."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -34,12 +35,12 @@ class Predictions(keras.metrics.Metric):
         self._probabilities = self.add_variable((count,), "zeros", dtype="float32", name="probabilities")
 
     @property
-    def classes(self):
+    def classes(self) -> np.ndarray:
         """The index of each image's predicted class."""
         return self._kept(self._classes).astype(int)
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> np.ndarray:
         """The model's probability of each image's predicted class."""
         return self._kept(self._probabilities)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.data import ImageData
+from keras_convnext.data import Batches, ImageData
 from keras_convnext.models.run_folder import CONFIG
 from keras_convnext.training.dataset import training_batches
 from keras_convnext.training.fit import create_run, fit
@@ -24,7 +24,7 @@ class PreparedTraining:
         data: `data.ImageData` with validation images.
         recipe: the `Recipe`, with its batch size and epochs chosen for the data.
         name: what is trained: the variant, or the checkpoint that it starts with.
-        settings: dict, what the run's `config.json` has beside the recipe: the experiment's settings.
+        settings: what the run's `config.json` has beside the recipe: the experiment's settings.
         output: the path of the run folder, or None for a new one under `runs/`.
         run_name: what a folder under `runs/` is called, before its number.
         notes: lines that the user should read before the training.
@@ -46,17 +46,17 @@ class PreparedTraining:
     history: tuple[dict, ...] = ()
 
     @cached_property
-    def train(self):
+    def train(self) -> Batches:
         """The batches to train on, augmented by the recipe; in `fit`, pass `shuffle=False` with them."""
         return training_batches(self.recipe, self.model, self.data.train)
 
     @cached_property
-    def validation(self):
+    def validation(self) -> Batches:
         """The batches to validate on."""
         return self.recipe.dataset(self.data.validation, training=False)
 
     @cached_property
-    def test(self):
+    def test(self) -> Batches | None:
         """The batches to test on, or None where the data has no test images."""
         return None if self.data.test is None else self.recipe.dataset(self.data.test, training=False)
 

@@ -6,6 +6,9 @@ What builds datasets, compiles models and keeps runs stands beside it, in `datas
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
+import keras
+
+from keras_convnext.data import Batches, Images
 from keras_convnext.preprocessing import Augmentation
 from keras_convnext.preprocessing.augmentation import Step
 from keras_convnext.scalars import (
@@ -26,6 +29,7 @@ from keras_convnext.training.compile import compile_model
 from keras_convnext.training.dataset import make_dataset
 from keras_convnext.training.parameter_groups import LAYER_DECAYS
 from keras_convnext.training.record import run_callbacks
+from keras_convnext.training.run import Run
 from keras_convnext.variants import VARIANTS
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
@@ -189,8 +193,8 @@ class Recipe:
         they are among them too.
 
         Args:
-            settings: dict of attributes, as JSON has them. `augmentation` is a whole list of steps, or a dict of some
-                of `Augmentation`'s settings, such as `{"mixup": 0.2}`, which changes the recipe's own augmentation.
+            settings: attributes, as JSON has them. `augmentation` is a whole list of steps, or a dict of some of
+                `Augmentation`'s settings, such as `{"mixup": 0.2}`, which changes the recipe's own augmentation.
 
         Raises:
             ValueError: an unknown setting, or a value out of its range; the message names it.
@@ -218,15 +222,21 @@ class Recipe:
         """The label smoothing of the compiled loss: 0 if there is augmentation, whose batches have smoothed labels."""
         return 0.0 if self.augmentation is not None else self.label_smoothing
 
-    def dataset(self, images, training: bool = True, mean=None, std=None):
+    def dataset(
+        self,
+        images: Images,
+        training: bool = True,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+    ) -> Batches:
         """Batches of images: for training in a new random order each epoch and augmented, otherwise all in order.
 
         Args:
             images: `data.Images`.
             training: whether the batches are for training: then there are whole updates only. Defaults to True.
-            mean: tuple in units of 0..1, what the model subtracts; augmentation fills and erases with it. Defaults to
-                None: ImageNet's.
-            std: tuple in units of 0..1, what the model divides by. Defaults to None: ImageNet's.
+            mean: in units of 0..1, what the model subtracts; augmentation fills and erases with it. Defaults to None:
+                ImageNet's.
+            std: in units of 0..1, what the model divides by. Defaults to None: ImageNet's.
 
         Returns:
             `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`.
@@ -236,7 +246,7 @@ class Recipe:
         """
         return make_dataset(self, images, training, mean, std)
 
-    def compile(self, model, steps_per_epoch: int) -> None:
+    def compile(self, model: keras.Model, steps_per_epoch: int) -> None:
         """Compiles a classifier: AdamW with the schedule, cross-entropy of soft labels, accuracy.
 
         Args:
@@ -252,7 +262,7 @@ class Recipe:
         """
         compile_model(self, model, steps_per_epoch)
 
-    def callbacks(self, run, history=(), validation=None) -> list:
+    def callbacks(self, run: Run, history: Sequence[dict] = (), validation=None) -> list[keras.callbacks.Callback]:
         """The callbacks that keep a run: models, history, and the state that a resumed training needs.
 
         Args:
@@ -282,7 +292,7 @@ class Recipe:
         """The recipe of a configuration, as `get_config` returns it or version 0.2.0 wrote it.
 
         Args:
-            config: dict. `augmentation` is a list of steps, or a dict of settings that changes the paper's
+            config: the settings. `augmentation` is a list of steps, or a dict of settings that changes the paper's
                 augmentation.
 
         Raises:

@@ -2,6 +2,8 @@
 
 import shutil
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from keras_convnext.models import load_model
 from keras_convnext.models.run_folder import read_json
 from keras_convnext.training.ema import averaged_weights, has_average
-from keras_convnext.training.run import write_json
+from keras_convnext.training.run import Run, write_json
 from keras_convnext.training.stop_at_nan import StopAtNaN
 
 
@@ -27,7 +29,7 @@ class RunRecord(keras.callbacks.Callback):
         validation: the dataset on which the moving average is evaluated; needed if there is one. Defaults to None.
     """
 
-    def __init__(self, run, history=(), validation=None):
+    def __init__(self, run: Run, history: Sequence[dict] = (), validation=None):
         super().__init__()
         self.run = run
         self.history = list(history)
@@ -78,16 +80,16 @@ class RunRecord(keras.callbacks.Callback):
         write_json(folder / "history.json", self.history)
 
 
-def run_callbacks(run, history=(), validation=None):
+def run_callbacks(run: Run, history: Sequence[dict] = (), validation=None) -> list[keras.callbacks.Callback]:
     """The callbacks that keep a run; see `Recipe.callbacks`."""
     return [RunRecord(run, history, validation), StopAtNaN(run)]
 
 
-def restore_state(folder):
+def restore_state(folder: Path) -> tuple[keras.Model, list[dict]]:
     """The model and the history of a state that `RunRecord` wrote.
 
     Args:
-        folder: `pathlib.Path` of the state, such as `Run.last_state`.
+        folder: of the state, such as `Run.last_state`.
 
     Returns:
         `(model, history)`: the model is compiled, and its optimizer and random generators have their states.
@@ -99,12 +101,12 @@ def restore_state(folder):
     return model, read_json(folder / "history.json")
 
 
-def best_row(history):
+def best_row(history: Sequence[dict]) -> dict:
     """The row of the epoch whose model `RunRecord` kept."""
     return max(history, key=rank)
 
 
-def rank(row):
+def rank(row: dict) -> tuple[float, float]:
     """What is highest in the best epoch: the accuracy (of the moving average, if any), then the negative loss."""
     if "val_ema_accuracy" in row:
         return row["val_ema_accuracy"], -row["val_ema_loss"]

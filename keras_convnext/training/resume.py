@@ -78,7 +78,7 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
     )
 
 
-def follow_schedule(model, recipe: Recipe, steps_per_epoch: int) -> float:
+def follow_schedule(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> float:
     """Has a compiled model's learning rate follow the schedule of a recipe's epochs, where it does not yet.
 
     Args:

@@ -20,8 +20,12 @@ import csv
 import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import keras
+
+from keras_convnext.data import ImageData
 from keras_convnext.models import load_model
 from keras_convnext.models.run_folder import CONFIG, MODEL, STATE, read_json, read_run_config
 from keras_convnext.training.run_paths import refuse_existing
@@ -46,11 +50,11 @@ class Run:
     ['cat', 'dog']
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
 
     @classmethod
-    def create(cls, path, config):
+    def create(cls, path: str | Path, config: dict) -> "Run":
         """Makes a new folder with its `config.json`.
 
         Raises:
@@ -64,7 +68,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path):
+    def open(cls, path: str | Path) -> "Run":
         """An existing run folder.
 
         Raises:
@@ -74,26 +78,26 @@ class Run:
         return cls(path)
 
     @property
-    def config(self):
-        """What `config.json` holds, as a dict."""
+    def config(self) -> dict:
+        """What `config.json` holds."""
         return self.read_json(CONFIG)
 
     @property
-    def metrics(self):
-        """What `metrics.json` holds, as a dict; None of a run that is not complete."""
+    def metrics(self) -> dict | None:
+        """What `metrics.json` holds; None of a run that is not complete."""
         return self.read_json(METRICS) if (self.path / METRICS).is_file() else None
 
     @property
-    def model_path(self):
+    def model_path(self) -> Path:
         """The file of the best epoch's model."""
         return self.path / MODEL
 
     @property
-    def last_state(self):
+    def last_state(self) -> Path | None:
         """The folder of the last complete epoch's state, or None."""
         return max((self.path / STATE).glob("epoch-*[0-9]"), default=None, key=lambda path: int(path.name[6:]))
 
-    def remove(self):
+    def remove(self) -> None:
         """Removes the folder of a training that ended before its first epoch was complete, so that the name is free.
 
         Only what a training writes goes, and the folder if nothing else is in it.
@@ -111,7 +115,7 @@ class Run:
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
-    def load_model(self):
+    def load_model(self) -> keras.Model:
         """The best epoch's model.
 
         Raises:
@@ -119,7 +123,7 @@ class Run:
         """
         return load_model(self.model_path)
 
-    def read_json(self, name):
+    def read_json(self, name: str):
         """What a JSON file of the folder holds.
 
         Raises:
@@ -127,11 +131,11 @@ class Run:
         """
         return read_json(self.path / name)
 
-    def write_json(self, name, value):
+    def write_json(self, name: str, value) -> None:
         """Writes a JSON file into the folder."""
         self.write(name, lambda path: write_json(path, value))
 
-    def write_csv(self, name, rows):
+    def write_csv(self, name: str, rows: Sequence[dict]) -> None:
         """Writes dicts of the same keys as a CSV file into the folder."""
 
         def write(path):
@@ -142,12 +146,12 @@ class Run:
 
         self.write(name, write)
 
-    def read_csv(self, name):
-        """The rows of a CSV file of the folder, as dicts of str."""
+    def read_csv(self, name: str) -> list[dict[str, str]]:
+        """The rows of a CSV file of the folder."""
         with (self.path / name).open(newline="") as file:
             return list(csv.DictReader(file))
 
-    def write(self, name, write_to):
+    def write(self, name: str, write_to: Callable[[Path], object]) -> None:
         """Has `write_to(path)` write a file beside its place, flushes it to disk and renames it."""
         place = self.path / name
         beside = place.with_name(f".partial-{place.name}")
@@ -155,7 +159,7 @@ class Run:
         _flush(beside)
         beside.replace(place)
 
-    def write_state(self, epoch, write_to):
+    def write_state(self, epoch: int, write_to: Callable[[Path], object]) -> Path:
         """Has `write_to(folder)` write the files of `state/epoch-N`; then the earlier epochs' go."""
         place = self.path / STATE / f"epoch-{epoch}"
         beside = place.with_name(f".partial-{place.name}")
@@ -176,17 +180,17 @@ def _flush(path):
         os.fsync(file.fileno())
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value) -> None:
     """Writes a value as an indented JSON file."""
     Path(path).write_text(json.dumps(value, indent=2) + "\n")
 
 
-def check_run_data(config, source, data):
+def check_run_data(config: dict, source: str, data: ImageData) -> None:
     """Refuses data that are not for the model of a run.
 
     Args:
-        config: dict, the run's `config.json`.
-        source: str, the name or path of the data, for the message.
+        config: the run's `config.json`.
+        source: the name or path of the data, for the message.
         data: `data.ImageData`.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_convnext.models.run_folder import CONFIG, MODEL, STATE
 
 
-def refuse_existing(path):
+def refuse_existing(path: str | Path) -> None:
     """Refuses a path that no new folder can be made at: a run never writes over another.
 
     Raises:
@@ -30,12 +30,12 @@ def refuse_existing(path):
         raise ValueError(f"{path}: no folder can be made there, since {around} cannot be written.")
 
 
-def run_name(data, model):
+def run_name(data: str, model: str) -> str:
     """A name for a run: that of its data, and that of the variant or preset that is trained on them.
 
     Args:
-        data: str, name or path of the data set.
-        model: str, the variant, or the preset whose checkpoint the training starts with.
+        data: name or path of the data set.
+        model: the variant, or the preset whose checkpoint the training starts with.
 
     Example:
 
@@ -52,7 +52,7 @@ def run_name(data, model):
     return re.sub(r"[^\w.]+", "-", f"{name}-{model}").strip("-.")
 
 
-def new_run_path(name, root="runs"):
+def new_run_path(name: str, root: str | Path = "runs") -> Path:
     """The first free one of `root/name-1`, `root/name-2` ..."""
     number = 1
     while Path(root, f"{name}-{number}").exists():

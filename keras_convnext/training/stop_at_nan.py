@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from keras_convnext.training.run import Run
+
 
 class StopAtNaN(keras.callbacks.Callback):
     """Raises `FloatingPointError` after a batch whose loss is NaN or Inf. The message has step, rate and last state.
@@ -23,7 +25,7 @@ class StopAtNaN(keras.callbacks.Callback):
     FloatingPointError: ...
     """
 
-    def __init__(self, run=None):
+    def __init__(self, run: Run | None = None):
         super().__init__()
         self.run = run
 
