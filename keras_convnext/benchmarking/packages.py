@@ -9,7 +9,7 @@ import numpy as np
 from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
 from keras_convnext.extras import import_torchvision, is_installed
 from keras_convnext.profiling import profile
-from keras_convnext.variants import get_variant
+from keras_convnext.variants import ConvNeXtConfig, get_variant, match
 
 CLASSES = 1000
 
@@ -80,10 +80,10 @@ def _keras_applications(case):
 
 
 def _zeromodels(case):
+    variant = _plain_variant(case)
     import keras
     from zeromodels.models.convnext import ConvNeXtImageClassify
 
-    variant = get_variant(case.variant)
     _configure(case)
     model = ConvNeXtImageClassify(
         depths=variant.depths, projection_dim=variant.dims, use_grn=variant.use_grn, image_size=case.size
@@ -141,11 +141,11 @@ def _torchvision(case):
 
 
 def _transformers(case):
+    variant = _plain_variant(case)
     if is_installed("torchvision"):  # transformers imports it where it is installed
         import_torchvision()
     import transformers
 
-    variant = get_variant(case.variant)
     kind = "ConvNextV2" if variant.use_grn else "ConvNext"
     config = getattr(transformers, f"{kind}Config")(
         depths=variant.depths, hidden_sizes=variant.dims, num_labels=CLASSES, image_size=case.size
@@ -248,6 +248,19 @@ def _known(case, names):
     if case.variant not in names:
         raise ValueError(f"{case.package} has no {case.variant}, only {', '.join(names)}.")
     return names[case.variant]
+
+
+def _plain_variant(case):
+    """The variant's row, for a package whose ConvNeXts differ in depths, widths and GRN alone."""
+    row = get_variant(case.variant)
+    layer_scale = None if row.use_grn else ConvNeXtConfig.layer_scale_init_value
+    plain = ConvNeXtConfig(row.depths, row.dims, use_grn=row.use_grn, layer_scale_init_value=layer_scale)
+    if match(plain) != case.variant:
+        raise ValueError(
+            f"{case.package} has plain ConvNeXts alone, of any depths and widths, with GRN or without: "
+            f"{case.variant} has other settings too."
+        )
+    return row
 
 
 OUR_FORMS = ("remat", "exported")
