@@ -95,9 +95,10 @@ def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
     assert rooms_imported(file) == {"data", "cli", "__init__", "layers", "models", "training"}
 
 
-# Files outside of kernels/ that may ask for the backend: to name it to the user, to start a process on it, or, in
-# training/, to run the training.
+# Files outside of kernels/ that may ask for the backend or the device: to name it to the user, to start a process on it
+# or to time it; or, in training/, to run the training.
 MAY_ASK = [
+    "benchmarking/device.py",
     "cli/benchmark.py",
     "cli/train.py",
     "data/augment_workers.py",

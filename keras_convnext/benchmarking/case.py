@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-BACKENDS = ("tensorflow", "jax", "torch")
 TASKS = ("forward", "train")
 DTYPES = ("float32", "bfloat16")
 DEVICES = ("cpu", "gpu")

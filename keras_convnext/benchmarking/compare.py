@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import asdict
 
-from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES, macs
+from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDES, OURS, PACKAGES, macs
 from keras_convnext.benchmarking.turns import ratios, spread_of, time_in_turn
 
 PASSES = {"forward": 1, "train": 3}
@@ -26,9 +26,9 @@ def compare(cases, rounds, progress):
     timings, failures = time_in_turn(cases, rounds, progress)
     measured = {timing.case: timing for timing in timings}
     models = [timing for timing in timings if timing.case.package not in LIMITS]
-    products = [timing.median for timing in timings if timing.case.package == "matrix product"]
+    products = [timing for timing in timings if timing.case.package == "matrix product"]
     copies = [timing.median for timing in timings if timing.case.package == "copy"]
-    peak = 2 * MATRIX_SIDE**3 / min(products) if products else None
+    peak = max((2 * MATRIX_SIDES[one.case.device] ** 3 / one.median for one in products), default=None)
     return {
         "rounds": len(timings[0].seconds) if timings else 0,
         "timings": [timing_facts(timing, peak) for timing in models],

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
+from keras_convnext.benchmarking.device import call_without_gpu
 from keras_convnext.extras import import_torchvision, is_installed
-from keras_convnext.profiling import profile
+from keras_convnext.models.image_model import check_image
+from keras_convnext.profiling import count
 from keras_convnext.variants import ConvNeXtConfig, get_variant, match
 
 CLASSES = 1000
@@ -22,7 +24,8 @@ class Package:
         module: str, the module to import. The package is skipped where it is not installed.
         backend: str, the backend on which it runs; None where it runs on any of Keras's.
         forms: tuple of str, the ways to run it. Of another package, the fastest form counts.
-        build: function of a `Case` that returns one step: a function without arguments that waits for its result.
+        build: function of a `Case` that returns one step: a function without arguments that returns its result, for
+            which `device.synchronize` waits.
     """
 
     module: str
@@ -194,18 +197,25 @@ def _torch_step(case, model, logits_of):
 
 # === The limits of the machine
 
-MATRIX_SIDE = 2048
+MATRIX_SIDES = {"cpu": 2048, "gpu": 8192}
+"""Sides of matrices that are large enough for the peak of a device."""
 COPY_BYTES = 256 * 2**20
 
 
 def _matrix_product(case):
     import keras
 
-    a, b = (keras.random.normal((MATRIX_SIDE, MATRIX_SIDE), dtype=case.dtype, seed=seed) for seed in (0, 1))
-    return lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, b)[:1, :1])
+    shape = (MATRIX_SIDES[case.device],) * 2
+    a, b = (keras.random.normal(shape, dtype=case.dtype, seed=seed) for seed in (0, 1))
+    return lambda: keras.ops.matmul(a, b)
 
 
 def _copy(case):
+    if case.device == "gpu":
+        import keras
+
+        numbers = keras.ops.ones(COPY_BYTES // 4, "float32")
+        return lambda: keras.ops.negative(numbers)  # reads and writes as a copy does, which may be a mere reference
     source, target = np.ones(COPY_BYTES // 8), np.empty(COPY_BYTES // 8)
     return lambda: np.copyto(target, source)
 
@@ -221,18 +231,24 @@ def macs(case):
 
     Returns:
         int.
+
+    Raises:
+        ValueError: The images are smaller than the stride of a ConvNeXt.
     """
-    return _macs(case.variant or case.package, case.size)
+    if case.package in ATTENTION_MODELS:
+        return _attention_macs(case.package, case.size, case.device)
+    row = get_variant(case.variant)
+    stride = row.stem_patch_size * 2 ** (len(row.depths) - 1)
+    check_image((None, case.size, case.size, 3), channels_first=False, stride=stride)
+    return count(row, CLASSES, case.size).macs
 
 
 @functools.cache
-def _macs(name, size):
-    from keras_convnext.models import ConvNeXtClassifier
-
-    if name in ATTENTION_MODELS:
-        return profile_with_attention(attention_model(name, size, CLASSES)).macs
-    shape = {"input_shape": (size, size, 3), "data_format": "channels_last"}
-    return profile(ConvNeXtClassifier.from_preset(name, num_classes=CLASSES, **shape)).macs
+def _attention_macs(name, size, device):
+    """Built to be counted; for a GPU in another process, since the GPU is for the processes that are timed."""
+    if device == "gpu":
+        return call_without_gpu(f"{__name__}:_attention_macs", name, size, "cpu")
+    return profile_with_attention(attention_model(name, size, CLASSES)).macs
 
 
 def _images(case):

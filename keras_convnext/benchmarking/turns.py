@@ -2,14 +2,14 @@
 
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from keras_convnext.benchmarking.case import BACKENDS, Case
+from keras_convnext.benchmarking.case import Case
+from keras_convnext.benchmarking.device import environment
 from keras_convnext.processes import python_command
 
 ROUND_SECONDS = 0.5
@@ -26,8 +26,8 @@ class Timing:
         case: `Case`.
         seconds: tuple of float, the median time of a step in each round.
         start_seconds: float, time from the imported package to a warm model: building, tracing and compiling.
-        peak_bytes: int, peak memory of the steps beyond that after importing. None where the system does not tell it,
-            or where the process was killed after its last step.
+        peak_bytes: int, peak memory of the steps: on the CPU that beyond the memory after importing, on a GPU that of
+            the GPU. None where the system does not tell it, or where the process was killed after its last step.
     """
 
     case: Case
@@ -94,6 +94,8 @@ def spread_of(numbers):
 def time_in_turn(cases, rounds=15, progress: Callable[[str], None] = print):
     """Starts a process for each case, and lets them take steps in turn: first, second, ..., first, second, ...
 
+    At any time a single process computes, also while they start: the next one starts when the last is built and warm.
+
     Args:
         cases: list of `Case`.
         rounds: int, number of turns of each case. Defaults to 15.
@@ -151,7 +153,7 @@ class _Worker:
             self._process = stack.enter_context(
                 subprocess.Popen(
                     python_command("keras_convnext.benchmarking.worker:main", json.dumps(asdict(self._case))),
-                    env=_environment(self._case),
+                    env=environment(self._case.device, self._case.backend),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._errors,
@@ -174,7 +176,7 @@ class _Worker:
         return self._median_of(self._steps)
 
     def peak_bytes(self):
-        """Ends the process, and returns its peak memory beyond that after importing; None where it had ended before."""
+        """Ends the process, and returns the peak memory of its steps; None where it had ended before."""
         self._close_input()
         with contextlib.suppress(_WorkerFailedError):
             return self._answer("peak_bytes")
@@ -197,13 +199,3 @@ class _Worker:
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()
         raise _WorkerFailedError(lines[-1] if lines else "ended without a message")
-
-
-def _environment(case):
-    """The environment of a case's process: its backend, and no visible GPU for a case on the CPU."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if case.backend in BACKENDS:
-        environment["KERAS_BACKEND"] = case.backend
-    if case.device == "cpu":
-        environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    return environment
