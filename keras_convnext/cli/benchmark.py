@@ -18,8 +18,9 @@ from keras_convnext.benchmarking.case import DEVICES, DTYPES, TASKS, Case
 from keras_convnext.benchmarking.compare import compare, timing_facts
 from keras_convnext.benchmarking.device import call_without_gpu
 from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
+from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.benchmarking.sweep import draw_sweep
-from keras_convnext.benchmarking.turns import WIDE, time_in_turn
+from keras_convnext.benchmarking.turns import time_in_turn
 from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
 from keras_convnext.cli.source import load
 from keras_convnext.extras import BACKENDS, is_installed, require
@@ -205,27 +206,7 @@ def _compare(args, cases, missing):
 
 def _warnings(measured):
     """The warnings of several measurements, each a name, a spread and a number of rounds."""
-    return [warning for one in measured if (warning := warning_of(*one))]
-
-
-def warning_of(what, spread, rounds):
-    """Warns about a median whose spread over the rounds is wide or unknown.
-
-    Args:
-        what: str, what was measured.
-        spread: float, as `spread_of` computes it.
-        rounds: int, number of rounds.
-
-    Returns:
-        str, empty where there is nothing to warn about.
-    """
-    if rounds > 1 and spread <= WIDE:
-        return ""
-    why = f"varies by {spread:.0%} between rounds" if rounds > 1 else "comes from one round, so its spread is unknown"
-    return (
-        f"{what} {why}: another run may give a very different figure. Measure again with nothing else running on this "
-        "machine, and with more --rounds."
-    )
+    return [warning for one in measured if (warning := spread_warning(*one))]
 
 
 def _sweep(args, cases, missing):
