@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "startup": {"extras", "log_lines", "parser", "version"},
     "kernels": set(),
     "layers": {"kernels"},
-    "profiling": {"layers"},
+    "profiling": {"layers", "variants"},
     "benchmarking": {"profiling", "models", "training", "data", "preprocessing", "variants", "extras", "processes"},
     "roadmap": {"training", "profiling", "layers", "data", "normalization", "extras"},
     "checkpoints": {"variants", "normalization", "extras"},
@@ -31,8 +31,6 @@ MAY_IMPORT = {
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
     "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version"},
-    "detection": {"models", "layers", "variants", "extras"},
-    "segmentation": {"models", "layers", "variants", "extras"},
 }
 MAY_IMPORT = {room: rooms | {"scalars"} for room, rooms in MAY_IMPORT.items()} | {"scalars": set()}
 BELOW_CLI = set(MAY_IMPORT)

@@ -11,6 +11,7 @@ import subprocess
 
 import keras
 
+from keras_convnext.benchmarking.case import Case
 from keras_convnext.extras import BACKENDS
 from keras_convnext.processes import python_command
 
@@ -35,7 +36,7 @@ def environment(device: str, backend: str) -> dict[str, str]:
     return variables | (SHARES_GPU if device == "gpu" else WITHOUT_GPU)
 
 
-def backend_of(case) -> str:
+def backend_of(case: Case) -> str:
     """The backend that computes a case in this process: the case's own, or Keras's where the case names none."""
     return case.backend if case.backend in BACKENDS else keras.backend.backend()
 

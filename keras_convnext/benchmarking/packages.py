@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
+from keras_convnext.benchmarking.case import Case
 from keras_convnext.benchmarking.device import call_without_gpu
 from keras_convnext.extras import import_torchvision, is_installed
 from keras_convnext.models.image_model import check_image
@@ -21,17 +22,17 @@ class Package:
     """How to time one package.
 
     Attributes:
-        module: str, the module to import. The package is skipped where it is not installed.
-        backend: str, the backend on which it runs; None where it runs on any of Keras's.
-        forms: tuple of str, the ways to run it. Of another package, the fastest form counts.
-        build: function of a `Case` that returns one step: a function without arguments that returns its result, for
-            which `device.synchronize` waits.
+        module: the module to import. The package is skipped where it is not installed.
+        backend: the backend on which it runs; None where it runs on any of Keras's.
+        forms: the ways to run it. Of another package, the fastest form counts.
+        build: returns one step of a case: a function without arguments that returns its result, for which
+            `device.synchronize` waits.
     """
 
     module: str
     backend: str | None
     forms: tuple[str, ...]
-    build: Callable
+    build: Callable[[Case], Callable]
 
 
 # === Keras
@@ -223,14 +224,8 @@ def _copy(case):
 # === All of them
 
 
-def macs(case):
+def macs(case: Case) -> int:
     """Counts the multiply-accumulates of a case's forward pass for one image, including those of attention.
-
-    Args:
-        case: `Case`.
-
-    Returns:
-        int.
 
     Raises:
         ValueError: The images are smaller than the stride of a ConvNeXt.

@@ -16,7 +16,7 @@ from pathlib import Path
 WARM_UP_STEPS = 2
 
 
-def main(case):
+def main(case: str) -> None:
     """Runs the process; see the module's docstring."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what packages print goes to stderr

@@ -6,6 +6,7 @@ The numbers equal those that `profile` counts on the model. Listing all presets 
 from typing import NamedTuple
 
 from keras_convnext.layers.stem import multiple_of_8
+from keras_convnext.variants import ConvNeXtConfig
 
 NORM_WEIGHTS = {"layer_norm": 2, "rms_norm": 1, "simple_norm": 1}
 """Weights of a norm per channel."""
@@ -18,22 +19,19 @@ class Count(NamedTuple):
     macs: int
 
     @property
-    def megabytes(self):
+    def megabytes(self) -> float:
         """The size of the weights in float32, in MB of 10^6 bytes: about that of a checkpoint's file."""
         return 4 * self.params / 1e6
 
 
-def count(config, num_classes=1000, image_size=None):
+def count(config: ConvNeXtConfig, num_classes: int = 1000, image_size: int | None = None) -> Count:
     """Counts the parameters and multiply-accumulates of a classifier of RGB images.
 
     Args:
-        config: `ConvNeXtConfig`, a row of `VARIANTS`.
-        num_classes: int. 0 omits the last layer, as in `ConvNeXtClassifier`. Defaults to 1000.
-        image_size: int, side of the images in pixels, at least the network's stride. Defaults to the row's
+        config: a row of `VARIANTS`.
+        num_classes: number of classes. 0 omits the last layer, as in `ConvNeXtClassifier`. Defaults to 1000.
+        image_size: side of the images in pixels, at least the network's stride. Defaults to the row's
             `image_size`.
-
-    Returns:
-        `Count`.
 
     Example:
 
