@@ -8,6 +8,7 @@ import json
 import os
 import pkgutil
 import subprocess
+from typing import Any
 
 import keras
 
@@ -85,7 +86,7 @@ def _sees_gpu(backend):
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def synchronize(backend: str, result) -> None:
+def synchronize(backend: str, result: Any) -> None:
     """Waits until the device has computed a result.
 
     Args:
@@ -153,7 +154,7 @@ def peak_device_bytes(device: str, backend: str) -> int | None:
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
-def call_without_gpu(function: str, *arguments):
+def call_without_gpu(function: str, *arguments: Any) -> Any:
     """Calls a function in another process, which sees no GPU. A model that is built there takes none of its memory.
 
     Args:
