@@ -18,8 +18,8 @@ from pathlib import Path
 
 PROGRAM = Path(sys.executable).with_name("keras-convnext")
 EPOCHS = 4
-LONGEST = 600
-"""Seconds that a step may take."""
+TIMEOUT_SECONDS = 600
+"""How long a step may take."""
 
 
 def main(photographs, folder, *options):
@@ -51,7 +51,9 @@ def without_a_chosen_backend(folder):
     for _ in range(2):
         print("keras-convnext list convnext_atto", flush=True)
         line = [PROGRAM, "list", "convnext_atto"]
-        done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=LONGEST)
+        done = subprocess.run(
+            line, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+        )
         check(done.returncode == 0, f"without KERAS_BACKEND, exit code {done.returncode}: {done.stderr[-2000:]}")
         print(done.stderr, end="", flush=True)
         check("I0000" not in done.stderr, "log lines of TensorFlow")
@@ -61,7 +63,7 @@ def command(folder, *arguments):
     """Runs a command that must succeed, and returns what it prints."""
     print("keras-convnext", *arguments, flush=True)
     line = [PROGRAM, *map(str, arguments)]
-    done = subprocess.run(line, cwd=folder, stdout=subprocess.PIPE, text=True, timeout=LONGEST)
+    done = subprocess.run(line, cwd=folder, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS)
     check(done.returncode == 0, f"exit code {done.returncode}: {done.stdout[-2000:]}")
     return done.stdout
 
@@ -70,12 +72,12 @@ def interrupt_after_an_epoch(folder, *arguments):
     """Runs a training, and presses Ctrl-C once the state of its first epoch is there."""
     print("keras-convnext", *arguments, "... Ctrl-C", flush=True)
     with subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=folder, stdout=subprocess.DEVNULL) as process:
-        until = time.monotonic() + LONGEST
+        until = time.monotonic() + TIMEOUT_SECONDS
         while not (folder / "run" / "state" / "epoch-1").exists():
             check(process.poll() is None and time.monotonic() < until, "the training ended before its first epoch")
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        code = process.wait(LONGEST)
+        code = process.wait(TIMEOUT_SECONDS)
     check(code == 130, f"an interrupted training ended with exit code {code}, not 130")
 
 

@@ -31,7 +31,7 @@ from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.variants import get_variant, variant_for
 
 
-class Pictures(torch.utils.data.Dataset):
+class TransformedImages(torch.utils.data.Dataset):
     """Images through a transform of Pillow images."""
 
     def __init__(self, images, transform):
@@ -46,7 +46,7 @@ class Pictures(torch.utils.data.Dataset):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", help="cifar10.npz")
     parser.add_argument("--variant", help="(default: by the images' size, as for ours)")
     parser.add_argument("--stem", type=int, help="(default: likewise)")
@@ -55,6 +55,8 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--smoke", action="store_true", help="a step on random images")
     args = parser.parse_args()
+    if args.data is None and not args.smoke:
+        parser.error("give cifar10.npz, or --smoke")
     recipe = RECIPES["small_images"].with_epochs(args.epochs or RECIPES["small_images"].epochs)
     torch.manual_seed(args.seed)
     data = with_validation(_random_data() if args.smoke else load_npz(args.data), args.seed)
@@ -73,7 +75,7 @@ def main():
         interpolation="bicubic",
     )
     loader = torch.utils.data.DataLoader(
-        Pictures(data.train, transform),
+        TransformedImages(data.train, transform),
         recipe.batch_size,
         shuffle=True,
         drop_last=True,

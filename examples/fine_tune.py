@@ -38,7 +38,7 @@ def train(name, model, recipe, train, test):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digits", help="`digits` or FILE.npz (default: digits)")
     parser.add_argument("--epochs", type=int, default=3, help="on the second half (default: 3)")
     parser.add_argument("--pretrain-epochs", type=int, default=6, help="on the first half (default: 6)")

@@ -1,9 +1,9 @@
-"""Train on a folder of images, one sub-folder a class, with compile and fit in plain sight.
+"""Train on a folder of images, one sub-folder per class, with compile and fit in plain sight.
 
     python examples/train_on_folder.py FOLDER
 
-`keras-convnext train --data FOLDER --size 64` does the same and keeps a run folder. `--smoke` writes a few of the
-bundled digits as PNG files and trains on those for two epochs.
+`keras-convnext train --data FOLDER --size 64 --recipe from_scratch` trains the same model and keeps a run folder.
+`--smoke` writes a few of the bundled digits as PNG files and trains on those for two epochs.
 """
 
 import argparse

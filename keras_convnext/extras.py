@@ -9,7 +9,7 @@ from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
 KERAS_BACKENDS = (*BACKENDS, "numpy", "openvino")
-EITHER = "tensorflow, jax or torch"
+BACKENDS_IN_WORDS = "tensorflow, jax or torch"
 
 UNTOUCHED = {"floatx": "float32", "epsilon": 1e-07, "backend": "tensorflow", "image_data_format": "channels_last"}
 """The `keras.json` that Keras writes by itself when it is first imported, whatever backend is installed."""
@@ -68,7 +68,7 @@ def import_keras():
         install = f'pip install "keras-convnext[{extra}]", or ' if extra else ""
         raise ModuleNotFoundError(
             f"{_backend_in_words()} needs {error.name}, which is not installed: {install}set KERAS_BACKEND to "
-            f"{EITHER}, whichever is there.",
+            f"{BACKENDS_IN_WORDS}, whichever is there.",
             name=error.name,
         ) from error
     except (ImportError, ValueError, TypeError, AttributeError, OSError) as error:
@@ -153,7 +153,7 @@ def _problem_of_settings():
             return f"{path}: Keras does not take {name}={settings[name]!r}. Mend the file, or remove it."
     backend, place = _backend()
     if backend not in KERAS_BACKENDS:
-        return f"{place}: Keras has no backend {backend!r}. Expected {EITHER}."
+        return f"{place}: Keras has no backend {backend!r}. Expected {BACKENDS_IN_WORDS}."
     if path.is_dir() or (path.exists() and settings is None):
         return f"{path}: not a file that Keras can read. Mend it, or remove it: Keras writes a new one."
     return None

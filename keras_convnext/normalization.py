@@ -1,5 +1,6 @@
 """How images are normalized: ImageNet's mean and standard deviation, and one value per channel for any images."""
 
+from collections.abc import Sequence
 from numbers import Real
 
 import keras
@@ -11,15 +12,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation of red, green and blue, in units of 0..1."""
 
 
-def of_channels(rgb, channels):
+def of_channels(rgb: tuple[float, float, float], channels: int) -> tuple[float, ...]:
     """Turns values of red, green and blue into values of another number of channels, which all get the average.
 
     Args:
-        rgb: tuple of three floats.
-        channels: int, number of channels.
+        rgb: values of red, green and blue.
+        channels: number of channels.
 
     Returns:
-        Tuple of float, one per channel; for three channels the values themselves.
+        One value per channel; for three channels the values themselves.
 
     Example:
 
@@ -30,17 +31,19 @@ def of_channels(rgb, channels):
     return tuple(rgb) if channels == 3 else (sum(rgb) / 3,) * channels
 
 
-def mean_and_std(channels, mean=None, std=None):
+def mean_and_std(
+    channels: int, mean: float | Sequence[float] | None = None, std: float | Sequence[float] | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Determines the mean and the standard deviation of each channel.
 
     Args:
-        channels: int, number of channels.
-        mean: float for all channels, or tuple of float with one per channel, in units of 0..1. Defaults to ImageNet's
+        channels: number of channels.
+        mean: one value for all channels, or one per channel, in units of 0..1. Defaults to ImageNet's
             for three channels, and to the average of ImageNet's for another number.
         std: the same for the standard deviation.
 
     Returns:
-        `(mean, std)`, two tuples of float with one per channel.
+        `(mean, std)`, each with one value per channel.
 
     Raises:
         ValueError: There is another number of values than channels, or a standard deviation is not positive.
@@ -57,15 +60,12 @@ def mean_and_std(channels, mean=None, std=None):
     return mean, std
 
 
-def normalization_layer(mean, std, **options):
+def normalization_layer(mean: Sequence[float], std: Sequence[float], **options) -> keras.layers.Normalization:
     """Builds the layer that computes `(x / 255 - mean) / std` of images in 0..255.
 
     Args:
-        mean, std: tuple of float, one per channel of the last axis, in units of 0..1.
+        mean, std: one value per channel of the last axis, in units of 0..1.
         **options: of the layer, such as its `name`.
-
-    Returns:
-        `keras.layers.Normalization`.
 
     Example:
 

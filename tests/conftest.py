@@ -26,6 +26,7 @@ ON_TORCH = [
     "test_scalars.py",
     "test_wheel.py",
     "benchmarking/test_attention_models.py",
+    "benchmarking/test_packages.py",
     "checkpoints/test_download.py",
     "checkpoints/test_timm_list.py",
     "checkpoints/test_torch_files.py",

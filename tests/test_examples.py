@@ -41,3 +41,11 @@ def test_example_runs(name, printed, tmp_path):
     )
     assert process.returncode == 0, process.stderr[-3000:]
     assert printed in process.stdout
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="does not depend on the backend")
+@pytest.mark.parametrize(("name", "expected"), [("cifar10_timm.py", "cifar10.npz"), ("train_on_folder.py", "a FOLDER")])
+def test_example_says_what_it_needs(name, expected):
+    process = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=600)
+    assert process.returncode == 2
+    assert process.stderr.endswith(f"{name}: error: give {expected}, or --smoke\n")

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "startup": {"extras", "log_lines", "parser", "version"},
     "kernels": set(),
     "layers": {"kernels"},
-    "profiling": {"layers"},
+    "profiling": {"layers", "variants"},
     "benchmarking": {"profiling", "models", "training", "data", "preprocessing", "variants", "extras", "processes"},
     "roadmap": {"training", "profiling", "layers", "data", "normalization", "extras"},
     "checkpoints": {"variants", "normalization", "extras"},
@@ -31,8 +31,6 @@ MAY_IMPORT = {
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
     "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version"},
-    "detection": {"models", "layers", "variants", "extras"},
-    "segmentation": {"models", "layers", "variants", "extras"},
 }
 MAY_IMPORT = {room: rooms | {"scalars"} for room, rooms in MAY_IMPORT.items()} | {"scalars": set()}
 BELOW_CLI = set(MAY_IMPORT)
@@ -95,9 +93,10 @@ def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
     assert rooms_imported(file) == {"data", "cli", "__init__", "layers", "models", "training"}
 
 
-# Files outside of kernels/ that may ask for the backend: to name it to the user, to start a process on it, or, in
-# training/, to run the training.
+# Files outside of kernels/ that may ask for the backend or the device: to name it to the user, to start a process on it
+# or to time it; or, in training/, to run the training.
 MAY_ASK = [
+    "benchmarking/device.py",
     "cli/benchmark.py",
     "cli/train.py",
     "data/augment_workers.py",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_convnext.extras import require
-from keras_convnext.profiling import profile
+from keras_convnext.profiling import Profile, profile
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,20 @@ ATTENTION_MODELS = {
 }
 
 
-def attention_model(name, size, num_classes=1000, dtype=None):
+def attention_model(name: str, size: int, num_classes: int = 1000, dtype: str | None = None) -> keras.Model:
     """Builds a classifier of `ATTENTION_MODELS`, randomly initialized.
 
     The Swin Transformer of keras-hub needs feature maps that are no smaller than a window. Below 224 pixels, the
     windows of all stages therefore have the side of the last feature map.
 
     Args:
-        name: str, `"swin_tiny"` or `"vit_small"`.
-        size: int, side of the images in pixels, a multiple of the model's stride.
-        num_classes: int. Defaults to 1000.
-        dtype: str, of weights and activations. Defaults to Keras's.
+        name: `"swin_tiny"` or `"vit_small"`.
+        size: side of the images in pixels, a multiple of the model's stride.
+        num_classes: number of classes. Defaults to 1000.
+        dtype: of weights and activations. Defaults to Keras's.
 
     Returns:
-        `keras.Model` that maps images to logits.
+        A model that maps images to logits.
 
     Raises:
         ValueError: `size` is not a multiple of the stride.
@@ -77,12 +77,12 @@ def attention_model(name, size, num_classes=1000, dtype=None):
     return keras.Model(backbone.input, keras.layers.Dense(num_classes, dtype=dtype, name="head")(features))
 
 
-def check_size(name, size):
+def check_size(name: str, size: int) -> None:
     """Refuses images whose side is not a multiple of the model's stride.
 
     Args:
-        name: str, a key of `ATTENTION_MODELS`.
-        size: int, side of the images in pixels.
+        name: a key of `ATTENTION_MODELS`.
+        size: side of the images in pixels.
 
     Raises:
         ValueError: `size` is not such a multiple.
@@ -92,15 +92,8 @@ def check_size(name, size):
         raise ValueError(f"{name} takes sides of {stride} pixels or a multiple of that. Received: {size}")
 
 
-def profile_with_attention(model):
-    """Profiles a model, with the products of attention: in Keras's layer, and in keras-hub's windows.
-
-    Args:
-        model: a Keras model.
-
-    Returns:
-        A `profiling.Profile`.
-    """
+def profile_with_attention(model: keras.Model) -> Profile:
+    """Profiles a model, with the products of attention: in Keras's layer, and in keras-hub's windows."""
     kinds = {type(layer) for layer in model._flatten_layers() if type(layer).__name__ == "WindowAttention"}
     return profile(model, attention=True, counts=dict.fromkeys(kinds, _window_attention_macs))
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-BACKENDS = ("tensorflow", "jax", "torch")
 TASKS = ("forward", "train")
 DTYPES = ("float32", "bfloat16")
 DEVICES = ("cpu", "gpu")
@@ -13,16 +12,16 @@ class Case:
     """One thing to time.
 
     Attributes:
-        package: str, a key of `packages.PACKAGES`.
-        backend: str, `"tensorflow"`, `"jax"` or `"torch"`.
-        form: str, the way to run it, one of the package's `forms`; empty for the plain one.
-        task: str, `"forward"` (without gradients) or `"train"` (forward, backward and a step of AdamW).
-        variant: str, a key of `VARIANTS`; empty for a package that is a single model.
-        batch: int, images per step.
-        size: int, side of the images in pixels.
-        dtype: str, `"float32"` or `"bfloat16"`: of weights and activations in a forward pass, and of the activations
+        package: a key of `packages.PACKAGES`.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`.
+        form: the way to run it, one of the package's `forms`; empty for the plain one.
+        task: `"forward"` (without gradients) or `"train"` (forward, backward and a step of AdamW).
+        variant: a key of `VARIANTS`; empty for a package that is a single model.
+        batch: images per step.
+        size: side of the images in pixels.
+        dtype: `"float32"` or `"bfloat16"`: of weights and activations in a forward pass, and of the activations
             alone in training (mixed precision).
-        device: str, `"cpu"` or `"gpu"`.
+        device: `"cpu"` or `"gpu"`.
 
     Example:
 

@@ -1,22 +1,25 @@
 """Compares our models with others: the time of each, the ratios, and the share of the machine's peak."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import asdict
 
-from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDE, OURS, PACKAGES, macs
-from keras_convnext.benchmarking.turns import ratios, spread_of, time_in_turn
+from keras_convnext.benchmarking.case import Case
+from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDES, OURS, PACKAGES, macs
+from keras_convnext.benchmarking.spread import spread_of
+from keras_convnext.benchmarking.turns import Timing, ratios, time_in_turn
 
 PASSES = {"forward": 1, "train": 3}
 """Multiply-accumulates of a task in units of the forward pass. The backward pass has two products for each product."""
 
 
-def compare(cases, rounds, progress):
+def compare(cases: list[Case], rounds: int, progress: Callable[[str], None]) -> dict:
     """Times cases in turn, and divides our times by those of the others.
 
     Args:
-        cases: list of `Case`: ours, the others, and the limits of the machine.
-        rounds: int, number of rounds.
-        progress: function of a line of text.
+        cases: ours, the others, and the limits of the machine.
+        rounds: number of rounds.
+        progress: called with a line of text, as by `time_in_turn`.
 
     Returns:
         A dict for JSON: the number of complete `rounds`; `timings`; `ratios` of our time to that of the fastest form of
@@ -26,9 +29,9 @@ def compare(cases, rounds, progress):
     timings, failures = time_in_turn(cases, rounds, progress)
     measured = {timing.case: timing for timing in timings}
     models = [timing for timing in timings if timing.case.package not in LIMITS]
-    products = [timing.median for timing in timings if timing.case.package == "matrix product"]
+    products = [timing for timing in timings if timing.case.package == "matrix product"]
     copies = [timing.median for timing in timings if timing.case.package == "copy"]
-    peak = 2 * MATRIX_SIDE**3 / min(products) if products else None
+    peak = max((2 * MATRIX_SIDES[one.case.device] ** 3 / one.median for one in products), default=None)
     return {
         "rounds": len(timings[0].seconds) if timings else 0,
         "timings": [timing_facts(timing, peak) for timing in models],
@@ -54,15 +57,12 @@ def _ratio_facts(ours, other):
     }
 
 
-def timing_facts(timing, peak=None):
+def timing_facts(timing: Timing, peak: float | None = None) -> dict:
     """Turns a `Timing` into a dict for JSON.
 
     Args:
-        timing: `Timing`.
-        peak: float, operations per second of the machine's fastest matrix product. Defaults to None: unknown.
-
-    Returns:
-        dict.
+        timing: of a model.
+        peak: operations per second of the machine's fastest matrix product. Defaults to None: unknown.
     """
     case = timing.case
     flops = 2 * macs(case) * case.batch * PASSES[case.task]

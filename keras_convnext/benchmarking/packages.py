@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
+from keras_convnext.benchmarking.case import Case
+from keras_convnext.benchmarking.device import call_without_gpu
 from keras_convnext.extras import import_torchvision, is_installed
-from keras_convnext.profiling import profile
-from keras_convnext.variants import get_variant
+from keras_convnext.models.image_model import check_image
+from keras_convnext.profiling import count
+from keras_convnext.variants import ConvNeXtConfig, get_variant, match
 
 CLASSES = 1000
 
@@ -19,16 +22,17 @@ class Package:
     """How to time one package.
 
     Attributes:
-        module: str, the module to import. The package is skipped where it is not installed.
-        backend: str, the backend on which it runs; None where it runs on any of Keras's.
-        forms: tuple of str, the ways to run it. Of another package, the fastest form counts.
-        build: function of a `Case` that returns one step: a function without arguments that waits for its result.
+        module: the module to import. The package is skipped where it is not installed.
+        backend: the backend on which it runs; None where it runs on any of Keras's.
+        forms: the ways to run it. Of another package, the fastest form counts.
+        build: returns one step of a case: a function without arguments that returns its result, for which
+            `device.synchronize` waits.
     """
 
     module: str
     backend: str | None
     forms: tuple[str, ...]
-    build: Callable
+    build: Callable[[Case], Callable]
 
 
 # === Keras
@@ -80,10 +84,10 @@ def _keras_applications(case):
 
 
 def _zeromodels(case):
+    variant = _plain_variant(case)
     import keras
     from zeromodels.models.convnext import ConvNeXtImageClassify
 
-    variant = get_variant(case.variant)
     _configure(case)
     model = ConvNeXtImageClassify(
         depths=variant.depths, projection_dim=variant.dims, use_grn=variant.use_grn, image_size=case.size
@@ -141,11 +145,11 @@ def _torchvision(case):
 
 
 def _transformers(case):
+    variant = _plain_variant(case)
     if is_installed("torchvision"):  # transformers imports it where it is installed
         import_torchvision()
     import transformers
 
-    variant = get_variant(case.variant)
     kind = "ConvNextV2" if variant.use_grn else "ConvNext"
     config = getattr(transformers, f"{kind}Config")(
         depths=variant.depths, hidden_sizes=variant.dims, num_labels=CLASSES, image_size=case.size
@@ -194,18 +198,25 @@ def _torch_step(case, model, logits_of):
 
 # === The limits of the machine
 
-MATRIX_SIDE = 2048
+MATRIX_SIDES = {"cpu": 2048, "gpu": 8192}
+"""Sides of matrices that are large enough for the peak of a device."""
 COPY_BYTES = 256 * 2**20
 
 
 def _matrix_product(case):
     import keras
 
-    a, b = (keras.random.normal((MATRIX_SIDE, MATRIX_SIDE), dtype=case.dtype, seed=seed) for seed in (0, 1))
-    return lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, b)[:1, :1])
+    shape = (MATRIX_SIDES[case.device],) * 2
+    a, b = (keras.random.normal(shape, dtype=case.dtype, seed=seed) for seed in (0, 1))
+    return lambda: keras.ops.matmul(a, b)
 
 
 def _copy(case):
+    if case.device == "gpu":
+        import keras
+
+        numbers = keras.ops.ones(COPY_BYTES // 4, "float32")
+        return lambda: keras.ops.negative(numbers)  # reads and writes as a copy does, which may be a mere reference
     source, target = np.ones(COPY_BYTES // 8), np.empty(COPY_BYTES // 8)
     return lambda: np.copyto(target, source)
 
@@ -213,26 +224,26 @@ def _copy(case):
 # === All of them
 
 
-def macs(case):
+def macs(case: Case) -> int:
     """Counts the multiply-accumulates of a case's forward pass for one image, including those of attention.
 
-    Args:
-        case: `Case`.
-
-    Returns:
-        int.
+    Raises:
+        ValueError: The images are smaller than the stride of a ConvNeXt.
     """
-    return _macs(case.variant or case.package, case.size)
+    if case.package in ATTENTION_MODELS:
+        return _attention_macs(case.package, case.size, case.device)
+    row = get_variant(case.variant)
+    stride = row.stem_patch_size * 2 ** (len(row.depths) - 1)
+    check_image((None, case.size, case.size, 3), channels_first=False, stride=stride)
+    return count(row, CLASSES, case.size).macs
 
 
 @functools.cache
-def _macs(name, size):
-    from keras_convnext.models import ConvNeXtClassifier
-
-    if name in ATTENTION_MODELS:
-        return profile_with_attention(attention_model(name, size, CLASSES)).macs
-    shape = {"input_shape": (size, size, 3), "data_format": "channels_last"}
-    return profile(ConvNeXtClassifier.from_preset(name, num_classes=CLASSES, **shape)).macs
+def _attention_macs(name, size, device):
+    """Built to be counted; for a GPU in another process, since the GPU is for the processes that are timed."""
+    if device == "gpu":
+        return call_without_gpu(f"{__name__}:_attention_macs", name, size, "cpu")
+    return profile_with_attention(attention_model(name, size, CLASSES)).macs
 
 
 def _images(case):
@@ -248,6 +259,19 @@ def _known(case, names):
     if case.variant not in names:
         raise ValueError(f"{case.package} has no {case.variant}, only {', '.join(names)}.")
     return names[case.variant]
+
+
+def _plain_variant(case):
+    """The variant's row, for a package whose ConvNeXts differ in depths, widths and GRN alone."""
+    row = get_variant(case.variant)
+    layer_scale = None if row.use_grn else ConvNeXtConfig.layer_scale_init_value
+    plain = ConvNeXtConfig(row.depths, row.dims, use_grn=row.use_grn, layer_scale_init_value=layer_scale)
+    if match(plain) != case.variant:
+        raise ValueError(
+            f"{case.package} has plain ConvNeXts alone, of any depths and widths, with GRN or without: "
+            f"{case.variant} has other settings too."
+        )
+    return row
 
 
 OUR_FORMS = ("remat", "exported")

@@ -7,11 +7,13 @@ import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from keras_convnext.benchmarking.turns import spread_of
+from keras_convnext.benchmarking.spread import spread_of
 from keras_convnext.processes import python_command
 
 PASS = 512
@@ -22,50 +24,60 @@ DECODED = (375, 500)
 """Height and width of images that are decoded beforehand: about the average of ImageNet."""
 
 
-def compare(folder, image_size=224, rounds=15, from_files=False, show=print):
+def compare(
+    folder: str | Path,
+    image_size: int = 224,
+    rounds: int = 15,
+    from_files: bool = False,
+    progress: Callable[[str], None] = print,
+) -> dict:
     """Times the training augmentation of both packages on the images of a folder.
 
     Args:
-        folder: str or `Path`, a folder of images with one sub-folder per class.
-        image_size: int, side of the results in pixels. Defaults to 224.
-        rounds: int, number of turns of each package. Defaults to 15.
-        from_files: bool, whether images are read from their files. If False, they are decoded beforehand. Defaults to
-            False.
-        show: function of a line of text, called after each round. Defaults to `print`.
+        folder: a folder of images with one sub-folder per class.
+        image_size: side of the results in pixels. Defaults to 224.
+        rounds: number of turns of each package. Defaults to 15.
+        from_files: whether images are read from their files. If False, they are decoded beforehand. Defaults to False.
+        progress: called with a line of text after each round. Defaults to `print`.
 
     Returns:
-        dict: `ours` and `timm`, images per second in each round; `ratio`, the median over the rounds of our speed
-        divided by timm's; and its `spread` over the rounds.
+        A dict for JSON: `ours` and `timm`, images per second in each round; `ratio`, the median over the rounds of our
+        speed divided by timm's; and its `spread` over the rounds.
 
     Raises:
         RuntimeError: A process ended early.
     """
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
-    workers = {
-        name: subprocess.Popen(
-            python_command(f"{__name__}:main", name, *arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C goes to this process alone, which ends the others
-        )
-        for name in ("ours", "timm")
-    }
-    speeds = {name: [] for name in workers}
-    try:
+    with contextlib.ExitStack() as stack:
+        workers = {name: stack.enter_context(_worker(name, *arguments)) for name in ("ours", "timm")}
+        speeds = {name: [] for name in workers}
         for turn in range(rounds + 1):
             for name, worker in workers.items():
                 speed = PASS / _ask(name, worker)
                 if turn:  # the first warms up
                     speeds[name].append(speed)
             if turn:
-                show(f"{turn:3}: ours {speeds['ours'][-1]:.0f}, timm {speeds['timm'][-1]:.0f} images/s")
-    finally:
-        for worker in workers.values():
-            worker.kill()
-            worker.wait()
+                progress(f"{turn:3}: ours {speeds['ours'][-1]:.0f}, timm {speeds['timm'][-1]:.0f} images/s")
     ratios = [ours / theirs for ours, theirs in zip(speeds["ours"], speeds["timm"], strict=True)]
     return {**speeds, "ratio": median(ratios), "spread": spread_of(ratios)}
+
+
+@contextlib.contextmanager
+def _worker(*arguments):
+    """A process that is timed. In the end it is killed, and its pipes are closed."""
+    with subprocess.Popen(
+        python_command(f"{__name__}:main", *arguments),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C goes to this process alone, which ends the others
+    ) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
+            with contextlib.suppress(BrokenPipeError):  # it has ended, with input still unread
+                worker.stdin.close()
 
 
 def _ask(name, worker):
@@ -148,7 +160,7 @@ def _timms(images, size):
     return run
 
 
-def main(kind, folder, size, source):
+def main(kind: str, folder: str, size: str, source: str) -> None:
     """Runs the process that is timed; see the module's docstring."""
     run = {"ours": _ours, "timm": _timms}[kind](_images(folder, source == "files"), int(size))
     for _ in sys.stdin:

@@ -1,24 +1,27 @@
 """Draws how time and cost grow with the size of the images or of the batch."""
 
+from pathlib import Path
+
 import numpy as np
 
 from keras_convnext.benchmarking.packages import macs
+from keras_convnext.benchmarking.turns import Timing
 from keras_convnext.extras import require
 
 STYLES = {"tensorflow": "-", "jax": "--", "torch": ":"}
 LABELS = {"size": "side of the images in pixels (the axis is quadratic)", "batch": "images per step"}
 
 
-def draw_sweep(timings, over, path):
+def draw_sweep(timings: list[Timing], over: str, path: str | Path) -> None:
     """Draws milliseconds per step and images per second, with one colour per package and one line style per backend.
 
     A sweep over sizes also shows multiply-accumulates. Its horizontal axis is quadratic, so that a cost in proportion
     to the number of pixels is a straight line.
 
     Args:
-        timings: list of `Timing`.
-        over: str, the field of the cases that changes: `"size"` or `"batch"`.
-        path: str or `Path`, the image file to write.
+        timings: what was measured.
+        over: the field of the cases that changes: `"size"` or `"batch"`.
+        path: the image file to write.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.

@@ -2,20 +2,18 @@
 
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from keras_convnext.benchmarking.case import BACKENDS, Case
+from keras_convnext.benchmarking.case import Case
+from keras_convnext.benchmarking.device import environment
+from keras_convnext.benchmarking.spread import spread_of
 from keras_convnext.processes import python_command
 
 ROUND_SECONDS = 0.5
-
-WIDE = 0.1
-"""A spread above which a median says little, since another measurement may give a very different one."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +21,11 @@ class Timing:
     """The measurement of a case.
 
     Attributes:
-        case: `Case`.
-        seconds: tuple of float, the median time of a step in each round.
-        start_seconds: float, time from the imported package to a warm model: building, tracing and compiling.
-        peak_bytes: int, peak memory of the steps beyond that after importing. None where the system does not tell it,
-            or where the process was killed after its last step.
+        case: what was timed.
+        seconds: the median time of a step in each round.
+        start_seconds: time from the imported package to a warm model: building, tracing and compiling.
+        peak_bytes: peak memory of the steps: on the CPU that beyond the memory after importing, on a GPU that of
+            the GPU. None where the system does not tell it, or where the process was killed after its last step.
     """
 
     case: Case
@@ -36,26 +34,26 @@ class Timing:
     peak_bytes: int | None
 
     @property
-    def median(self):
+    def median(self) -> float:
         """The median over the rounds, in seconds per step."""
         return statistics.median(self.seconds)
 
     @property
-    def spread(self):
+    def spread(self) -> float:
         """The spread over the rounds: see `spread_of`."""
         return spread_of(self.seconds)
 
 
-def ratios(ours, other):
+def ratios(ours: Timing, other: Timing) -> list[float]:
     """Divides our time by the other's, round by round. The median of these ratios is the result.
 
     Within a round both take their turns shortly after each other, so that what slows the machine slows both.
 
     Args:
-        ours, other: `Timing`, of equal numbers of rounds.
+        ours, other: of equal numbers of rounds.
 
     Returns:
-        A list of float.
+        A ratio per round.
 
     Example:
 
@@ -70,34 +68,17 @@ def ratios(ours, other):
     return [a / b for a, b in zip(ours.seconds, other.seconds, strict=True)]
 
 
-def spread_of(numbers):
-    """Computes half the interquartile range divided by the median; 0 for a single number.
-
-    Args:
-        numbers: sequence of float.
-
-    Returns:
-        float.
-
-    Example:
-
-    >>> from keras_convnext.benchmarking.turns import spread_of
-    >>> spread_of([1.0, 1.0, 2.0, 3.0, 3.0])
-    0.5
-    """
-    if len(numbers) < 2:
-        return 0.0
-    low, median, high = statistics.quantiles(numbers, n=4)
-    return (high - low) / 2 / median
-
-
-def time_in_turn(cases, rounds=15, progress: Callable[[str], None] = print):
+def time_in_turn(
+    cases: list[Case], rounds: int = 15, progress: Callable[[str], None] = print
+) -> tuple[list[Timing], dict[Case, str]]:
     """Starts a process for each case, and lets them take steps in turn: first, second, ..., first, second, ...
 
+    At any time a single process computes, also while they start: the next one starts when the last is built and warm.
+
     Args:
-        cases: list of `Case`.
-        rounds: int, number of turns of each case. Defaults to 15.
-        progress: function of a line of text. Defaults to `print`.
+        cases: what is timed.
+        rounds: number of turns of each case. Defaults to 15.
+        progress: called with a line of text before each case is started, and before each round. Defaults to `print`.
 
     Returns:
         `(timings, failures)`: a list with a `Timing` for each case that ran, and a dict from each other case to its
@@ -151,7 +132,7 @@ class _Worker:
             self._process = stack.enter_context(
                 subprocess.Popen(
                     python_command("keras_convnext.benchmarking.worker:main", json.dumps(asdict(self._case))),
-                    env=_environment(self._case),
+                    env=environment(self._case.device, self._case.backend),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._errors,
@@ -174,7 +155,7 @@ class _Worker:
         return self._median_of(self._steps)
 
     def peak_bytes(self):
-        """Ends the process, and returns its peak memory beyond that after importing; None where it had ended before."""
+        """Ends the process, and returns the peak memory of its steps; None where it had ended before."""
         self._close_input()
         with contextlib.suppress(_WorkerFailedError):
             return self._answer("peak_bytes")
@@ -197,13 +178,3 @@ class _Worker:
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()
         raise _WorkerFailedError(lines[-1] if lines else "ended without a message")
-
-
-def _environment(case):
-    """The environment of a case's process: its backend, and no visible GPU for a case on the CPU."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if case.backend in BACKENDS:
-        environment["KERAS_BACKEND"] = case.backend
-    if case.device == "cpu":
-        environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
-    return environment

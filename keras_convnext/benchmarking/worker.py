@@ -1,8 +1,8 @@
 """The process that times one case, given as JSON.
 
 It prints one line of JSON when the model is built and warm. Then it reads numbers of steps: for each, it takes one step
-that does not count, and prints one line with the seconds of each step. At the end of its input it prints its peak
-memory.
+that does not count, and prints one line with the seconds of each step, each until its result is there. At the end of
+its input it prints its peak memory.
 """
 
 import ctypes
@@ -16,20 +16,28 @@ from pathlib import Path
 WARM_UP_STEPS = 2
 
 
-def main(case):
+def main(case: str) -> None:
     """Runs the process; see the module's docstring."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what packages print goes to stderr
+    from keras_convnext.benchmarking import device
     from keras_convnext.benchmarking.case import Case
     from keras_convnext.benchmarking.packages import PACKAGES
 
     case = Case(**json.loads(case))
+    backend = device.backend_of(case)
+    device.prepare_device(case.device, backend)
     imported = _memory("VmRSS")
     started = time.perf_counter()
-    step = PACKAGES[case.package].build(case)
+    compute = PACKAGES[case.package].build(case)
+
+    def step():
+        device.synchronize(backend, compute())
+
     for _ in range(WARM_UP_STEPS):
         step()
     _forget_what_building_took()
+    device.reset_peak_device_bytes(case.device, backend)
     print(json.dumps({"start_seconds": time.perf_counter() - started}), file=answers)
     for line in sys.stdin:
         seconds = []
@@ -39,8 +47,10 @@ def main(case):
             step()
             seconds.append(time.perf_counter() - started)
         print(json.dumps({"seconds": seconds}), file=answers)
-    peak = _memory("VmHWM")
-    print(json.dumps({"peak_bytes": None if peak is None else peak - imported}), file=answers)
+    peak = device.peak_device_bytes(case.device, backend)
+    if case.device == "cpu" and imported is not None:
+        peak = _memory("VmHWM") - imported
+    print(json.dumps({"peak_bytes": peak}), file=answers)
 
 
 def _memory(field):

@@ -12,8 +12,8 @@ from statistics import median
 
 import numpy as np
 
+from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.cli.arguments import check_file, not_negative, positive
-from keras_convnext.cli.benchmark import warning_of
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
 from keras_convnext.extras import import_torchvision, require
@@ -109,11 +109,11 @@ def _benchmark(args):
 
     rounds = args.rounds or 15
     try:
-        found = compare(args.data, args.size, rounds, args.files, show=(lambda line: None) if args.json else print)
+        found = compare(args.data, args.size, rounds, args.files, progress=(lambda line: None) if args.json else print)
     except RuntimeError as error:
         print(f"keras-convnext augment: {error}", file=sys.stderr)
         return 1
-    warning = warning_of("ours / timm", found["spread"], rounds)
+    warning = spread_warning("ours / timm", found["spread"], rounds)
     if args.json:
         print(json.dumps({**found, "warnings": [warning] if warning else []}, indent=2))
         return 0

@@ -14,14 +14,16 @@ from pathlib import Path
 import keras
 
 from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, check_size
-from keras_convnext.benchmarking.case import BACKENDS, DEVICES, DTYPES, TASKS, Case
+from keras_convnext.benchmarking.case import DEVICES, DTYPES, TASKS, Case
 from keras_convnext.benchmarking.compare import compare, timing_facts
+from keras_convnext.benchmarking.device import call_without_gpu
 from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
+from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.benchmarking.sweep import draw_sweep
-from keras_convnext.benchmarking.turns import WIDE, time_in_turn
+from keras_convnext.benchmarking.turns import time_in_turn
 from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
 from keras_convnext.cli.source import load
-from keras_convnext.extras import is_installed, require
+from keras_convnext.extras import BACKENDS, is_installed, require
 from keras_convnext.models import find_model, variant_of
 from keras_convnext.variants import get_variant
 
@@ -60,7 +62,7 @@ def add_arguments(parser):
 
 def prepare(args):
     _check_sweep(args)
-    args.variant, image_size = _architecture(args.variant)
+    args.variant, image_size = _architecture(args.variant, args.device)
     size = args.size or image_size
     backends = _names(args.backend, BACKENDS, "--backend")
     if not backends:
@@ -97,12 +99,18 @@ def prepare(args):
     return lambda: _compare(args, ours + others, missing)
 
 
-def _architecture(name):
+def _architecture(name, device):
     """The variant of a preset, a file or a run folder, and the size of its images. Its weights do not matter here."""
     named = find_model(name)
     if named.path is None:
         return named.variant, (named.checkpoint or get_variant(named.variant)).image_size
-    model = load(named.path).model
+    if device == "gpu":
+        return call_without_gpu(f"{__name__}:_architecture_of_file", str(named.path), name)
+    return _architecture_of_file(named.path, name)
+
+
+def _architecture_of_file(path, name):
+    model = load(path).model
     variant = variant_of(model)
     if variant is None:
         raise ValueError(f"{name}: expected a variant that `keras-convnext list` prints, got another architecture.")
@@ -198,27 +206,7 @@ def _compare(args, cases, missing):
 
 def _warnings(measured):
     """The warnings of several measurements, each a name, a spread and a number of rounds."""
-    return [warning for one in measured if (warning := warning_of(*one))]
-
-
-def warning_of(what, spread, rounds):
-    """Warns about a median whose spread over the rounds is wide or unknown.
-
-    Args:
-        what: str, what was measured.
-        spread: float, as `spread_of` computes it.
-        rounds: int, number of rounds.
-
-    Returns:
-        str, empty where there is nothing to warn about.
-    """
-    if rounds > 1 and spread <= WIDE:
-        return ""
-    why = f"varies by {spread:.0%} between rounds" if rounds > 1 else "comes from one round, so its spread is unknown"
-    return (
-        f"{what} {why}: another run may give a very different figure. Measure again with nothing else running on this "
-        "machine, and with more --rounds."
-    )
+    return [warning for one in measured if (warning := spread_warning(*one))]
 
 
 def _sweep(args, cases, missing):

@@ -6,6 +6,7 @@ The numbers equal those that `profile` counts on the model. Listing all presets 
 from typing import NamedTuple
 
 from keras_convnext.layers.stem import multiple_of_8
+from keras_convnext.variants import ConvNeXtConfig
 
 NORM_WEIGHTS = {"layer_norm": 2, "rms_norm": 1, "simple_norm": 1}
 """Weights of a norm per channel."""
@@ -18,22 +19,19 @@ class Count(NamedTuple):
     macs: int
 
     @property
-    def megabytes(self):
+    def megabytes(self) -> float:
         """The size of the weights in float32, in MB of 10^6 bytes: about that of a checkpoint's file."""
         return 4 * self.params / 1e6
 
 
-def count(config, num_classes=1000, image_size=None):
+def count(config: ConvNeXtConfig, num_classes: int = 1000, image_size: int | None = None) -> Count:
     """Counts the parameters and multiply-accumulates of a classifier of RGB images.
 
     Args:
-        config: `ConvNeXtConfig`, a row of `VARIANTS`.
-        num_classes: int. 0 omits the last layer, as in `ConvNeXtClassifier`. Defaults to 1000.
-        image_size: int, side of the images in pixels, a multiple of the network's stride. Defaults to the row's
+        config: a row of `VARIANTS`.
+        num_classes: number of classes. 0 omits the last layer, as in `ConvNeXtClassifier`. Defaults to 1000.
+        image_size: side of the images in pixels, at least the network's stride. Defaults to the row's
             `image_size`.
-
-    Returns:
-        `Count`.
 
     Example:
 
@@ -50,14 +48,13 @@ def count(config, num_classes=1000, image_size=None):
 def _parts(config, num_classes, side):
     """For each part: the number of positions of its kernels, their weights, and its other parameters."""
     dims, bias, norm = config.dims, int(config.conv_bias), NORM_WEIGHTS[config.norm]
-    kernel_sizes = config.kernel_size if isinstance(config.kernel_size, tuple) else (config.kernel_size,) * len(dims)
     if config.stem == "patchify":
         side //= config.stem_patch_size
         yield side**2, config.stem_patch_size**2 * 3 * dims[0], bias * dims[0]
     else:
         first = multiple_of_8(dims[0] // 2) if config.stem == "overlap_tiered" else dims[0]
         for channels, filters in ((3, first), (first, dims[0])):
-            side //= 2
+            side = -(-side // 2)
             yield side**2, 3**2 * channels * filters, bias * filters
     yield 0, 0, norm * dims[0] * config.stem_norm
     for stage, (depth, dim) in enumerate(zip(config.depths, dims, strict=True)):
@@ -65,7 +62,7 @@ def _parts(config, num_classes, side):
             side //= 2
             yield side**2, 2**2 * dims[stage - 1] * dim, norm * dims[stage - 1] + bias * dim
         hidden = int(config.mlp_ratio * dim)
-        kernels = kernel_sizes[stage] ** 2 * dim + 2 * dim * hidden
+        kernels = config.kernel_sizes[stage] ** 2 * dim + 2 * dim * hidden
         others = bias * dim + norm * dim + hidden + dim
         others += 2 * hidden * config.use_grn + dim * (config.layer_scale_init_value is not None)
         yield side**2, kernels * depth, others * depth

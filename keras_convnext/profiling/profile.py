@@ -8,6 +8,7 @@ the 34 networks on its path from ResNet to ConvNeXt differ from the printed figu
 import inspect
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -42,11 +43,11 @@ class Profile:
     """The rows of a model, and their sums.
 
     Attributes:
-        rows: tuple with a `ProfileRow` for each call of a layer without sublayers, in the order of the calls. A layer
+        rows: one for each call of a layer without sublayers, in the order of the calls. A layer
             with sublayers has a row too if it owns weights, or has products that are counted.
-        params: int, trainable parameters of the model, as torch counts them.
-        macs: int, multiply-accumulates for one image.
-        activation_bytes: int, size of the outputs of all layers for one image. Training keeps these, and also the
+        params: trainable parameters of the model, as torch counts them.
+        macs: multiply-accumulates for one image.
+        activation_bytes: size of the outputs of all layers for one image. Training keeps these, and also the
             intermediate results that the gradients of operations within layers need.
     """
 
@@ -56,22 +57,25 @@ class Profile:
     activation_bytes: int
 
 
-def profile(model, input_shape=None, attention=False, elementwise=False, counts=None):
+def profile(
+    model: keras.Model,
+    input_shape: tuple[int, ...] | None = None,
+    attention: bool = False,
+    elementwise: bool = False,
+    counts: dict[type, Callable[[keras.Layer, list[tuple], tuple], int]] | None = None,
+) -> Profile:
     """Counts a model's parameters and multiply-accumulates for one image. Only shapes are traced, nothing is computed.
 
     Args:
-        model: any built Keras model with one input.
-        input_shape: tuple, shape of one image without the batch. It is needed where the model's own has None.
-        attention: bool, whether the two products of Keras's `MultiHeadAttention`, queries by keys and weights by
+        model: any built one with one input.
+        input_shape: shape of one image without the batch. It is needed where the model's own has None.
+        attention: whether the two products of Keras's `MultiHeadAttention`, queries by keys and weights by
             values, count as MACs. Defaults to False.
-        elementwise: bool, whether layers without a kernel (norms, activations, pooling, sums) count one MAC for each
+        elementwise: whether layers without a kernel (norms, activations, pooling, sums) count one MAC for each
             number of their output. Defaults to False.
-        counts: dict from a layer class to a function `(layer, inputs, output)` of the shapes of its input and output
+        counts: from a layer class to a function `(layer, inputs, output)` of the shapes of its input and output
             tensors, with a batch of one. It returns the MACs of a call beyond those of the sublayers, for attention
             layers that are not Keras's. Defaults to None.
-
-    Returns:
-        `Profile`.
 
     Raises:
         ValueError: The shape has None.

@@ -6,22 +6,31 @@ from keras_convnext.layers import DepthwiseConv2D, LayerScale, StochasticDepth
 from keras_convnext.layers.gelu import gelu
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.layer_norm import LayerNorm
+from keras_convnext.roadmap.steps import Network
 
 
-def residual_block(x, network, width, strides, name, layer_scale_init_value=None, drop_path_rate=0.0):
+def residual_block(
+    x: keras.KerasTensor,
+    network: Network,
+    width: int,
+    strides: int,
+    name: str,
+    layer_scale_init_value: float | None = None,
+    drop_path_rate: float = 0.0,
+) -> keras.KerasTensor:
     """Computes `shortcut(x) + branch(x)`, where the branch has three convolutions, norms and activations.
 
     Args:
-        x: symbolic tensor of shape `(batch, height, width, channels)`.
-        network: `Network`, the description.
-        width: int, width of the stage.
-        strides: int, 1 or 2. 2 halves height and width, rounded up.
-        name: str, prefix of the names of all layers.
-        layer_scale_init_value: float, initial value of the layer scale. Defaults to None: no layer scale.
-        drop_path_rate: float in [0, 1), rate of stochastic depth. Defaults to 0.
+        x: of shape `(batch, height, width, channels)`.
+        network: the description.
+        width: width of the stage.
+        strides: 1 or 2. 2 halves height and width, rounded up.
+        name: prefix of the names of all layers.
+        layer_scale_init_value: initial value of the layer scale. Defaults to None: no layer scale.
+        drop_path_rate: in [0, 1), rate of stochastic depth. Defaults to 0.
 
     Returns:
-        Symbolic tensor of shape `(batch, height / strides, width / strides, network.out_channels(width))`.
+        A tensor of shape `(batch, height / strides, width / strides, network.out_channels(width))`.
     """
     shortcut, out_channels = x, network.out_channels(width)
     if strides > 1 or x.shape[-1] != out_channels:
@@ -50,14 +59,14 @@ def residual_block(x, network, width, strides, name, layer_scale_init_value=None
     )
 
 
-def norm_layer(norm, name):
+def norm_layer(norm: str, name: str) -> keras.Layer:
     """BatchNorm with the settings of PyTorch's ResNet, or LayerNorm over the channels."""
     if norm == "layer":
         return LayerNorm(name=name)
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
 
 
-def activation_layer(activation, name):
+def activation_layer(activation: str, name: str) -> keras.Layer:
     """ReLU, or exact GELU."""
     return keras.layers.Activation(gelu if activation == "gelu" else activation, name=name)
 
@@ -90,7 +99,9 @@ def _spatial(x, network, channels, strides, use_bias, name):
     return padded_conv(x, channels, network.kernel_size, strides, use_bias, name)
 
 
-def padded_conv(x, channels, kernel_size, strides, use_bias, name):
+def padded_conv(
+    x: keras.KerasTensor, channels: int, kernel_size: int, strides: int, use_bias: bool, name: str
+) -> keras.KerasTensor:
     """A convolution padded with `kernel_size // 2` zeros on each side, for any stride."""
     if strides > 1:  # here Keras's "same" would pad more at the end than at the start
         x = keras.layers.ZeroPadding2D(kernel_size // 2, data_format="channels_last", name=f"{name}_padding")(x)

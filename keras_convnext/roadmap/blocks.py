@@ -1,6 +1,5 @@
 """The blocks of ResNet, Swin Transformer and ConvNeXt, part by part, after the paper's Figure 4 (arXiv:2201.03545)."""
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -34,7 +33,7 @@ class Part:
         output_shape: for one image; within attention, over all windows.
         params: trainable parameters.
         macs: multiply-accumulates for one image.
-        begin: int, index of the part before which the shortcut of a sum begins; None for other kinds.
+        begin: index of the part before which the shortcut of a sum begins; None for other kinds.
     """
 
     kind: str
@@ -51,37 +50,34 @@ class Block:
 
     Attributes:
         name: `"ResNet"`, `"Swin Transformer"` or `"ConvNeXt"`.
-        channels: int, channels of the input, and of the output.
-        parts: tuple of `Part`, in the order of computation.
+        channels: channels of the input, and of the output.
+        parts: in the order of computation.
     """
 
     name: str
     channels: int
     parts: tuple[Part, ...]
 
-    def count(self, kind):
+    def count(self, kind: str) -> int:
         """The number of parts of a kind."""
         return sum(part.kind == kind for part in self.parts)
 
     @property
-    def params(self):
+    def params(self) -> int:
         """Trainable parameters."""
         return sum(part.params for part in self.parts)
 
     @property
-    def macs(self):
+    def macs(self) -> int:
         """Multiply-accumulates for one image, the products of attention included."""
         return sum(part.macs for part in self.parts)
 
 
-def blocks():
+def blocks() -> list[Block]:
     """Reads the three blocks of the paper's Figure 4 off the layers that compute them.
 
     The blocks of ResNet and ConvNeXt are those of the first and the last step. The block of Swin Transformer is
     keras-hub's (Swin-T, windows of 7 x 7 positions, three heads). As in Figure 4, layer scale is left out.
-
-    Returns:
-        A list of three `Block`.
 
     Raises:
         ModuleNotFoundError: keras-hub is not installed.
@@ -98,6 +94,12 @@ def blocks():
         _block("Swin Transformer", *_of_swin()),
         _block("ConvNeXt", *_of_the_path("separate_downsampling")),
     ]
+
+
+def totals(block: Block) -> str:
+    """Sums up a block in one line: its cost, and its numbers of norms and activations."""
+    counts = [f"{block.count(kind)} {kind}{'' if block.count(kind) == 1 else 's'}" for kind in ("norm", "activation")]
+    return f"{block.macs / 1e6:.1f} M MACs, {block.params:,} parameters, {', '.join(counts)}"
 
 
 def _of_the_path(step):
@@ -165,71 +167,3 @@ def _linear_label(layer, shape):
     kernel_size = getattr(layer, "kernel_size", 1)
     side = kernel_size if isinstance(kernel_size, int) else kernel_size[0]
     return f"{'d' if 'Depthwise' in type(layer).__name__ else ''}{side}x{side}, {shape[-1]}"
-
-
-# === The figure
-
-HEIGHTS = {"linear": 1.0, "product": 1.0}
-"""Heights of boxes in the figure. Other parts are written beside the arrow and have 0.6."""
-COLOURS = {"linear": "#dbe9f4", "product": "#f4dfdb", "norm": "#4a90b8", "activation": "#c8644a", "bias": "0.4"}
-
-
-def draw_blocks(drawn, path):
-    """Draws blocks side by side, with shapes, multiply-accumulates and parameters.
-
-    Args:
-        drawn: list of `Block`, such as `blocks()` returns.
-        path: str or `Path`, the image file to write, such as `"blocks.png"`.
-
-    Raises:
-        ModuleNotFoundError: matplotlib is not installed.
-    """
-    figure = require("matplotlib.figure", extra="cli").Figure(figsize=(4.6 * len(drawn), 7.5), layout="constrained")
-    tallest = max(_ends(block)[-1] for block in drawn)
-    for axes, block in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
-        axes.set(xlim=(-0.12, 1.1), ylim=(tallest + 0.5, -0.8))
-        axes.axis("off")
-        axes.set_title(f"{block.name} block, {block.channels}-d\n{totals(block)}", fontsize=10)
-        _draw_block(axes, block)
-    figure.savefig(path, dpi=120)
-
-
-def totals(block):
-    """Sums up a block in one line: its cost, and its numbers of norms and activations.
-
-    Args:
-        block: `Block`.
-
-    Returns:
-        str.
-    """
-    counts = [f"{block.count(kind)} {kind}{'' if block.count(kind) == 1 else 's'}" for kind in ("norm", "activation")]
-    return f"{block.macs / 1e6:.1f} M MACs, {block.params:,} parameters, {', '.join(counts)}"
-
-
-def _ends(block):
-    """The top of the first part and the bottom of every part, from the top of the figure."""
-    return list(itertools.accumulate((HEIGHTS.get(part.kind, 0.6) for part in block.parts), initial=0.0))
-
-
-def _draw_block(axes, block):
-    centre, half = 0.22, 0.17
-    ends = _ends(block)
-    axes.annotate("", (centre, ends[-1] + 0.4), (centre, -0.5), arrowprops={"arrowstyle": "->", "color": "0.3"})
-    for part, (top, bottom) in zip(block.parts, itertools.pairwise(ends), strict=True):
-        middle = (top + bottom) / 2
-        shape = "x".join(map(str, part.output_shape))
-        if part.kind in HEIGHTS:
-            box = {"boxstyle": "round,pad=0.45", "facecolor": COLOURS[part.kind], "edgecolor": "0.5"}
-            axes.text(centre, middle, part.label, ha="center", va="center", fontsize=9, bbox=box)
-            facts = f"{shape}\n{part.macs / 1e6:.1f} M MACs" + (f", {part.params:,} params" if part.params else "")
-            axes.text(centre + half + 0.18, middle, facts, va="center", fontsize=8)
-        elif part.kind == "sum":
-            axes.plot(centre, middle, "o", color="white", markeredgecolor="0.3", markersize=13, zorder=3)
-            axes.text(centre, middle, "+", ha="center", va="center", zorder=4)
-            start, left = ends[part.begin] - (0.3 if part.begin == 0 else 0.1), centre - half - 0.1
-            axes.plot([centre, left, left, centre - 0.03], [start, start, middle, middle], color="0.3", linewidth=1)
-        else:
-            params = f"{part.params:,} params" if part.params else ""
-            axes.text(centre + 0.03, middle, part.label, va="center", fontsize=8, color=COLOURS[part.kind])
-            axes.text(centre + half + 0.18, middle, params, va="center", fontsize=8)

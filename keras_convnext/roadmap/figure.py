@@ -1,10 +1,8 @@
-"""The path from ResNet to ConvNeXt in numbers, and its figures (arXiv:2201.03545, Figure 2)."""
+"""The figures of the path: its published accuracies (arXiv:2201.03545, Figure 2), and those in miniature."""
 
-from collections.abc import Callable
+from pathlib import Path
 
 from keras_convnext.extras import require
-from keras_convnext.profiling import profile
-from keras_convnext.roadmap.network import build
 from keras_convnext.roadmap.steps import PEERS, STEPS
 
 COLOURS = {"2": "0.75", "2.1": "0.75", "2.2": "#7b68b0", "2.3": "#4a90b8", "2.4": "#4fa07a", "2.5": "#d9a441"}
@@ -13,52 +11,16 @@ COLOURS |= {"2.6": "#c8644a"}
 design."""
 
 
-def path_rows(regime="resnet50", progress: Callable[[int, int, str], None] = lambda number, count, step: None):
-    """Counts what each step costs, and sets it beside the paper's figures.
-
-    Args:
-        regime: `"resnet50"` or `"resnet200"`. Defaults to `"resnet50"`.
-        progress: function `(number, count, step)`, called before each network is counted, which takes seconds: the
-            number of the step from 1, the number of steps, and the name of the step. Defaults to no report.
-
-    Returns:
-        A list of dicts, one per step: `step`, `name`, `section`, `change`; `macs` and `params`, integers counted at 224
-        pixels; the paper's `gflops`, `top1` and `standard_deviation`; and `adopted`.
-
-    Raises:
-        ValueError: The regime is unknown.
-    """
-    rows = []
-    for number, (step, one) in enumerate(STEPS.items(), start=1):
-        progress(number, len(STEPS), step)
-        counts, published = profile(build(step, regime)), one.published[regime]
-        rows.append(
-            {
-                "step": step,
-                "name": one.name,
-                "section": one.section,
-                "change": one.change,
-                "macs": counts.macs,
-                "params": counts.params,
-                "gflops": published.gflops,
-                "top1": published.top1,
-                "standard_deviation": published.standard_deviation,
-                "adopted": one.adopted,
-            }
-        )
-    return rows
-
-
-def draw_path(rows, regime, path):
+def draw_path(rows: list[dict], regime: str, path: str | Path) -> None:
     """Draws the published accuracy of each step as a bar, with its multiply-accumulates: the paper's Figure 2.
 
     Steps that the path does not keep are hatched. With ResNet-50, error bars show the standard deviation of three
     trainings.
 
     Args:
-        rows: list of dicts, as `path_rows` returns it.
+        rows: as `costs.path_rows` returns them.
         regime: `"resnet50"` or `"resnet200"`.
-        path: str or `Path`, the image file to write, such as `"path.png"`.
+        path: the image file to write, such as `"path.png"`.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -94,12 +56,12 @@ def draw_path(rows, regime, path):
     figure.savefig(path, dpi=120)
 
 
-def draw_miniature(results, path):
+def draw_miniature(results: dict, path: str | Path) -> None:
     """Draws the accuracy of each step in miniature, one dot per seed and their mean, beside the paper's accuracy.
 
     Args:
-        results: dict, as `miniature.summarize` returns it.
-        path: str or `Path`, the image file to write.
+        results: as `miniature.summarize` returns them.
+        path: the image file to write.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.

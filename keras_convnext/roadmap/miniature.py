@@ -16,7 +16,7 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.data import load_data, with_validation
+from keras_convnext.data import ImageData, Images, load_data, with_validation
 from keras_convnext.data.load import is_name
 from keras_convnext.roadmap.figure import draw_miniature
 from keras_convnext.roadmap.network import STRIDE, build, narrowed
@@ -30,15 +30,12 @@ TRAINED_STEPS = tuple(name for name in STEPS if name != "resnet")
 """`resnet` is the same network as `resnet_enhanced`, trained by another recipe. Here there is one recipe."""
 
 
-def miniature_recipe(image_size=STRIDE, epochs=3):
+def miniature_recipe(image_size: int = STRIDE, epochs: int = 3) -> Recipe:
     """The recipe `small_images`, which trains every network of a `Miniature`, without layer scale.
 
     Args:
-        image_size: int, side in pixels to which images are resized. Defaults to 32.
-        epochs: int. Defaults to 3.
-
-    Returns:
-        `Recipe`.
+        image_size: side in pixels to which images are resized. Defaults to 32.
+        epochs: number of epochs. Defaults to 3.
 
     Example:
 
@@ -55,12 +52,12 @@ class Miniature:
     """The settings of an experiment: which networks are trained, on what data, how often and by which recipe.
 
     Attributes:
-        data: str, a data set that `data.load_data` takes.
+        data: a data set that `data.load_data` takes.
         regime: `"resnet50"` or `"resnet200"`.
-        steps: tuple of str, names in `TRAINED_STEPS`.
-        seeds: int, number of trainings per step, with the seeds 0, 1, ...
-        width_divisor: int, by which the widths of the networks are divided.
-        recipe: `Recipe` with an `image_size`.
+        steps: names in `TRAINED_STEPS`.
+        seeds: number of trainings per step, with the seeds 0, 1, ...
+        width_divisor: what the widths of the networks are divided by.
+        recipe: one with an `image_size`.
 
     Raises:
         ValueError: A step or the regime is unknown, a width is not divisible, or the images are smaller than 32 pixels.
@@ -88,19 +85,16 @@ class Miniature:
             )
         size = self.recipe.image_size
         if size is None or min(size) < STRIDE:
-            raise ValueError(f"The networks take images of {STRIDE} x {STRIDE} pixels or more. Received: {size}")
+            raise ValueError(f"`size` must be at least {STRIDE} pixels. Received: {size}")
         integer("seeds", self.seeds, 1)
         for step in self.steps:
             narrowed(describe(step, self.regime), self.width_divisor)
 
-    def for_data(self, images):
+    def for_data(self, images: Images) -> "Miniature":
         """Chooses the batch size for the number of training images. The number of epochs stays.
 
         Args:
-            images: `data.Images`, those to train on.
-
-        Returns:
-            `Miniature`.
+            images: those to train on.
 
         Raises:
             ValueError: The images cannot be augmented, or are too few for a batch.
@@ -109,27 +103,17 @@ class Miniature:
         recipe.dataset(images).close()
         return replace(self, recipe=recipe)
 
-    def with_epochs(self, epochs):
-        """The same experiment with another number of epochs per training.
-
-        Args:
-            epochs: int.
-
-        Returns:
-            `Miniature`.
-        """
+    def with_epochs(self, epochs: int) -> "Miniature":
+        """The same experiment with another number of epochs per training."""
         return replace(self, recipe=self.recipe.with_settings({"epochs": epochs}))
 
-    def network(self, step, input_shape, num_classes):
-        """Builds the network of a step, with the recipe's stochastic depth.
+    def network(self, step: str, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+        """Builds the network of a step, randomly initialized, with the recipe's stochastic depth.
 
         Args:
-            step: str, a name in `STEPS`.
-            input_shape: tuple `(height, width, channels)`.
-            num_classes: int.
-
-        Returns:
-            `keras.Model`, randomly initialized.
+            step: a name in `STEPS`.
+            input_shape: `(height, width, channels)`.
+            num_classes: number of classes.
         """
         return build(
             step,
@@ -140,20 +124,17 @@ class Miniature:
             width_divisor=self.width_divisor,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The settings as a dict for JSON, with the absolute path of the data."""
         data = self.data if is_name(self.data) else str(Path(self.data).resolve())
         return {**vars(self), "data": data, "recipe": self.recipe.get_config()}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "Miniature":
         """The experiment whose `get_config` is `config`.
 
         Args:
-            config: dict, such as the folder's config.json.
-
-        Returns:
-            `Miniature`.
+            config: such as the folder's config.json.
 
         Raises:
             ValueError: A setting is missing, or out of its range.
@@ -167,14 +148,8 @@ class Miniature:
         return cls(**{name: config[name] for name in names} | {"recipe": Recipe.from_config(config["recipe"])})
 
 
-def load_images(experiment):
+def load_images(experiment: Miniature) -> ImageData:
     """Loads the data of an experiment, with the validation images split off.
-
-    Args:
-        experiment: `Miniature`.
-
-    Returns:
-        `data.ImageData`.
 
     Raises:
         ValueError: There is no such data set.
@@ -182,19 +157,19 @@ def load_images(experiment):
     return with_validation(load_data(experiment.data), experiment.recipe.seed)
 
 
-def train(experiment, data, run, report: Callable[[str], None] = print):
+def train(experiment: Miniature, data: ImageData, run: Run, progress: Callable[[str], None] = print) -> dict:
     """Trains the networks of an experiment, all steps with one seed before the next seed, and writes the results.
 
     A training that was interrupted is resumed after its last complete epoch, and a complete one is kept.
 
     Args:
-        experiment: `Miniature`.
-        data: `data.ImageData`, as `load_images` returns it.
-        run: `Run`, the folder of the experiment.
-        report: function of a line of text, called before each training. Defaults to `print`.
+        experiment: the settings.
+        data: as `load_images` returns it.
+        run: the folder of the experiment.
+        progress: called with a line of text before each training. Defaults to `print`.
 
     Returns:
-        dict, as `summarize` returns it.
+        The results, as `summarize` returns them.
 
     Raises:
         FloatingPointError: A loss is NaN or Inf.
@@ -203,7 +178,7 @@ def train(experiment, data, run, report: Callable[[str], None] = print):
     found = {step: [] for step in steps}
     for seed in range(seeds):
         for number, step in enumerate(steps, start=1):
-            report(f"seed {seed + 1} of {seeds}, step {number} of {len(steps)}: {step}")
+            progress(f"seed {seed + 1} of {seeds}, step {number} of {len(steps)}: {step}")
             found[step].append(train_step(experiment, step, seed, data, run.path))
     results = summarize(found, experiment.regime)
     run.write_json("results.json", results)
@@ -211,15 +186,17 @@ def train(experiment, data, run, report: Callable[[str], None] = print):
     return results
 
 
-def train_step(experiment, step, seed, data, folder, verbose=2):
+def train_step(
+    experiment: Miniature, step: str, seed: int, data: ImageData, folder: Path, verbose: int | str = 2
+) -> tuple[float, float]:
     """Trains the network of one step in the run folder `folder/STEP-SEED`, or resumes it there.
 
     Args:
-        experiment: `Miniature`.
-        step: str, a name in `TRAINED_STEPS`.
-        seed: int, seed of the weights, the order of the images and their augmentation.
-        data: `data.ImageData`, with validation images.
-        folder: `Path`, in which the run folder lies.
+        experiment: the settings.
+        step: a name in `TRAINED_STEPS`.
+        seed: of the weights, the order of the images and their augmentation.
+        data: with validation images.
+        folder: where the run folder lies.
         verbose: as in `model.fit`. Defaults to 2.
 
     Returns:
@@ -250,15 +227,15 @@ def train_step(experiment, step, seed, data, folder, verbose=2):
     return accuracy, len(data.train) / min(float(row["seconds"]) for row in run.read_csv("history.csv"))
 
 
-def summarize(found, regime):
+def summarize(found: dict[str, list[tuple[float, float]]], regime: str) -> dict:
     """Sets the accuracies of an experiment beside the paper's.
 
     Args:
-        found: dict from the name of a step to a list of `(accuracy, images per second)`, one per seed.
+        found: from the name of a step to `(accuracy, images per second)`, one pair per seed.
         regime: `"resnet50"` or `"resnet200"`.
 
     Returns:
-        dict with `regime`; `steps`, one dict per step; `rank_correlation` with the paper's accuracies and its 95 %
+        A dict with `regime`; `steps`, one dict per step; `rank_correlation` with the paper's accuracies and its 95 %
         confidence `interval`. The last two are None for fewer than four steps, and if all accuracies are equal.
 
     Example:

@@ -18,38 +18,38 @@ STRIDE = 32
 
 
 def build(
-    step,
-    regime="resnet50",
-    num_classes=1000,
-    input_shape=(224, 224, 3),
-    layer_scale_init_value=None,
-    drop_path_rate=0.0,
-    width_divisor=1,
-    include_preprocessing=True,
-    name=None,
-):
+    step: str | Network,
+    regime: str = "resnet50",
+    num_classes: int = 1000,
+    input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
+    layer_scale_init_value: float | None = None,
+    drop_path_rate: float = 0.0,
+    width_divisor: int = 1,
+    include_preprocessing: bool = True,
+    name: str | None = None,
+) -> keras.Model:
     """Builds the network of a step from ResNet to ConvNeXt, randomly initialized.
 
     With layer scale, the network of the last step is `convnext_tiny` (from ResNet-50) or `convnext_base` (from
     ResNet-200): it computes the same outputs, and `convnext_path` maps the names of its weights to theirs.
 
     Args:
-        step: str, a name in `STEPS`; or a `Network`, for a step that is not in the paper.
+        step: a name in `STEPS`; or a description, for a step that is not in the paper.
         regime: `"resnet50"` or `"resnet200"`, the ResNet at which the path starts. Defaults to `"resnet50"`.
-        num_classes: int, number of classes. Defaults to 1000.
-        input_shape: tuple `(height, width, channels)`, shape of one image. Height and width may be None. Defaults to
+        num_classes: number of classes. Defaults to 1000.
+        input_shape: `(height, width, channels)`, shape of one image. Height and width may be None. Defaults to
             `(224, 224, 3)`.
-        layer_scale_init_value: float, initial value of the layer scale in each block; ConvNeXt uses 1e-6. Defaults to
+        layer_scale_init_value: initial value of the layer scale in each block; ConvNeXt uses 1e-6. Defaults to
             None: no layer scale, as in the paper's path.
-        drop_path_rate: float in [0, 1), rate of stochastic depth in the last block. It grows linearly from 0 in the
+        drop_path_rate: in [0, 1), rate of stochastic depth in the last block. It grows linearly from 0 in the
             first block. The paper uses 0.1 from ResNet-50. Defaults to 0.
-        width_divisor: int, by which all widths are divided, to train the path in miniature. Defaults to 1.
-        include_preprocessing: bool, whether the first layer computes `(x / 255 - mean) / std` with ImageNet's mean and
+        width_divisor: what all widths are divided by, to train the path in miniature. Defaults to 1.
+        include_preprocessing: whether the first layer computes `(x / 255 - mean) / std` with ImageNet's mean and
             standard deviation. If False, the model takes normalized images. Defaults to True.
-        name: str, name of the model. Defaults to the regime and the step, such as `"resnet50_gelu"`.
+        name: of the model. Defaults to the regime and the step, such as `"resnet50_gelu"`.
 
     Returns:
-        `keras.Model` that maps images in 0..255, `(batch, height, width, channels)`, to logits,
+        A model that maps images in 0..255, `(batch, height, width, channels)`, to logits,
         `(batch, num_classes)`.
 
     Raises:
@@ -101,14 +101,14 @@ def build(
     return keras.Model(image, logits, name=name or label)
 
 
-def convnext_path(path):
+def convnext_path(path: str) -> str:
     """Maps the path of a weight of the last step's model to the path of the same weight in `ConvNeXtClassifier`.
 
     Args:
-        path: str, path of a weight in the last step's model.
+        path: of a weight in the last step's model.
 
     Returns:
-        str, the path in `ConvNeXtClassifier`.
+        The path in `ConvNeXtClassifier`.
 
     Example:
 
@@ -119,15 +119,8 @@ def convnext_path(path):
     return re.sub(r"^(stage_\d+_block_\d+)_", r"\1/", path).replace("/depthwise_conv_norm/", "/norm/")
 
 
-def narrowed(network, divisor):
+def narrowed(network: Network, divisor: int) -> Network:
     """Divides all widths of a network.
-
-    Args:
-        network: `Network`.
-        divisor: int.
-
-    Returns:
-        `Network`.
 
     Raises:
         ValueError: The width is not divisible by `divisor`.

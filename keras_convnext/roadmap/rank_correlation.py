@@ -1,6 +1,7 @@
 """Spearman's rank correlation with a confidence interval: whether two lists of accuracies order the steps alike."""
 
 import statistics
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,12 +9,14 @@ FEWEST_PAIRS = 4
 """The smallest number of pairs for which the confidence interval exists."""
 
 
-def rank_correlation(ours, theirs, confidence=0.95):
+def rank_correlation(
+    ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95
+) -> tuple[float, tuple[float, float]]:
     """Computes Spearman's rank correlation and its confidence interval (Bonett and Wright, Psychometrika 65, 2000).
 
     Args:
-        ours, theirs: sequences of numbers of equal length, four or more.
-        confidence: float in (0, 1), the level of the interval. Defaults to 0.95.
+        ours, theirs: as many numbers each, four or more.
+        confidence: in (0, 1), the level of the interval. Defaults to 0.95.
 
     Returns:
         `(correlation, (low, high))`. All three are NaN if all numbers of one side are equal.

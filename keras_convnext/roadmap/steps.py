@@ -43,11 +43,11 @@ class Network:
     norm: str = "batch"
     separate_downsampling: bool = False
 
-    def widths(self):
+    def widths(self) -> tuple[int, ...]:
         """The width of each stage."""
         return tuple(self.width * 2**stage for stage in range(len(self.depths)))
 
-    def out_channels(self, width):
+    def out_channels(self, width: int) -> int:
         """The output channels of a block of that width."""
         return 4 * width if self.block == "bottleneck" else width
 
@@ -239,15 +239,12 @@ PEERS = {"resnet50": ("Swin-T", Published(81.3, 4.5)), "resnet200": ("Swin-B", P
 """The transformer with which the paper compares the last step of each regime."""
 
 
-def describe(step, regime="resnet50"):
+def describe(step: str, regime: str = "resnet50") -> Network:
     """Describes the network of a step: the regime's ResNet with the changes of all adopted steps up to this one.
 
     Args:
-        step: str, a name in `STEPS`.
+        step: a name in `STEPS`.
         regime: `"resnet50"` or `"resnet200"`. Defaults to `"resnet50"`.
-
-    Returns:
-        `Network`.
 
     Raises:
         ValueError: The step or the regime is unknown.

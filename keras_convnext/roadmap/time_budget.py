@@ -3,47 +3,43 @@
 import time
 from collections.abc import Callable
 
+from keras_convnext.data import ImageData
+from keras_convnext.roadmap.miniature import Miniature
+
 TIMED_BATCHES = 3
 
 
-def epochs_within(seconds, experiment, data, report: Callable[[str], None] = print):
+def epochs_within(
+    seconds: float, experiment: Miniature, data: ImageData, progress: Callable[[str], None] = print
+) -> int:
     """Chooses the number of epochs with which all trainings of an experiment take a given time.
 
     A few batches of each network are timed for it, which takes its share of the time.
 
     Args:
-        seconds: float, the time for everything.
-        experiment: `Miniature`.
-        data: `data.ImageData`.
-        report: function of a line of text. Defaults to `print`.
+        seconds: the time for everything.
+        experiment: the settings.
+        data: what is trained on.
+        progress: called with a line of text as each network is timed. Defaults to `print`.
 
     Returns:
-        int, 0 where the time is too short for one epoch.
+        The number of epochs, 0 where the time is too short for one.
     """
     started = time.perf_counter()
-    report(f"timing {len(experiment.steps)} networks")
+    progress(f"timing {len(experiment.steps)} networks")
     of_all = 0.0
     for step in experiment.steps:
         of_one = seconds_per_epoch(experiment, step, data)
-        report(f"{step:22} {len(data.train) / of_one:6.0f} images/s")
+        progress(f"{step:22} {len(data.train) / of_one:6.0f} images/s")
         of_all += of_one
     left = seconds - (time.perf_counter() - started)
     epochs = max(0, int(left / (of_all * experiment.seeds)))
-    report(f"one epoch of all networks takes {of_all:.0f} s: {epochs} epochs with each of {experiment.seeds} seeds")
+    progress(f"one epoch of all networks takes {of_all:.0f} s: {epochs} epochs with each of {experiment.seeds} seeds")
     return epochs
 
 
-def seconds_per_epoch(experiment, step, data):
-    """Estimates the time of one epoch of a step's network from a few of its batches.
-
-    Args:
-        experiment: `Miniature`.
-        step: str, a name in `TRAINED_STEPS`.
-        data: `data.ImageData`.
-
-    Returns:
-        float, seconds.
-    """
+def seconds_per_epoch(experiment: Miniature, step: str, data: ImageData) -> float:
+    """Estimates the time of one epoch of a step's network from a few of its batches."""
     recipe = experiment.recipe
     batches = recipe.dataset(data.train)
     model = experiment.network(step, batches.item_shape, len(data.class_names))

@@ -8,7 +8,7 @@ import keras
 
 from keras_convnext.data import load_data, with_validation
 from keras_convnext.data.load import is_name
-from keras_convnext.extras import BACKENDS, EITHER, require
+from keras_convnext.extras import BACKENDS, BACKENDS_IN_WORDS, require
 from keras_convnext.models import ConvNeXtClassifier, find_model, load_model, transfer, variant_of
 from keras_convnext.training.chosen_recipe import SIZED, adapted_recipe, choose_recipe, with_learning_rate
 from keras_convnext.training.data_size import check_training, explain_data_size, for_data_size
@@ -110,7 +110,9 @@ def check_backend() -> None:
         ValueError: the backend cannot train.
     """
     if keras.backend.backend() not in BACKENDS:
-        raise ValueError(f"Keras's {keras.backend.backend()} backend cannot train: set KERAS_BACKEND to {EITHER}.")
+        raise ValueError(
+            f"Keras's {keras.backend.backend()} backend cannot train: set KERAS_BACKEND to {BACKENDS_IN_WORDS}."
+        )
 
 
 def require_tensorboard() -> None:

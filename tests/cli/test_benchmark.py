@@ -17,7 +17,7 @@ SWEPT = ["--variant", "convnext_mini", "--rounds", "2"]
 
 @pytest.fixture
 def half_a_second(monkeypatch):
-    """In place of measuring: every step took half a second. What is measured has its tests in profiling/."""
+    """In place of measuring: every step took half a second. What is measured has its tests in benchmarking/."""
 
     def time_in_turn(cases, rounds, progress):
         progress(f"round {rounds} of {rounds}")
@@ -117,6 +117,21 @@ def test_times_the_architecture_of_what_is_named(cli, form, trained, monkeypatch
     report = json.loads(cli("benchmark", "--variant", name, "--against", "", "--rounds", "2", "--json").out)
     (row,) = report["timings"]
     assert (row["variant"], row["size"]) == expected
+
+
+@pytest.mark.usefixtures("half_a_second")
+def test_for_a_gpu_a_file_is_looked_into_by_another_process(cli, monkeypatch, tmp_path):
+    """This one would hold the GPU while the others are timed."""
+    path = tmp_path / "model.keras"
+    ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3, input_shape=(8, 8, 1)).save(path)
+
+    def load(*arguments):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(benchmark, "load", load)
+    report = json.loads(cli("benchmark", "--device", "gpu", "--variant", path, "--against", "", "--json").out)
+    (row,) = report["timings"]
+    assert (row["variant"], row["size"], row["device"]) == ("convnext_mini", 8, "gpu")
 
 
 def test_refuses_a_file_of_no_variant(refusal, trained):

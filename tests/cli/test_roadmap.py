@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_convnext import roadmap
 from keras_convnext.cli import main
-from keras_convnext.roadmap import figure, miniature, time_budget
+from keras_convnext.roadmap import costs, miniature, time_budget
 
 TWO = ("resnet_enhanced", "separate_downsampling")
 
@@ -15,7 +15,7 @@ TWO = ("resnet_enhanced", "separate_downsampling")
 @pytest.fixture
 def short(monkeypatch):
     """Makes the path two steps long, for what does not depend on its length."""
-    monkeypatch.setattr(figure, "STEPS", {name: roadmap.STEPS[name] for name in ("resnet", *TWO)})
+    monkeypatch.setattr(costs, "STEPS", {name: roadmap.STEPS[name] for name in ("resnet", *TWO)})
 
 
 def test_prints_the_table_and_draws_it(cli, short, tmp_path):
@@ -62,7 +62,7 @@ def test_blocks_need_keras_hub(refusal, without):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "--size", "16"), "32 x 32 pixels or more"),
+        (("train", "--size", "16"), "--size must be at least 32 pixels. Received: (16, 16)"),
         (("train", "--steps", "resnet"), "--steps must be some of resnet_enhanced, "),
         (("train", "--width-divisor", "7"), "must divide the width, 64"),
         (("train", "--data", "nowhere.npz"), "nowhere.npz"),

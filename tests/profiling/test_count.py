@@ -64,5 +64,13 @@ def test_every_argument_of_the_architecture(monkeypatch, changes, num_classes):
     assert count(row, num_classes, image_size=32) == counted("small", num_classes, image_size=32)
 
 
+@pytest.mark.parametrize("stem", ["patchify", "overlap", "overlap_tiered", "overlap_act"])
+@pytest.mark.parametrize("image_size", [37, 42, 100])
+def test_sizes_that_the_stride_does_not_divide(monkeypatch, stem, image_size):
+    row = replace(VARIANTS["convnext_atto"], depths=(1, 1, 1, 1), dims=(8, 16, 24, 32), stem=stem)
+    monkeypatch.setitem(VARIANTS, "small", row)
+    assert count(row, image_size=image_size) == counted("small", image_size=image_size)
+
+
 def test_megabytes_are_those_of_float32():
     assert count(VARIANTS["convnext_tiny"]).megabytes == pytest.approx(114.356512)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from keras_convnext.extras import import_torchvision
-from keras_convnext.roadmap.blocks import SIDE, blocks, draw_blocks, totals
+from keras_convnext.roadmap.blocks import SIDE, blocks, totals
+from keras_convnext.roadmap.blocks_figure import draw_blocks
 
 
 @pytest.fixture(scope="module")

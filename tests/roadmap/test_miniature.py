@@ -47,8 +47,8 @@ def test_the_path_of_data_holds_in_other_folders(tmp_path, monkeypatch):
         ({"regime": "resnet152"}, "Unknown regime 'resnet152'"),
         ({"width_divisor": 7}, "`width_divisor` must divide the width, 64"),
         ({"seeds": 0}, "`seeds`"),
-        ({"recipe": miniature_recipe(16)}, "32 x 32 pixels or more. Received: \\(16, 16\\)"),
-        ({"recipe": RECIPES["digits"]}, "32 x 32 pixels or more. Received: None"),
+        ({"recipe": miniature_recipe(16)}, "`size` must be at least 32 pixels. Received: \\(16, 16\\)"),
+        ({"recipe": RECIPES["digits"]}, "`size` must be at least 32 pixels. Received: None"),
     ],
 )
 def test_settings_that_cannot_be_trained_are_refused(settings, message):

@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 from keras_convnext.cli.arguments import check_picture
 from keras_convnext.extras import require
-from keras_convnext.roadmap.blocks import blocks, draw_blocks, totals
+from keras_convnext.roadmap.blocks import blocks, totals
+from keras_convnext.roadmap.blocks_figure import draw_blocks
 
 
 def add_arguments(parser):

@@ -9,7 +9,8 @@ import sys
 
 from keras_convnext.cli.arguments import check_picture
 from keras_convnext.roadmap import REGIMES
-from keras_convnext.roadmap.figure import draw_path, path_rows
+from keras_convnext.roadmap.costs import path_rows
+from keras_convnext.roadmap.figure import draw_path
 
 
 def add_arguments(parser):
@@ -48,5 +49,5 @@ def _show(regime, output, as_json):
         )
 
 
-def _progress(number, count, step):
-    print(f"counting step {number} of {count}: {step}", file=sys.stderr)
+def _progress(line):
+    print(line, file=sys.stderr)
