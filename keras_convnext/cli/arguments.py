@@ -8,6 +8,9 @@ from pathlib import Path
 from keras_convnext.extras import require
 from keras_convnext.startup import INTERRUPTED as INTERRUPTED
 
+FAILURES = (OSError, RuntimeError, MemoryError)
+"""What ends a training from outside: a disk, a process, too little memory. It can be resumed."""
+
 CLOSED_PIPE = 141
 """The exit code, as shells have it, where what is printed goes to a command that has ended, such as `head`."""
 
@@ -50,6 +53,12 @@ def in_options(message, args):
         return known[name] if value in (None, "True") else f"{known[name]} {value}"
 
     return re.sub(r"`(?P<name>\w+)(?:=(?P<value>[^`]*))?`", option, message)
+
+
+def sentence(error):
+    """The message of an error, with a full stop."""
+    message = "not enough memory" if isinstance(error, MemoryError) else str(error)
+    return f"{message.rstrip('.')}."
 
 
 def positive(text):

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 
 import keras
 
-from keras_convnext.cli.arguments import INTERRUPTED, fraction, not_negative, positive, rate
+from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, fraction, not_negative, positive, rate, sentence
 from keras_convnext.extras import require
 from keras_convnext.training import RECIPES, Experiment
 from keras_convnext.training.build import FILES_SIZE
@@ -128,8 +128,8 @@ def _train(training, run):
     except FloatingPointError as error:
         print(f"\nkeras-convnext train: {error}{_removed(run)}", file=sys.stderr)
         return 1
-    except (OSError, RuntimeError) as error:
-        print(f"\nkeras-convnext train: {error}. {_what_is_left(run)}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"\nkeras-convnext train: {sentence(error)} {_what_is_left(run)}", file=sys.stderr)
         return 1
     test = "no test images"
     if metrics["test_accuracy"] is not None:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from keras_convnext.training.failures import original_errors
+
 TIMED_BATCHES = 3
 
 
@@ -50,8 +52,9 @@ def seconds_per_epoch(experiment, step, data):
     recipe.compile(model, len(batches))
     images, labels = batches[0]
     batches.close()
-    model.train_on_batch(images, labels)  # compiles
-    started = time.perf_counter()
-    for _ in range(TIMED_BATCHES):
-        model.train_on_batch(images, labels)
+    with original_errors():
+        model.train_on_batch(images, labels)  # compiles
+        started = time.perf_counter()
+        for _ in range(TIMED_BATCHES):
+            model.train_on_batch(images, labels)
     return (time.perf_counter() - started) / TIMED_BATCHES * len(batches)

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_convnext.training.failures import original_errors
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class ClassAccuracy(keras.metrics.Metric):
@@ -98,7 +100,8 @@ def evaluate(model, batches, label_smoothing: float = 0.0, verbose="auto", metri
             *metrics,
         ],
     )
-    scores = scored.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)
+    with original_errors(batches):
+        scores = scored.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)
     hits, totals = per_class.hits, per_class.totals
     classes = [
         {"name": class_names[i], "images": int(totals[i]), "accuracy": float(hits[i] / totals[i])}

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from keras_convnext.cli.arguments import INTERRUPTED, positive
+from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, positive, sentence
 from keras_convnext.extras import require
 from keras_convnext.roadmap import REGIMES, miniature
 from keras_convnext.roadmap.miniature import Miniature, miniature_recipe
@@ -56,7 +56,11 @@ def prepare(args):
 
 def _start(args, experiment, data):
     if args.minutes:
-        epochs = epochs_within(60 * args.minutes, experiment, data, _progress)
+        try:
+            epochs = epochs_within(60 * args.minutes, experiment, data, _progress)
+        except FAILURES as error:
+            print(f"\nkeras-convnext roadmap: {sentence(error)}", file=sys.stderr)
+            return 1
         if not epochs:
             print(f"keras-convnext roadmap: --minutes {args.minutes} is too short for one epoch.", file=sys.stderr)
             return 2
@@ -84,8 +88,8 @@ def train_and_print(experiment, data, run, as_json):
     except FloatingPointError as error:
         print(f"\nkeras-convnext roadmap: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
-        print(f"\nkeras-convnext roadmap: {error}. {resume}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"\nkeras-convnext roadmap: {sentence(error)} {resume}", file=sys.stderr)
         return 1
     if as_json:
         print(json.dumps(results, indent=2))
