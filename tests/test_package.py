@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "extras": set(),
     "parser": set(),
     "processes": set(),
+    "new_paths": set(),
     "version": set(),
     "log_lines": set(),
     "startup": {"extras", "log_lines", "parser", "version"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "models": {"layers", "variants", "normalization", "checkpoints"},
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
-    "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version"},
+    "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version", "new_paths"},
     "detection": {"models", "layers", "variants", "extras"},
     "segmentation": {"models", "layers", "variants", "extras"},
 }

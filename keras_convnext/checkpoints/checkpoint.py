@@ -197,6 +197,22 @@ def check_target(model, path, layout="official"):
     >>> check_target(ConvNeXtClassifier.from_preset("convnext_mini"), "model.h5", "keras.applications").name
     'keras.applications'
     """
+    check_target_path(path, layout)
+    return _form(model, layout)
+
+
+def check_target_path(path, layout="official"):
+    """Raises those of the errors that do not depend on the model, so that they come before it is loaded.
+
+    Args:
+        path: as for `save_checkpoint`.
+        layout: as for `save_checkpoint`.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import check_target_path
+    >>> check_target_path("model.h5", "keras.applications")
+    """
     path = Path(path)
     if layout not in WRITTEN:
         raise ValueError(f"Unknown layout {layout!r}: expected one of {', '.join(WRITTEN)}.")
@@ -211,7 +227,6 @@ def check_target(model, path, layout="official"):
     module, _ = WRITERS[path.suffix]
     if module:
         require(module, "checkpoints")
-    return _form(model, layout)
 
 
 def _form(model, name):

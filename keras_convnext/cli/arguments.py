@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from keras_convnext.extras import require
+from keras_convnext.new_paths import check_new_path
 from keras_convnext.startup import INTERRUPTED as INTERRUPTED
 
 FAILURES = (OSError, RuntimeError, MemoryError)
@@ -128,8 +129,8 @@ def check_new_file(path):
     Raises:
         ValueError: there is something already; and as `check_file`.
     """
-    if str(path) and Path(path).exists():
-        raise ValueError(f"{path}: there is such a file. Give a new name, or move it away.")
+    if str(path):
+        check_new_path(path)
     check_file(path)
 
 

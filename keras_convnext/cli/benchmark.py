@@ -23,6 +23,7 @@ from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
 from keras_convnext.cli.source import load
 from keras_convnext.extras import is_installed, require
 from keras_convnext.models import find_model, variant_of
+from keras_convnext.new_paths import check_new_path
 from keras_convnext.variants import get_variant
 
 SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
@@ -127,8 +128,7 @@ def _check_sweep(args):
     if getattr(args, args.sweep) is not None:
         raise ValueError(f"--{args.sweep}: the sweep goes over it; give --values instead.")
     check_picture(_output(args))
-    if _output(args).exists():
-        raise ValueError(f"{_output(args)}: exists already; give another --output.")
+    check_new_path(_output(args))
 
 
 def _output(args):

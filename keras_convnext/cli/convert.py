@@ -5,7 +5,7 @@ The layout and the variant of the source are recognized from the content of the 
 
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, save_checkpoint
+from keras_convnext.checkpoints import WRITTEN, check_target, check_target_path, save_checkpoint
 from keras_convnext.cli.arguments import check_new_file
 from keras_convnext.cli.source import load
 
@@ -28,6 +28,8 @@ def prepare(args):
     check_new_file(args.target)
     if target.suffix == ".keras" and args.layout:
         raise ValueError(f"--layout {args.layout}: a .keras file has the layout of Keras.")
+    if target.suffix != ".keras":
+        check_target_path(target, layout)
     model, found = _load(args.source, args.variant, args.ema)
     if target.suffix != ".keras":
         check_target(model, target, layout)

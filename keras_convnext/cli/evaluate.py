@@ -16,6 +16,7 @@ from keras_convnext.cli.labelled_images import load_run_data, load_source_data
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import Batches, with_validation
 from keras_convnext.extras import require
+from keras_convnext.new_paths import check_new_folder
 from keras_convnext.training import Predictions, Recipe, Run, evaluate
 from keras_convnext.training.fit import draw_predictions
 
@@ -38,8 +39,7 @@ def add_arguments(parser):
 def prepare(args):
     if args.output is not None:
         require("matplotlib", extra="cli")
-        if not args.output or Path(args.output).exists():
-            raise ValueError(f"--output {args.output or 'an empty name'}: expected the name of a new folder.")
+        check_new_folder(args.output)
     source = find_source(args.source, args.size)
     label_smoothing = 0.0
     if source.run:

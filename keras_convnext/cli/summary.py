@@ -42,7 +42,8 @@ def prepare(args):
         model, size = _of_file(args, named.path)
     variant = named.variant or variant_of(model)
     shape = tuple(side or size for side in model.input_shape[1:])
-    return lambda: _print(args, variant, shape, profile(model, shape, elementwise=args.elementwise))
+    result = profile(model, shape, elementwise=args.elementwise)  # refuses sizes that the model does not take
+    return lambda: _print(args, variant, shape, result)
 
 
 def _of_preset(args, named):

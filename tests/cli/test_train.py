@@ -567,7 +567,7 @@ def test_refuses_classes_of_single_images(refused, write_digits, tmp_path):
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("notes")])
 def test_refuses_an_output_that_exists(refusal, fitted, tmp_path, make):
     make(tmp_path / "run")
-    assert "run: exists already" in refusal("train", "--output", tmp_path / "run")
+    assert "run already exists. Choose another name." in refusal("train", "--output", tmp_path / "run")
     assert fitted == []
 
 
