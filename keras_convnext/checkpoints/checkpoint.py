@@ -8,12 +8,13 @@ import keras
 from keras_convnext.checkpoints.catalog import Checkpoint
 from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.errors import DamagedFileError
-from keras_convnext.checkpoints.files import WRITERS, check_readable, read_arrays, write_arrays
+from keras_convnext.checkpoints.float_weights import require_float_weights
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
 from keras_convnext.checkpoints.parts import differing_parts
-from keras_convnext.checkpoints.usual_weights import require_usual_weights
+from keras_convnext.checkpoints.read import check_readable, read_arrays
+from keras_convnext.checkpoints.write import WRITERS, write_arrays
 from keras_convnext.extras import require
 from keras_convnext.variants import VARIANTS
 
@@ -128,7 +129,7 @@ def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
     Raises:
         ValueError: the arrays do not fit; the message names all that do not. The model is as it was.
     """
-    require_usual_weights(model, "load a checkpoint into")
+    require_float_weights(model, "load a checkpoint into")
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     try:
         layout = find_layout(shapes, arrays, getattr(model, "head_norm_first", None))
@@ -231,7 +232,7 @@ def check_target_path(path, layout="official"):
 
 def _form(model, name):
     """The table among those of a layout in which its source stores such a model."""
-    require_usual_weights(model, "write a checkpoint of")
+    require_float_weights(model, "write a checkpoint of")
     paths = [weight.path for weight in model.weights]
     backbone = getattr(model, "backbone", model)
     other = {key: getattr(backbone, key, plain) for key, plain in PLAIN.items()}

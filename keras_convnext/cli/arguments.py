@@ -88,7 +88,7 @@ def rate(text):
     return number
 
 
-def check_picture(path):
+def check_figure_path(path):
     """Refuses a path that no picture can be drawn into by matplotlib.
 
     Raises:

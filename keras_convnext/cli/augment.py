@@ -4,6 +4,7 @@ Each row begins with an image that is only resized, followed by its augmentation
 of as many classes as possible. The last row is a batch after MixUp or CutMix.
 """
 
+import functools
 import json
 import sys
 from itertools import zip_longest
@@ -108,8 +109,9 @@ def _benchmark(args):
     from keras_convnext.benchmarking.pipeline import WORKERS, compare
 
     rounds = args.rounds or 15
+    show = functools.partial(print, file=sys.stderr)
     try:
-        found = compare(args.data, args.size, rounds, args.files, show=(lambda line: None) if args.json else print)
+        found = compare(args.data, args.size, rounds, args.files, show=(lambda line: None) if args.json else show)
     except RuntimeError as error:
         print(f"keras-convnext augment: {error}", file=sys.stderr)
         return 1

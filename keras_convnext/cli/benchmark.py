@@ -19,7 +19,7 @@ from keras_convnext.benchmarking.compare import compare, timing_facts
 from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
 from keras_convnext.benchmarking.sweep import draw_sweep
 from keras_convnext.benchmarking.turns import WIDE, time_in_turn
-from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
+from keras_convnext.cli.arguments import INTERRUPTED, check_figure_path, positive
 from keras_convnext.cli.source import load
 from keras_convnext.extras import is_installed, require
 from keras_convnext.models import find_model, variant_of
@@ -127,7 +127,7 @@ def _check_sweep(args):
         return
     if getattr(args, args.sweep) is not None:
         raise ValueError(f"--{args.sweep}: the sweep goes over it; give --values instead.")
-    check_picture(_output(args))
+    check_figure_path(_output(args))
     check_new_path(_output(args))
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from keras_convnext.data import read_image
-from keras_convnext.data.image_files import find_images, what_was_left_out
+from keras_convnext.data.image_files import describe_left_out, find_images
 
 
 def find_image_files(names):
@@ -80,5 +80,5 @@ def _images_in(folder):
     if not images:
         raise ValueError(f"{folder}: no image in this folder.")
     if left_out:
-        print(what_was_left_out(left_out, folder), file=sys.stderr)
+        print(describe_left_out(left_out, folder), file=sys.stderr)
     return [str(file) for file in images]

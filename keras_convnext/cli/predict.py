@@ -34,13 +34,13 @@ def prepare(args):
 
 
 def _predict(model, source, paths, skipped, args):
-    is_probable = getattr(model, "activation", None)
+    gives_probabilities = getattr(model, "activation", None)
     facts = []
     for start in range(0, len(paths), BATCH):
         some = paths[start : start + BATCH]
         images = np.stack([source.transform(read_image(path, source.channels)) for path in some]).astype("float32")
         outputs = model.predict(images, verbose=0)
-        probabilities = outputs if is_probable else keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
+        probabilities = outputs if gives_probabilities else keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
         for path, row in zip(some, probabilities, strict=True):
             fact = {"image": path, "classes": _top(row, source.class_names, args.top)}
             if args.json:

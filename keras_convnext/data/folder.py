@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_convnext.data.image_files import all_files, find_images, is_hidden, what_was_left_out
+from keras_convnext.data.image_files import all_files, describe_left_out, find_images, is_hidden
 from keras_convnext.data.images import ImageData, Images, read_image
 
 PARTS = {
@@ -50,7 +50,7 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
     left_out = {file for _, _, others in found.values() for file in others}
     left_out = tuple(sorted(left_out.union(*(_in_no_class(folder) for folder in (path, *folders.values())))))
     if left_out and verbose:
-        print(what_was_left_out(left_out, path), file=sys.stderr)
+        print(describe_left_out(left_out, path), file=sys.stderr)
     skipped = _unreadable([file for files, _, _ in found.values() for file in files], skip_unreadable, verbose)
     parts = {}
     for part, (files, labels, _) in found.items():

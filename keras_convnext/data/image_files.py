@@ -53,14 +53,14 @@ def find_images(folder):
     return sorted(images), sorted(left_out)
 
 
-def what_was_left_out(files, folder):
+def describe_left_out(files, folder):
     """One line that counts the files that were left out of a folder, by reason.
 
     Example:
 
     >>> from pathlib import Path
-    >>> from keras_convnext.data.image_files import what_was_left_out
-    >>> what_was_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
+    >>> from keras_convnext.data.image_files import describe_left_out
+    >>> describe_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
     'pets: 2 files are left out: 1 hidden, 1 in no class (a.jpg)'
     """
     reasons = {"hidden": [], "in no class": [], "no image": []}

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
+from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_float_weights
 from keras_convnext.layers.global_pool import POOLINGS, GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
@@ -231,7 +231,7 @@ class ConvNeXtClassifier(ImageModel):
         >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
         3
         """
-        require_usual_weights(self, "fuse")
+        require_float_weights(self, "fuse")
         fused = self._from_arguments({**without_layer_scale(self.get_config()), "backbone": self.backbone.fuse()})
         fold_layer_scale(self, fused)
         return fused

@@ -11,6 +11,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -330,7 +331,7 @@ def test_a_redirect_is_followed(published, server, source):
 
 
 def test_a_silent_server_is_not_waited_for(published, server, monkeypatch, fails):
-    monkeypatch.setattr(download, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.5)
     go_on = threading.Event()
     server.files["/convnext_atto.safetensors"] = lambda handler: go_on.wait(30)
     fails(published, OSError, "timed out")
@@ -355,6 +356,27 @@ def test_two_downloads_at_a_time_do_not_mix(server, source, keras_home, monkeypa
     assert paths == [cached_path(entry)] * 2
     assert cached_path(entry).read_bytes() == source.body
     assert list(cached_path(entry).parent.iterdir()) == [cached_path(entry)]
+
+
+def without_access_to(monkeypatch, folder):
+    """Makes a folder look as if it could not be written, which root can always."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and access(path, mode))
+
+
+def test_a_cache_in_a_home_that_cannot_be_written(published, keras_home, source, monkeypatch):
+    cached_path(published).parent.mkdir(parents=True)
+    without_access_to(monkeypatch, keras_home)
+    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
+
+
+def test_names_the_folder_that_cannot_be_written(published, keras_home, server, monkeypatch):
+    folder = keras_home / "models"
+    folder.mkdir(parents=True)
+    without_access_to(monkeypatch, folder)
+    with pytest.raises(OSError, match=f"{folder} cannot be written; the environment variable KERAS_HOME"):
+        ConvNeXtClassifier.from_preset(NAME)
+    assert server.asked == []
 
 
 def test_a_cache_that_cannot_be_written_is_named(published, server, tmp_path, monkeypatch):
@@ -491,7 +513,7 @@ def test_a_killed_download_does_not_spoil_the_cache(server, source, keras_home, 
     assert cached_path(entry).read_bytes() == source.body
     assert left.exists()  # it could be a download that is still going on
 
-    long_ago = time.time() - download.PARTIAL_SECONDS - 60
+    long_ago = time.time() - download.STALE_SECONDS - 60
     os.utime(left, (long_ago, long_ago))
     cached_path(entry).unlink()
     ConvNeXtClassifier.from_preset(NAME)

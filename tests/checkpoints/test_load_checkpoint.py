@@ -1,6 +1,7 @@
 """Loading: what is left out and said, and files that do not fit, are damaged, or would run code."""
 
 import argparse
+import json
 import os
 import sys
 import warnings
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
-from keras_convnext.checkpoints.files import read_arrays
+from keras_convnext.checkpoints import read_arrays
+from keras_convnext.checkpoints.errors import DamagedFileError
 
 
 @pytest.fixture
@@ -123,6 +125,27 @@ def test_bfloat16_safetensors(torch, small_classifier, model, state, tmp_path):
     load_checkpoint(other, tmp_path / "half.safetensors")
     for weight, exact in zip(other.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, torch.from_numpy(exact).bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "uint16", "uint32", "uint64"])
+def test_types_of_safetensors(torch, tmp_path, dtype):
+    from safetensors.torch import save_file
+
+    values = torch.arange(6).reshape(2, 3).to(getattr(torch, dtype))
+    save_file({"a": values}, tmp_path / "model.safetensors")
+    array = read_arrays(tmp_path / "model.safetensors")["a"]
+    assert array.dtype == ("float32" if dtype.startswith("float") else dtype)
+    np.testing.assert_array_equal(array, np.arange(6).reshape(2, 3))
+
+
+def test_an_unknown_type_of_safetensors_is_named(tmp_path):
+    """A whole file, which another download would not mend."""
+    header = json.dumps({"a": {"dtype": "F8_E8M0", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\x7f")
+    with pytest.raises(ValueError, match=r"a is of type F8_E8M0; expected one of F64, F32") as caught:
+        read_arrays(path)
+    assert not isinstance(caught.value, DamagedFileError)
 
 
 def test_torch_is_needed_for_files_from_before_its_zip_format_alone(torch, model, state, tmp_path, monkeypatch):

@@ -68,6 +68,18 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
     assert "ours / timm comes from one round" in facts["warnings"][0]
 
 
+def test_progress_does_not_go_where_the_result_goes(cli, write_digits, tmp_path, monkeypatch):
+    def compare(data, size, rounds, files, show):
+        show("  1: ours 2, timm 1 images/s")
+        return {"ours": [2.0], "timm": [1.0], "ratio": 2.0, "spread": 0.0}
+
+    monkeypatch.setattr("keras_convnext.benchmarking.pipeline.compare", compare)
+    result = cli("augment", "--data", write_digits(tmp_path / "pictures"), "--benchmark", "--rounds", "3")
+    assert result.code == 0, result.err
+    assert "  1: ours 2, timm 1 images/s" in result.err.splitlines()
+    assert "1: ours" not in result.out and "ours / timm 2.00" in result.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

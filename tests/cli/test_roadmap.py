@@ -148,6 +148,17 @@ def test_what_ends_a_training_is_said_in_a_line(cli, few_images, tmp_path, monke
     assert (tmp_path / "out" / "config.json").is_file()
 
 
+@pytest.mark.parametrize(("data", "name"), [(".", "roadmap-my.photos-1"), ("../few.npz", "roadmap-few-1")])
+def test_a_folder_under_runs_is_called_after_the_data(cli, few_images, tmp_path, monkeypatch, data, name):
+    (tmp_path / "my.photos").mkdir()
+    monkeypatch.chdir(tmp_path / "my.photos")
+    images = miniature.load_images(miniature.Miniature(data=str(few_images)))
+    monkeypatch.setattr(miniature, "load_images", lambda experiment: images)
+    monkeypatch.setattr(miniature, "train_step", lambda *arguments: (0.5, 1.0))
+    assert cli("roadmap", "train", "--data", data, "--steps", ",".join(TWO)).code == 0
+    assert [path.name for path in (tmp_path / "my.photos" / "runs").iterdir()] == [name]
+
+
 def test_minutes_become_epochs(cli, few_images, tmp_path, monkeypatch):
     """Of 20 s per epoch, two seeds of two steps: none in a minute, two in three; the trainings are not begun here."""
     monkeypatch.setattr(time_budget, "seconds_per_epoch", lambda *arguments: 20.0)

@@ -6,7 +6,6 @@ roadmap.png and one run folder per training. An interrupted experiment goes on w
 
 import json
 import sys
-from pathlib import Path
 
 from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, positive, sentence
 from keras_convnext.extras import require
@@ -14,7 +13,7 @@ from keras_convnext.roadmap import REGIMES, miniature
 from keras_convnext.roadmap.miniature import Miniature, miniature_recipe
 from keras_convnext.roadmap.time_budget import epochs_within
 from keras_convnext.training import Run
-from keras_convnext.training.run import new_run_path, refuse_existing
+from keras_convnext.training.run import new_run_path, refuse_existing, run_name
 
 
 def add_arguments(parser):
@@ -65,8 +64,8 @@ def _start(args, experiment, data):
             print(f"keras-convnext roadmap: --minutes {args.minutes} is too short for one epoch.", file=sys.stderr)
             return 2
         experiment = experiment.with_epochs(epochs)
-    name = Path(args.data.replace(":", "-")).stem
-    run = Run.create(args.output or new_run_path(f"roadmap-{name}"), experiment.get_config())
+    path = args.output or new_run_path(f"roadmap-{run_name(args.data, '')}")
+    run = Run.create(path, experiment.get_config())
     return train_and_print(experiment, data, run, args.json)
 
 
