@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "detection": {"models", "layers", "variants", "extras"},
     "segmentation": {"models", "layers", "variants", "extras"},
 }
-MAY_IMPORT = {room: rooms | {"scalars"} for room, rooms in MAY_IMPORT.items()} | {"scalars": set()}
+MAY_IMPORT = {room: rooms | {"scalars", "dataclass_fields"} for room, rooms in MAY_IMPORT.items()}
+MAY_IMPORT |= {"scalars": set(), "dataclass_fields": {"scalars"}}
 BELOW_CLI = set(MAY_IMPORT)
 MAY_IMPORT |= {"__init__": BELOW_CLI, "cli": BELOW_CLI | {"__init__"}, "__main__": {"cli"}}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -16,7 +16,7 @@ from keras_convnext.checkpoints.parts import differing_parts
 from keras_convnext.checkpoints.read import check_readable, read_arrays
 from keras_convnext.checkpoints.write import WRITERS, write_arrays
 from keras_convnext.extras import require
-from keras_convnext.variants import VARIANTS
+from keras_convnext.variants import VARIANTS, match
 
 WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
 """The layouts that `save_checkpoint` writes. `model.save` writes this package's own."""
@@ -266,8 +266,6 @@ def _form(model, name):
 
 def _conv_mlp(backbone, head_norm_first):
     """Whether timm stores the pointwise layers of this architecture as 1x1 convolutions."""
-    architecture = tuple(backbone.depths), tuple(backbone.dims), backbone.use_grn, bool(head_norm_first)
-    return any(
-        variant.conv_mlp and (variant.depths, variant.dims, variant.use_grn, variant.head_norm_first) == architecture
-        for variant in VARIANTS.values()
-    )
+    architecture = {name: getattr(backbone, name) for name in ("depths", "dims", "use_grn")}
+    variant = match({**architecture, "head_norm_first": bool(head_norm_first)})
+    return variant is not None and VARIANTS[variant].conv_mlp

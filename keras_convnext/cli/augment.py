@@ -30,6 +30,7 @@ def add_arguments(parser):
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
     parser.add_argument(
         "--benchmark", action="store_true", help="measure images per second, and timm's; --data is a folder"
     )
@@ -49,12 +50,12 @@ def prepare(args):
     if args.benchmark:
         if not args.data or not Path(args.data).is_dir():
             raise ValueError(f"{args.data or repr(args.data)}: --benchmark takes a folder of images.")
-        load_data(args.data, verbose=not args.json)
+        load_data(args.data, args.skip_unreadable, verbose=not args.json)
         import_torchvision()  # before timm does
         require("timm", extra="dev")
         return lambda: _benchmark(args)
     check_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
-    images = load_data(args.data).train
+    images = load_data(args.data, args.skip_unreadable).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")
     return lambda: _draw(images.take(across_classes(images.labels, args.rows or 4)), args, Path(args.output))

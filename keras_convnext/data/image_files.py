@@ -1,9 +1,12 @@
-"""Which files of a folder are images."""
+"""Which files of a folder are images, and which of them can be read."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from keras_convnext.data.images import IMAGE_SUFFIXES
+import keras
+
+from keras_convnext.data.images import IMAGE_SUFFIXES, UnreadableImageError, read_image
 from keras_convnext.extras import require
 
 SYSTEM_NAMES = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
@@ -75,6 +78,48 @@ def describe_left_out(files, folder):
         if of_it:
             counts.append(f"{len(of_it)} {reason}" + ("" if reason == "hidden" else f" ({names})"))
     return f"{folder}: {len(files)} file{'s are' if len(files) > 1 else ' is'} left out: {', '.join(counts)}"
+
+
+def find_unreadable(paths, channels=3, verbose=False):
+    """Reads each image once, to see that it is whole, before any work is done with the others.
+
+    Args:
+        paths: list of paths.
+        channels: int, as for `data.read_image`. Defaults to 3.
+        verbose: whether to show a progress bar. Defaults to False.
+
+    Returns:
+        A dict of `UnreadableImageError` by path, of the images that cannot be read, in their order.
+    """
+
+    def problem(path):
+        try:
+            read_image(path, channels)
+        except UnreadableImageError as error:
+            return error
+        return None
+
+    unreadable = {}
+    progress = keras.utils.Progbar(len(paths), unit_name="image", verbose=int(verbose))
+    with ThreadPoolExecutor() as pool:
+        for count, (path, error) in enumerate(zip(paths, pool.map(problem, paths), strict=True), start=1):
+            if error is not None:
+                unreadable[path] = error
+            if count % 100 == 0 or count == len(paths):
+                progress.update(count)
+    return unreadable
+
+
+def refuse_unreadable(unreadable):
+    """Raises a ValueError that names the first image which cannot be read, if there is one, and counts the others.
+
+    Args:
+        unreadable: dict, as `find_unreadable` returns it.
+    """
+    if unreadable:
+        first = next(iter(unreadable.values()))
+        more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+        raise ValueError(f"{first}{more}. Fix or remove them, or leave them out with `skip_unreadable=True`.")
 
 
 def all_files(folder):

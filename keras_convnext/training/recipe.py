@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 
+from keras_convnext.dataclass_fields import dataclass_from, make_plain
 from keras_convnext.preprocessing import Augmentation
 from keras_convnext.preprocessing.augmentation import Step
-from keras_convnext.scalars import dataclass_from, integer, make_plain, plain
+from keras_convnext.scalars import integer, plain
 from keras_convnext.training.compile import compile_model
 from keras_convnext.training.dataset import make_dataset
 from keras_convnext.training.parameter_groups import LAYER_DECAYS

@@ -58,6 +58,15 @@ def test_the_same_seed_draws_the_same_grid(cli, tmp_path):
     assert (first != third).any()
 
 
+def test_leaves_out_unreadable_images(cli, write_digits, tmp_path):
+    folder = write_digits(tmp_path / "pictures")
+    (folder / "one" / "broken.png").write_bytes(b"damaged")
+    command = ("augment", "--data", folder, "--output", tmp_path / "grid.png", "--size", "10")
+    result = cli(*command)
+    assert result.code == 2 and "leave them out with --skip-unreadable" in result.err
+    assert cli(*command, "--skip-unreadable").code == 0
+
+
 def test_times_ours_against_timms(cli, write_digits, tmp_path):
     folder = write_digits(tmp_path / "pictures")
     result = cli("augment", "--data", folder, "--benchmark", "--rounds", "1", "--size", "32", "--files", "--json")

@@ -168,7 +168,7 @@ def test_a_file_whose_name_looks_like_a_pattern(cli, trained, images):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("empty", "empty: no image in this folder."),
+        ("empty", "empty: no images in this folder."),
         ("*.jpg", "*.jpg: no file matches."),
         ("", "expected image files, got an empty name."),
         ("gone", "gone: not a readable image"),
@@ -181,7 +181,9 @@ def test_refuses_where_there_is_no_image(refusal, trained, tmp_path, monkeypatch
 
 
 def test_refuses_and_names_an_unreadable_image(refusal, trained, images, broken):
-    assert f"{broken}: not a readable image" in refusal("predict", trained.path, images[0][0], broken)
+    line = refusal("predict", trained.path, images[0][0], broken, broken.parent / "missing.png")
+    assert f"{broken}: not a readable image" in line
+    assert ", and 1 more. Fix or remove them, or leave them out with --skip-unreadable." in line
 
 
 def test_refuses_and_names_a_missing_image(refusal, trained):
