@@ -25,17 +25,17 @@ COLUMNS = 8
 
 
 def add_arguments(parser):
-    parser.add_argument("--data", required=True, help="`digits`, FILE.npz, or FOLDER")
-    parser.add_argument("--output", help="the picture to write, such as grid.png")
+    parser.add_argument("--data", required=True, help="`digits`, FILE.npz, FOLDER or tfds:NAME")
+    parser.add_argument("--output", help="image file to write, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
-    parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
+    parser.add_argument("--rows", type=positive, help="number of images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
     parser.add_argument(
-        "--benchmark", action="store_true", help="measure images per second, and timm's; --data is a folder"
+        "--benchmark", action="store_true", help="compare images per second with timm's; --data must be a folder"
     )
     parser.add_argument("--files", action="store_true", help="with --benchmark: also read the image files")
-    parser.add_argument("--rounds", type=positive, help="with --benchmark: how many rounds (default: 15)")
+    parser.add_argument("--rounds", type=positive, help="with --benchmark: number of rounds (default: 15)")
     parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
 
 

@@ -12,7 +12,8 @@ from keras_convnext.cli.source import load
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", help=".pth, .safetensors, .h5 of keras.applications, .keras, a run, or a preset with weights"
+        "source",
+        help="a .pth, .safetensors, .keras or keras.applications .h5 file, a run folder, or the name of a checkpoint",
     )
     parser.add_argument("target", help="a new file: .keras, .pth, .safetensors or .h5")
     parser.add_argument(

@@ -20,7 +20,7 @@ from keras_convnext.variants import get_variant
 FEATURES = "{}: these weights give features of images, not classes."
 """The refusal of weights without classes, such as CLIP's, whose outputs are an embedding."""
 
-HELP = "a run folder, a file of weights, or a name of weights that `keras-convnext list` prints"
+HELP = "a run folder, a file of weights, or the name of a checkpoint that `keras-convnext list` prints"
 
 
 def load(source, variant=None, ema=False):

@@ -66,12 +66,12 @@ def describe_left_out(files, folder):
     >>> describe_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
     'pets: 2 files are left out: 1 hidden, 1 in no class (a.jpg)'
     """
-    reasons = {"hidden": [], "in no class": [], "no image": []}
+    reasons = {"hidden": [], "in no class": [], "not an image": []}
     for file in files:
         if any(is_hidden(Path(part)) for part in file.relative_to(folder).parts):
             reasons["hidden"].append(file)
         else:
-            reasons["in no class" if is_image(file) else "no image"].append(file)
+            reasons["in no class" if is_image(file) else "not an image"].append(file)
     counts = []
     for reason, of_it in reasons.items():
         names = ", ".join(file.name for file in of_it[:3]) + (", ..." if len(of_it) > 3 else "")

@@ -46,7 +46,7 @@ def test_after_an_epoch_leaves_its_state_and_the_way_to_go_on(train, digits_npz,
         time.sleep(0.05)
     code, err = interrupt(process)
     assert code == 130
-    assert f"Go on with: keras-convnext train --resume {run.path}" in err
+    assert f"Resume with: keras-convnext train --resume {run.path}" in err
     assert "Traceback" not in err
     assert run.load_model().num_classes == 10
     model, history = restore_state(run.last_state)

@@ -127,7 +127,7 @@ def test_where_nothing_more_can_be_written_the_last_state_stays(train, settings,
     process = train("--resume", run.path, before=NO_LARGE_FILES)
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 1, out[-3000:]
-    assert f"Go on with: keras-convnext train --resume {run.path}" in out
+    assert f"Resume with: keras-convnext train --resume {run.path}" in out
     assert run.last_state == before
     assert {file.name: file.read_bytes() for file in before.iterdir()} == kept
     assert run.model_path.read_bytes() == best

@@ -132,7 +132,7 @@ def test_each_subcommand_has_its_help(capsys, subcommand):
     [
         (
             OSError(28, "No space left on device"),
-            "No space left on device. Go on with: keras-convnext roadmap resume",
+            "No space left on device. Resume with: keras-convnext roadmap resume",
         ),
         (FloatingPointError("The loss is nan after step 3"), "The loss is nan after step 3"),
     ],

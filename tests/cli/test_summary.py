@@ -121,7 +121,7 @@ def test_takes_a_backbone_and_channels_first(summary, tmp_path):
 
 
 def test_refuses_changes_of_a_file(refusal, trained):
-    assert "--classes: it is for a name" in refusal("summary", trained.path, "--classes", "3")
+    assert "--classes applies to names" in refusal("summary", trained.path, "--classes", "3")
     assert "the model takes images of 8 x 8 pixels" in refusal("summary", trained.path, "--size", "16")
 
 

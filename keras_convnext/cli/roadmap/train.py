@@ -1,7 +1,7 @@
 """Trains the path in miniature: the network of every step, narrow, on small images, all by one recipe.
 
 Prints the accuracy of each step beside the paper's, and their rank correlation. The folder keeps results.json,
-roadmap.png and one run folder per training. An interrupted experiment goes on with `keras-convnext roadmap resume`.
+roadmap.png and one run folder per training. `keras-convnext roadmap resume` resumes an interrupted experiment.
 """
 
 import json
@@ -32,7 +32,7 @@ def add_arguments(parser):
     budget.add_argument(
         "--minutes", type=positive, help="time for everything; chooses the number of epochs that fits into it"
     )
-    parser.add_argument("--output", metavar="FOLDER", help="the new folder (default: a new one under runs/)")
+    parser.add_argument("--output", metavar="FOLDER", help="new folder (default: one under runs/)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -78,7 +78,7 @@ def train_and_print(experiment, data, run, as_json):
         run: `Run`, the folder.
         as_json: bool, whether to print JSON.
     """
-    resume = f"Go on with: keras-convnext roadmap resume {run.path}"
+    resume = f"Resume with: keras-convnext roadmap resume {run.path}"
     try:
         results = miniature.train(experiment, data, run, _progress)
     except KeyboardInterrupt:
