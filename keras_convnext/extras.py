@@ -142,7 +142,7 @@ def _problem_of_settings():
     """What Keras cannot have taken of its settings, in words; None where nothing of the kind is found."""
     path, settings = _keras_json()
     if path.exists() and settings is not None and not isinstance(settings, dict):
-        return f"{path}: expected an object of Keras's settings. Mend the file, or remove it: Keras writes a new one."
+        return f"{path}: expected an object of Keras's settings. Fix the file, or remove it: Keras writes a new one."
     expected = {
         "floatx": lambda value: value in ("float16", "float32", "float64"),
         "epsilon": lambda value: isinstance(value, float),
@@ -150,10 +150,10 @@ def _problem_of_settings():
     }
     for name, is_right in expected.items():
         if settings and name in settings and not is_right(settings[name]):
-            return f"{path}: Keras does not take {name}={settings[name]!r}. Mend the file, or remove it."
+            return f"{path}: Keras does not take {name}={settings[name]!r}. Fix the file, or remove it."
     backend, place = _backend()
     if backend not in KERAS_BACKENDS:
         return f"{place}: Keras has no backend {backend!r}. Expected {BACKENDS_IN_WORDS}."
     if path.is_dir() or (path.exists() and settings is None):
-        return f"{path}: not a file that Keras can read. Mend it, or remove it: Keras writes a new one."
+        return f"{path}: not a file that Keras can read. Fix it, or remove it: Keras writes a new one."
     return None

@@ -6,16 +6,13 @@ as a number.
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
 from numbers import Integral, Real
-from types import NoneType
-from typing import get_args, get_origin
 
 import numpy as np
 
 
 def integer(name: str, value, least: int | None = None) -> int:
-    """The value of an argument as an int.
+    """Returns the value of an argument as an int.
 
     Args:
         name: of the argument, for the message.
@@ -40,7 +37,17 @@ def integer(name: str, value, least: int | None = None) -> int:
 
 
 def number(name: str, value, least: float | None = None) -> float:
-    """The same of a finite number, as a float.
+    """Returns the value of an argument as a finite float.
+
+    Args:
+        name: of the argument, for the message.
+        value: a number of Python or NumPy, or an array or tensor of one without axes.
+        least: the least that it may be. Defaults to None: any.
+
+    Raises:
+        ValueError: another value, NaN or Inf, or one out of range.
+
+    Example:
 
     >>> import numpy as np
     >>> from keras_convnext.scalars import number
@@ -55,7 +62,9 @@ def number(name: str, value, least: float | None = None) -> float:
 
 
 def between(name: str, value, least: float, most: float) -> float:
-    """The same of a number in a closed range.
+    """Returns the value of an argument as a float in a closed range. Raises ValueError otherwise.
+
+    Example:
 
     >>> from keras_convnext.scalars import between
     >>> between("probability", 0.5, 0, 1)
@@ -112,7 +121,9 @@ def share(name: str, value) -> float:
 
 
 def interval(name: str, values, most: float = math.inf) -> tuple[float, float]:
-    """The same of two positive numbers, the greater one last.
+    """Returns two positive floats, the greater one last. Raises ValueError for other values.
+
+    Example:
 
     >>> from keras_convnext.scalars import interval
     >>> interval("scale", (0.08, 1.0), most=1)
@@ -126,7 +137,9 @@ def interval(name: str, values, most: float = math.inf) -> tuple[float, float]:
 
 
 def flag(name: str, value) -> bool:
-    """The same of True or False; 1 and 0 are taken for them.
+    """Returns the value of an argument as a bool. It may also be 1 or 0; raises ValueError for other values.
+
+    Example:
 
     >>> import numpy as np
     >>> from keras_convnext.scalars import flag
@@ -140,7 +153,9 @@ def flag(name: str, value) -> bool:
 
 
 def optional(convert: Callable, name: str, value, *bounds):
-    """The same by one of these functions, of an argument that may be None.
+    """Returns None for None, and otherwise what one of these functions returns for the value.
+
+    Example:
 
     >>> from keras_convnext.scalars import integer, optional
     >>> optional(integer, "seed", None)
@@ -149,34 +164,61 @@ def optional(convert: Callable, name: str, value, *bounds):
 
 
 def integers(name: str, values, least: int | None = None) -> tuple[int, ...]:
-    """The same of several integers, as a tuple.
+    """Returns several integers as a tuple of int. Raises ValueError as `integer` does.
+
+    Example:
 
     >>> import numpy as np
     >>> from keras_convnext.scalars import integers
     >>> integers("depths", np.array([3, 3, 9, 3]))
     (3, 3, 9, 3)
     """
-    return tuple(integer(name, value, least) for value in _several(name, values))
+    return tuple(integer(name, value, least) for value in sequence(name, values))
 
 
 def numbers(name: str, values, least: float | None = None) -> tuple[float, ...]:
-    """The same of several numbers, as a tuple."""
-    return tuple(number(name, value, least) for value in _several(name, values))
+    """Returns several finite numbers as a tuple of float. Raises ValueError as `number` does."""
+    return tuple(number(name, value, least) for value in sequence(name, values))
 
 
 def image_shape(name: str, values) -> tuple[int | None, ...]:
-    """The same of the shape of an image, whose sizes may be None.
+    """Returns the shape of an image as a tuple of int, or None for sizes that are free.
+
+    Raises ValueError for sizes below 1.
+
+    Example:
 
     >>> import numpy as np
     >>> from keras_convnext.scalars import image_shape
     >>> image_shape("input_shape", (None, np.int64(32), 3))
     (None, 32, 3)
     """
-    return tuple(None if value is None else integer(name, value, 1) for value in _several(name, values))
+    return tuple(None if value is None else integer(name, value, 1) for value in sequence(name, values))
+
+
+def sequence(name, values):
+    """Returns several values, as a tuple or list of Python's own.
+
+    Raises:
+        ValueError: a single value.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.scalars import sequence
+    >>> sequence("depths", np.array([3, 3]))
+    (3, 3)
+    """
+    found = plain(values)
+    if not isinstance(found, (list, tuple)):
+        raise ValueError(f"`{name}` must have several numbers, in a tuple. Received: {name}={values!r}")
+    return found
 
 
 def plain(value):
-    """What holds NumPy's numbers with Python's in their place; arrays become tuples.
+    """Returns a value, or a structure of them, with Python's numbers in place of NumPy's. Arrays become tuples.
+
+    Example:
 
     >>> import numpy as np
     >>> from keras_convnext.scalars import plain
@@ -194,60 +236,6 @@ def plain(value):
     if getattr(value, "shape", None) == ():
         return (value if hasattr(value, "item") else value.numpy()).item()
     return value
-
-
-def make_plain(instance) -> None:
-    """Does so with every field of a frozen dataclass; to be called in its `__post_init__`."""
-    for field in fields(instance):
-        object.__setattr__(instance, field.name, plain(getattr(instance, field.name)))
-
-
-def check_fields(instance) -> None:
-    """Checks the fields of a dataclass whose type is int, float or bool, a tuple of these, or one of them or None.
-
-    Raises:
-        ValueError: the message has the field's name.
-    """
-    for field in fields(instance):
-        value = getattr(instance, field.name)
-        kinds = [kind for kind in get_args(field.type) or (field.type,) if kind is not NoneType]
-        if NoneType in get_args(field.type) and value is None:
-            continue
-        is_tuple = tuple in (get_origin(field.type), get_origin(kinds[0]))
-        kind = get_args(kinds[0])[0] if get_origin(kinds[0]) is tuple else kinds[0]
-        check = {int: integer, float: number, bool: flag}.get(kind)
-        if check:
-            for one in _several(field.name, value) if is_tuple else (value,):
-                check(field.name, one)
-
-
-def dataclass_from(kind: type, config: dict):
-    """An instance of a dataclass from what JSON holds of it: lists become tuples.
-
-    Args:
-        kind: the dataclass.
-        config: its fields.
-
-    Raises:
-        ValueError: no dict, a name that is no field, or a required field that is missing.
-    """
-    known = {field.name for field in fields(kind)}
-    if not isinstance(config, dict):
-        raise ValueError(f"Expected a dict of {kind.__name__}'s settings. Received: {config!r}")
-    unknown = sorted(set(config) - known)
-    missing = [one.name for one in fields(kind) if one.default is one.default_factory and one.name not in config]
-    if missing:
-        raise ValueError(f"{kind.__name__} needs {', '.join(missing)} too.")
-    if unknown:
-        raise ValueError(f"No such setting: {', '.join(unknown)}. {kind.__name__} has {', '.join(sorted(known))}.")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
-
-
-def _several(name, values):
-    found = plain(values)
-    if not isinstance(found, (list, tuple)):
-        raise ValueError(f"`{name}` must have several numbers, in a tuple. Received: {name}={values!r}")
-    return found
 
 
 def _from(least):

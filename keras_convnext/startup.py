@@ -65,7 +65,7 @@ def start_command():
     """
     if not is_command():
         return
-    keep_interrupts()
+    exit_on_interrupt()
     if sys.argv[1:2] and sys.argv[1] in COMMANDS:
         keep_log_lines_away()
         _take_an_installed_backend()
@@ -73,8 +73,8 @@ def start_command():
         command_parser()[0].parse_args(sys.argv[1:])
 
 
-def keep_interrupts():
-    """Has Ctrl-C end the command at once, until `give_interrupts_back`; in any other process this does nothing.
+def exit_on_interrupt():
+    """Has Ctrl-C end the command at once, until `restore_interrupts`; in any other process this does nothing.
 
     A `KeyboardInterrupt` amid an import can be swallowed there, or come out as another error. Nothing is lost by ending
     here: a command that still starts has written nothing.
@@ -84,7 +84,7 @@ def keep_interrupts():
         signal.signal(signal.SIGINT, _end)
 
 
-def give_interrupts_back():
+def restore_interrupts():
     """Has Ctrl-C raise `KeyboardInterrupt` again."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "extras": set(),
     "parser": set(),
     "processes": set(),
+    "new_paths": set(),
     "version": set(),
     "log_lines": set(),
     "startup": {"extras", "log_lines", "parser", "version"},
@@ -30,9 +31,10 @@ MAY_IMPORT = {
     "models": {"layers", "variants", "normalization", "checkpoints"},
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
-    "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version"},
+    "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version", "new_paths"},
 }
-MAY_IMPORT = {room: rooms | {"scalars"} for room, rooms in MAY_IMPORT.items()} | {"scalars": set()}
+MAY_IMPORT = {room: rooms | {"scalars", "dataclass_fields"} for room, rooms in MAY_IMPORT.items()}
+MAY_IMPORT |= {"scalars": set(), "dataclass_fields": {"scalars"}}
 BELOW_CLI = set(MAY_IMPORT)
 MAY_IMPORT |= {"__init__": BELOW_CLI, "cli": BELOW_CLI | {"__init__"}, "__main__": {"cli"}}
 FILES = sorted(PACKAGE.rglob("*.py"))

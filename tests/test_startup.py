@@ -106,7 +106,7 @@ def test_ctrl_c_amid_the_imports_ends_the_command_with_130():
 def test_ctrl_c_of_other_programs_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py"])
     before = signal.getsignal(signal.SIGINT)
-    startup.keep_interrupts()
+    startup.exit_on_interrupt()
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -115,9 +115,9 @@ def test_ctrl_c_is_the_commands_again_once_it_runs(monkeypatch):
     assert threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        startup.keep_interrupts()
+        startup.exit_on_interrupt()
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        startup.give_interrupts_back()
+        startup.restore_interrupts()
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)

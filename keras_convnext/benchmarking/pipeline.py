@@ -34,7 +34,7 @@ def compare(
     """Times the training augmentation of both packages on the images of a folder.
 
     Args:
-        folder: a folder of images with one sub-folder per class.
+        folder: a folder of images with one sub-folder per class. Unreadable images are left out.
         image_size: side of the results in pixels. Defaults to 224.
         rounds: number of turns of each package. Defaults to 15.
         from_files: whether images are read from their files. If False, they are decoded beforehand. Defaults to False.
@@ -95,7 +95,7 @@ def _images(folder, from_files):
     from keras_convnext.data import Images, load_folder, read_image
     from keras_convnext.preprocessing import ResizeAndCrop
 
-    found = load_folder(folder, verbose=False).train
+    found = load_folder(folder, skip_unreadable=True, verbose=False).train
     images = found.take([number % len(found) for number in range(PASS)])
     if from_files:
         return images

@@ -15,17 +15,19 @@ from keras_convnext.checkpoints.checkpoint import (
     WRITTEN,
     assign_arrays,
     check_target,
+    check_target_path,
     load_checkpoint,
     load_published_checkpoint,
     read_published,
     save_checkpoint,
 )
 from keras_convnext.checkpoints.download import cached_path
-from keras_convnext.checkpoints.files import is_keras, read_arrays, with_keras_suffix
+from keras_convnext.checkpoints.float_weights import is_quantized, layers_that, require_float_weights
 from keras_convnext.checkpoints.identify import has_level_norms, identify
 from keras_convnext.checkpoints.imagenet import imagenet_classes
+from keras_convnext.checkpoints.keras_files import is_keras, with_keras_suffix
 from keras_convnext.checkpoints.origin import origin_of, restriction
-from keras_convnext.checkpoints.usual_weights import is_quantized, layers_that, require_usual_weights
+from keras_convnext.checkpoints.read import read_arrays
 
 __all__ = [
     "CHECKPOINTS",
@@ -35,6 +37,7 @@ __all__ = [
     "assign_arrays",
     "cached_path",
     "check_target",
+    "check_target_path",
     "find_preset",
     "has_level_norms",
     "identify",
@@ -48,7 +51,7 @@ __all__ = [
     "origin_of",
     "read_arrays",
     "read_published",
-    "require_usual_weights",
+    "require_float_weights",
     "restriction",
     "save_checkpoint",
     "with_keras_suffix",

@@ -67,11 +67,6 @@ class Checkpoint:
             return "embedding"
         return "masked pre-training" if "_fcmae." in self.url else "features"
 
-    @property
-    def is_commercial(self):
-        """Whether the licence is known to allow commercial use."""
-        return self.license in ("MIT", "Apache-2.0", "BSD-3-Clause")
-
 
 def _authors(rows, folder, license):
     """The authors' evaluation resizes to a square from 384 pixels on (facebookresearch/ConvNeXt, datasets.py)."""

@@ -8,14 +8,15 @@ import keras
 from keras_convnext.checkpoints.catalog import Checkpoint
 from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.errors import DamagedFileError
-from keras_convnext.checkpoints.files import WRITERS, check_readable, read_arrays, write_arrays
+from keras_convnext.checkpoints.float_weights import require_float_weights
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
 from keras_convnext.checkpoints.parts import differing_parts
-from keras_convnext.checkpoints.usual_weights import require_usual_weights
+from keras_convnext.checkpoints.read import check_readable, read_arrays
+from keras_convnext.checkpoints.write import WRITERS, write_arrays
 from keras_convnext.extras import require
-from keras_convnext.variants import VARIANTS
+from keras_convnext.variants import VARIANTS, match
 
 WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name != "keras_convnext"))
 """The layouts that `save_checkpoint` writes. `model.save` writes this package's own."""
@@ -128,7 +129,7 @@ def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
     Raises:
         ValueError: the arrays do not fit; the message names all that do not. The model is as it was.
     """
-    require_usual_weights(model, "load a checkpoint into")
+    require_float_weights(model, "load a checkpoint into")
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     try:
         layout = find_layout(shapes, arrays, getattr(model, "head_norm_first", None))
@@ -197,6 +198,22 @@ def check_target(model, path, layout="official"):
     >>> check_target(ConvNeXtClassifier.from_preset("convnext_mini"), "model.h5", "keras.applications").name
     'keras.applications'
     """
+    check_target_path(path, layout)
+    return _form(model, layout)
+
+
+def check_target_path(path, layout="official"):
+    """Raises those of the errors that do not depend on the model, so that they come before it is loaded.
+
+    Args:
+        path: as for `save_checkpoint`.
+        layout: as for `save_checkpoint`.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import check_target_path
+    >>> check_target_path("model.h5", "keras.applications")
+    """
     path = Path(path)
     if layout not in WRITTEN:
         raise ValueError(f"Unknown layout {layout!r}: expected one of {', '.join(WRITTEN)}.")
@@ -211,12 +228,11 @@ def check_target(model, path, layout="official"):
     module, _ = WRITERS[path.suffix]
     if module:
         require(module, "checkpoints")
-    return _form(model, layout)
 
 
 def _form(model, name):
     """The table among those of a layout in which its source stores such a model."""
-    require_usual_weights(model, "write a checkpoint of")
+    require_float_weights(model, "write a checkpoint of")
     paths = [weight.path for weight in model.weights]
     backbone = getattr(model, "backbone", model)
     other = {key: getattr(backbone, key, plain) for key, plain in PLAIN.items()}
@@ -250,8 +266,6 @@ def _form(model, name):
 
 def _conv_mlp(backbone, head_norm_first):
     """Whether timm stores the pointwise layers of this architecture as 1x1 convolutions."""
-    architecture = tuple(backbone.depths), tuple(backbone.dims), backbone.use_grn, bool(head_norm_first)
-    return any(
-        variant.conv_mlp and (variant.depths, variant.dims, variant.use_grn, variant.head_norm_first) == architecture
-        for variant in VARIANTS.values()
-    )
+    architecture = {name: getattr(backbone, name) for name in ("depths", "dims", "use_grn")}
+    variant = match({**architecture, "head_norm_first": bool(head_norm_first)})
+    return variant is not None and VARIANTS[variant].conv_mlp

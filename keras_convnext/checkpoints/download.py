@@ -16,10 +16,10 @@ from keras_convnext.checkpoints.catalog import CHECKPOINTS, Checkpoint
 HUB = "https://huggingface.co/"
 PART_BYTES = 1 << 16
 
-PARTIAL_SECONDS = 3600
+STALE_SECONDS = 3600
 """A download that has not grown for this long was interrupted."""
 
-SILENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 """How long to wait for a server's answer."""
 
 
@@ -68,10 +68,11 @@ def cached_file(checkpoint):
         return path
     partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
     try:
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} cannot be written; the environment variable KERAS_HOME moves the cache")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(_keras_home(), os.W_OK):
-            raise PermissionError(f"{_keras_home()} cannot be written; the environment variable KERAS_HOME moves it")
-        _remove_broken_off(path)
+        _remove_stale_partials(path)
         _download(checkpoint.url, partial)
         _check_digest(partial, checkpoint)
         partial.replace(path)
@@ -103,7 +104,7 @@ def _download(url, path):
     if url.startswith(HUB) and os.environ.get("HF_TOKEN"):  # for the hub alone, and not where it redirects to
         request.add_unredirected_header("Authorization", f"Bearer {os.environ['HF_TOKEN']}")
     print(f"Downloading data from {url}")
-    with urlopen(request, timeout=SILENCE_SECONDS) as answer, path.open("xb") as file:
+    with urlopen(request, timeout=TIMEOUT_SECONDS) as answer, path.open("xb") as file:
         length = answer.length
         progress = keras.utils.Progbar(length)
         while part := answer.read(PART_BYTES):
@@ -145,9 +146,9 @@ def _digest_fits(path, checkpoint):
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(checkpoint.sha256)
 
 
-def _remove_broken_off(path):
+def _remove_stale_partials(path):
     """Removes the incomplete downloads of processes that were killed."""
     for partial in path.parent.glob(f"{path.name}.*.partial"):
         with contextlib.suppress(FileNotFoundError):  # another process has completed it
-            if time.time() - partial.stat().st_mtime > PARTIAL_SECONDS:
+            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                 partial.unlink()

@@ -272,7 +272,9 @@ class _Machine:
     def name(self, name):
         name = name.replace(" ", ".").replace("__builtin__.", "builtins.")
         if name not in CALLED and not UNREAD_TENSORS.fullmatch(name) and not UNREAD.fullmatch(name):
-            raise UnpicklingError(f"{name} is no part of weights: save `model.state_dict()`, or its arrays alone")
+            raise UnpicklingError(
+                f"{name} is not a tensor or plain value: save `model.state_dict()`, or its arrays alone"
+            )
         self.stack.append(Global(name))
 
     def name_on_stack(self, _):

@@ -9,24 +9,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from keras_convnext.checkpoints.errors import CheckpointFileError, DamagedFileError
 from keras_convnext.checkpoints.torch_pickle import STORED_AS, itemsize, unpickle
+from keras_convnext.checkpoints.widened import WIDENED
 
 CHUNK = 1 << 24
 """How many bytes are read and checked at a time."""
-
-
-def _float8_e4m3fn(bits):
-    """Sign, 4 bits of exponent, 3 of fraction: a float16's but for the exponent's offset, and NaN for Inf."""
-    bits = bits.astype("uint16")
-    halves = ((bits & 0x80) << 8 | (bits & 0x7F) << 7).view("float16")
-    return np.where(bits & 0x7F == 0x7F, np.float32("nan"), halves.astype("float32") * 256)
-
-
-WIDENED = {
-    "bfloat16": lambda bits: (bits.astype("uint32") << 16).view("float32"),
-    "float8_e5m2": lambda bits: (bits.astype("uint16") << 8).view("float16").astype("float32"),
-    "float8_e4m3fn": _float8_e4m3fn,
-}
-"""For types that NumPy does not have, functions that convert them to float32."""
 
 
 class TorchZip:

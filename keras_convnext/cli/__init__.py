@@ -14,7 +14,7 @@ import warnings
 
 from keras_convnext.cli.arguments import CLOSED_PIPE, in_options
 from keras_convnext.startup import COMMANDS as COMMANDS
-from keras_convnext.startup import INTERRUPTED, command_parser, give_interrupts_back, is_command
+from keras_convnext.startup import INTERRUPTED, command_parser, is_command, restore_interrupts
 
 
 def main(argv=None):
@@ -25,7 +25,7 @@ def main(argv=None):
     Args:
         argv: list of str. Defaults to the process's arguments.
     """
-    give_interrupts_back()
+    restore_interrupts()
     _print_any_name()
     if is_command():
         warnings.showwarning = _show_in_a_line

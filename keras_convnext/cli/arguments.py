@@ -6,7 +6,11 @@ import re
 from pathlib import Path
 
 from keras_convnext.extras import require
+from keras_convnext.new_paths import check_new_path
 from keras_convnext.startup import INTERRUPTED as INTERRUPTED
+
+FAILURES = (OSError, RuntimeError, MemoryError)
+"""What ends a training from outside: a disk, a process, too little memory. It can be resumed."""
 
 CLOSED_PIPE = 141
 """The exit code, as shells have it, where what is printed goes to a command that has ended, such as `head`."""
@@ -52,6 +56,12 @@ def in_options(message, args):
     return re.sub(r"`(?P<name>\w+)(?:=(?P<value>[^`]*))?`", option, message)
 
 
+def sentence(error):
+    """The message of an error, with a full stop."""
+    message = "not enough memory" if isinstance(error, MemoryError) else str(error)
+    return f"{message.rstrip('.')}."
+
+
 def positive(text):
     """A whole number from 1 up."""
     return _at_least(1, text)
@@ -78,7 +88,7 @@ def rate(text):
     return number
 
 
-def check_picture(path):
+def check_figure_path(path):
     """Refuses a path that no picture can be drawn into by matplotlib.
 
     Raises:
@@ -119,8 +129,8 @@ def check_new_file(path):
     Raises:
         ValueError: there is something already; and as `check_file`.
     """
-    if str(path) and Path(path).exists():
-        raise ValueError(f"{path}: there is such a file. Give a new name, or move it away.")
+    if str(path):
+        check_new_path(path)
     check_file(path)
 
 

@@ -4,6 +4,7 @@ Each row begins with an image that is only resized, followed by its augmentation
 of as many classes as possible. The last row is a batch after MixUp or CutMix.
 """
 
+import functools
 import json
 import sys
 from itertools import zip_longest
@@ -24,16 +25,17 @@ COLUMNS = 8
 
 
 def add_arguments(parser):
-    parser.add_argument("--data", required=True, help="`digits`, FILE.npz, or FOLDER")
-    parser.add_argument("--output", help="the picture to write, such as grid.png")
+    parser.add_argument("--data", required=True, help="`digits`, FILE.npz, FOLDER or tfds:NAME")
+    parser.add_argument("--output", help="image file to write, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
-    parser.add_argument("--rows", type=positive, help="how many images (default: 4)")
+    parser.add_argument("--rows", type=positive, help="number of images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
     parser.add_argument(
-        "--benchmark", action="store_true", help="measure images per second, and timm's; --data is a folder"
+        "--benchmark", action="store_true", help="compare images per second with timm's; --data must be a folder"
     )
     parser.add_argument("--files", action="store_true", help="with --benchmark: also read the image files")
-    parser.add_argument("--rounds", type=positive, help="with --benchmark: how many rounds (default: 15)")
+    parser.add_argument("--rounds", type=positive, help="with --benchmark: number of rounds (default: 15)")
     parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
 
 
@@ -48,12 +50,12 @@ def prepare(args):
     if args.benchmark:
         if not args.data or not Path(args.data).is_dir():
             raise ValueError(f"{args.data or repr(args.data)}: --benchmark takes a folder of images.")
-        load_data(args.data, verbose=not args.json)
+        load_data(args.data, args.skip_unreadable, verbose=not args.json)
         import_torchvision()  # before timm does
         require("timm", extra="dev")
         return lambda: _benchmark(args)
     check_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
-    images = load_data(args.data).train
+    images = load_data(args.data, args.skip_unreadable).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")
     return lambda: _draw(images.take(across_classes(images.labels, args.rows or 4)), args, Path(args.output))
@@ -108,8 +110,10 @@ def _benchmark(args):
     from keras_convnext.benchmarking.pipeline import WORKERS, compare
 
     rounds = args.rounds or 15
+    show = functools.partial(print, file=sys.stderr)
     try:
-        found = compare(args.data, args.size, rounds, args.files, progress=(lambda line: None) if args.json else print)
+        progress = (lambda line: None) if args.json else show
+        found = compare(args.data, args.size, rounds, args.files, progress=progress)
     except RuntimeError as error:
         print(f"keras-convnext augment: {error}", file=sys.stderr)
         return 1

@@ -21,10 +21,11 @@ from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAG
 from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.benchmarking.sweep import draw_sweep
 from keras_convnext.benchmarking.turns import time_in_turn
-from keras_convnext.cli.arguments import INTERRUPTED, check_picture, positive
+from keras_convnext.cli.arguments import INTERRUPTED, check_figure_path, positive
 from keras_convnext.cli.source import load
 from keras_convnext.extras import BACKENDS, is_installed, require
 from keras_convnext.models import find_model, variant_of
+from keras_convnext.new_paths import check_new_path
 from keras_convnext.variants import get_variant
 
 SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
@@ -36,24 +37,29 @@ def add_arguments(parser):
         default="convnext_tiny",
         help="a name that `list` prints, a file or a run folder (default: convnext_tiny)",
     )
-    parser.add_argument("--task", choices=TASKS, default="forward", help="(default: forward)")
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        default="forward",
+        help="what to time: a forward pass or a training step (default: forward)",
+    )
     parser.add_argument("--batch", type=positive, help="images per step; 1 for latency (default: 8)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="(default: float32)")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="(default: cpu)")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="floating-point type (default: float32)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="device to run on (default: cpu)")
     parser.add_argument(
         "--backend", default=keras.backend.backend(), help="comma-separated backends for our models (default: Keras's)"
     )
     parser.add_argument(
         "--also",
         default="",
-        help="comma-separated further forms of ours: remat (training), exported (torch)",
+        help="comma-separated further forms of our model: remat (training), exported (torch)",
     )
     parser.add_argument(
         "--against",
         help=f"comma-separated: {', '.join(PEERS)} (default; none in a sweep), {', '.join(ATTENTION_MODELS)}",
     )
-    parser.add_argument("--rounds", type=positive, default=15, help="number of turns of each (default: 15)")
+    parser.add_argument("--rounds", type=positive, default=15, help="number of rounds (default: 15)")
     parser.add_argument("--sweep", choices=SWEEPS, help="time over several sizes or batches, and draw the result")
     parser.add_argument("--values", type=_numbers, help="comma-separated sweep values, such as 128,256,512")
     parser.add_argument("--output", help="new image file of a sweep (default: benchmark-SWEEP.png)")
@@ -134,9 +140,8 @@ def _check_sweep(args):
         return
     if getattr(args, args.sweep) is not None:
         raise ValueError(f"--{args.sweep}: the sweep goes over it; give --values instead.")
-    check_picture(_output(args))
-    if _output(args).exists():
-        raise ValueError(f"{_output(args)}: exists already; give another --output.")
+    check_figure_path(_output(args))
+    check_new_path(_output(args))
 
 
 def _output(args):

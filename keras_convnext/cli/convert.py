@@ -5,14 +5,15 @@ The layout and the variant of the source are recognized from the content of the 
 
 from pathlib import Path
 
-from keras_convnext.checkpoints import WRITTEN, check_target, save_checkpoint
+from keras_convnext.checkpoints import WRITTEN, check_target, check_target_path, save_checkpoint
 from keras_convnext.cli.arguments import check_new_file
 from keras_convnext.cli.source import load
 
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", help=".pth, .safetensors, .h5 of keras.applications, .keras, a run, or a preset with weights"
+        "source",
+        help="a .pth, .safetensors, .keras or keras.applications .h5 file, a run folder, or the name of a checkpoint",
     )
     parser.add_argument("target", help="a new file: .keras, .pth, .safetensors or .h5")
     parser.add_argument(
@@ -28,6 +29,8 @@ def prepare(args):
     check_new_file(args.target)
     if target.suffix == ".keras" and args.layout:
         raise ValueError(f"--layout {args.layout}: a .keras file has the layout of Keras.")
+    if target.suffix != ".keras":
+        check_target_path(target, layout)
     model, found = _load(args.source, args.variant, args.ema)
     if target.suffix != ".keras":
         check_target(model, target, layout)

@@ -1,10 +1,9 @@
 """Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.
 
-A run's model, also by the name of its file, is scored on the test images of its own data, or of other data of the same
-classes; published weights and other files of weights on what --data names. Its folders are called as the model's
-classes are: those of ImageNet-1k by name or by WordNet id, such as n01440764. Where there are no test images, the
-validation images are scored; of data without any parts, all images. Beside the measured accuracy stands the published
-one.
+A run is scored on the test images of the data it was trained with, or of --data if that has the same classes. Other
+weights need --data. Class folders must be named like the model's classes; for ImageNet-1k, WordNet ids such as
+n01440764 work too. Without test images, the validation images are scored, and without either, all images. The published
+accuracy is printed next to the measured one where there is one.
 """
 
 import json
@@ -17,6 +16,7 @@ from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import Batches, with_validation
 from keras_convnext.extras import require
 from keras_convnext.models import returns_logits
+from keras_convnext.new_paths import check_new_folder
 from keras_convnext.training import Predictions, Recipe, Run, evaluate
 from keras_convnext.training.fit import draw_predictions
 
@@ -26,21 +26,18 @@ SHOWN = 20
 
 def add_arguments(parser):
     parser.add_argument("source", metavar="NAME_OR_RUN", help=HELP)
-    parser.add_argument("--data", help="`digits`, FILE.npz, or FOLDER (default: what the run was trained with)")
-    parser.add_argument("--batch", type=positive, help="images at a time (default: 32; of a run, its own)")
+    parser.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: the data of the run)")
+    parser.add_argument("--batch", type=positive, help="images per batch (default: 32, or the run's own)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
-    parser.add_argument(
-        "--output", metavar="FOLDER", help="draw confusion.png and mistakes.png into this folder, a new one"
-    )
+    parser.add_argument("--output", metavar="FOLDER", help="new folder for confusion.png and mistakes.png")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def prepare(args):
     if args.output is not None:
         require("matplotlib", extra="cli")
-        if not args.output or Path(args.output).exists():
-            raise ValueError(f"--output {args.output or 'an empty name'}: expected the name of a new folder.")
+        check_new_folder(args.output)
     source = find_source(args.source, args.size)
     label_smoothing = 0.0
     if source.run:
@@ -101,4 +98,4 @@ def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json
     for one in classes[:SHOWN]:
         print(f"{one['name']:{width}}  {one['accuracy']:.4f}  of {one['images']}")
     if len(classes) > SHOWN:
-        print(f"and {len(classes) - SHOWN} classes that are as accurate or more: --json has them")
+        print(f"{len(classes) - SHOWN} more classes are at least as accurate; --json lists them")

@@ -2,11 +2,9 @@
 
 import glob
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from keras_convnext.data import read_image
-from keras_convnext.data.image_files import find_images, what_was_left_out
+from keras_convnext.data.image_files import describe_left_out, find_images, find_unreadable, refuse_unreadable
 
 
 def find_image_files(names):
@@ -46,22 +44,13 @@ def split_readable(paths, channels, skip_unreadable=False):
     Raises:
         ValueError: an image that cannot be read and is not to be left out; or none that can.
     """
-
-    def problem(path):
-        try:
-            read_image(path, channels)
-        except ValueError as error:
-            return error
-        return None
-
-    with ThreadPoolExecutor() as pool:
-        problems = list(pool.map(problem, paths))
-    skipped = [path for path, error in zip(paths, problems, strict=True) if error]
-    if skipped and not skip_unreadable:
-        raise next(filter(None, problems))
-    if len(skipped) == len(paths):
+    unreadable = find_unreadable(paths, channels)
+    if not skip_unreadable:
+        refuse_unreadable(unreadable)
+    readable = [path for path in paths if path not in unreadable]
+    if not readable:
         raise ValueError(f"none of {len(paths)} images is readable.")
-    return [path for path, error in zip(paths, problems, strict=True) if not error], skipped
+    return readable, [path for path in paths if path in unreadable]
 
 
 def _matches(name):
@@ -78,7 +67,7 @@ def _images_in(folder):
     """The images of a folder and of all folders in it; a line says how many other files there are, and why."""
     images, left_out = find_images(folder)
     if not images:
-        raise ValueError(f"{folder}: no image in this folder.")
+        raise ValueError(f"{folder}: no images in this folder.")
     if left_out:
-        print(what_was_left_out(left_out, folder), file=sys.stderr)
+        print(describe_left_out(left_out, folder), file=sys.stderr)
     return [str(file) for file in images]

@@ -9,7 +9,7 @@ import numpy as np
 from keras_convnext.checkpoints import imagenet_classes
 from keras_convnext.data import Images, load_data
 from keras_convnext.data.folder import part_folders
-from keras_convnext.data.image_files import what_was_left_out
+from keras_convnext.data.image_files import describe_left_out
 from keras_convnext.data.load import is_name
 from keras_convnext.training.run import check_run_data
 
@@ -59,7 +59,7 @@ def _load(source, skip_unreadable, verbose):
     """`load_data`, which says what is left out also where it shows no progress, as for JSON."""
     data = load_data(source, skip_unreadable, verbose)
     if data.left_out and not verbose:
-        print(what_was_left_out(data.left_out, source), file=sys.stderr)
+        print(describe_left_out(data.left_out, source), file=sys.stderr)
     return data
 
 

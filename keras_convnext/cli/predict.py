@@ -1,6 +1,6 @@
 """Prints the most likely classes of images, by name.
 
-Folders are searched for images, with all folders in them.
+Folders are searched for images, including their sub-folders.
 """
 
 import json
@@ -20,8 +20,8 @@ BATCH = 32
 
 def add_arguments(parser):
     parser.add_argument("source", metavar="NAME_OR_RUN", help=HELP)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or '*.jpg'")
-    parser.add_argument("--top", type=positive, default=5, help="how many classes to print (default: 5)")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders, or patterns such as '*.jpg'")
+    parser.add_argument("--top", type=positive, default=5, help="number of classes to print (default: 5)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -17,7 +17,10 @@ from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.training import Run
 from keras_convnext.variants import get_variant
 
-HELP = "a run folder, a file of weights, or a name of weights that `keras-convnext list` prints"
+FEATURES = "{}: these weights give features of images, not classes."
+"""The refusal of weights without classes, such as CLIP's, whose outputs are an embedding."""
+
+HELP = "a run folder, a file of weights, or the name of a checkpoint that `keras-convnext list` prints"
 
 
 def load(source, variant=None, ema=False):
@@ -112,7 +115,7 @@ def _of_preset(name, variant, checkpoint, size):
         hint = f"weights of it are {', '.join(weights)}" if weights else "there are no published weights of it"
         raise ValueError(f"{name}: an architecture, without weights; {hint}.")
     if not checkpoint.is_classifier:
-        raise ValueError(f"{name}: these weights give features of images, not classes.")
+        raise ValueError(FEATURES.format(name))
     row = get_variant(variant)
     _check_size(size, row.stem_patch_size * 2 ** (len(row.depths) - 1))
     return Source(
@@ -133,18 +136,25 @@ def _of_file(path, run, size):
     if not getattr(model, "num_classes", 0):
         raise ValueError(f"{path}: a model without a classifier.")
     backbone = model.backbone
+    published = CHECKPOINTS.get(backbone.preset)
+    checkpoint = published if published and published.num_classes == model.num_classes else None
+    if checkpoint and not checkpoint.is_classifier:
+        raise ValueError(FEATURES.format(path))
+    if model.global_pool is None:
+        raise ValueError(
+            f"{path}: this model gives the classes of each pixel of a feature map, not those of an image. Expected one "
+            f'that pools, such as model.reset_classifier({model.num_classes}, global_pool="avg") makes for training.'
+        )
     if not backbone.include_preprocessing or backbone.data_format != "channels_last":
         raise ValueError(f"{path}: expected a model that takes images in 0..255, channels last, and normalizes them.")
     height, width, channels = model.input_shape[1:]
     if size and height and (size, size) != (height, width):
         raise ValueError(f"--size {size}: the model takes images of {height} x {width} pixels.")
     _check_size(size, backbone.stride)
-    published = CHECKPOINTS.get(backbone.preset)
     if height != width or (height and not published):
         transform = ResizeAndCrop(height, width)
     else:
         transform = preprocessor(published.name if published else variant or "convnext_tiny", size or height)
-    checkpoint = published if published and published.num_classes == model.num_classes else None
     return Source(lambda: model, _class_names(model.num_classes), channels, transform, checkpoint=checkpoint)
 
 

@@ -1,7 +1,7 @@
 """Prints a model's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory of each.
 
-Of a name of weights the architecture with its classes and image size is shown, and nothing is downloaded. Memory is
-what the outputs of all layers take for one image in float32.
+For the name of published weights, the architecture is shown with the checkpoint's number of classes and image size;
+nothing is downloaded. Activation memory is the size of all layer outputs for one image in float32.
 """
 
 import json
@@ -23,13 +23,17 @@ IMAGE_SIZE = 224
 def add_arguments(parser):
     parser.add_argument("model", metavar="NAME_OR_RUN", help=HELP)
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
-    parser.add_argument("--channels", type=positive, help="of the images (default: 3)")
-    parser.add_argument("--classes", type=not_negative, help="of the head; 0 for none (default: the weights', or 1000)")
+    parser.add_argument("--channels", type=positive, help="number of image channels (default: 3)")
+    parser.add_argument(
+        "--classes",
+        type=not_negative,
+        help="number of classes; 0 for no classifier layer (default: the checkpoint's, or 1000)",
+    )
     parser.add_argument("--stem", type=positive, help="stride of the stem (default: the variant's)")
     parser.add_argument(
         "--elementwise",
         action="store_true",
-        help="as MACs, count one for each number that norms and pooling give too",
+        help="also count norms, activations and pooling: one MAC per output value",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -42,7 +46,8 @@ def prepare(args):
         model, size = _of_file(args, named.path)
     variant = named.variant or variant_of(model)
     shape = tuple(side or size for side in model.input_shape[1:])
-    return lambda: _print(args, variant, shape, profile(model, shape, elementwise=args.elementwise))
+    result = profile(model, shape, elementwise=args.elementwise)  # refuses sizes that the model does not take
+    return lambda: _print(args, variant, shape, result)
 
 
 def _of_preset(args, named):
@@ -64,7 +69,7 @@ def _of_file(args, path):
     """
     given = [name for name in ("channels", "classes", "stem") if getattr(args, name) is not None]
     if given:
-        raise ValueError(f"--{given[0]}: it is for a name; the model in {path} is what it is.")
+        raise ValueError(f"--{given[0]} applies to names; the model in {path} already has its architecture.")
     model, _, variant, _ = load(path)
     is_channels_first = getattr(getattr(model, "backbone", model), "data_format", None) == "channels_first"
     sides = model.input_shape[2:] if is_channels_first else model.input_shape[1:-1]

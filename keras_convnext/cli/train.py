@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 
 import keras
 
-from keras_convnext.cli.arguments import INTERRUPTED, fraction, not_negative, positive, rate
+from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, fraction, not_negative, positive, rate, sentence
 from keras_convnext.extras import require
 from keras_convnext.training import RECIPES, Experiment
 from keras_convnext.training.build import FILES_SIZE
@@ -25,56 +25,64 @@ WHILE_RESUMING = ("command", "resume", "tensorboard", "epochs")
 def add_arguments(parser):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _recipes()
-    what = parser.add_argument_group("what is trained, on what")
+    what = parser.add_argument_group("model and data")
     what.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")
-    what.add_argument("--variant", help="a name that `keras-convnext list` prints (default: by the images' size)")
-    what.add_argument("--checkpoint", help="weights to start with: a name that `list` prints, a file, or a run folder")
     what.add_argument(
-        "--freeze", type=not_negative, metavar="N", help="the stem and the first N stages of a checkpoint do not train"
+        "--variant", help="a name that `keras-convnext list` prints (default: chosen by the size of the images)"
     )
-    what.add_argument("--stem", type=positive, help="stride of the stem: 1, 2 or 4 (default: by the images' size)")
+    what.add_argument("--checkpoint", help="weights to start from: a name that `list` prints, a file, or a run folder")
+    what.add_argument(
+        "--freeze", type=not_negative, metavar="N", help="freeze the stem and the first N stages of the checkpoint"
+    )
+    what.add_argument(
+        "--stem", type=positive, help="stride of the stem: 1, 2 or 4 (default: chosen by the size of the images)"
+    )
     what.add_argument(
         "--size", type=positive, help=f"side to resize images to (default: the recipe's; for files {FILES_SIZE})"
     )
     what.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
-    how = parser.add_argument_group("how it is trained")
+    how = parser.add_argument_group("training settings")
     how.add_argument(
         "--recipe",
         choices=RECIPES,
         metavar="RECIPE",
-        help="one of those below (default: digits for the digits, fine_tune with --checkpoint, else small_images)",
+        help="a recipe listed below (default: digits for the digits, fine_tune with --checkpoint, else small_images)",
     )
     how.add_argument(
-        "--epochs", type=positive, help="of the whole training (default: by the recipe and the number of images)"
+        "--epochs",
+        type=positive,
+        help="number of epochs in all (default: chosen by the recipe and the number of images)",
     )
     how.add_argument(
         "--batch",
         type=positive,
         dest="batch_size",
         metavar="BATCH",
-        help="images per update; the learning rate scales with it (default: by the recipe and the number of images)",
+        help="images per update; the learning rate scales with it (default: as --epochs)",
     )
     how.add_argument(
-        "--lr", type=rate, dest="learning_rate", metavar="LR", help="peak of the learning rate, at whatever batch"
+        "--lr", type=rate, dest="learning_rate", metavar="LR", help="peak learning rate; not scaled with the batch size"
     )
-    how.add_argument("--drop-path", type=fraction, dest="drop_path_rate", metavar="RATE", help="of stochastic depth")
+    how.add_argument("--drop-path", type=fraction, dest="drop_path_rate", metavar="RATE", help="stochastic depth rate")
     how.add_argument("--mixup", type=rate, metavar="ALPHA", help="concentration of MixUp, such as 0.8; 0 for none")
     how.add_argument("--cutmix", type=rate, metavar="ALPHA", help="concentration of CutMix, such as 1; 0 for none")
-    how.add_argument("--ema", type=fraction, help="momentum of the weights' moving average, such as 0.9999")
-    how.add_argument("--seed", type=not_negative, help="of weights, order and validation images (default: 0)")
-    how.add_argument("--accumulate", type=positive, help="parts that a batch is computed in, to save memory")
+    how.add_argument("--ema", type=fraction, help="momentum of the moving average of the weights, such as 0.9999")
+    how.add_argument(
+        "--seed", type=not_negative, help="random seed for weights, image order and validation split (default: 0)"
+    )
+    how.add_argument("--accumulate", type=positive, help="gradient accumulation: number of microbatches per batch")
     how.add_argument("--dtype", help=f"{', '.join(DTYPES)} (default: float32)")
     how.add_argument(
         "--remat", action="store_true", help="recompute blocks in the backward pass: less memory, more time"
     )
     how.add_argument("--settings", metavar="FILE.json", help="settings from a file, such as a run's config.json")
-    run = parser.add_argument_group("the run")
-    run.add_argument("--output", help="the run folder, new (default: a new one under runs/)")
+    run = parser.add_argument_group("run folder")
+    run.add_argument("--output", help="new run folder (default: one under runs/)")
     run.add_argument("--tensorboard", action="store_true", help="write logs/ for TensorBoard into the run folder")
     run.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with a run after its last whole epoch; with more --epochs, extend a complete one",
+        help="resume a run after its last complete epoch; with more --epochs, extend a complete run",
     )
 
 
@@ -98,7 +106,7 @@ def prepare(args):
         ignored = [name for name in given if name not in WHILE_RESUMING]
         if ignored:
             names = ", ".join(f"`{name}`" for name in ignored)
-            raise ValueError(f"--resume goes on with a run as it was started; leave out {names}.")
+            raise ValueError(f"--resume continues a run with its own settings; leave out {names}.")
         training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
     else:
         experiment = Experiment.from_config(args.settings) if args.settings else Experiment()
@@ -128,8 +136,8 @@ def _train(training, run):
     except FloatingPointError as error:
         print(f"\nkeras-convnext train: {error}{_removed(run)}", file=sys.stderr)
         return 1
-    except (OSError, RuntimeError) as error:
-        print(f"\nkeras-convnext train: {error}. {_what_is_left(run)}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"\nkeras-convnext train: {sentence(error)} {_what_is_left(run)}", file=sys.stderr)
         return 1
     test = "no test images"
     if metrics["test_accuracy"] is not None:
@@ -143,10 +151,12 @@ def _train(training, run):
 
 def _what_is_left(run):
     if run.last_state is None:
-        return f"Interrupted before the first epoch was complete: {run.path} holds no model.{_removed(run)} Start anew."
+        return (
+            f"Interrupted before the first epoch was complete: {run.path} holds no model.{_removed(run)} Start again."
+        )
     return (
         f"Interrupted. Last complete epoch: {run.last_state / 'model.keras'}; best so far: {run.model_path}. "
-        f"Go on with: keras-convnext train --resume {run.path}"
+        f"Resume with: keras-convnext train --resume {run.path}"
     )
 
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 import keras
 import numpy as np
 
-from keras_convnext.data.images import read_pil
+from keras_convnext.data.images import UnreadableImageError, read_pil
 from keras_convnext.extras import is_installed
 from keras_convnext.preprocessing.augmentation.pipeline import through_array_steps, through_image_steps, to_pil
 from keras_convnext.processes import python_command
@@ -48,7 +48,8 @@ def augmented_images(sources, seeds, image_steps, array_steps, size):
         images; and a list of `(index, top, left, patch)`, the float32 rectangles in which steps on arrays changed them.
 
     Raises:
-        ValueError: an image that cannot be read, or a step whose result has another shape.
+        UnreadableImageError: an image that cannot be read.
+        ValueError: a step whose result has another shape.
     """
     images = (to_pil(as_bytes(one)) if isinstance(one, np.ndarray) else read_pil(one) for one in sources)
     pixels = [through_image_steps(image, seed, image_steps, size) for image, seed in zip(images, seeds, strict=True)]
@@ -221,6 +222,8 @@ def serve():
             return
         try:
             result = augmented_images(*job)
+        except UnreadableImageError as error:
+            result = error
         except ValueError as error:
             result = ValueError(str(error))
         try:

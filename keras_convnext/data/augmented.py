@@ -10,7 +10,7 @@ from keras_convnext.data.batches import Batches
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch
 from keras_convnext.preprocessing.augmentation.mix import smooth_labels
-from keras_convnext.scalars import integer, integers, number, numbers, optional
+from keras_convnext.scalars import integer, integers, numbers, optional, rate
 
 AHEAD = 3
 """How many batches are prepared at a time, the one that is asked for included."""
@@ -71,13 +71,9 @@ class AugmentedBatches(Batches):
         group=1,
     ):
         require("PIL", extra="cli")
-        seed, label_smoothing = integer("seed", seed), number("label_smoothing", label_smoothing)
+        seed, label_smoothing = integer("seed", seed, 0), rate("label_smoothing", label_smoothing)
         image_size = integers("image_size", image_size, 1)
         mean, std = optional(numbers, "mean", mean), optional(numbers, "std", std)
-        if seed < 0:
-            raise ValueError(f"Expected a seed of 0 or more. Received: {seed}")
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"`label_smoothing` must be at least 0 and below 1. Received: {label_smoothing}")
         channels = 3 if images.are_files else images.pixels.shape[-1]
         if channels not in (1, 3):
             raise ValueError(

@@ -33,6 +33,9 @@ class Batches(keras.utils.PyDataset):
 
     Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
 
+    Attribute `failure`: the error with which the last item could not be given, or None. TensorFlow asks for items in
+    its own threads, and raises an error of its own in place of it.
+
     Raises:
         ValueError: a value out of its range, or fewer images than `group` batches have.
     """
@@ -60,6 +63,7 @@ class Batches(keras.utils.PyDataset):
             )
         self.threads = optional(integer, "threads", threads, 0) or os.cpu_count() or 1
         self.epoch = 0
+        self.failure = None
         self._is_closed = False
         self._one_at_a_time = threading.Lock()
 
@@ -86,7 +90,11 @@ class Batches(keras.utils.PyDataset):
         with self._one_at_a_time:
             if self._is_closed:
                 raise RuntimeError("These batches were closed and give no more items. Make new ones.")
-            return self._batch(index)
+            try:
+                return self._batch(index)
+            except (OSError, ValueError, RuntimeError, MemoryError) as error:
+                self.failure = error
+                raise
 
     def _batch(self, index):
         chosen = self.images.take(self._order[index * self.batch_size : (index + 1) * self.batch_size])

@@ -1,14 +1,19 @@
 """Images from a folder with one sub-folder per class, named after the class."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from keras_convnext.data.image_files import all_files, find_images, is_hidden, what_was_left_out
-from keras_convnext.data.images import ImageData, Images, read_image
+from keras_convnext.data.image_files import (
+    all_files,
+    describe_left_out,
+    find_images,
+    find_unreadable,
+    is_hidden,
+    refuse_unreadable,
+)
+from keras_convnext.data.images import ImageData, Images
 
 PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -50,8 +55,10 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
     left_out = {file for _, _, others in found.values() for file in others}
     left_out = tuple(sorted(left_out.union(*(_in_no_class(folder) for folder in (path, *folders.values())))))
     if left_out and verbose:
-        print(what_was_left_out(left_out, path), file=sys.stderr)
-    skipped = _unreadable([file for files, _, _ in found.values() for file in files], skip_unreadable, verbose)
+        print(describe_left_out(left_out, path), file=sys.stderr)
+    skipped = find_unreadable([file for files, _, _ in found.values() for file in files], verbose=verbose)
+    if not skip_unreadable:
+        refuse_unreadable(skipped)
     parts = {}
     for part, (files, labels, _) in found.items():
         keep = [i for i, file in enumerate(files) if file not in skipped]
@@ -140,28 +147,3 @@ def _in_no_class(folder):
     """The files in a folder that are beside the classes or parts, or in hidden folders there."""
     hidden = [child for child in folder.iterdir() if child.is_dir() and is_hidden(child)]
     return [*(child for child in folder.iterdir() if child.is_file()), *(f for one in hidden for f in all_files(one))]
-
-
-def _unreadable(files, skip_unreadable, verbose):
-    """The set of files that cannot be read. If they are not to be skipped, an error names the first."""
-
-    def problem(file):
-        try:
-            read_image(file)
-        except ValueError as error:
-            return error
-        return None
-
-    unreadable = {}
-    progress = keras.utils.Progbar(len(files), unit_name="image", verbose=int(verbose))
-    with ThreadPoolExecutor() as pool:
-        for count, (file, error) in enumerate(zip(files, pool.map(problem, files), strict=True), start=1):
-            if error is not None:
-                unreadable[file] = error
-            if count % 100 == 0 or count == len(files):
-                progress.update(count)
-    if unreadable and not skip_unreadable:
-        first = next(iter(unreadable.values()))
-        more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
-        raise ValueError(f"{first}{more}. Mend or remove them, or leave them out with `skip_unreadable=True`.")
-    return set(unreadable)

@@ -1,9 +1,12 @@
-"""Which files of a folder are images."""
+"""Which files of a folder are images, and which of them can be read."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from keras_convnext.data.images import IMAGE_SUFFIXES
+import keras
+
+from keras_convnext.data.images import IMAGE_SUFFIXES, UnreadableImageError, read_image
 from keras_convnext.extras import require
 
 SYSTEM_NAMES = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
@@ -53,28 +56,70 @@ def find_images(folder):
     return sorted(images), sorted(left_out)
 
 
-def what_was_left_out(files, folder):
+def describe_left_out(files, folder):
     """One line that counts the files that were left out of a folder, by reason.
 
     Example:
 
     >>> from pathlib import Path
-    >>> from keras_convnext.data.image_files import what_was_left_out
-    >>> what_was_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
+    >>> from keras_convnext.data.image_files import describe_left_out
+    >>> describe_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
     'pets: 2 files are left out: 1 hidden, 1 in no class (a.jpg)'
     """
-    reasons = {"hidden": [], "in no class": [], "no image": []}
+    reasons = {"hidden": [], "in no class": [], "not an image": []}
     for file in files:
         if any(is_hidden(Path(part)) for part in file.relative_to(folder).parts):
             reasons["hidden"].append(file)
         else:
-            reasons["in no class" if is_image(file) else "no image"].append(file)
+            reasons["in no class" if is_image(file) else "not an image"].append(file)
     counts = []
     for reason, of_it in reasons.items():
         names = ", ".join(file.name for file in of_it[:3]) + (", ..." if len(of_it) > 3 else "")
         if of_it:
             counts.append(f"{len(of_it)} {reason}" + ("" if reason == "hidden" else f" ({names})"))
     return f"{folder}: {len(files)} file{'s are' if len(files) > 1 else ' is'} left out: {', '.join(counts)}"
+
+
+def find_unreadable(paths, channels=3, verbose=False):
+    """Reads each image once, to see that it is whole, before any work is done with the others.
+
+    Args:
+        paths: list of paths.
+        channels: int, as for `data.read_image`. Defaults to 3.
+        verbose: whether to show a progress bar. Defaults to False.
+
+    Returns:
+        A dict of `UnreadableImageError` by path, of the images that cannot be read, in their order.
+    """
+
+    def problem(path):
+        try:
+            read_image(path, channels)
+        except UnreadableImageError as error:
+            return error
+        return None
+
+    unreadable = {}
+    progress = keras.utils.Progbar(len(paths), unit_name="image", verbose=int(verbose))
+    with ThreadPoolExecutor() as pool:
+        for count, (path, error) in enumerate(zip(paths, pool.map(problem, paths), strict=True), start=1):
+            if error is not None:
+                unreadable[path] = error
+            if count % 100 == 0 or count == len(paths):
+                progress.update(count)
+    return unreadable
+
+
+def refuse_unreadable(unreadable):
+    """Raises a ValueError that names the first image which cannot be read, if there is one, and counts the others.
+
+    Args:
+        unreadable: dict, as `find_unreadable` returns it.
+    """
+    if unreadable:
+        first = next(iter(unreadable.values()))
+        more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+        raise ValueError(f"{first}{more}. Fix or remove them, or leave them out with `skip_unreadable=True`.")
 
 
 def all_files(folder):

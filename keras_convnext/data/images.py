@@ -16,6 +16,10 @@ IMAGE_SUFFIXES = (
 """Endings of image files, in lower case. Such a file that Pillow cannot read is an error, and is not ignored."""
 
 
+class UnreadableImageError(OSError, ValueError):
+    """An image file that cannot be read: bad input where it is checked, and a failure of the disk later on."""
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """Labelled images.
@@ -100,7 +104,8 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
         A uint8 array of shape `(height, width, channels)`.
 
     Raises:
-        ValueError: no such file, or not a complete image; the message names it.
+        UnreadableImageError: no such file, or not a complete image; the message names it.
+        ValueError: another number of channels.
     """
     if isinstance(path, np.ndarray):
         return path
@@ -122,4 +127,4 @@ def read_pil(path, channels=3):
                 image = image.convert("RGBA")
             return image.convert(modes[channels])
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable image ({error})") from error
+        raise UnreadableImageError(f"{path}: not a readable image ({error})") from error

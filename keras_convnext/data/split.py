@@ -9,7 +9,7 @@ from keras_convnext.scalars import integer, number
 
 
 def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tuple[Images, Images]:
-    """Samples validation images from each class, at least one if the class has two images.
+    """Samples validation images from each class: at least one if the class has two images, and never all of them.
 
     Args:
         images: `Images`.
@@ -20,7 +20,7 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
         `(train, validation)`, both `Images`.
 
     Raises:
-        ValueError: no class has two images.
+        ValueError: no class has two images, or a fraction out of its range.
 
     Example:
 
@@ -29,12 +29,14 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
     >>> len(train), len(validation)
     (1295, 143)
     """
-    fraction = number("fraction", fraction, 0)
+    fraction = number("fraction", fraction)
+    if not 0 < fraction < 1:
+        raise ValueError(f"`fraction` must be above 0 and below 1. Received: fraction={fraction}")
     random = np.random.default_rng(integer("seed", seed, 0))
     sampled = []
     for label in range(len(images.class_names)):
         of_class = random.permutation(np.flatnonzero(images.labels == label))
-        count = max(1, round(fraction * len(of_class))) if len(of_class) > 1 else 0
+        count = min(len(of_class) - 1, max(1, round(fraction * len(of_class))))
         sampled.extend(of_class[:count])
     if not sampled:
         raise ValueError("No class has two images: one to train on and one to validate with.")

@@ -22,7 +22,8 @@ def load_tfds(name: str, data_dir: str | None = None) -> ImageData:
         `ImageData`.
 
     Raises:
-        ValueError: no such data set, or one without labelled images or without a training part.
+        ValueError: no such data set, one without labelled images or without a training part, or images of another
+            type than uint8.
         ModuleNotFoundError: tensorflow-datasets or array_record is not installed; or the data set is not prepared yet,
             and TensorFlow is not installed.
     """
@@ -31,12 +32,16 @@ def load_tfds(name: str, data_dir: str | None = None) -> ImageData:
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        raise ValueError(f"tfds:{name}: no such data set ({str(error).splitlines()[0]})") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"tfds:{name}: no such data set ({reason})") from error
     features = builder.info.features
     if not {"image", "label"} <= set(features or ()) or not isinstance(features["label"], tfds.features.ClassLabel):
         raise ValueError(
             f"tfds:{name}: expected an `image` and a `label` that is a class, got {sorted(features or ())}."
         )
+    dtype = features["image"].np_dtype
+    if dtype != np.uint8:
+        raise ValueError(f"tfds:{name}: expected images of uint8 in 0..255, got {getattr(dtype, '__name__', dtype)}.")
     if not builder.is_prepared():
         require("tensorflow", extra="tfds")
     try:

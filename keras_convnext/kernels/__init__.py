@@ -46,6 +46,7 @@ linear = chosen.linear
 patch_embed = chosen.patch_embed
 remat = chosen.remat
 rms_norm = chosen.rms_norm
+as_runtime_errors = chosen.as_runtime_errors
 simple_norm = chosen.simple_norm
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "BlockWeights",
     "adamw_is_multi_tensor",
     "adamw_step",
+    "as_runtime_errors",
     "avoids_jit",
     "block",
     "comparable_size",

@@ -1,5 +1,6 @@
 """Every kernel in `keras.ops`: what each function computes, and what runs where a backend has nothing faster."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -361,6 +362,11 @@ def adamw_is_multi_tensor() -> bool:
 def avoids_jit() -> bool:
     """Whether Keras's `jit_compile="auto"` must not compile a model of these kernels with XLA."""
     return False
+
+
+def as_runtime_errors():
+    """A context in which the backend's errors while it computes, such as for want of memory, are `RuntimeError`s."""
+    return contextlib.nullcontext()
 
 
 def comparable_size(size):

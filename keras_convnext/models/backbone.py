@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
+from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_float_weights
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.layers.activation import activation_config
 from keras_convnext.layers.deepest_level import DeepestLevel
@@ -315,7 +315,7 @@ class ConvNeXtBackbone(ImageModel):
         >>> ConvNeXtBackbone(depths=(1, 1), dims=(8, 16)).fuse().layer_scale_init_value is None
         True
         """
-        require_usual_weights(self, "fuse")
+        require_float_weights(self, "fuse")
         fused = self.from_config({**without_layer_scale(self.get_config()), "layer_scale_init_value": None})
         fold_layer_scale(self, fused)
         return fused

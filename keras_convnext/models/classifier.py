@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_usual_weights
+from keras_convnext.checkpoints import find_preset, load_published_checkpoint, require_float_weights
 from keras_convnext.layers.global_pool import POOLINGS, GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
@@ -210,7 +210,7 @@ class ConvNeXtClassifier(ImageModel):
         (None, 10)
         """
         if self.head_hidden_size is not None:
-            require_usual_weights(self.get_layer("head_hidden"), "reset the head of")
+            require_float_weights(self.get_layer("head_hidden"), "reset the head of")
         kept = {
             name: getattr(self, name) for name in ("head_norm_first", "head_hidden_size", "drop_rate", "global_pool")
         }
@@ -233,7 +233,7 @@ class ConvNeXtClassifier(ImageModel):
         >>> ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3).fuse().num_classes
         3
         """
-        require_usual_weights(self, "fuse")
+        require_float_weights(self, "fuse")
         fused = self._from_arguments({**without_layer_scale(self.get_config()), "backbone": self.backbone.fuse()})
         fold_layer_scale(self, fused)
         return fused

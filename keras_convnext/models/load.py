@@ -27,6 +27,7 @@ from keras_convnext.checkpoints import (
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 from keras_convnext.models.run_folder import MODEL, is_run, read_run_config, run_of
+from keras_convnext.models.variant import variant_of
 from keras_convnext.variants import get_variant
 
 SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
@@ -60,7 +61,7 @@ class LoadedModel(NamedTuple):
     Attributes:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`; from a run folder, any functional model that was trained.
         layout: how its source names the weights.
-        variant: a name in `VARIANTS`; None of a whole `.keras` model.
+        variant: a name in `VARIANTS`; None of a `.keras` model whose architecture is no variant's.
         notes: what the user should know, such as a licence that restricts the use of the weights.
     """
 
@@ -97,9 +98,7 @@ def find_model(source: str | Path) -> ModelSource:
     try:
         variant, checkpoint = find_preset(str(source))
     except ValueError as error:
-        raise ValueError(
-            f"{source or repr(source)}: no run folder, no file, and no name of published weights. {error}"
-        ) from error
+        raise ValueError(f"{source or repr(source)}: not a run folder, a file or a preset. {error}") from error
     return ModelSource(variant=variant, checkpoint=checkpoint)
 
 
@@ -149,7 +148,7 @@ def load_model(
 def load_model_and_facts(
     source: str | Path, variant: str | None = None, ema: bool = False, data_format: str | None = None
 ) -> LoadedModel:
-    """The same, with what was found out on the way; nothing is warned of.
+    """Like `load_model`, but returns the facts found while loading instead of warning about them.
 
     Args:
         source, variant, ema, data_format: as for `load_model`.
@@ -163,19 +162,34 @@ def load_model_and_facts(
     if not (is_keras(path) or path.suffix == ".keras"):
         return _from_arrays(path, read_arrays(path, ema), variant, data_format)
     if variant:
-        raise ValueError(f"`variant`: a .keras file is of a model already. Received: variant={variant!r} for {path}")
+        raise ValueError(
+            "`variant` cannot be given for a .keras file, which already has its architecture. Received: "
+            f"variant={variant!r} for {path}. Leave it out."
+        )
     if ema:
-        raise ValueError(f"{path}: `ema` is for a file of torch.")
+        raise ValueError(
+            f"`ema` applies to training checkpoints (.pth), not to .keras files. Received: ema=True for {path}."
+        )
     model = _load_keras_file(path, OF_A_RUN if found.run else OURS)
     restricted = restriction(getattr(getattr(model, "backbone", model), "license", None))
-    return LoadedModel(model, "keras_convnext", None, (f"{path}: {restricted}",) if restricted else ())
+    return LoadedModel(model, "keras_convnext", variant_of(model), (f"{path}: {restricted}",) if restricted else ())
 
 
 def _published(source, found, variant, ema, data_format):
     if found.checkpoint is None:
-        raise ValueError(f"{source}: an architecture, without weights.")
-    if variant or ema:
-        raise ValueError(f"`{'variant' if variant else 'ema'}` is for a file; {source} is a name.")
+        raise ValueError(
+            f"{source} is an architecture without weights. Use ConvNeXtClassifier.from_preset, or name a checkpoint "
+            "from list_presets()."
+        )
+    if variant:
+        raise ValueError(
+            "`variant` cannot be given for a published checkpoint, which determines it. Received: "
+            f"variant={variant!r} for {source}. Leave it out."
+        )
+    if ema:
+        raise ValueError(
+            f"`ema` applies to training checkpoints (.pth), not to published ones. Received: ema=True for {source}."
+        )
     path, arrays = read_published(found.checkpoint)
     return _from_arrays(path, arrays, None, data_format, found.checkpoint)
 
@@ -209,7 +223,7 @@ def _load_keras_file(path, kinds):
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, KeyError, ValueError, OSError) as error:
         raise ValueError(f"{path}: not a .keras file, or one that is cut off or damaged ({error}).") from error
     if damaged:
-        raise ValueError(f"{path}: {damaged} in it is damaged.")
+        raise ValueError(f"{path}: the archive member {damaged} is corrupt. Copy or download the file again.")
     kind = isinstance(config, dict) and (config.get("registered_name") or config.get("class_name"))
     if kind not in ["Functional" if one is keras.Model else keras.saving.get_registered_name(one) for one in kinds]:
         raise ValueError(f"{path}: expected a {' or '.join(one.__name__ for one in kinds)}, got {kind}.")
@@ -217,7 +231,7 @@ def _load_keras_file(path, kinds):
         with with_keras_suffix(path) as called:
             return keras.saving.load_model(called)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise ValueError(f"{path}: not the weights or the configuration of its model ({error}).") from error
+        raise ValueError(f"{path}: the weights or configuration do not match the model class ({error}).") from error
 
 
 def _is_preset(name):

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_convnext.checkpoints import require_usual_weights
+from keras_convnext.checkpoints import require_float_weights
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
@@ -30,7 +30,7 @@ def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0,
     >>> transfer(pretrained, num_classes=3, drop_path_rate=0.1).output.shape
     (None, 3)
     """
-    require_usual_weights(model, "transfer")
+    require_float_weights(model, "transfer")
     old = getattr(model, "backbone", model)
     backbone = type(old).from_config({**_arguments(old, changes), "trainable": True, "frozen_layers": (), **changes})
     head = {"head_norm_first": False, "head_hidden_size": None, "drop_rate": 0.0, "global_pool": "avg"}

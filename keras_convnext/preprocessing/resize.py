@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_convnext.dataclass_fields import check_fields, make_plain
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.axes import check_channels_last
-from keras_convnext.scalars import check_fields, make_plain, share
+from keras_convnext.scalars import share
 
 
 @dataclass(frozen=True)

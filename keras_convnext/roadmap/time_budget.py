@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from keras_convnext.data import ImageData
 from keras_convnext.roadmap.miniature import Miniature
+from keras_convnext.training.failures import original_errors
 
 TIMED_BATCHES = 3
 
@@ -46,8 +47,9 @@ def seconds_per_epoch(experiment: Miniature, step: str, data: ImageData) -> floa
     recipe.compile(model, len(batches))
     images, labels = batches[0]
     batches.close()
-    model.train_on_batch(images, labels)  # compiles
-    started = time.perf_counter()
-    for _ in range(TIMED_BATCHES):
-        model.train_on_batch(images, labels)
+    with original_errors():
+        model.train_on_batch(images, labels)  # compiles
+        started = time.perf_counter()
+        for _ in range(TIMED_BATCHES):
+            model.train_on_batch(images, labels)
     return (time.perf_counter() - started) / TIMED_BATCHES * len(batches)

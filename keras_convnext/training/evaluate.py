@@ -8,6 +8,7 @@ import numpy as np
 from keras_convnext.data import Batches
 from keras_convnext.models import returns_logits
 from keras_convnext.training.class_accuracy import ClassAccuracy
+from keras_convnext.training.failures import original_errors
 
 
 def evaluate(
@@ -54,7 +55,8 @@ def evaluate(
             *metrics,
         ],
     )
-    scores = scored.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)
+    with original_errors(batches):
+        scores = scored.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)
     hits, totals = per_class.hits, per_class.totals
     classes = [
         {"name": class_names[i], "images": int(totals[i]), "accuracy": float(hits[i] / totals[i])}

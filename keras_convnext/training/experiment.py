@@ -5,10 +5,11 @@ import os
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
+from keras_convnext.dataclass_fields import make_plain
 from keras_convnext.extras import require
 from keras_convnext.models import find_model
 from keras_convnext.models.run_folder import CONFIG, is_run, read_json
-from keras_convnext.scalars import flag, integer, make_plain, number, plain
+from keras_convnext.scalars import flag, integer, number, plain
 from keras_convnext.training.build import build
 from keras_convnext.training.chosen_recipe import adapted_recipe, choose_recipe, with_learning_rate
 from keras_convnext.training.prepared import PreparedTraining

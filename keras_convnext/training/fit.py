@@ -15,6 +15,7 @@ from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.data_size import check_training
 from keras_convnext.training.dataset import training_batches
 from keras_convnext.training.evaluate import evaluate
+from keras_convnext.training.failures import original_errors
 from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.mistakes import draw_mistakes
 from keras_convnext.training.predictions import Predictions
@@ -87,6 +88,8 @@ def fit(
         ValueError: the run has epochs already and `history` is not given, a batch is larger than the training images,
             or a class has too few images for validation.
         FloatingPointError: the loss is NaN or Inf; the message has the step, the rate and the last good state.
+        OSError: an image that cannot be read any more, or a file that cannot be written.
+        RuntimeError: a process of the augmentation that ended, or too little memory.
 
     Example:
 
@@ -115,15 +118,16 @@ def fit(
         validation = recipe.dataset(data.validation, training=False)
         record, *others = recipe.callbacks(run, history, validation)
         try:
-            model.fit(
-                train,
-                validation_data=validation,
-                epochs=recipe.epochs,
-                initial_epoch=len(history),
-                shuffle=False,  # the order is the dataset's
-                callbacks=[EpochOrder(train), record, *others, *callbacks, stop],
-                verbose=verbose,
-            )
+            with original_errors(train, validation):
+                model.fit(
+                    train,
+                    validation_data=validation,
+                    epochs=recipe.epochs,
+                    initial_epoch=len(history),
+                    shuffle=False,  # the order is the dataset's
+                    callbacks=[EpochOrder(train), record, *others, *callbacks, stop],
+                    verbose=verbose,
+                )
         finally:
             _close(train, validation)
         best = best_row(record.history)

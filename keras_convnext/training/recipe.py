@@ -9,15 +9,14 @@ from dataclasses import dataclass, field, fields, replace
 import keras
 
 from keras_convnext.data import Batches, Images
+from keras_convnext.dataclass_fields import dataclass_from, make_plain
 from keras_convnext.preprocessing import Augmentation
 from keras_convnext.preprocessing.augmentation import Step
 from keras_convnext.scalars import (
     between,
-    dataclass_from,
     flag,
     integer,
     integers,
-    make_plain,
     number,
     numbers,
     optional,

@@ -1,10 +1,10 @@
 """Where a new run goes: its name, and the check that nothing is there yet."""
 
-import os
 import re
 from pathlib import Path
 
 from keras_convnext.models.run_folder import CONFIG, MODEL, STATE
+from keras_convnext.new_paths import check_new_folder
 
 
 def refuse_existing(path: str | Path) -> None:
@@ -13,21 +13,14 @@ def refuse_existing(path: str | Path) -> None:
     Raises:
         ValueError: an empty path, something that is there already, or a folder around it that cannot be written.
     """
-    if not str(path):
-        raise ValueError("Expected the path of a new folder, got an empty one.")
-    path = Path(path)
-    if (path / CONFIG).is_file() and not (path / MODEL).exists() and not any((path / STATE).glob("epoch-*[0-9]")):
+    place = Path(path)
+    has_state = any((place / STATE).glob("epoch-*[0-9]"))
+    if str(path) and (place / CONFIG).is_file() and not (place / MODEL).exists() and not has_state:
         raise ValueError(
-            f"{path}: exists already: a run in its first epoch, or one that was killed in it. If it does not train any "
+            f"{path} already exists: a run in its first epoch, or one that was killed in it. If it does not train any "
             "more, remove the folder; else choose another `output`."
         )
-    if path.exists():
-        raise ValueError(f"{path}: exists already; a run never writes over another. Choose another `output`.")
-    around = next(folder for folder in Path(path).absolute().parents if folder.exists())
-    if not around.is_dir():
-        raise ValueError(f"{path}: no folder can be made there, since {around} is a file.")
-    if not os.access(around, os.W_OK):
-        raise ValueError(f"{path}: no folder can be made there, since {around} cannot be written.")
+    check_new_folder(path)
 
 
 def run_name(data: str, model: str) -> str:

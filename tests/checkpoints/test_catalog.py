@@ -91,7 +91,7 @@ def test_dinov3_of_transformers(name):
     entry, facts = CHECKPOINTS[name], REFERENCE["dinov3"]
     assert find_preset(name) == (DINOV3[name]["variant"], entry)
     assert entry.url == f"https://huggingface.co/{name}/resolve/main/model.safetensors"
-    assert (entry.license, entry.num_classes, entry.is_commercial) == (facts["license"], 0, False)
+    assert (entry.license, entry.num_classes) == (facts["license"], 0)
     assert ([entry.image_size] * 2, entry.interpolation, entry.squash) == (facts["size"], facts["interpolation"], True)
 
 

@@ -7,86 +7,18 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, load_checkpoint, save_checkpoint
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
 from keras_convnext.checkpoints import CHECKPOINTS, cached_path, download
 
 NAME = "convnext_atto.d2_in1k"
-
-
-@pytest.fixture
-def server():
-    """A server: `.files` are the answers by path, bytes or a function of the handler; `.asked` the paths so far."""
-    state = SimpleNamespace(files={}, asked=[])
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            state.asked.append(self.path)
-            answer = state.files.get(self.path)
-            if answer is None:
-                self.send_error(404, "Not Found")
-            elif callable(answer):
-                answer(self)
-            else:
-                send(self, answer, len(answer))
-
-        def log_message(self, *arguments):
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    state.url = f"http://127.0.0.1:{httpd.server_port}"
-    yield state
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
-
-
-def send(handler, body, length):
-    """Sends a body, and says that it has some length."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(length))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-@pytest.fixture
-def keras_home(tmp_path, monkeypatch):
-    """A folder for Keras's cache."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def source(tmp_path, with_random_weights):
-    """A model of timm's atto, as `.model`, and its file as timm stores it, as `.body`."""
-    model = with_random_weights(ConvNeXtClassifier.from_preset("convnext_atto"))
-    save_checkpoint(model, tmp_path / "atto.safetensors", layout="timm")
-    return SimpleNamespace(model=model, body=(tmp_path / "atto.safetensors").read_bytes())
-
-
-@pytest.fixture
-def published(server, source, keras_home, monkeypatch):
-    """The model as if it had been published: the entry that NAME has meanwhile, its SHA-256 among its facts."""
-    return publish(monkeypatch, server, source.body)
-
-
-def publish(monkeypatch, server, body, path="/convnext_atto.safetensors", sha256=None, **facts):
-    server.files[path] = body
-    sha256 = hashlib.sha256(body).hexdigest() if sha256 is None else sha256
-    entry = replace(CHECKPOINTS[NAME], url=server.url + path, sha256=sha256, **facts)
-    monkeypatch.setitem(CHECKPOINTS, NAME, entry)
-    return entry
 
 
 def assert_equal(model, other):
@@ -144,9 +76,9 @@ def test_number_of_classes_mean_and_name_are_the_presets(server, keras_home, mon
 
 
 @pytest.mark.parametrize("load_weights", [False, True])
-def test_other_channels_are_normalized_with_the_average(server, source, keras_home, monkeypatch, load_weights):
+def test_other_channels_are_normalized_with_the_average(source, keras_home, load_weights, publish):
     facts = {"mean": (0.5, 0.6, 0.7), "std": (0.25, 0.25, 0.4)}
-    publish(monkeypatch, server, source.body, **facts)
+    publish(source.body, **facts)
     options = {"load_weights": load_weights, "adapt_stem": True}
     assert ConvNeXtBackbone.from_preset(NAME, **options).mean == facts["mean"]
     for channels in (1, 4):
@@ -158,92 +90,7 @@ def test_other_channels_are_normalized_with_the_average(server, source, keras_ho
     np.testing.assert_allclose([*first.mean, *first.std], [0.1, 0.3])
 
 
-@pytest.mark.parametrize("license", ["CC-BY-NC-4.0", "dinov3-license"])
-def test_the_licence_is_shown_and_goes_with_the_model(server, source, keras_home, monkeypatch, tmp_path, license):
-    publish(monkeypatch, server, source.body, license=license)
-    with pytest.warns(UserWarning, match=f"under {license}, which restricts their use"):
-        model = ConvNeXtClassifier.from_preset(NAME)
-    model.save(tmp_path / "model.keras")
-    assert keras.saving.load_model(tmp_path / "model.keras").backbone.license == license
-
-
-def test_a_free_licence_needs_no_warning(published):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ConvNeXtClassifier.from_preset(NAME)
-
-
-# === Files of the hub for those who accepted a licence
-
-
-@pytest.fixture
-def gated(server, source, keras_home, monkeypatch):
-    """The model as DINOv3's are: its entry. The token is `secret`; the file is elsewhere, where none may be sent."""
-    monkeypatch.setattr(download, "HUB", f"{server.url}/")
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-
-    def answer(handler):
-        token = handler.headers["Authorization"]
-        if token != "Bearer secret":
-            return handler.send_error(403 if token else 401, "Restricted")
-        handler.send_response(302)
-        handler.send_header("Location", server.url + "/elsewhere")
-        handler.end_headers()
-
-    def elsewhere(handler):
-        assert "Authorization" not in handler.headers
-        send(handler, source.body, len(source.body))
-
-    path = "/facebook/dinov3/resolve/main/model.safetensors"
-    entry = publish(monkeypatch, server, source.body, path=path)
-    server.files |= {path: answer, "/elsewhere": elsewhere}
-    return entry
-
-
-@pytest.mark.parametrize("token", [None, "another's"])
-def test_a_gated_file_says_how_to_come_by_it(gated, server, monkeypatch, fails, token):
-    if token:
-        monkeypatch.setenv("HF_TOKEN", token)
-    message = fails(gated, OSError, "403" if token else "401")
-    assert f"accepted its licence: log in at {server.url}/facebook/dinov3, accept it" in message
-    assert "set the environment variable HF_TOKEN to a token of yours" in message
-    assert f"or put the file there by hand: {cached_path(gated)}" in message
-    assert token is None or token not in message
-
-
-def test_a_gated_file_with_a_token(gated, source, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
-
-
-def test_the_token_is_for_the_hub_alone(published, server, source, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    asked = []
-
-    def answer(handler):
-        asked.append(handler.headers["Authorization"])
-        send(handler, source.body, len(source.body))
-
-    server.files["/convnext_atto.safetensors"] = answer
-    ConvNeXtClassifier.from_preset(NAME)
-    assert asked == [None]
-
-
 # === What can go wrong
-
-
-@pytest.fixture
-def fails():
-    """A function: sees to it that the preset cannot be loaded, that nothing is left in the cache; the message."""
-
-    def check(entry, error, match):
-        with pytest.raises(error, match=match) as raised:
-            ConvNeXtClassifier.from_preset(NAME)
-        assert list(cached_path(entry).parent.iterdir()) == []
-        assert entry.url in str(raised.value)
-        return str(raised.value)
-
-    return check
 
 
 def test_a_missing_file_is_reported_with_the_place_to_put_it(published, server, fails):
@@ -262,31 +109,31 @@ def test_without_a_network_the_place_is_named_and_taken(published, source, monke
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_cut_off_file_is_removed_and_the_next_attempt_restarts(server, source, keras_home, monkeypatch, fails, known):
+def test_a_cut_off_file_is_removed_and_the_next_attempt_restarts(server, source, keras_home, fails, known, publish):
     body = source.body
-    entry = publish(monkeypatch, server, body, sha256=None if known else "")
-    server.files[entry.url.removeprefix(server.url)] = lambda handler: send(handler, body[:-1000], len(body))
+    entry = publish(body, sha256=None if known else "")
+    server.files[entry.url.removeprefix(server.url)] = lambda handler: server.send(handler, body[:-1000], len(body))
     fails(entry, OSError, "retrieval incomplete")
     server.files[entry.url.removeprefix(server.url)] = body
     assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
 
 
-def test_a_file_cut_off_without_a_trace_is_found_by_what_is_in_it(server, source, keras_home, monkeypatch, fails):
+def test_a_file_cut_off_without_a_trace_is_found_by_what_is_in_it(server, source, keras_home, fails, publish):
     """The server says that this is all, and no SHA-256 is known."""
-    entry = publish(monkeypatch, server, source.body[:-1000], sha256="")
+    entry = publish(source.body[:-1000], sha256="")
     fails(entry, ValueError, "It was removed")
 
 
-def test_an_answer_that_is_no_checkpoint_is_removed(server, keras_home, monkeypatch, fails):
-    entry = publish(monkeypatch, server, b"<html>Sign in</html>", sha256="")
+def test_an_answer_that_is_no_checkpoint_is_removed(keras_home, fails, publish):
+    entry = publish(b"<html>Sign in</html>", sha256="")
     fails(entry, ValueError, "It was removed")
 
 
 @pytest.mark.parametrize("digits", [8, 64])
-def test_wrong_bytes_are_removed(server, source, keras_home, monkeypatch, fails, digits):
+def test_wrong_bytes_are_removed(source, keras_home, fails, digits, publish):
     sha256 = hashlib.sha256(source.body).hexdigest()[:digits]
     altered = source.body[:-1] + bytes([source.body[-1] ^ 1])
-    entry = publish(monkeypatch, server, altered, sha256=sha256)
+    entry = publish(altered, sha256=sha256)
     fails(entry, ValueError, f"SHA-256 does not begin with {sha256[:8]}.*removed")
 
 
@@ -299,7 +146,7 @@ def test_a_file_that_was_altered_in_the_cache_is_removed(published, source, fail
 
 def test_a_broken_connection_is_reported(published, server, source, fails):
     def break_off(handler):
-        send(handler, source.body[:100_000], len(source.body))
+        server.send(handler, source.body[:100_000], len(source.body))
         handler.connection.shutdown(2)
 
     server.files["/convnext_atto.safetensors"] = break_off
@@ -330,15 +177,15 @@ def test_a_redirect_is_followed(published, server, source):
 
 
 def test_a_silent_server_is_not_waited_for(published, server, monkeypatch, fails):
-    monkeypatch.setattr(download, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.5)
     go_on = threading.Event()
     server.files["/convnext_atto.safetensors"] = lambda handler: go_on.wait(30)
     fails(published, OSError, "timed out")
     go_on.set()
 
 
-def test_two_downloads_at_a_time_do_not_mix(server, source, keras_home, monkeypatch):
-    entry = publish(monkeypatch, server, source.body, sha256="")
+def test_two_downloads_at_a_time_do_not_mix(server, source, keras_home, publish):
+    entry = publish(source.body, sha256="")
     both = threading.Barrier(2, timeout=30)
 
     def meet(handler):
@@ -357,6 +204,27 @@ def test_two_downloads_at_a_time_do_not_mix(server, source, keras_home, monkeypa
     assert list(cached_path(entry).parent.iterdir()) == [cached_path(entry)]
 
 
+def without_access_to(monkeypatch, folder):
+    """Makes a folder look as if it could not be written, which root can always."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and access(path, mode))
+
+
+def test_a_cache_in_a_home_that_cannot_be_written(published, keras_home, source, monkeypatch):
+    cached_path(published).parent.mkdir(parents=True)
+    without_access_to(monkeypatch, keras_home)
+    assert_equal(ConvNeXtClassifier.from_preset(NAME), source.model)
+
+
+def test_names_the_folder_that_cannot_be_written(published, keras_home, server, monkeypatch):
+    folder = keras_home / "models"
+    folder.mkdir(parents=True)
+    without_access_to(monkeypatch, folder)
+    with pytest.raises(OSError, match=f"{folder} cannot be written; the environment variable KERAS_HOME"):
+        ConvNeXtClassifier.from_preset(NAME)
+    assert server.asked == []
+
+
 def test_a_cache_that_cannot_be_written_is_named(published, server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file"))
@@ -366,11 +234,11 @@ def test_a_cache_that_cannot_be_written_is_named(published, server, tmp_path, mo
 
 
 @pytest.fixture
-def torch_file(server, source, keras_home, monkeypatch, tmp_path):
+def torch_file(source, keras_home, tmp_path, publish):
     """The model published as a file of torch, in the cache; its entry."""
     save_checkpoint(source.model, tmp_path / "atto.pth", layout="timm")
     body = (tmp_path / "atto.pth").read_bytes()
-    entry = publish(monkeypatch, server, body, path="/convnext_atto.pth", sha256="")
+    entry = publish(body, path="/convnext_atto.pth", sha256="")
     cached_path(entry).parent.mkdir(parents=True)
     cached_path(entry).write_bytes(body)
     return entry
@@ -423,37 +291,6 @@ def test_a_file_of_torch_needs_no_torch(source, server, keras_home, tmp_path):
 # === The origin of weights
 
 
-def test_a_file_called_as_it_was_published_has_its_licence(source, tmp_path):
-    path = tmp_path / "convnextv2_atto_1k_224_ema.pt"
-    other = ConvNeXtClassifier.from_preset("convnextv2_atto")
-    save_checkpoint(other, path)
-    with pytest.warns(UserWarning, match="under CC-BY-NC-4.0, which restricts"):
-        load_checkpoint(other, path)
-    assert (other.backbone.preset, other.backbone.license) == ("convnextv2_atto_1k_224_ema", "CC-BY-NC-4.0")
-
-
-def test_a_file_called_like_a_published_one_of_another_digest_has_none(source, tmp_path):
-    path = tmp_path / "convnext_atto_d2-01bb0f51.pth"
-    save_checkpoint(source.model, path)
-    load_checkpoint(source.model, path)
-    assert (source.model.backbone.preset, source.model.backbone.license) == (None, None)
-
-
-@pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
-def test_the_licence_goes_from_file_to_file(source, tmp_path, suffix):
-    source.model.backbone.preset, source.model.backbone.license = "mine", "CC-BY-NC-4.0"
-    path = tmp_path / f"model{suffix}"
-    if suffix == ".keras":
-        source.model.save(path)
-    else:
-        save_checkpoint(source.model, path, layout="timm")
-    for other in (ConvNeXtClassifier.from_preset("convnext_atto"), ConvNeXtBackbone.from_preset("convnext_atto")):
-        with pytest.warns(UserWarning, match="under CC-BY-NC-4.0, which restricts"):
-            load_checkpoint(other, path)
-        backbone = getattr(other, "backbone", other)
-        assert (backbone.preset, backbone.license) == ("mine", "CC-BY-NC-4.0")
-
-
 PROGRAM = """
 import sys
 from keras_convnext.checkpoints.catalog import Checkpoint
@@ -462,8 +299,8 @@ cached_file(Checkpoint("convnext_atto.d2_in1k", "convnext_atto", sys.argv[1], "M
 """
 
 
-def test_a_killed_download_does_not_spoil_the_cache(server, source, keras_home, monkeypatch):
-    entry = publish(monkeypatch, server, source.body, sha256="")
+def test_a_killed_download_does_not_spoil_the_cache(server, source, keras_home, publish):
+    entry = publish(source.body, sha256="")
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(handler):
@@ -491,7 +328,7 @@ def test_a_killed_download_does_not_spoil_the_cache(server, source, keras_home, 
     assert cached_path(entry).read_bytes() == source.body
     assert left.exists()  # it could be a download that is still going on
 
-    long_ago = time.time() - download.PARTIAL_SECONDS - 60
+    long_ago = time.time() - download.STALE_SECONDS - 60
     os.utime(left, (long_ago, long_ago))
     cached_path(entry).unlink()
     ConvNeXtClassifier.from_preset(NAME)

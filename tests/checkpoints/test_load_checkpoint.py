@@ -1,10 +1,10 @@
 """Loading: what is left out and said, and files that do not fit, are damaged, or would run code."""
 
 import argparse
+import json
 import os
 import sys
 import warnings
-import zipfile
 
 import h5py
 import keras
@@ -12,26 +12,8 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
-from keras_convnext.checkpoints.files import read_arrays
-
-
-@pytest.fixture
-def model(small_classifier, randomize):
-    return randomize(small_classifier())
-
-
-@pytest.fixture
-def file(model, tmp_path):
-    """An official checkpoint of the model."""
-    path = tmp_path / "model.pth"
-    save_checkpoint(model, path)
-    return path
-
-
-@pytest.fixture
-def state(torch, file):
-    """What is in that file: change it, and `torch.save` it there."""
-    return torch.load(file, weights_only=True)["model"]
+from keras_convnext.checkpoints import read_arrays
+from keras_convnext.checkpoints.errors import DamagedFileError
 
 
 def assert_equal(model, other, but=()):
@@ -123,6 +105,27 @@ def test_bfloat16_safetensors(torch, small_classifier, model, state, tmp_path):
     load_checkpoint(other, tmp_path / "half.safetensors")
     for weight, exact in zip(other.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, torch.from_numpy(exact).bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2", "uint16", "uint32", "uint64"])
+def test_types_of_safetensors(torch, tmp_path, dtype):
+    from safetensors.torch import save_file
+
+    values = torch.arange(6).reshape(2, 3).to(getattr(torch, dtype))
+    save_file({"a": values}, tmp_path / "model.safetensors")
+    array = read_arrays(tmp_path / "model.safetensors")["a"]
+    assert array.dtype == ("float32" if dtype.startswith("float") else dtype)
+    np.testing.assert_array_equal(array, np.arange(6).reshape(2, 3))
+
+
+def test_an_unknown_type_of_safetensors_is_named(tmp_path):
+    """A whole file, which another download would not mend."""
+    header = json.dumps({"a": {"dtype": "F8_E8M0", "shape": [1], "data_offsets": [0, 1]}}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\x7f")
+    with pytest.raises(ValueError, match=r"a is of type F8_E8M0; expected one of F64, F32") as caught:
+        read_arrays(path)
+    assert not isinstance(caught.value, DamagedFileError)
 
 
 def test_torch_is_needed_for_files_from_before_its_zip_format_alone(torch, model, state, tmp_path, monkeypatch):
@@ -354,67 +357,6 @@ def test_text_instead_of_numbers(model, tmp_path):
 def test_keras_own_weights_file(model, tmp_path):
     model.save_weights(tmp_path / "model.weights.h5")
     refused(model, tmp_path / "model.weights.h5", "model.load_weights")
-
-
-# === Writing
-
-
-def test_unknown_layouts_and_suffixes(model, tmp_path):
-    with pytest.raises(ValueError, match="Unknown layout 'mmdet': expected one of official, fcmae, timm"):
-        save_checkpoint(model, tmp_path / "model.pth", layout="mmdet")
-    with pytest.raises(ValueError, match=r"a name that ends in \.pth"):
-        save_checkpoint(model, tmp_path / "model.ckpt")
-    with pytest.raises(ValueError, match=r"layout keras\.applications"):
-        save_checkpoint(model, tmp_path / "model.h5", layout="timm")
-    with pytest.raises(ValueError, match="no such folder"):
-        save_checkpoint(model, tmp_path / "missing" / "model.pth")
-    assert not list(tmp_path.iterdir())
-
-
-def test_models_that_a_source_does_not_have(small_classifier, tmp_path):
-    with pytest.raises(ValueError, match=r"torchvision has no such model: it lacks stage_0_block_0/grn/gamma"):
-        save_checkpoint(small_classifier("v2"), tmp_path / "model.pth", layout="torchvision")
-
-
-def test_a_failed_write_leaves_the_file_as_it_was(model, file, monkeypatch):
-    before = file.read_bytes()
-
-    def cut_off(archive, info, data):
-        archive.fp.write(b"half")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(zipfile.ZipFile, "writestr", cut_off)
-    with pytest.raises(OSError, match="No space"):
-        save_checkpoint(model, file)
-    assert file.read_bytes() == before
-    assert len(list(file.parent.iterdir())) == 1
-
-
-def test_others_may_read_what_is_written(file):
-    (other := file.with_name("other")).touch()
-    assert file.stat().st_mode == other.stat().st_mode
-
-
-def test_half_precision_is_saved_in_float32(small_classifier, randomize, tmp_path):
-    model = randomize(small_classifier(dtype="bfloat16"))
-    save_checkpoint(model, tmp_path / "model.safetensors")
-    assert {array.dtype.name for array in read_arrays(tmp_path / "model.safetensors").values()} == {"float32"}
-
-
-def test_conv_mlp_of_the_variant(torch, tmp_path):
-    """timm's atto has its pointwise layers as 1x1 convolutions."""
-    model = ConvNeXtClassifier.from_preset("convnext_atto", num_classes=3)
-    save_checkpoint(model, tmp_path / "model.pth", layout="timm")
-    state = torch.load(tmp_path / "model.pth", weights_only=True)
-    assert state["stages.0.blocks.0.mlp.fc1.weight"].shape == (160, 40, 1, 1)
-
-
-@pytest.mark.parametrize("layout, suffix", [("torchvision", ".pth"), ("keras.applications", ".h5")])
-def test_a_fused_model_is_refused_where_every_block_has_a_layer_scale(model, tmp_path, layout, suffix):
-    path = tmp_path / f"fused{suffix}"
-    with pytest.raises(ValueError, match=f"{layout} has a layer scale in each block.*model that was fused"):
-        save_checkpoint(model.fuse(), path, layout)
-    assert not path.exists()
 
 
 # === The moving average of the weights

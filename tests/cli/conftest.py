@@ -1,8 +1,8 @@
 """Commands called in this process, small data for them, and runs that they left."""
 
 import contextlib
-import csv
 import io
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -16,6 +16,17 @@ from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
 TINY = ConvNeXtConfig(depths=(1, 1), dims=(8, 16), stem_patch_size=1, image_size=8, source="tests")
 """A variant that trains in seconds on every backend; called `tiny` where a test asks for it."""
+
+# Where a shell started the tests in the background, SIGINT may be ignored: the process takes it back.
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from keras_convnext.cli import main
+from keras_convnext.variants import VARIANTS, ConvNeXtConfig
+VARIANTS["tiny"] = ConvNeXtConfig(depths=(1, 1), dims=(8, 16), stem_patch_size=1, layer_scale_init_value=1.0)
+sys.exit(main())
+"""
+"""A command with a variant that trains in seconds."""
 
 
 @pytest.fixture
@@ -107,14 +118,31 @@ def fitted(monkeypatch, metrics):
 
 
 @pytest.fixture
-def rows_of():
-    """A function: the rows of a run's history.csv."""
+def empty_directory(tmp_path, monkeypatch):
+    """The current directory, empty."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
 
-    def read(run):
-        with (run / "history.csv").open(newline="") as file:
-            return list(csv.DictReader(file))
 
-    return read
+@pytest.fixture
+def start():
+    """A function: starts a command in a process of its own, which ends with the test at the latest.
+
+    `before` is a program that runs before the command; further options are those of `subprocess.Popen`.
+    """
+    processes = []
+
+    def start(*arguments, before="", **options):
+        words = [word if isinstance(word, bytes) else str(word) for word in arguments]
+        processes.append(subprocess.Popen([sys.executable, "-u", "-c", before + START, *words], **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,15 @@ def test_the_same_seed_draws_the_same_grid(cli, tmp_path):
     assert (first != third).any()
 
 
+def test_leaves_out_unreadable_images(cli, write_digits, tmp_path):
+    folder = write_digits(tmp_path / "pictures")
+    (folder / "one" / "broken.png").write_bytes(b"damaged")
+    command = ("augment", "--data", folder, "--output", tmp_path / "grid.png", "--size", "10")
+    result = cli(*command)
+    assert result.code == 2 and "leave them out with --skip-unreadable" in result.err
+    assert cli(*command, "--skip-unreadable").code == 0
+
+
 def test_times_ours_against_timms(cli, write_digits, tmp_path):
     folder = write_digits(tmp_path / "pictures")
     result = cli("augment", "--data", folder, "--benchmark", "--rounds", "1", "--size", "32", "--files", "--json")
@@ -66,6 +75,18 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
     assert (len(facts["ours"]), len(facts["timm"])) == (1, 1)
     assert facts["ratio"] == pytest.approx(facts["ours"][0] / facts["timm"][0])
     assert "ours / timm comes from one round" in facts["warnings"][0]
+
+
+def test_progress_does_not_go_where_the_result_goes(cli, write_digits, tmp_path, monkeypatch):
+    def compare(data, size, rounds, files, show):
+        show("  1: ours 2, timm 1 images/s")
+        return {"ours": [2.0], "timm": [1.0], "ratio": 2.0, "spread": 0.0}
+
+    monkeypatch.setattr("keras_convnext.benchmarking.pipeline.compare", compare)
+    result = cli("augment", "--data", write_digits(tmp_path / "pictures"), "--benchmark", "--rounds", "3")
+    assert result.code == 0, result.err
+    assert "  1: ours 2, timm 1 images/s" in result.err.splitlines()
+    assert "1: ours" not in result.out and "ours / timm 2.00" in result.out
 
 
 @pytest.mark.parametrize(

@@ -231,10 +231,10 @@ def test_attention_needs_keras_hub(refusal, without):
         (["--sweep", "size", "--output", "nowhere/sweep.png"], "nowhere: no such folder."),
         (["--sweep", "size", "--output", "sweep"], "expected a name that ends in .png"),
         (["--backend", ","], "--backend: expected some of tensorflow, jax, torch."),
-        (["--variant", ""], "'': no run folder, no file"),
+        (["--variant", ""], "'': not a run folder, a file or a preset"),
         (["--backend", "numpy"], "--backend: expected some of tensorflow, jax, torch, got numpy."),
         (["--variant", "convnext_tinny"], "nearest names are convnext_tiny"),
-        (["--sweep", "size", "--output", "there.png"], "exists already"),
+        (["--sweep", "size", "--output", "there.png"], "there.png already exists. Choose another name."),
     ],
 )
 def test_refuses(refusal, tmp_path, monkeypatch, options, message):

@@ -23,7 +23,7 @@ def test_there_and_back(cli, model, tmp_path):
     for weight, exact in zip(found.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, exact)
     again = tmp_path / "again.h5"
-    assert "keras_convnext, 3 classes" in cli("convert", third, again).out
+    assert "keras_convnext, convnext_mini, 3 classes" in cli("convert", third, again).out
     assert load_checkpoint(model, again) == "keras.applications"
 
 
@@ -68,7 +68,7 @@ def test_a_backbone_with_a_norm_for_each_level_stays_one(cli, randomize, tmp_pat
 @pytest.mark.parametrize(
     ("source", "target", "options", "message"),
     [
-        ("model.pth", "model.pth", [], "there is such a file"),
+        ("model.pth", "model.pth", [], "model.pth already exists. Choose another name."),
         ("model.pth", "missing/model.keras", [], "no such folder"),
         ("missing.pth", "out.keras", [], "no such file"),
         (".", "out.keras", [], "not a run folder"),
@@ -87,3 +87,17 @@ def test_bad_input(cli, model, tmp_path, source, target, options, message):
     assert message in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
     assert (tmp_path / "model.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["out.ckpt", "missing/out.pth", "out.h5 --layout timm"])
+def test_a_bad_target_is_refused_before_anything_is_loaded(cli, tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("keras_convnext.cli.convert.load", lambda *arguments: pytest.fail("loaded"))
+    assert cli("convert", "convnext_tiny_1k_224_ema", *target.split()).code == 2
+
+
+def test_a_missing_package_is_said_before_anything_is_loaded(refusal, without, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_convnext.cli.convert.load", lambda *arguments: pytest.fail("loaded"))
+    without("safetensors")
+    line = refusal("convert", "convnext_tiny_1k_224_ema", tmp_path / "out.safetensors")
+    assert 'pip install "keras-convnext[checkpoints]"' in line

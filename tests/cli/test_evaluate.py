@@ -238,6 +238,10 @@ def test_draws_the_predictions_into_a_new_folder(cli, trained, tmp_path):
 
 
 def test_refuses_an_output_that_exists(refusal, trained, tmp_path):
-    assert f"--output {tmp_path}: expected the name of a new folder" in refusal(
-        "evaluate", trained.path, "--output", tmp_path
-    )
+    line = refusal("evaluate", trained.path, "--output", tmp_path)
+    assert f"{tmp_path} already exists. Choose another name." in line
+
+
+def test_refuses_an_output_that_cannot_be_made_before_scoring(refusal, trained):
+    assert "is a file" in refusal("evaluate", trained.path, "--output", f"{__file__}/pictures")
+    assert "got an empty one" in refusal("evaluate", trained.path, "--output", "")

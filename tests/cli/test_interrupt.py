@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -11,34 +10,16 @@ from keras_convnext.models import load_model
 from keras_convnext.training import Run
 from keras_convnext.training.record import restore_state
 
-# Where a shell started the tests in the background, SIGINT may be ignored: the process takes it back.
-START = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from keras_convnext.cli import main
-from keras_convnext.variants import VARIANTS, ConvNeXtConfig
-VARIANTS["tiny"] = ConvNeXtConfig(depths=(1, 1), dims=(8, 16), stem_patch_size=1)
-sys.exit(main())
-"""
-
 
 @pytest.fixture
-def train(tmp_path):
-    """A function: starts a training and returns its process, which ends with the test at the latest."""
-    processes = []
+def train(start, tmp_path):
+    """A function: starts a training and returns its process."""
 
-    def start(*options):
-        command = [sys.executable, "-u", "-c", START, "train", "--variant", "tiny", *map(str, options)]
-        process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
-        )
-        processes.append(process)
-        return process
+    def start_training(*options):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+        return start("train", "--variant", "tiny", *options, cwd=tmp_path, **pipes)
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return start_training
 
 
 def interrupt(process):
@@ -65,7 +46,7 @@ def test_after_an_epoch_leaves_its_state_and_the_way_to_go_on(train, digits_npz,
         time.sleep(0.05)
     code, err = interrupt(process)
     assert code == 130
-    assert f"Go on with: keras-convnext train --resume {run.path}" in err
+    assert f"Resume with: keras-convnext train --resume {run.path}" in err
     assert "Traceback" not in err
     assert run.load_model().num_classes == 10
     model, history = restore_state(run.last_state)

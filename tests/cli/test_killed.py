@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 
 import keras
@@ -13,13 +12,6 @@ import pytest
 from keras_convnext.models import load_model
 from keras_convnext.training import Run
 
-START = """
-import sys
-from keras_convnext.cli import main
-from keras_convnext.variants import VARIANTS, ConvNeXtConfig
-VARIANTS["tiny"] = ConvNeXtConfig(depths=(1, 1), dims=(8, 16), stem_patch_size=1, layer_scale_init_value=1.0)
-sys.exit(main())
-"""
 NO_LARGE_FILES = """
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -32,21 +24,14 @@ slow_but_on_torch = pytest.mark.slow if keras.backend.backend() != "torch" else 
 
 
 @pytest.fixture
-def train(tmp_path):
-    """A function: starts a training and returns its process, which ends with the test at the latest."""
-    processes = []
+def train(start, tmp_path):
+    """A function: starts a training and returns its process."""
 
-    def start(*options, before=""):
-        command = [sys.executable, "-c", before + START, "train", *map(str, options)]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        processes.append(process)
-        return process
+    def start_training(*options, before=""):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return start("train", *options, before=before, cwd=tmp_path, **pipes)
 
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    return start_training
 
 
 @pytest.fixture
@@ -142,7 +127,7 @@ def test_where_nothing_more_can_be_written_the_last_state_stays(train, settings,
     process = train("--resume", run.path, before=NO_LARGE_FILES)
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 1, out[-3000:]
-    assert f"Go on with: keras-convnext train --resume {run.path}" in out
+    assert f"Resume with: keras-convnext train --resume {run.path}" in out
     assert run.last_state == before
     assert {file.name: file.read_bytes() for file in before.iterdir()} == kept
     assert run.model_path.read_bytes() == best

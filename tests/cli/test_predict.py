@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_convnext import ConvNeXtClassifier
+from keras_convnext import ConvNeXtClassifier, save_checkpoint
+from keras_convnext.cli.source import find_source
 from keras_convnext.data import load_digits
 from keras_convnext.models import load_model
 
@@ -167,7 +168,7 @@ def test_a_file_whose_name_looks_like_a_pattern(cli, trained, images):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("empty", "empty: no image in this folder."),
+        ("empty", "empty: no images in this folder."),
         ("*.jpg", "*.jpg: no file matches."),
         ("", "expected image files, got an empty name."),
         ("gone", "gone: not a readable image"),
@@ -180,7 +181,9 @@ def test_refuses_where_there_is_no_image(refusal, trained, tmp_path, monkeypatch
 
 
 def test_refuses_and_names_an_unreadable_image(refusal, trained, images, broken):
-    assert f"{broken}: not a readable image" in refusal("predict", trained.path, images[0][0], broken)
+    line = refusal("predict", trained.path, images[0][0], broken, broken.parent / "missing.png")
+    assert f"{broken}: not a readable image" in line
+    assert ", and 1 more. Fix or remove them, or leave them out with --skip-unreadable." in line
 
 
 def test_refuses_and_names_a_missing_image(refusal, trained):
@@ -234,3 +237,30 @@ def test_names_the_extra_of_a_missing_package(refusal, trained, images, without)
     without("PIL")
     message = 'PIL, which is not installed: pip install "keras-convnext[cli]"'
     assert message in refusal("predict", trained.path, images[0][0], "--skip-unreadable")
+
+
+def test_refuses_a_model_without_pooling(refusal, images, tmp_path):
+    model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3, global_pool=None)
+    model.save(tmp_path / "model.keras")
+    line = refusal("predict", tmp_path / "model.keras", images[0][0])
+    assert 'reset_classifier(3, global_pool="avg")' in line
+
+
+@pytest.mark.parametrize("form", ["preset", "keras", "safetensors"])
+def test_refuses_embeddings(refusal, images, tmp_path, form, monkeypatch):
+    """CLIP's, whether they are named or in a file that says what it is."""
+    name = "convnext_base.clip_laion2b"
+    source = name
+    if form != "preset":
+        model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=640)
+        model.backbone.preset = name
+        source = tmp_path / f"model.{form}"
+        model.save(source) if form == "keras" else save_checkpoint(model, source)
+    assert "features of images, not classes" in refusal("predict", source, images[0][0])
+
+
+@pytest.mark.parametrize("form", ["keras", "safetensors"])
+def test_a_file_has_its_variants_image_size(tmp_path, form):
+    model, path = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3), tmp_path / f"model.{form}"
+    model.save(path) if form == "keras" else save_checkpoint(model, path)
+    assert find_source(path).transform.height == 8

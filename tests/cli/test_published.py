@@ -245,10 +245,10 @@ def test_refuses_images_smaller_than_the_stride(refusal, command):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere: no run folder, no file, and no name of published weights. Unknown preset"),
-        (["convnext_atto"], "an architecture, without weights"),
-        ([NAME, "--ema"], "--ema is for a file"),
-        ([NAME, "--variant", "convnextv2_atto"], "--variant is for a file"),
+        (["nowhere"], "nowhere: not a run folder, a file or a preset. Unknown preset"),
+        (["convnext_atto"], "is an architecture without weights"),
+        ([NAME, "--ema"], "--ema applies to training checkpoints (.pth), not to published ones"),
+        ([NAME, "--variant", "convnextv2_atto"], "--variant cannot be given for a published checkpoint"),
     ],
 )
 def test_convert_refuses(refusal, tmp_path, arguments, message):
@@ -275,7 +275,7 @@ def test_refuses_weights_without_classes(refusal, name):
 @pytest.mark.parametrize("command", [["predict", "nowhere", "a.png"], ["evaluate", "nowhere", "--data", "digits"]])
 def test_refuses_a_name_of_nothing(refusal, command):
     line = refusal(*command)
-    assert "nowhere: no run folder, no file, and no name of published weights" in line
+    assert "nowhere: not a run folder, a file or a preset" in line
 
 
 def test_refuses_pictures_before_the_download(refusal, tmp_path, monkeypatch):

@@ -8,10 +8,10 @@ import pytest
 
 from keras_convnext.data import load_npz, split_validation
 from keras_convnext.models import load_model
-from keras_convnext.training import RunRecord
+from keras_convnext.training import Run, RunRecord
 
 
-def test_interrupted_and_resumed(rows_of, cli, tiny, digits_npz, tmp_path, monkeypatch):
+def test_interrupted_and_resumed(cli, tiny, digits_npz, tmp_path, monkeypatch):
     run = tmp_path / "run"
 
     def interrupt(record, batch, logs=None):
@@ -29,7 +29,7 @@ def test_interrupted_and_resumed(rows_of, cli, tiny, digits_npz, tmp_path, monke
     load_model(run / "model.keras")
     result = cli("train", "--resume", run)
     assert result.code == 0
-    assert [row["epoch"] for row in rows_of(run)] == ["1", "2"]
+    assert [row["epoch"] for row in Run(run).read_csv("history.csv")] == ["1", "2"]
     assert json.loads((run / "metrics.json").read_text())["epochs"] == 2
     assert [path.name for path in (run / "state").iterdir()] == ["epoch-2"]
 
@@ -65,14 +65,14 @@ def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tm
     assert {**metrics, "seconds": 0} == {**expected, "seconds": 0}
 
 
-def test_a_finished_run_is_extended(cli, rows_of, trained, tmp_path):
+def test_a_finished_run_is_extended(cli, trained, tmp_path):
     path = shutil.copytree(trained.path, tmp_path / "extended")
     result = cli("train", "--resume", path, "--epochs", 3)
     assert result.code == 0, result.err
     assert result.out.splitlines()[1].startswith(
         "2 epochs trained; from here on the learning rate follows the schedule of 3 epochs, "
     )
-    assert [row["epoch"] for row in rows_of(path)] == ["1", "2", "3"]
+    assert [row["epoch"] for row in Run(path).read_csv("history.csv")] == ["1", "2", "3"]
     assert json.loads((path / "metrics.json").read_text())["epochs"] == 3
     assert json.loads((path / "config.json").read_text())["recipe"]["epochs"] == 3
 

@@ -132,7 +132,7 @@ def test_each_subcommand_has_its_help(capsys, subcommand):
     [
         (
             OSError(28, "No space left on device"),
-            "No space left on device. Go on with: keras-convnext roadmap resume",
+            "No space left on device. Resume with: keras-convnext roadmap resume",
         ),
         (FloatingPointError("The loss is nan after step 3"), "The loss is nan after step 3"),
     ],
@@ -146,6 +146,17 @@ def test_what_ends_a_training_is_said_in_a_line(cli, few_images, tmp_path, monke
     assert result.code == 1
     assert says in result.err
     assert (tmp_path / "out" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(("data", "name"), [(".", "roadmap-my.photos-1"), ("../few.npz", "roadmap-few-1")])
+def test_a_folder_under_runs_is_called_after_the_data(cli, few_images, tmp_path, monkeypatch, data, name):
+    (tmp_path / "my.photos").mkdir()
+    monkeypatch.chdir(tmp_path / "my.photos")
+    images = miniature.load_images(miniature.Miniature(data=str(few_images)))
+    monkeypatch.setattr(miniature, "load_images", lambda experiment: images)
+    monkeypatch.setattr(miniature, "train_step", lambda *arguments: (0.5, 1.0))
+    assert cli("roadmap", "train", "--data", data, "--steps", ",".join(TWO)).code == 0
+    assert [path.name for path in (tmp_path / "my.photos" / "runs").iterdir()] == [name]
 
 
 def test_minutes_become_epochs(cli, few_images, tmp_path, monkeypatch):

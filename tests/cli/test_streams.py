@@ -3,36 +3,23 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-# Where a shell started the tests in the background, SIGINT may be ignored: the process takes it back.
-START = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from keras_convnext.cli import main
-sys.exit(main())
-"""
 
-
-def start(*arguments, **options):
-    """A command in a process and a process group of its own, as a shell starts it."""
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", START, *arguments],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        **options,
-    )
+@pytest.fixture
+def command_in(start):
+    """A function: starts a command in a process group of its own, as a shell does."""
+    shell = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "start_new_session": True}
+    return lambda *arguments, **options: start(*arguments, **shell, **options)
 
 
 @pytest.mark.parametrize("command", [["list"], ["summary", "convnext_mini", "--json"]])
-def test_a_reader_that_ends_early_is_no_error(command):
+def test_a_reader_that_ends_early_is_no_error(command_in, command):
     reading, writing = os.pipe()
     os.close(reading)  # as `head` does when it has its lines
-    process = start(*command, stdout=writing)
+    process = command_in(*command, stdout=writing)
     os.close(writing)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 141
@@ -41,16 +28,16 @@ def test_a_reader_that_ends_early_is_no_error(command):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that Linux has")
-def test_a_full_disk_is_said_in_a_line():
+def test_a_full_disk_is_said_in_a_line(command_in):
     with open("/dev/full", "w") as full:
-        process = start("list", stdout=full)
+        process = command_in("list", stdout=full)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert err.splitlines()[-1].endswith(b"[Errno 28] No space left on device")
     assert b"Traceback" not in err
 
 
-def test_names_that_are_not_utf_8_are_printed_as_they_are(trained, tmp_path):
+def test_names_that_are_not_utf_8_are_printed_as_they_are(command_in, trained, tmp_path):
     from PIL import Image
 
     name = os.fsencode(tmp_path) + b"/caf\xe9.png"
@@ -58,7 +45,7 @@ def test_names_that_are_not_utf_8_are_printed_as_they_are(trained, tmp_path):
     os.rename(tmp_path / "plain.png", name)
     strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}  # as in most locales
     for options, printed in ((["--top", "1"], name), (["--json"], b"caf\\udce9.png")):
-        process = start("predict", str(trained.path), name, *options, stdout=subprocess.PIPE, env=strict)
+        process = command_in("predict", str(trained.path), name, *options, stdout=subprocess.PIPE, env=strict)
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         assert printed in out
@@ -72,12 +59,12 @@ def test_names_that_are_not_utf_8_are_printed_as_they_are(trained, tmp_path):
         (["augment", "--benchmark", "--rounds", "1000", "--size", "32", "--data", "FOLDER"], b"2: ours"),
     ],
 )
-def test_ctrl_c_ends_a_command_and_its_processes(write_digits, tmp_path, command, line):
+def test_ctrl_c_ends_a_command_and_its_processes(command_in, write_digits, tmp_path, command, line):
     """Sent to the whole group, as a terminal does. Nobody prints a traceback, and no process stays."""
     folder = write_digits(tmp_path / "pictures")
     printed = tmp_path / "printed"
     with printed.open("w") as file:
-        process = start(*(str(folder) if word == "FOLDER" else word for word in command), stdout=file)
+        process = command_in(*(str(folder) if word == "FOLDER" else word for word in command), stdout=file)
         try:
             os.set_blocking(process.stderr.fileno(), False)
             err, until = b"", time.monotonic() + 240

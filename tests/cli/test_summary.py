@@ -121,7 +121,7 @@ def test_takes_a_backbone_and_channels_first(summary, tmp_path):
 
 
 def test_refuses_changes_of_a_file(refusal, trained):
-    assert "--classes: it is for a name" in refusal("summary", trained.path, "--classes", "3")
+    assert "--classes applies to names" in refusal("summary", trained.path, "--classes", "3")
     assert "the model takes images of 8 x 8 pixels" in refusal("summary", trained.path, "--size", "16")
 
 
@@ -137,3 +137,10 @@ def test_refuses_changes_of_a_file(refusal, trained):
 @pytest.mark.parametrize("option", [[], ["--json"]])
 def test_refuses(refusal, arguments, message, option):
     assert message in refusal("summary", *arguments, *option)
+
+
+@pytest.mark.parametrize("form", ["keras", "safetensors"])
+def test_refuses_images_smaller_than_the_stride_of_a_file(refusal, tmp_path, form):
+    model, path = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3), tmp_path / f"model.{form}"
+    model.save(path) if form == "keras" else save_checkpoint(model, path)
+    assert "smaller than this network's stride of 4" in refusal("summary", path, "--size", "2")

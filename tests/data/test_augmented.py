@@ -244,7 +244,7 @@ def test_float_pixels_are_rounded(digits):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": -1}, "a seed of 0 or more"),
+        ({"seed": -1}, "`seed` must be an integer, at least 0"),
         ({"label_smoothing": 1.0}, "`label_smoothing` must be at least 0"),
         ({"pixels": np.zeros((70, 8, 8, 4), "uint8")}, "three channels or one"),
     ],

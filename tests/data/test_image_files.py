@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from keras_convnext.data import find_images, load_folder, read_image
-from keras_convnext.data.image_files import what_was_left_out
+from keras_convnext.data.image_files import describe_left_out
 
 HIDDEN = ("._a.png", ".a.png", ".ipynb_checkpoints/a-checkpoint.png", "__MACOSX/._a.png", "Thumbs.db", "desktop.ini")
 FORMATS = {"a.jfif": "JPEG", "a.avif": "AVIF", "a": "PNG", "a.JPG": "JPEG", "a.jpe": "JPEG", "a.download": "WEBP"}
@@ -33,8 +33,8 @@ def test_images_are_those_that_can_be_read(folder):
 
 
 def test_one_line_counts_what_is_left_out(folder):
-    line = what_was_left_out(find_images(folder)[1], folder)
-    assert line == f"{folder}: 8 files are left out: 6 hidden, 2 no image (empty, labels.csv)"
+    line = describe_left_out(find_images(folder)[1], folder)
+    assert line == f"{folder}: 8 files are left out: 6 hidden, 2 not an image (empty, labels.csv)"
 
 
 def test_a_hidden_folder_above_the_data_hides_nothing(tmp_path, write_image):
@@ -58,5 +58,5 @@ def test_a_data_set_has_the_same_images(write_folder, capsys):
     assert data.train.pixels == [folder / "cat" / "b.png", folder / "dog" / "a"]
     assert len(data.left_out) == 4
     load_folder(folder)
-    line = f"{folder}: 4 files are left out: 2 hidden, 1 in no class (stray.png), 1 no image (notes.txt)\n"
+    line = f"{folder}: 4 files are left out: 2 hidden, 1 in no class (stray.png), 1 not an image (notes.txt)\n"
     assert capsys.readouterr().err == line

@@ -58,6 +58,18 @@ def test_splits_files_too():
     assert sorted(train.pixels + validation.pixels) == sorted(images.pixels)
 
 
+@pytest.mark.parametrize("fraction", [0, 1, 1.5, -0.1])
+def test_refuses_shares_that_leave_a_part_empty(fraction):
+    with pytest.raises(ValueError, match=r"`fraction` must be above 0 and below 1\. Received: fraction="):
+        split_validation(numbered([0, 1] * 5, classes=2), fraction)
+
+
+def test_each_class_keeps_an_image_to_train_on():
+    train, validation = split_validation(numbered([0, 0, 1, 1, 1], classes=2), 0.99)
+    assert sorted(train.labels) == [0, 1]
+    assert len(validation) == 3
+
+
 def test_refuses_single_images():
     with pytest.raises(ValueError, match="No class has two images"):
         split_validation(numbered([0, 1, 2], classes=3))

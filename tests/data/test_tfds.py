@@ -10,11 +10,12 @@ from keras_convnext.data import AugmentedBatches, Batches, load_data, load_tfds
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 
 
-def builder_of(name, shape, pictures):
+def builder_of(name, shape, pictures, dtype=None):
     """A builder class, which TensorFlow Datasets knows by its name from then on."""
 
     def info(self):
-        features = {"image": tfds.features.Image(shape=shape), "label": tfds.features.ClassLabel(names=["a", "b"])}
+        image = tfds.features.Image(shape=shape, dtype=dtype)
+        features = {"image": image, "label": tfds.features.ClassLabel(names=["a", "b"])}
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
     def split(self, manager):
@@ -39,6 +40,8 @@ SQUARES = [RANDOM.integers(0, 256, (8, 8, 1), dtype="uint8") for _ in range(12)]
 ANY_SIZE = [RANDOM.integers(0, 256, (8 + number, 10, 3), dtype="uint8") for number in range(12)]
 builder_of("TinySquares", (8, 8, 1), SQUARES)
 builder_of("TinyPictures", (None, None, 3), ANY_SIZE)
+builder_of("TinyDeep", (8, 8, 1), [image.astype("uint16") for image in SQUARES], np.uint16)
+builder_of("TinyFloats", (8, 8, 1), [np.float32(image / 255) for image in SQUARES], np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +95,18 @@ def test_a_prepared_data_set_needs_no_tensorflow(folder, monkeypatch):
 def test_refuses_unknown_names():
     with pytest.raises(ValueError, match="tfds:no_such_thing: no such data set"):
         load_data("tfds:no_such_thing")
+
+
+@pytest.mark.parametrize("name, dtype", [("tiny_deep", "uint16"), ("tiny_floats", "float32")])
+def test_refuses_pixels_that_are_not_bytes(folder, name, dtype):
+    with pytest.raises(ValueError, match=f"tfds:{name}: expected images of uint8 in 0..255, got {dtype}"):
+        load_tfds(name, data_dir=folder)
+
+
+def test_an_error_without_a_message(monkeypatch):
+    def fail(*arguments, **options):
+        raise ValueError
+
+    monkeypatch.setattr(tfds, "builder", fail)
+    with pytest.raises(ValueError, match=r"tfds:other: no such data set \(ValueError\)"):
+        load_tfds("other")

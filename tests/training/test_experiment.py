@@ -94,7 +94,7 @@ def test_refuses_at_once(settings, message):
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("notes")])
 def test_refuses_an_output_that_exists_before_the_data_are_read(tmp_path, make):
     make(tmp_path / "run")
-    with pytest.raises(ValueError, match=r"run: exists already.*Choose another `output`"):
+    with pytest.raises(ValueError, match=r"run already exists\. Choose another name"):
         Experiment(data="nowhere", output=tmp_path / "run").build()
 
 
@@ -302,6 +302,6 @@ def test_writes_logs_for_tensorboard_where_it_says_so_and_when_it_goes_on(short)
 def test_a_run_is_written_nowhere_twice(short):
     short.run(verbose=0)
     before = Run(short.output).metrics
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         short.run(verbose=0)
     assert Run(short.output).metrics == before

@@ -185,7 +185,7 @@ def test_create_run_writes_down_what_predictions_need(tmp_path, make_model, reci
     assert config["training_images"] == 72
     assert Recipe.from_config(config["recipe"]) == recipe
     assert (config["keras"], config["backend"], config["note"]) == (keras.__version__, backend, "first")
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         create_run(run.path, make_model(), few_digits, recipe)
 
 

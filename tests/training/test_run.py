@@ -42,9 +42,9 @@ def test_create_makes_the_folder_and_its_config(tmp_path):
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("notes")])
 def test_create_refuses_what_exists(tmp_path, make):
     make(tmp_path / "run")
-    with pytest.raises(ValueError, match=r"run: exists already.*`output`"):
+    with pytest.raises(ValueError, match=r"run already exists\. Choose another name"):
         Run.create(tmp_path / "run", {})
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         refuse_existing(tmp_path / "run")
 
 
@@ -203,7 +203,7 @@ def test_a_run_with_an_epoch_is_not_removed(run):
 
 
 def test_a_run_that_was_killed_in_its_first_epoch_is_refused_with_what_to_do(run):
-    with pytest.raises(ValueError, match=r"exists already: a run in its first epoch, or one that was killed.*`output`"):
+    with pytest.raises(ValueError, match=r"already exists: a run in its first epoch, or one that was killed.*`output`"):
         refuse_existing(run.path)
 
 

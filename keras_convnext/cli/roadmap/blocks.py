@@ -6,7 +6,7 @@ Needs keras-hub, whose Swin Transformer is read: pip install "keras-convnext[hub
 import json
 from dataclasses import asdict
 
-from keras_convnext.cli.arguments import check_picture
+from keras_convnext.cli.arguments import check_figure_path
 from keras_convnext.extras import require
 from keras_convnext.roadmap.blocks import blocks, totals
 from keras_convnext.roadmap.blocks_figure import draw_blocks
@@ -19,7 +19,7 @@ def add_arguments(parser):
 
 def prepare(args):
     if args.output is not None:
-        check_picture(args.output)
+        check_figure_path(args.output)
     require("keras_hub", extra="hub")
     return lambda: _show(args.output, args.json)
 

@@ -7,7 +7,7 @@ paper's (arXiv:2201.03545, Tables 10 and 11).
 import json
 import sys
 
-from keras_convnext.cli.arguments import check_picture
+from keras_convnext.cli.arguments import check_figure_path
 from keras_convnext.roadmap import REGIMES
 from keras_convnext.roadmap.costs import path_rows
 from keras_convnext.roadmap.figure import draw_path
@@ -26,7 +26,7 @@ def add_arguments(parser):
 
 def prepare(args):
     if args.output is not None:
-        check_picture(args.output)
+        check_figure_path(args.output)
     return lambda: _show(args.regime, args.output, args.json)
 
 

@@ -1,20 +1,19 @@
 """Trains the path in miniature: the network of every step, narrow, on small images, all by one recipe.
 
 Prints the accuracy of each step beside the paper's, and their rank correlation. The folder keeps results.json,
-roadmap.png and one run folder per training. An interrupted experiment goes on with `keras-convnext roadmap resume`.
+roadmap.png and one run folder per training. `keras-convnext roadmap resume` resumes an interrupted experiment.
 """
 
 import json
 import sys
-from pathlib import Path
 
-from keras_convnext.cli.arguments import INTERRUPTED, positive
+from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, positive, sentence
 from keras_convnext.extras import require
 from keras_convnext.roadmap import REGIMES, miniature
 from keras_convnext.roadmap.miniature import Miniature, miniature_recipe
 from keras_convnext.roadmap.time_budget import epochs_within
 from keras_convnext.training import Run
-from keras_convnext.training.run_paths import new_run_path, refuse_existing
+from keras_convnext.training.run_paths import new_run_path, refuse_existing, run_name
 
 
 def add_arguments(parser):
@@ -33,7 +32,7 @@ def add_arguments(parser):
     budget.add_argument(
         "--minutes", type=positive, help="time for everything; chooses the number of epochs that fits into it"
     )
-    parser.add_argument("--output", metavar="FOLDER", help="the new folder (default: a new one under runs/)")
+    parser.add_argument("--output", metavar="FOLDER", help="new folder (default: one under runs/)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -56,13 +55,17 @@ def prepare(args):
 
 def _start(args, experiment, data):
     if args.minutes:
-        epochs = epochs_within(60 * args.minutes, experiment, data, _progress)
+        try:
+            epochs = epochs_within(60 * args.minutes, experiment, data, _progress)
+        except FAILURES as error:
+            print(f"\nkeras-convnext roadmap: {sentence(error)}", file=sys.stderr)
+            return 1
         if not epochs:
             print(f"keras-convnext roadmap: --minutes {args.minutes} is too short for one epoch.", file=sys.stderr)
             return 2
         experiment = experiment.with_epochs(epochs)
-    name = Path(args.data.replace(":", "-")).stem
-    run = Run.create(args.output or new_run_path(f"roadmap-{name}"), experiment.get_config())
+    path = args.output or new_run_path(f"roadmap-{run_name(args.data, '')}")
+    run = Run.create(path, experiment.get_config())
     return train_and_print(experiment, data, run, args.json)
 
 
@@ -75,7 +78,7 @@ def train_and_print(experiment, data, run, as_json):
         run: `Run`, the folder.
         as_json: bool, whether to print JSON.
     """
-    resume = f"Go on with: keras-convnext roadmap resume {run.path}"
+    resume = f"Resume with: keras-convnext roadmap resume {run.path}"
     try:
         results = miniature.train(experiment, data, run, _progress)
     except KeyboardInterrupt:
@@ -84,8 +87,8 @@ def train_and_print(experiment, data, run, as_json):
     except FloatingPointError as error:
         print(f"\nkeras-convnext roadmap: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
-        print(f"\nkeras-convnext roadmap: {error}. {resume}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"\nkeras-convnext roadmap: {sentence(error)} {resume}", file=sys.stderr)
         return 1
     if as_json:
         print(json.dumps(results, indent=2))

@@ -8,6 +8,7 @@ from keras_convnext.kernels.jax.sizes import comparable_size
 from keras_convnext.kernels.reference import (
     adamw_is_multi_tensor,
     adamw_step,
+    as_runtime_errors,
     avoids_jit,
     composed_patch_embed,
     grn,

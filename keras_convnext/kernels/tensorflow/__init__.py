@@ -14,6 +14,7 @@ from keras_convnext.kernels.reference import (
 )
 from keras_convnext.kernels.tensorflow.adamw import adamw_step
 from keras_convnext.kernels.tensorflow.device import avoids_jit
+from keras_convnext.kernels.tensorflow.errors import as_runtime_errors
 from keras_convnext.kernels.tensorflow.functions import depthwise_conv, gelu, layer_norm, linear
 from keras_convnext.kernels.tensorflow.remat import remat
 

@@ -1,6 +1,7 @@
 """The kernels on torch: its own functions, and for inference on the CPU a block by slices that stay in the cache."""
 
 from keras_convnext.kernels.reference import (
+    as_runtime_errors,
     avoids_jit,
     comparable_size,
     gelu,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from keras_convnext.dataclass_fields import check_fields, make_plain
 from keras_convnext.normalization import mean_and_std
-from keras_convnext.scalars import check_fields, make_plain
 
 
 @dataclass(frozen=True)

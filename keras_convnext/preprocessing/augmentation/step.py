@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from keras_convnext.dataclass_fields import check_fields, dataclass_from, make_plain
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
-from keras_convnext.scalars import check_fields, dataclass_from, make_plain
 
 
 class Step(ABC):

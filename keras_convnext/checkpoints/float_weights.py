@@ -1,7 +1,7 @@
 """Checks for plain weights: quantized models and models with LoRA cannot be fused, transferred, or converted."""
 
 
-def require_usual_weights(model, action):
+def require_float_weights(model, action):
     """Refuses a model with quantized layers or with LoRA.
 
     Args:
@@ -14,11 +14,11 @@ def require_usual_weights(model, action):
     Example:
 
     >>> import keras
-    >>> from keras_convnext.checkpoints import require_usual_weights
+    >>> from keras_convnext.checkpoints import require_float_weights
     >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
-    >>> require_usual_weights(model, "fuse")
+    >>> require_float_weights(model, "fuse")
     >>> model.quantize("int8")
-    >>> require_usual_weights(model, "fuse")  # doctest: +ELLIPSIS
+    >>> require_float_weights(model, "fuse")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ValueError: Cannot fuse a model with quantized layers (...head). Quantize last: fuse the float model, then quantize.
     """

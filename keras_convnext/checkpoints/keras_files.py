@@ -1,0 +1,67 @@
+"""Whole Keras models: `.keras` files, zip archives with a configuration and weights."""
+
+import contextlib
+import struct
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import keras
+
+from keras_convnext.checkpoints.errors import DamagedFileError, first_line
+
+DAMAGED_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError, struct.error)
+"""What `zipfile` raises for a damaged directory."""
+
+DAMAGED_KERAS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
+"""What Keras and `zipfile` raise for a damaged file; the last one for an unknown compression."""
+
+
+@contextlib.contextmanager
+def with_keras_suffix(path):
+    """A path of the same file with the suffix `.keras`, without which Keras does not load it."""
+    if Path(path).suffix == ".keras":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "model.keras")
+        link.symlink_to(Path(path).absolute())
+        yield link
+
+
+def is_keras(path):
+    """Whether a file is a saved Keras model: a zip archive with a `config.json`.
+
+    Raises:
+        DamagedFileError: it begins like a zip archive, but is not one.
+    """
+    if not Path(path).is_file():
+        return False
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "config.json" in archive.namelist()
+    except DAMAGED_ZIP as error:
+        raise DamagedFileError(f"{path}: cut off or damaged ({first_line(error)}).") from error
+
+
+def read_keras(path):
+    """The arrays of a saved model by weight path."""
+    try:
+        with with_keras_suffix(path) as path:
+            model = keras.saving.load_model(path, compile=False)
+    except DAMAGED_KERAS as error:
+        raise DamagedFileError(f"{path}: cut off, damaged, or of another model ({first_line(error)}).") from error
+    return {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in model.weights}

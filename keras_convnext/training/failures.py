@@ -1,0 +1,33 @@
+"""What ended a training from outside: an image that cannot be read any more, a process that died, too little memory."""
+
+import contextlib
+
+from keras_convnext import kernels
+
+
+@contextlib.contextmanager
+def original_errors(*batches):
+    """A context of `fit` or `evaluate` that raises the same errors on every backend.
+
+    TensorFlow raises an error of its own in place of the one that batches raised; this one is raised instead. Other
+    errors of a backend while it computes, such as for want of memory, are `RuntimeError`s.
+
+    Args:
+        *batches: the `data.Batches` that are used.
+
+    Example:
+
+    >>> from keras_convnext.data import Batches, load_digits
+    >>> from keras_convnext.training.failures import original_errors
+    >>> batches = Batches(load_digits().test, 8)
+    >>> with original_errors(batches):
+    ...     images, labels = batches[0]
+    """
+    try:
+        with kernels.as_runtime_errors():
+            yield
+    except RuntimeError as error:
+        failure = next((one.failure for one in batches if one.failure is not None), error)
+        if failure is error:
+            raise
+        raise failure from error
