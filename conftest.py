@@ -1,6 +1,6 @@
-"""Every docstring's example runs as a user would type it: with the imports that stand in it, and nothing else.
+"""Which tests are slow on which backend; and every docstring's example runs as a user would type it.
 
-On torch the examples run every time; on the other backends they are slow tests.
+Docstrings' examples, and tests marked `once`, run on torch every time; on the other backends they are slow tests.
 """
 
 import sys
@@ -12,9 +12,10 @@ import pytest
 def pytest_collection_modifyitems(items):
     """Takes from each example the names of the module that it stands in, which a user's session does not have."""
     keras = sys.modules.get("keras")  # which tests/conftest.py or the modules import
-    is_slow = keras is not None and keras.backend.backend() != "torch"
+    is_elsewhere = keras is not None and keras.backend.backend() != "torch"
     for item in items:
-        if isinstance(item, pytest.DoctestItem):
+        is_example = isinstance(item, pytest.DoctestItem)
+        if is_example:
             item.dtest.globs = {"__name__": "__main__"}
-            if is_slow:
-                item.add_marker(pytest.mark.slow)
+        if is_elsewhere and (is_example or item.get_closest_marker("once")):
+            item.add_marker(pytest.mark.slow)

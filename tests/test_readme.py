@@ -8,7 +8,6 @@ import re
 import shutil
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,7 +15,7 @@ from PIL import Image
 from keras_convnext import ConvNeXtClassifier, save_checkpoint
 from keras_convnext.checkpoints import CHECKPOINTS, cached_path
 
-pytestmark = [] if keras.backend.backend() == "torch" else pytest.mark.slow
+pytestmark = pytest.mark.once
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -110,9 +110,8 @@ def _benchmark(args):
     from keras_convnext.benchmarking.pipeline import WORKERS, compare
 
     rounds = args.rounds or 15
-    show = functools.partial(print, file=sys.stderr)
+    progress = (lambda line: None) if args.json else functools.partial(print, file=sys.stderr)
     try:
-        progress = (lambda line: None) if args.json else show
         found = compare(args.data, args.size, rounds, args.files, progress=progress)
     except RuntimeError as error:
         print(f"keras-convnext augment: {error}", file=sys.stderr)

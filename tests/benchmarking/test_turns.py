@@ -57,6 +57,7 @@ def test_both_tasks_are_timed_in_turn(case):
     assert lines[-1] == "round 3 of 3"
 
 
+@pytest.mark.once
 def test_a_case_that_fails_leaves_the_others(case):
     impossible = replace(case, package="keras.applications")
     timings, failures = time_in_turn([impossible, case], rounds=1, progress=silent)
@@ -64,6 +65,7 @@ def test_a_case_that_fails_leaves_the_others(case):
     assert "keras.applications has no convnext_mini, only convnext_tiny" in failures[impossible]
 
 
+@pytest.mark.once
 def test_a_process_that_is_killed_leaves_the_others(case):
     """As the system does where memory runs out."""
     killed = replace(case, task="train")
@@ -79,6 +81,7 @@ def test_a_process_that_is_killed_leaves_the_others(case):
     assert set(failures) == {killed}
 
 
+@pytest.mark.once
 def test_an_interrupt_keeps_the_whole_rounds(case):
     def interrupt(text):
         if text.startswith("round 3"):
@@ -88,6 +91,7 @@ def test_an_interrupt_keeps_the_whole_rounds(case):
     assert len(timing.seconds) == 2
 
 
+@pytest.mark.once
 def test_compare_sets_ours_against_the_machine(case):
     cases = [case, replace(case, package="matrix product"), replace(case, package="copy", backend="numpy")]
     report = compare(cases, rounds=2, progress=silent)

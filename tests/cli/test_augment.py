@@ -78,8 +78,8 @@ def test_times_ours_against_timms(cli, write_digits, tmp_path):
 
 
 def test_progress_does_not_go_where_the_result_goes(cli, write_digits, tmp_path, monkeypatch):
-    def compare(data, size, rounds, files, show):
-        show("  1: ours 2, timm 1 images/s")
+    def compare(data, size, rounds, files, progress):
+        progress("  1: ours 2, timm 1 images/s")
         return {"ours": [2.0], "timm": [1.0], "ratio": 2.0, "spread": 0.0}
 
     monkeypatch.setattr("keras_convnext.benchmarking.pipeline.compare", compare)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import time
 
-import keras
 import numpy as np
 import pytest
 
@@ -18,9 +17,6 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 """
 EPOCHS = 8
-
-slow_but_on_torch = pytest.mark.slow if keras.backend.backend() != "torch" else lambda test: test
-"""For what does not depend on the backend."""
 
 
 @pytest.fixture
@@ -95,7 +91,7 @@ def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_
     assert len(rows[0]) == len(rows[1]) == EPOCHS + 1
 
 
-@slow_but_on_torch
+@pytest.mark.once
 def test_a_run_that_is_killed_while_it_is_extended_goes_on_to_the_new_end(train, settings, tmp_path):
     """Killed in the first epoch of the extension: the state is that of before, with the schedule of before."""
     run = Run(tmp_path / "run")
@@ -114,7 +110,7 @@ def test_a_run_that_is_killed_while_it_is_extended_goes_on_to_the_new_end(train,
     assert rates[1] > 0.003
 
 
-@slow_but_on_torch
+@pytest.mark.once
 def test_where_nothing_more_can_be_written_the_last_state_stays(train, settings, tmp_path):
     """A limit on the size of files stands in for a full disk: h5py and zipfile get the same kind of error."""
     run = Run(tmp_path / "run")

@@ -9,6 +9,7 @@ from keras_convnext.training import Run
 pytestmark = pytest.mark.usefixtures("empty_directory")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("recipe", ["fine_tune", "linear_probe"])
 def test_fine_tunes_a_run_of_three_stages(cli, tmp_path, digits_npz, recipe):
     """To the end: whose stages are not four."""
