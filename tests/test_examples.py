@@ -43,7 +43,7 @@ def test_example_runs(name, printed, tmp_path):
     assert printed in process.stdout
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="does not depend on the backend")
+@pytest.mark.once
 @pytest.mark.parametrize(("name", "expected"), [("cifar10_timm.py", "cifar10.npz"), ("train_on_folder.py", "a FOLDER")])
 def test_example_says_what_it_needs(name, expected):
     process = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=600)

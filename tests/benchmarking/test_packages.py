@@ -25,7 +25,8 @@ def test_refuses_a_variant_that_depths_widths_and_grn_do_not_make(package, varia
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_transformers_builds_the_variant_or_refuses_it(variant, monkeypatch):
     """What is built has as many parameters as the variant."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     built = []
     monkeypatch.setattr(
         "keras_convnext.benchmarking.packages._torch_step", lambda case, model, logits: built.append(model)
