@@ -13,6 +13,7 @@ from keras_convnext.kernels.reference import (
 )
 from keras_convnext.kernels.torch.adamw import adamw_is_multi_tensor, adamw_step
 from keras_convnext.kernels.torch.block import block, patch_embed
-from keras_convnext.kernels.torch.functions import depthwise_conv, layer_norm, linear
+from keras_convnext.kernels.torch.depthwise_conv import depthwise_conv
+from keras_convnext.kernels.torch.functions import layer_norm, linear
 from keras_convnext.kernels.torch.observers import is_observed
 from keras_convnext.kernels.torch.remat import remat

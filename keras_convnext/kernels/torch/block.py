@@ -2,7 +2,8 @@
 
 from keras_convnext.kernels.reference import composed_block, composed_patch_embed
 from keras_convnext.kernels.torch import inference
-from keras_convnext.kernels.torch.functions import depthwise_conv, linear
+from keras_convnext.kernels.torch.depthwise_conv import depthwise_conv
+from keras_convnext.kernels.torch.functions import linear
 from keras_convnext.kernels.torch.remat import remat
 
 _composed_block = composed_block(depthwise_conv, linear, remat)

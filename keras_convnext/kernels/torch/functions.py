@@ -3,21 +3,7 @@
 There a layer norm is a mean, a variance and four products, and a linear layer adds the bias in a separate pass.
 """
 
-import torch
 from torch.nn import functional
-
-
-def depthwise_conv(x, kernel, bias, *, dilation, training=False):
-    """See the reference. The memory stays channels-last, without a copy."""
-    y = functional.conv2d(
-        x.permute(0, 3, 1, 2),
-        kernel.permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last),
-        bias,
-        padding=kernel.shape[0] // 2 * dilation,
-        dilation=dilation,
-        groups=x.shape[-1],
-    )
-    return y.permute(0, 2, 3, 1)
 
 
 def layer_norm(x, gamma, beta, *, epsilon, training=False):

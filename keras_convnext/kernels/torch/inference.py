@@ -9,7 +9,7 @@ from functools import cache
 import torch
 
 from keras_convnext.kernels.reference import gelu
-from keras_convnext.kernels.torch.functions import depthwise_conv
+from keras_convnext.kernels.torch.depthwise_conv import depthwise_conv
 from keras_convnext.kernels.torch.observers import sees_operations
 
 THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
