@@ -110,6 +110,29 @@ def run_python():
     return run
 
 
+HIDE = """
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, *args, **kwargs):
+        return None if name.partition(".")[0] in {names} else self.finder.find_spec(name, *args, **kwargs)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+"""
+
+
+@pytest.fixture
+def hide_packages():
+    """A function: the first lines of a program that cannot import the packages of these names."""
+    return lambda names: HIDE.format(names=set(names))
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Makes each test draw the same numbers, whichever tests ran before it."""

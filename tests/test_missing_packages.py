@@ -3,20 +3,7 @@
 import pytest
 
 OPTIONAL = ("PIL", "matplotlib", "keras_cv", "keras_hub", "scipy", "sklearn")
-WITHOUT = """
-import sys
-
-class Without:
-    def __init__(self, finder):
-        self.finder = finder
-
-    def __getattr__(self, name):
-        return getattr(self.finder, name)
-
-    def find_spec(self, name, *args, **kwargs):
-        return None if name.partition(".")[0] in {names} else self.finder.find_spec(name, *args, **kwargs)
-
-sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+PROGRAM = """
 import keras_convnext
 backbone = keras_convnext.ConvNeXtBackbone(depths=(1,), dims=(4,))
 assert not {names} & set(sys.modules)
@@ -35,5 +22,6 @@ PARAMETERS = 48 * 4 + 4 + 8 + (49 * 4 + 4) + 8 + (4 * 16 + 16) + (16 * 4 + 4) + 
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(sorted(value)),
 )
-def test_works_without(run_python, names, with_backend):
-    assert int(run_python(WITHOUT.format(names=names), with_backend)) == PARAMETERS
+def test_works_without(run_python, hide_packages, names, with_backend):
+    program = hide_packages(names) + PROGRAM.format(names=names)
+    assert int(run_python(program, with_backend)) == PARAMETERS

@@ -217,31 +217,17 @@ def test_which_backend_was_chosen(tmp_path, monkeypatch, settings, environment, 
     assert chosen_backend() == expected
 
 
-WITHOUT_TENSORFLOW = """
-import sys
-
-class Without:
-    def __init__(self, finder):
-        self.finder = finder
-
-    def __getattr__(self, name):
-        return getattr(self.finder, name)
-
-    def find_spec(self, name, *args, **kwargs):
-        return None if name.partition(".")[0] in sys.without else self.finder.find_spec(name, *args, **kwargs)
-
-sys.without = sys.argv.pop(1).split(",")
-sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+RUN_COMMAND = """
 sys.argv[0] = "/env/bin/keras-convnext"
 from keras_convnext.cli import main
 sys.exit(main())
 """
 
 
-def command_without(packages, home):
+def run_command(first_lines, home):
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT_TENSORFLOW, packages, "list", "convnext_atto"],
+        [sys.executable, "-c", first_lines + RUN_COMMAND, "list", "convnext_atto"],
         env={**environment, "KERAS_HOME": str(home)},
         capture_output=True,
         text=True,
@@ -249,11 +235,11 @@ def command_without(packages, home):
     )
 
 
-def test_without_tensorflow_it_takes_what_is_installed_and_says_so_each_time(tmp_path, backend):
+def test_without_tensorflow_it_takes_what_is_installed_and_says_so_each_time(hide_packages, tmp_path, backend):
     """Keras notes `tensorflow` in a new keras.json at its first import, whatever is installed."""
-    hidden = ",".join({"tensorflow", "jax", "jaxlib", "torch"} - {backend, f"{backend}lib"})
+    hidden = hide_packages({"tensorflow", "jax", "jaxlib", "torch"} - {backend, f"{backend}lib"})
     for _ in range(2):
-        done = command_without(hidden, tmp_path)
+        done = run_command(hidden, tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("variant")
         lines = [line for line in done.stderr.splitlines() if line.startswith("keras-convnext")]
@@ -261,8 +247,8 @@ def test_without_tensorflow_it_takes_what_is_installed_and_says_so_each_time(tmp
         assert lines == ([] if backend == "tensorflow" else [said])
 
 
-def test_without_any_backend_it_says_what_to_install(tmp_path):
-    done = command_without("tensorflow,jax,jaxlib,torch", tmp_path)
+def test_without_any_backend_it_says_what_to_install(hide_packages, tmp_path):
+    done = run_command(hide_packages({"tensorflow", "jax", "jaxlib", "torch"}), tmp_path)
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("keras-convnext")]
     assert 'needs tensorflow, which is not installed: pip install "keras-convnext[tensorflow]"' in line

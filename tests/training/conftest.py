@@ -41,3 +41,9 @@ def few_digits():
 def recipe():
     """Four epochs; of `few_digits`, without validation images, three steps each."""
     return Recipe(source="test", epochs=4, batch_size=16, learning_rate=0.02, warmup_epochs=1)
+
+
+@pytest.fixture(scope="session")
+def rows_of():
+    """A function: the rows of a run's `history.csv`, as numbers."""
+    return lambda run: [{name: float(value) for name, value in row.items()} for row in run.read_csv("history.csv")]

@@ -1,6 +1,5 @@
 """A whole training in a run folder, and one that is interrupted and resumed."""
 
-import csv
 import json
 import random
 import shutil
@@ -27,12 +26,6 @@ def uninterrupted(tmp_path_factory, make_model, recipe, few_digits):
     return SimpleNamespace(run=run, model=model, metrics=fit(model, few_digits, recipe, run, verbose=0))
 
 
-def rows_of(run):
-    """`history.csv`, as numbers."""
-    with (run.path / "history.csv").open(newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-
-
 def scores_of(model, recipe, images):
     batches = recipe.dataset(images, training=False)
     outputs = model.predict(batches, verbose=0).astype("float64")
@@ -55,20 +48,20 @@ def test_the_run_folder_is_complete(uninterrupted):
     assert [path.name for path in (uninterrupted.run.path / "state").iterdir()] == ["epoch-4"]
 
 
-def test_history_has_four_finite_epochs_that_learn(uninterrupted):
+def test_history_has_four_finite_epochs_that_learn(rows_of, uninterrupted):
     rows = rows_of(uninterrupted.run)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 
-def test_history_has_the_rates_of_the_schedule(uninterrupted):
+def test_history_has_the_rates_of_the_schedule(rows_of, uninterrupted):
     rates = [row["learning_rate"] for row in rows_of(uninterrupted.run)]
     cosine = 1e-6 + 0.5 * (0.02 - 1e-6) * (1 + np.cos(np.pi * np.array([0, 4, 8, 12]) / 12))
     np.testing.assert_allclose(rates, cosine, rtol=1e-4, atol=1e-9)
 
 
-def test_metrics_are_those_of_the_best_epoch(uninterrupted, recipe, few_digits):
+def test_metrics_are_those_of_the_best_epoch(rows_of, uninterrupted, recipe, few_digits):
     metrics = json.loads((uninterrupted.run.path / "metrics.json").read_text())
     assert metrics == uninterrupted.metrics
     keys = {"test_accuracy", "test_loss", "val_accuracy", "val_loss", "best_epoch", "epochs", "seconds"}
@@ -106,7 +99,9 @@ def test_pictures_are_whole(uninterrupted, name):
         image.load()
 
 
-def test_resumed_ends_as_if_uninterrupted(uninterrupted, tmp_path, make_model, recipe, few_digits, monkeypatch):
+def test_resumed_ends_as_if_uninterrupted(
+    rows_of, uninterrupted, tmp_path, make_model, recipe, few_digits, monkeypatch
+):
     """Broken off in the midst of the third epoch, and gone on with from other global random states."""
 
     def interrupt_at_step_8(record, batch, logs=None):

@@ -36,10 +36,6 @@ from keras_convnext.training.resume import prepare_resumed
 OLD = Path(__file__).with_name("runs_0_2_0")
 
 
-def rows_of(run):
-    return [{name: float(value) for name, value in row.items()} for row in run.read_csv("history.csv")]
-
-
 # === The version before
 
 
@@ -51,7 +47,7 @@ def old_run(tmp_path, backend):
     return Run.open(tmp_path / "old")
 
 
-def test_a_run_of_the_version_before_is_resumed_and_ends_as_it_would_have(old_run, backend):
+def test_a_run_of_the_version_before_is_resumed_and_ends_as_it_would_have(rows_of, old_run, backend):
     assert old_run.config["keras_convnext"] == "0.2.0"
     run = Experiment.resume(old_run.path, verbose=0)
     assert run.metrics["epochs"] == 3
@@ -64,7 +60,7 @@ def test_a_run_of_the_version_before_is_resumed_and_ends_as_it_would_have(old_ru
             assert row[name] == pytest.approx(float(old[name]), abs=0.03), name
 
 
-def test_a_run_of_the_version_before_is_extended(old_run):
+def test_a_run_of_the_version_before_is_extended(rows_of, old_run):
     run = Experiment.resume(old_run.path, epochs=2, verbose=0)
     assert run.metrics["epochs"] == 2
     assert rows_of(run)[-1]["learning_rate"] == pytest.approx(1e-6, rel=1e-3)
@@ -115,7 +111,7 @@ def run(complete, tmp_path):
     return Run(shutil.copytree(complete.path, tmp_path / "run"))
 
 
-def test_a_complete_run_is_extended_by_the_schedule_of_all_its_epochs(run):
+def test_a_complete_run_is_extended_by_the_schedule_of_all_its_epochs(rows_of, run):
     before = rows_of(run)
     assert before[-1]["learning_rate"] == pytest.approx(1e-6)
     training = prepare_resumed(run.path, epochs=4)
@@ -135,7 +131,7 @@ def test_a_complete_run_is_extended_by_the_schedule_of_all_its_epochs(run):
     assert (int(model.optimizer.iterations), len(history)) == (12, 4)
 
 
-def test_an_extension_that_is_cut_off_goes_on_to_its_new_end(run, monkeypatch):
+def test_an_extension_that_is_cut_off_goes_on_to_its_new_end(rows_of, run, monkeypatch):
     def interrupt(record, batch, logs=None):
         if int(record.model.optimizer.iterations) == 8:
             raise KeyboardInterrupt
