@@ -25,7 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("checkpoint", nargs="?", type=Path, help="such as convnext_tiny_1k_224_ema.pth")
     parser.add_argument("folder", nargs="?", type=Path, help="where the others go")
-    parser.add_argument("--smoke", action="store_true", help="a small checkpoint of its own, in a temporary folder")
+    parser.add_argument("--smoke", action="store_true", help="a small new checkpoint, in a temporary folder")
     args = parser.parse_args()
     if not args.smoke and not (args.checkpoint and args.folder):
         parser.error("a checkpoint and a folder are needed, or --smoke")

@@ -42,6 +42,6 @@ def test_python_blocks_run(tmp_path, monkeypatch):
 
 
 def imported_by(block):
-    """The names that a block imports. A later one needs imports of its own: a reader may copy it alone."""
+    """The names that a block imports. A later block must import them again: a reader may copy it alone."""
     imports = [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Import | ast.ImportFrom)]
     return {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}

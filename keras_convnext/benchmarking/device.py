@@ -137,7 +137,7 @@ def peak_device_bytes(device: str, backend: str) -> int | None:
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
 
     Returns:
-        Bytes, or None on the CPU, which has no memory of its own.
+        Bytes, or None on the CPU.
     """
     if device != "gpu":
         return None

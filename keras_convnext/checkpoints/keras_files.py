@@ -12,7 +12,7 @@ import keras
 from keras_convnext.checkpoints.errors import DamagedFileError, first_line
 
 DAMAGED_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OverflowError, struct.error)
-"""What `zipfile` raises for a damaged directory."""
+"""What `zipfile` raises for a damaged directory; `NotImplementedError` for a version that it does not know."""
 
 DAMAGED_KERAS = (
     ValueError,

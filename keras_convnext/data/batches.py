@@ -33,8 +33,8 @@ class Batches(keras.utils.PyDataset):
 
     Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
 
-    Attribute `failure`: the error with which the last item could not be given, or None. TensorFlow asks for items in
-    its own threads, and raises an error of its own in place of it.
+    Attribute `failure`: the error that the last failed item raised, or None. TensorFlow asks for items in its own
+    threads, and raises another error in place of this one.
 
     Raises:
         ValueError: a value out of its range, or fewer images than `group` batches have.

@@ -9,8 +9,8 @@ from keras_convnext import kernels
 def original_errors(*batches):
     """A context of `fit` or `evaluate` that raises the same errors on every backend.
 
-    TensorFlow raises an error of its own in place of the one that batches raised; this one is raised instead. Other
-    errors of a backend while it computes, such as for want of memory, are `RuntimeError`s.
+    TensorFlow replaces an error that batches raise by another one; here the original error is raised. Other errors of a
+    backend while it computes, such as too little memory, are raised as `RuntimeError`.
 
     Args:
         *batches: the `data.Batches` that are used.

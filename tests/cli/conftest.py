@@ -127,7 +127,7 @@ def empty_directory(tmp_path, monkeypatch):
 
 @pytest.fixture
 def start():
-    """A function: starts a command in a process of its own, which ends with the test at the latest.
+    """A function: starts a command in a separate process, which ends with the test at the latest.
 
     `before` is a program that runs before the command; further options are those of `subprocess.Popen`.
     """

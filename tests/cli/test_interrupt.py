@@ -1,4 +1,4 @@
-"""Ctrl-C: a training in a process of its own that is sent the signal."""
+"""Ctrl-C: a training in a separate process, which is sent the signal."""
 
 import signal
 import subprocess

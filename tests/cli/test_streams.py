@@ -1,4 +1,4 @@
-"""What commands do where what they print goes nowhere, and on Ctrl-C: each in a process of its own."""
+"""What commands do where what they print goes nowhere, and on Ctrl-C: each in a separate process."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def command_in(start):
-    """A function: starts a command in a process group of its own, as a shell does."""
+    """A function: starts a command in a new process group, as a shell does."""
     shell = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "start_new_session": True}
     return lambda *arguments, **options: start(*arguments, **shell, **options)
 

@@ -1,7 +1,7 @@
 """The depthwise convolution on torch. Its memory stays channels-last, without a copy.
 
-While torch compiles a model, the convolution is an operation of its own that Inductor does not look into. Inductor
-sorts the strides of a permuted map, and fails where a side of the map is symbolic, as after a second size.
+While torch compiles a model, the convolution is a custom operation, which Inductor calls as it is. Otherwise Inductor
+sorts the strides of a permuted map, and fails if a side of the map is symbolic, as it is after a second size.
 """
 
 import torch
