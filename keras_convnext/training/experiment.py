@@ -40,7 +40,8 @@ class Experiment:
         variant: a name in `VARIANTS`. Defaults to one that fits the images' size.
         checkpoint: the weights to start with: a name, a file or a run folder; see `models.load_model`. Defaults to
             None: the weights are randomly initialized.
-        stem: the stride of the stem, 1, 2, 4 or the variant's own. Defaults to one that fits the images' size.
+        stem: the stride of the stem, 1, 2, 4 or the variant's own. Defaults to one that fits the images' size, also
+            with a `variant`; see `variants.stem_for`.
         size: pixels, the side of the square that images are resized to. Defaults to the recipe's; then to the images'
             own, or to 224 for files.
         recipe: a name in `RECIPES`, a `Recipe`, or a dict of its settings; with a `base`, a name, the dict may have

@@ -110,7 +110,7 @@ def test_refuses_a_number_out_of_range_in_one_line(option, capsys):
     [
         (["--variant", "convnext_tini"], "the nearest names are convnext_tiny"),
         (["--variant", "convnext_mini", "--size", "2"], "smaller than this network's stride of 4"),
-        (["--variant", "convnext_tiny"], "8x8 pixels are smaller than this network's stride of 32"),
+        (["--variant", "convnext_tiny", "--stem", "4"], "8x8 pixels are smaller than this network's stride of 32"),
         (["--stem", "3"], "--stem must be a stride"),
         (["--data", "nowhere"], "nowhere: expected `digits`, an .npz file, a folder"),
         (["--data", "nowhere.npz"], "nowhere.npz: expected `digits`, an .npz file, a folder"),
