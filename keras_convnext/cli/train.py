@@ -35,7 +35,9 @@ def add_arguments(parser):
         "--freeze", type=not_negative, metavar="N", help="freeze the stem and the first N stages of the checkpoint"
     )
     what.add_argument(
-        "--stem", type=positive, help="stride of the stem: 1, 2 or 4 (default: chosen by the size of the images, also with --variant)"
+        "--stem",
+        type=positive,
+        help="stride of the stem: 1, 2 or 4 (default: chosen by the size of the images, also with --variant)",
     )
     what.add_argument(
         "--size", type=positive, help=f"side to resize images to (default: the recipe's; for files {FILES_SIZE})"
