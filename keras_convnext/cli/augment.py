@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from keras_convnext.benchmarking.spread import spread_warning
-from keras_convnext.cli.arguments import check_file, not_negative, positive
+from keras_convnext.cli.arguments import check_new_file, not_negative, positive
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
 from keras_convnext.extras import import_torchvision, require
@@ -26,7 +26,7 @@ COLUMNS = 8
 
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="`digits`, FILE.npz, FOLDER or tfds:NAME")
-    parser.add_argument("--output", help="image file to write, such as grid.png")
+    parser.add_argument("--output", help="new image file, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="number of images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
@@ -54,7 +54,7 @@ def prepare(args):
         import_torchvision()  # before timm does
         require("timm", extra="dev")
         return lambda: _benchmark(args)
-    check_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
+    check_new_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
     images = load_data(args.data, args.skip_unreadable).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")

@@ -81,6 +81,14 @@ def test_refuses(refusal, arguments, message):
     assert message in refusal("roadmap", *arguments)
 
 
+@pytest.mark.parametrize("subcommand", ["steps", "blocks"])
+def test_no_figure_is_overwritten(refusal, tmp_path, subcommand):
+    (tmp_path / "mine.png").write_text("mine")
+    line = refusal("roadmap", subcommand, "--output", tmp_path / "mine.png")
+    assert f"{tmp_path / 'mine.png'} already exists. Choose another name." in line
+    assert (tmp_path / "mine.png").read_text() == "mine"
+
+
 SUBCOMMANDS = "steps, blocks, train, resume"
 
 
