@@ -17,6 +17,7 @@ from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.cli.arguments import check_new_file, not_negative, positive
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
+from keras_convnext.data.load import is_name
 from keras_convnext.extras import import_torchvision, require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch, augment_image, to_pil
@@ -48,6 +49,8 @@ def prepare(args):
         raise ValueError(f"--{given[0]}: not with {'--benchmark' if args.benchmark else '--output'}.")
     require("PIL", extra="cli")
     if args.benchmark:
+        if args.data and not is_name(args.data) and not Path(args.data).exists():
+            raise ValueError(f"No such file or folder: {args.data}")
         if not args.data or not Path(args.data).is_dir():
             raise ValueError(f"{args.data or repr(args.data)}: --benchmark takes a folder of images.")
         load_data(args.data, args.skip_unreadable, verbose=not args.json)

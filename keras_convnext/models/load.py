@@ -94,11 +94,11 @@ def find_model(source: str | Path) -> ModelSource:
     elif path.is_file():
         return ModelSource(path, run_of(path))
     elif path.suffix in SUFFIXES:
-        raise ValueError(f"{path}: no such file.")
+        raise ValueError(f"No such file or folder: {path}")
     try:
         variant, checkpoint = find_preset(str(source))
     except ValueError as error:
-        raise ValueError(f"{source or repr(source)}: not a run folder, a file or a preset. {error}") from error
+        raise ValueError(f"No such file or folder, and no such preset: {source or repr(source)}. {error}") from error
     return ModelSource(variant=variant, checkpoint=checkpoint)
 
 
@@ -215,7 +215,7 @@ def _from_arrays(path, arrays, variant, data_format, checkpoint=None):
 def _load_keras_file(path, kinds):
     """The model in a `.keras` file, of one of several classes. `keras.Model` stands for a functional model of none."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such file.")
+        raise ValueError(f"No such file or folder: {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

@@ -133,12 +133,14 @@ def test_refuses_colour_pictures_for_a_grey_model(refusal, grey_run_of_pictures,
 
 
 def test_refuses_missing_data(refusal, trained):
-    assert "nowhere: expected" in refusal("evaluate", trained.path, "--data", "nowhere")
+    for name in ("nowhere", "nowhere.npz"):
+        assert f"No such file or folder: {name}. " in refusal("evaluate", trained.path, "--data", name)
     assert "'': expected" in refusal("evaluate", trained.path, "--data", "")
 
 
 def test_refuses_what_is_no_run(refusal, tmp_path):
     assert "not a run folder" in refusal("evaluate", tmp_path)
+    assert f"No such file or folder, and no such preset: {tmp_path}/no. " in refusal("evaluate", f"{tmp_path}/no")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "{}", '{"model_type": "convnext"}'])
@@ -174,7 +176,7 @@ def test_refuses_a_recipe_of_others(refusal, copy):
 
 def test_refuses_a_run_without_a_model(refusal, copy):
     (copy / "model.keras").unlink()
-    assert "model.keras: no such file" in refusal("evaluate", copy)
+    assert f"No such file or folder: {copy / 'model.keras'}" in refusal("evaluate", copy)
 
 
 def test_refuses_a_model_cut_off(refusal, copy):

@@ -112,8 +112,11 @@ def test_refuses_a_number_out_of_range_in_one_line(option, capsys):
         (["--variant", "convnext_mini", "--size", "2"], "smaller than this network's stride of 4"),
         (["--variant", "convnext_tiny", "--stem", "4"], "8x8 pixels are smaller than this network's stride of 32"),
         (["--stem", "3"], "--stem must be a stride"),
-        (["--data", "nowhere"], "nowhere: expected `digits`, an .npz file, a folder"),
-        (["--data", "nowhere.npz"], "nowhere.npz: expected `digits`, an .npz file, a folder"),
+        (["--data", "nowhere"], "No such file or folder: nowhere. Expected `digits`, an .npz file, a folder"),
+        (["--data", "nowhere.npz"], "No such file or folder: nowhere.npz. Expected `digits`, an .npz file, a folder"),
+        (["--data", __file__], f"{__file__}: expected `digits`, an .npz file, a folder"),
+        (["--checkpoint", "nowhere"], "No such file or folder, and no such preset: nowhere. "),
+        (["--settings", "nowhere.json"], "No such file or folder: nowhere.json"),
     ],
 )
 def test_refuses(refused, options, message):

@@ -63,7 +63,7 @@ def checkpoint(tiny, tmp_path):
         ({"stem": True}, "`stem` must be an integer, at least 1"),
         ({"checkpoint": "convnext_tinny"}, "nearest names are"),
         ({"checkpoint": "convnext_tiny"}, "an architecture, without weights. Give it as `variant`"),
-        ({"checkpoint": "missing.keras"}, "missing.keras: no such file"),
+        ({"checkpoint": "missing.keras"}, "No such file or folder: missing.keras"),
         ({"size": 0}, "`size` must be an integer, at least 1"),
         ({"epochs": 1.5}, "`epochs` must be an integer, at least 1"),
         ({"batch_size": 0}, "`batch_size` must be an integer, at least 1"),
