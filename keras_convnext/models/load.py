@@ -24,14 +24,12 @@ from keras_convnext.checkpoints import (
     restriction,
     with_keras_suffix,
 )
+from keras_convnext.checkpoints.catalog import is_path
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 from keras_convnext.models.run_folder import MODEL, is_run, read_run_config, run_of
 from keras_convnext.models.variant import variant_of
 from keras_convnext.variants import get_variant
-
-SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
-"""Of files of weights. Names of weights have dots in them too."""
 
 OURS = (ConvNeXtClassifier, ConvNeXtBackbone)
 OF_A_RUN = (*OURS, keras.Model)
@@ -93,8 +91,8 @@ def find_model(source: str | Path) -> ModelSource:
             return ModelSource(path / MODEL, path)
     elif path.is_file():
         return ModelSource(path, run_of(path))
-    elif path.suffix in SUFFIXES:
-        raise ValueError(f"No such file or folder: {path}")
+    elif is_path(source):
+        raise ValueError(f"No such file or folder: {source}")
     try:
         variant, checkpoint = find_preset(str(source))
     except ValueError as error:

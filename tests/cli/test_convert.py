@@ -71,7 +71,7 @@ def test_a_backbone_with_a_norm_for_each_level_stays_one(cli, randomize, tmp_pat
         ("model.pth", "model.pth", [], "model.pth already exists. Choose another name."),
         ("model.pth", "missing/model.keras", [], "no such folder"),
         ("missing.pth", "out.keras", [], "No such file or folder: {folder}/missing.pth"),
-        ("missing", "out.keras", [], "No such file or folder, and no such preset: {folder}/missing. "),
+        ("missing", "out.keras", [], "No such file or folder: {folder}/missing\n"),
         (".", "out.keras", [], "not a run folder"),
         ("model.pth", "out.keras", ["--layout", "timm"], "a .keras file has the layout of Keras"),
         ("model.pth", "out.pth", ["--variant", "convnext_atto"], "it does not fit the model"),

@@ -140,7 +140,7 @@ def test_refuses_missing_data(refusal, trained):
 
 def test_refuses_what_is_no_run(refusal, tmp_path):
     assert "not a run folder" in refusal("evaluate", tmp_path)
-    assert f"No such file or folder, and no such preset: {tmp_path}/no. " in refusal("evaluate", f"{tmp_path}/no")
+    assert f"No such file or folder: {tmp_path}/no\n" in refusal("evaluate", f"{tmp_path}/no")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "{}", '{"model_type": "convnext"}'])
