@@ -12,7 +12,7 @@ from keras_convnext.extras import BACKENDS, BACKENDS_IN_WORDS, require
 from keras_convnext.models import ConvNeXtClassifier, find_model, load_model, transfer, variant_of
 from keras_convnext.training.chosen_recipe import SIZED, adapted_recipe, choose_recipe, with_learning_rate
 from keras_convnext.training.data_size import check_training, explain_data_size, for_data_size
-from keras_convnext.training.dataset import training_batches
+from keras_convnext.training.dataset import check_batch_size, training_batches
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.run_paths import refuse_existing, run_name
 from keras_convnext.variants import stem_for, variant_for
@@ -69,6 +69,9 @@ def build(experiment) -> PreparedTraining:
     data = with_validation(data, asked.seed)
     fixed = {*chosen.fixed, *(name for name in SIZED if getattr(experiment, name) is not None)}
     recipe = for_data_size(asked, len(data.train), tuple(fixed))
+    has_base = not isinstance(experiment.recipe, dict) or "base" in experiment.recipe
+    if has_base:  # else the whole recipe is the caller's own, to whom its `dataset` says more
+        check_batch_size(recipe.batch_size, len(data.train), "" if recipe.min_updates is None else ", or none")
     note = explain_data_size(asked, recipe, len(data.train))
     recipe = with_learning_rate(recipe, experiment.learning_rate)
     keras.utils.set_random_seed(recipe.seed)

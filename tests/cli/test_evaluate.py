@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_convnext import ConvNeXtClassifier
 from keras_convnext.data import load_npz
 
 
@@ -73,6 +74,16 @@ def test_prints_the_scores(cli, trained, metrics):
     first = next(line for line in result.out.splitlines() if line.startswith("24 images"))
     assert first.startswith(f"24 images (test): accuracy {accuracy:.4f}, top-5 ")
     assert first.endswith(f", loss {loss:.4f}")
+
+
+@pytest.mark.parametrize(("classes", "has_top5"), [(5, False), (6, True)])
+def test_top_5_is_printed_where_there_are_more_classes(cli, tmp_path, write_npz, classes, has_top5):
+    """Among five classes or fewer the right one is always among the five best."""
+    model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=classes, input_shape=(8, 8, 1))
+    model.save(tmp_path / "model.keras")
+    command = ("evaluate", tmp_path / "model.keras", "--data", write_npz(classes=classes))
+    assert ("top-5" in cli(*command).out) == has_top5
+    assert 0 <= json.loads(cli(*command, "--json").out)["top5_accuracy"] <= 1
 
 
 @pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))

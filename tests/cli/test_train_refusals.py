@@ -38,6 +38,7 @@ def test_refuses_a_class_with_one_image(refusal, fitted, tmp_path):
         (["--dtype", "float8"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),
         (["--dtype", "int32"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),
         (["--batch", "1296"], "The batch of 1296 images is larger than the 1295 training images"),
+        (["--batch", "1296"], "Give a --batch of 1295 or less, or none."),
         (
             ["--recipe", "in1k_from_scratch", "--size", "32"],
             "The batch of 4096 images is larger than the 1295 training",

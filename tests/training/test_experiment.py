@@ -123,6 +123,28 @@ def test_refuses_a_model_that_is_none_of_ours(tmp_path, npz):
         Experiment(data=npz, checkpoint=tmp_path / "run").build()
 
 
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (
+            {"recipe": Recipe("test", epochs=2, batch_size=64, learning_rate=0.1, warmup_epochs=0)},
+            "Give a `batch_size` of 62 or less. "
+            "For a recipe with `min_updates`, `for_data_size(recipe, 62)` finds one.",
+        ),
+        ({"recipe": "in1k_from_scratch", "size": 32}, "Give a `batch_size` of 62 or less."),
+        ({"recipe": {"base": "digits", "batch_size": 64}}, "Give a `batch_size` of 62 or less, or none."),
+        ({"recipe": "digits", "batch_size": 64}, "Give a `batch_size` of 62 or less, or none."),
+    ],
+    ids=["Recipe", "published", "dict", "batch_size"],
+)
+def test_a_batch_larger_than_the_data_is_answered_with_what_to_give(npz, tiny, settings, remedy):
+    with pytest.raises(ValueError) as refused:
+        Experiment(data=npz, variant=tiny, **settings).build()
+    message = str(refused.value)
+    assert " images is larger than the 62 training images, so that the weights would never be updated. " in message
+    assert message.endswith(f"updated. {remedy}")
+
+
 # === Its configuration
 
 EXPERIMENTS = {
