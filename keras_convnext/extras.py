@@ -65,16 +65,26 @@ def import_keras():
             raise
         backend = _backend()[0]
         extra = next((name for name in (error.name, backend) if name in BACKENDS), None)
-        install = f'pip install "keras-convnext[{extra}]", or ' if extra else ""
         raise ModuleNotFoundError(
-            f"{_backend_in_words()} needs {error.name}, which is not installed: {install}set KERAS_BACKEND to "
-            f"{BACKENDS_IN_WORDS}, whichever is there.",
-            name=error.name,
+            f"{_backend_in_words()} needs {error.name}, which is not installed{_what_to_do(extra)}", name=error.name
         ) from error
     except (ImportError, ValueError, TypeError, AttributeError, OSError) as error:
         if problem := _problem_of_settings():
             raise ValueError(problem) from error
         raise ImportError(f"{_backend_in_words()} is installed and cannot be imported: {error}") from error
+
+
+def _what_to_do(extra):
+    """What to set where other backends are installed than Keras looks for, and the extra to install."""
+    install = f'pip install "keras-convnext[{extra}]"' if extra else f"install {BACKENDS_IN_WORDS}"
+    installed = [name for name in BACKENDS if name != extra and is_installed(name)]
+    if not installed:
+        return f": {install}"
+    first = installed[0]
+    return (
+        f". Installed: {', '.join(installed)}. Set it before Keras is imported: KERAS_BACKEND={first} in the "
+        f'environment, or `os.environ["KERAS_BACKEND"] = "{first}"` in the program. Or: {install}'
+    )
 
 
 def import_torchvision():

@@ -191,6 +191,33 @@ def variant_for(image_size):
     return next(row[1:] for row in BY_IMAGE_SIZE if image_size <= row[0])
 
 
+def stem_for(name, image_size):
+    """The `stem_patch_size` with which a variant fits images of a size: that of `variant_for`, where it can have one.
+
+    An overlapping stem has no other stride than 4, and an isotropic network, of a single stage, halves nowhere else:
+    these keep their own.
+
+    Args:
+        name: str, a name in `VARIANTS`.
+        image_size: int, the longer side in pixels.
+
+    Returns:
+        int, the stride of the stem.
+
+    Raises:
+        ValueError: no such variant.
+
+    Example:
+
+    >>> from keras_convnext.variants import stem_for
+    >>> stem_for("convnext_tiny", 64), stem_for("convnext_tiny", 224)
+    (2, 4)
+    """
+    row = get_variant(name)
+    keeps_its_own = row.stem != "patchify" or len(row.depths) == 1
+    return row.stem_patch_size if keeps_its_own else variant_for(image_size)[1]
+
+
 def get_variant(name):
     """The row of `VARIANTS` called `name`.
 

@@ -80,6 +80,22 @@ def test_a_backend_that_is_broken_is_named(monkeypatch):
         import_keras()
 
 
+def test_a_program_without_a_chosen_backend_is_told_what_is_installed(hide_packages, tmp_path, backend):
+    """Keras has noted `tensorflow` in a new keras.json by then. A library sets nothing on import."""
+    if backend == "tensorflow":
+        pytest.skip("it is Keras's own choice")
+    hidden = hide_packages({"tensorflow", "jax", "jaxlib", "torch"} - {backend, f"{backend}lib"})
+    done = run_program(hidden + "import keras_convnext", tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        f"ModuleNotFoundError: Keras's backend tensorflow, which {tmp_path / 'keras.json'} names, needs tensorflow, "
+        f"which is not installed. Installed: {backend}. Set it before Keras is imported: KERAS_BACKEND={backend} in "
+        "the environment, or "
+        f'`os.environ["KERAS_BACKEND"] = "{backend}"` in the program. Or: pip install "keras-convnext[tensorflow]"'
+    )
+
+
 # The program sends the signal to itself as soon as Keras's import has begun.
 INTERRUPTED = """
 import os, runpy, signal, sys, threading
@@ -224,15 +240,20 @@ sys.exit(main())
 """
 
 
-def run_command(first_lines, home):
+def run_program(program, home, *arguments):
+    """A Python program in a process where nobody chose a backend, with Keras's settings in the folder `home`."""
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     return subprocess.run(
-        [sys.executable, "-c", first_lines + RUN_COMMAND, "list", "convnext_atto"],
+        [sys.executable, "-c", program, *arguments],
         env={**environment, "KERAS_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def run_command(first_lines, home):
+    return run_program(first_lines + RUN_COMMAND, home, "list", "convnext_atto")
 
 
 def test_without_tensorflow_it_takes_what_is_installed_and_says_so_each_time(hide_packages, tmp_path, backend):

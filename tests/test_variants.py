@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_convnext import VARIANTS, ConvNeXtBackbone, ConvNeXtClassifier
-from keras_convnext.variants import get_variant, match, variant_for
+from keras_convnext.variants import get_variant, match, stem_for, variant_for
 
 REFERENCE = json.loads(Path(__file__).with_name("reference").joinpath("variants.json").read_text())
 ROWS = {row["name"]: row for row in REFERENCE["variants"]}
@@ -87,6 +87,26 @@ def test_the_variant_to_start_with(image_size, name, stem_patch_size):
     assert variant_for(image_size) == (name, stem_patch_size)
     variant = VARIANTS[name]
     assert stem_patch_size * 2 ** (len(variant.depths) - 1) <= image_size
+
+
+@pytest.mark.parametrize(
+    ("name", "strides"),
+    [
+        ("convnext_mini", {8: 1, 16: 1, 32: 2, 64: 2, 80: 2, 96: 4, 224: 4}),
+        ("convnext_atto", {8: 1, 16: 1, 32: 2, 64: 2, 80: 2, 96: 4, 224: 4}),
+        ("convnext_atto_ols", {32: 4, 64: 4, 224: 4}),
+        ("convnext_zepto_rms_ols", {64: 4}),
+        ("convnext_isotropic_small", {64: 16, 224: 16}),
+    ],
+)
+def test_the_stem_of_a_variant_fits_the_images_where_it_can(name, strides):
+    assert {size: stem_for(name, size) for size in strides} == strides
+
+
+@pytest.mark.parametrize("image_size", [8, 16, 17, 40, 41, 80, 81, 224])
+def test_the_stem_is_that_of_the_variant_to_start_with(image_size):
+    name, stem_patch_size = variant_for(image_size)
+    assert stem_for(name, image_size) == stem_patch_size
 
 
 @pytest.mark.parametrize("name", VARIANTS)

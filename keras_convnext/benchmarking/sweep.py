@@ -21,7 +21,7 @@ def draw_sweep(timings: list[Timing], over: str, path: str | Path) -> None:
     Args:
         timings: what was measured.
         over: the field of the cases that changes: `"size"` or `"batch"`.
-        path: the image file to write.
+        path: the image file to write; an existing one is replaced.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.

@@ -1,8 +1,10 @@
 """The catalog of published checkpoints: of which variant, from where, under which licence, how they were evaluated."""
 
+import os
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from keras_convnext.checkpoints import published
 from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
@@ -10,6 +12,9 @@ from keras_convnext.variants import VARIANTS
 
 SQUASH_FROM = 384
 """From this many pixels on, the authors' evaluation resizes the whole image to a square."""
+
+WEIGHT_SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
+"""Of files of weights. Names of presets have dots in them too."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +223,7 @@ def list_presets(pattern: str = "*") -> list[str]:
 
 
 def find_preset(name: str) -> tuple[str, Checkpoint | None]:
-    """Looks a preset up in the catalog.
+    """Looks a preset up in the catalog. A preset comes before a file or folder of its name.
 
     Args:
         name: a name that `list_presets()` returns, or its name on the hub, such as `"timm/convnext_tiny.fb_in1k"` or
@@ -228,7 +233,7 @@ def find_preset(name: str) -> tuple[str, Checkpoint | None]:
         `(variant, checkpoint)`: the name of a row of `VARIANTS`, and a `Checkpoint`, or None for a variant alone.
 
     Raises:
-        ValueError: no such preset; the message has the most similar names.
+        ValueError: no such preset; the message has the most similar names, or says what takes the path of a file.
 
     Example:
 
@@ -247,8 +252,28 @@ def find_preset(name: str) -> tuple[str, Checkpoint | None]:
     if bare.removeprefix("timm/") in published.WITHOUT_WEIGHTS:
         variant = bare.removeprefix("timm/").partition(".")[0]
         raise ValueError(f"{name}: no weights were published. {variant!r} is the architecture, randomly initialized.")
+    if is_path(name):
+        raise ValueError(
+            f"Expected the name of a preset. Received the path of a file or folder: {str(name)!r}. `load_model` makes "
+            "the model of a file or run folder; `load_checkpoint` loads a file into a model that you made."
+        )
     nearest = get_close_matches(bare.lower(), (*VARIANTS, *CHECKPOINTS, *_HUB_NAMES), n=3, cutoff=0.4)
     hint = f"the nearest names are {', '.join(nearest)}"
     if not nearest:
         hint = "`keras-convnext list` prints the names, list_presets() returns them"
     raise ValueError(f"Unknown preset {name!r}: {hint}.")
+
+
+def is_path(name: str | Path) -> bool:
+    """Whether a name that is no preset's is meant as a path: something is there, or it is written like one.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints.catalog import is_path
+    >>> [is_path(name) for name in ("model.pth", "./model", "timm/convnext_tiny.fb")]
+    [True, True, False]
+    """
+    text = str(name)
+    path = Path(text)
+    written_like_one = path.suffix in WEIGHT_SUFFIXES or path.is_absolute() or text.startswith((".", "~"))
+    return written_like_one or os.path.exists(text)

@@ -152,8 +152,9 @@ def save_checkpoint(model, path: str | Path, layout: str = "official") -> None:
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
-        path: of the file; an existing one is replaced. Its suffix determines the kind of file: `.pth`, `.pt` or `.bin`
-            for torch, `.safetensors`, or `.h5`, which is for the layout keras.applications alone.
+        path: of the file; an existing one is replaced, as by `model.save`. Its suffix determines the kind of file:
+            `.pth`, `.pt` or `.bin` for torch, `.safetensors`, or `.h5`, which is for the layout keras.applications
+            alone.
         layout: `"official"` (the authors'), `"fcmae"` (their masked pre-training), `"timm"`, `"torchvision"`,
             `"transformers"`, `"dinov3"` (transformers' for DINOv3's ConvNeXts) or `"keras.applications"`. A backbone
             with `level_norm` is written as the authors' for detection, or transformers' `ConvNextBackbone`. Defaults to

@@ -88,50 +88,39 @@ def rate(text):
     return number
 
 
-def check_figure_path(path):
-    """Refuses a path that no picture can be drawn into by matplotlib.
+def check_new_figure(path):
+    """Refuses a path that no new picture can be drawn into by matplotlib.
 
     Raises:
-        ValueError: another ending than .png, .svg or .pdf; and as `check_file`.
+        ValueError: another ending than .png, .svg or .pdf; and as `check_new_file`.
         ModuleNotFoundError: matplotlib is not installed.
     """
     require("matplotlib", extra="cli")
-    check_file(path, (".png", ".svg", ".pdf"))
+    check_new_file(path, (".png", ".svg", ".pdf"))
 
 
-def check_file(path, suffixes=None):
-    """Refuses a path that no file can be written to. A file that is there will be replaced.
+def check_new_file(path, suffixes=None):
+    """Refuses a path that no new file can be written to. No command replaces what is there.
 
     Args:
         path: str or `Path`.
         suffixes: tuple of str, the endings that the name may have. Defaults to None: any.
 
     Raises:
-        ValueError: an empty name, another ending, no such folder, a folder, or one that cannot be written.
+        ValueError: an empty name, another ending, something that is there already, no such folder, or one that cannot
+            be written.
     """
     if not str(path):
         raise ValueError("expected the name of a file to write, got an empty one.")
     path = Path(path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"{path}: expected a name that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}.")
+    check_new_path(path)
     folder = path.absolute().parent
     if not folder.is_dir():
         raise ValueError(f"{path.parent}: no such folder.")
-    if path.is_dir():
-        raise ValueError(f"{path}: expected the name of a file to write, got a folder.")
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if not os.access(folder, os.W_OK):
         raise ValueError(f"{path}: cannot be written.")
-
-
-def check_new_file(path):
-    """The same of a file that must not be there.
-
-    Raises:
-        ValueError: there is something already; and as `check_file`.
-    """
-    if str(path):
-        check_new_path(path)
-    check_file(path)
 
 
 def _number(text):

@@ -14,9 +14,10 @@ from statistics import median
 import numpy as np
 
 from keras_convnext.benchmarking.spread import spread_warning
-from keras_convnext.cli.arguments import check_file, not_negative, positive
+from keras_convnext.cli.arguments import check_new_file, not_negative, positive
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
+from keras_convnext.data.load import is_name
 from keras_convnext.extras import import_torchvision, require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch, augment_image, to_pil
@@ -26,7 +27,7 @@ COLUMNS = 8
 
 def add_arguments(parser):
     parser.add_argument("--data", required=True, help="`digits`, FILE.npz, FOLDER or tfds:NAME")
-    parser.add_argument("--output", help="image file to write, such as grid.png")
+    parser.add_argument("--output", help="new image file, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="number of images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
@@ -48,13 +49,15 @@ def prepare(args):
         raise ValueError(f"--{given[0]}: not with {'--benchmark' if args.benchmark else '--output'}.")
     require("PIL", extra="cli")
     if args.benchmark:
+        if args.data and not is_name(args.data) and not Path(args.data).exists():
+            raise ValueError(f"No such file or folder: {args.data}")
         if not args.data or not Path(args.data).is_dir():
             raise ValueError(f"{args.data or repr(args.data)}: --benchmark takes a folder of images.")
         load_data(args.data, args.skip_unreadable, verbose=not args.json)
         import_torchvision()  # before timm does
         require("timm", extra="dev")
         return lambda: _benchmark(args)
-    check_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
+    check_new_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
     images = load_data(args.data, args.skip_unreadable).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")

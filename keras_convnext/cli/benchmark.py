@@ -21,11 +21,10 @@ from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAG
 from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.benchmarking.sweep import draw_sweep
 from keras_convnext.benchmarking.turns import time_in_turn
-from keras_convnext.cli.arguments import INTERRUPTED, check_figure_path, positive
+from keras_convnext.cli.arguments import INTERRUPTED, check_new_figure, positive
 from keras_convnext.cli.source import load
 from keras_convnext.extras import BACKENDS, is_installed, require
 from keras_convnext.models import find_model, variant_of
-from keras_convnext.new_paths import check_new_path
 from keras_convnext.variants import get_variant
 
 SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
@@ -140,8 +139,7 @@ def _check_sweep(args):
         return
     if getattr(args, args.sweep) is not None:
         raise ValueError(f"--{args.sweep}: the sweep goes over it; give --values instead.")
-    check_figure_path(_output(args))
-    check_new_path(_output(args))
+    check_new_figure(_output(args))
 
 
 def _output(args):

@@ -85,9 +85,10 @@ def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json
         facts = {"part": part, "images": len(batches.images), **scores, "published": published}
         print(json.dumps({**facts, "skipped": [str(path) for path in skipped]}, indent=2))
         return
+    has_top5 = len(batches.images.class_names) > 5  # with fewer classes it is 1
+    top5 = f"top-5 {scores['top5_accuracy']:.4f}, " if has_top5 else ""
     print(
-        f"{len(batches.images)} images ({part}): accuracy {scores['accuracy']:.4f}, "
-        f"top-5 {scores['top5_accuracy']:.4f}, loss {scores['loss']:.4f}"
+        f"{len(batches.images)} images ({part}): accuracy {scores['accuracy']:.4f}, {top5}loss {scores['loss']:.4f}"
         + (f"; {len(skipped)} unreadable skipped" if skipped else "")
     )
     if published:

@@ -19,7 +19,7 @@ def find_image_files(names):
         A list of str.
 
     Raises:
-        ValueError: a folder without images, or a pattern that nothing matches.
+        ValueError: no such file or folder, a folder without images, or a pattern that nothing matches.
     """
     found = []
     for name in names:
@@ -54,9 +54,9 @@ def split_readable(paths, channels, skip_unreadable=False):
 
 
 def _matches(name):
-    """What a pattern matches; a name that is none, as it is: reading it says what is wrong."""
+    """What a pattern matches."""
     if not glob.has_magic(name):
-        return [name]
+        raise ValueError(f"No such file or folder: {name}")
     matches = sorted(glob.glob(name, recursive=True))
     if not matches:
         raise ValueError(f"{name}: no file matches.")

@@ -35,7 +35,9 @@ def add_arguments(parser):
         "--freeze", type=not_negative, metavar="N", help="freeze the stem and the first N stages of the checkpoint"
     )
     what.add_argument(
-        "--stem", type=positive, help="stride of the stem: 1, 2 or 4 (default: chosen by the size of the images)"
+        "--stem",
+        type=positive,
+        help="stride of the stem: 1, 2 or 4 (default: chosen by the size of the images, also with --variant)",
     )
     what.add_argument(
         "--size", type=positive, help=f"side to resize images to (default: the recipe's; for files {FILES_SIZE})"
@@ -117,16 +119,8 @@ def prepare(args):
 
 
 def _train(training, run):
-    data, recipe = training.data, training.recipe
-    skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
     try:
-        print(
-            f"{training.name}: {training.model.count_params():,} parameters, "
-            f"{len(data.class_names)} classes, "
-            f"{len(data.train)} training images{skipped}, "
-            f"{len(data.train) // recipe.batch_size} batches of {recipe.batch_size} per epoch, "
-            f"{keras.backend.backend()} backend; run folder {run.path}"
-        )
+        print(_what_is_trained(training, run))
         for note in training.notes:
             print(note)
         metrics = training.fit(run).metrics
@@ -147,6 +141,25 @@ def _train(training, run):
         f"validation accuracy {metrics['val_accuracy']:.4f}, {test}; {metrics['seconds']:.0f} s; {run.model_path}"
     )
     return 0
+
+
+def _what_is_trained(training, run):
+    """The model, the images and the batches, in one line."""
+    data, recipe = training.data, training.recipe
+    height, width, _ = run.config["image_shape"]
+    backbone = getattr(training.model, "backbone", None)
+    stem = f", stem of stride {backbone.stem_patch_size}" if backbone else ""
+    images = f"{len(data.train)} training images"
+    if training.samples_validation:
+        of_both = len(data.train) + len(data.validation)
+        images = f"{of_both} images: {len(data.train)} to train, {len(data.validation)} to validate"
+    skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
+    return (
+        f"{training.name}{stem}, images of {height} x {width} pixels: {training.model.count_params():,} parameters, "
+        f"{len(data.class_names)} classes, {images}{skipped}; "
+        f"{len(data.train) // recipe.batch_size} batches of {recipe.batch_size} per epoch, "
+        f"{keras.backend.backend()} backend; run folder {run.path}"
+    )
 
 
 def _what_is_left(run):

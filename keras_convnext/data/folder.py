@@ -45,8 +45,10 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
             that cannot be read.
     """
     path = Path(path)
+    if not path.exists():
+        raise ValueError(f"No such file or folder: {path}")
     if not path.is_dir():
-        raise ValueError(f"{path}: no such folder.")
+        raise ValueError(f"{path}: expected a folder of images, got a file.")
     folders = part_folders(path) or {"train": path}
     if "train" not in folders:
         raise ValueError(f"{path}: {', '.join(sorted(one.name for one in folders.values()))} there, but no train.")

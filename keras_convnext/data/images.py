@@ -126,5 +126,7 @@ def read_pil(path, channels=3):
             if "transparency" in image.info:
                 image = image.convert("RGBA")
             return image.convert(modes[channels])
+    except FileNotFoundError as error:
+        raise UnreadableImageError(f"No such file or folder: {path}") from error
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
         raise UnreadableImageError(f"{path}: not a readable image ({error})") from error

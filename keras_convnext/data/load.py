@@ -35,9 +35,10 @@ def load_data(source: str | Path = "digits", skip_unreadable: bool = False, verb
         return load_folder(path, skip_unreadable, verbose)
     if path.suffix == ".npz" and path.is_file():
         return load_npz(path)
-    raise ValueError(
-        f"{source or repr(source)}: expected `digits`, an .npz file, a folder of images or tfds:NAME, and found none."
-    )
+    expected = "`digits`, an .npz file, a folder of images or tfds:NAME"
+    if str(source) and not path.exists():
+        raise ValueError(f"No such file or folder: {source}. Expected {expected}.")
+    raise ValueError(f"{source or repr(source)}: expected {expected}, and found none.")
 
 
 def is_name(source):

@@ -63,6 +63,8 @@ def _read(path):
         with archive:
             arrays = {name: archive[name] for name in (*ARRAYS, "class_names") if name in archive}
             names = archive.files
+    except FileNotFoundError as error:
+        raise ValueError(f"No such file or folder: {path}") from error
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a readable .npz file ({error}).") from error
     missing = [name for name in ARRAYS if name not in arrays]

@@ -24,14 +24,12 @@ from keras_convnext.checkpoints import (
     restriction,
     with_keras_suffix,
 )
+from keras_convnext.checkpoints.catalog import is_path
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 from keras_convnext.models.run_folder import MODEL, is_run, read_run_config, run_of
 from keras_convnext.models.variant import variant_of
 from keras_convnext.variants import get_variant
-
-SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
-"""Of files of weights. Names of weights have dots in them too."""
 
 OURS = (ConvNeXtClassifier, ConvNeXtBackbone)
 OF_A_RUN = (*OURS, keras.Model)
@@ -93,12 +91,12 @@ def find_model(source: str | Path) -> ModelSource:
             return ModelSource(path / MODEL, path)
     elif path.is_file():
         return ModelSource(path, run_of(path))
-    elif path.suffix in SUFFIXES:
-        raise ValueError(f"{path}: no such file.")
+    elif is_path(source):
+        raise ValueError(f"No such file or folder: {source}")
     try:
         variant, checkpoint = find_preset(str(source))
     except ValueError as error:
-        raise ValueError(f"{source or repr(source)}: not a run folder, a file or a preset. {error}") from error
+        raise ValueError(f"No such file or folder, and no such preset: {source or repr(source)}. {error}") from error
     return ModelSource(variant=variant, checkpoint=checkpoint)
 
 
@@ -215,7 +213,7 @@ def _from_arrays(path, arrays, variant, data_format, checkpoint=None):
 def _load_keras_file(path, kinds):
     """The model in a `.keras` file, of one of several classes. `keras.Model` stands for a functional model of none."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such file.")
+        raise ValueError(f"No such file or folder: {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

@@ -36,6 +36,8 @@ def read_run_config(path: str | Path) -> dict:
         ValueError: no run folder there; the message says what it lacks.
     """
     place = Path(path) / CONFIG
+    if not Path(path).exists():
+        raise ValueError(f"No such file or folder: {path}")
     if not place.is_file():
         raise ValueError(f"{path}: not a run folder: it has no {CONFIG}.")
     config = read_json(place)
@@ -72,5 +74,7 @@ def read_json(path: str | Path):
     """
     try:
         return json.loads(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise ValueError(f"No such file or folder: {path}") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not readable ({error}).") from error

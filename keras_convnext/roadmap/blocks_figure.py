@@ -16,7 +16,7 @@ def draw_blocks(drawn: list[Block], path: str | Path) -> None:
 
     Args:
         drawn: blocks, such as `blocks()` returns.
-        path: the image file to write, such as `"blocks.png"`.
+        path: the image file to write, such as `"blocks.png"`; an existing one is replaced.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.

@@ -20,7 +20,7 @@ def draw_path(rows: list[dict], regime: str, path: str | Path) -> None:
     Args:
         rows: as `costs.path_rows` returns them.
         regime: `"resnet50"` or `"resnet200"`.
-        path: the image file to write, such as `"path.png"`.
+        path: the image file to write, such as `"path.png"`; an existing one is replaced.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -61,7 +61,7 @@ def draw_miniature(results: dict, path: str | Path) -> None:
 
     Args:
         results: as `miniature.summarize` returns them.
-        path: the image file to write.
+        path: the image file to write; an existing one is replaced.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.

@@ -12,10 +12,10 @@ from keras_convnext.extras import BACKENDS, BACKENDS_IN_WORDS, require
 from keras_convnext.models import ConvNeXtClassifier, find_model, load_model, transfer, variant_of
 from keras_convnext.training.chosen_recipe import SIZED, adapted_recipe, choose_recipe, with_learning_rate
 from keras_convnext.training.data_size import check_training, explain_data_size, for_data_size
-from keras_convnext.training.dataset import training_batches
+from keras_convnext.training.dataset import check_batch_size, training_batches
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.run_paths import refuse_existing, run_name
-from keras_convnext.variants import get_variant, variant_for
+from keras_convnext.variants import stem_for, variant_for
 from keras_convnext.version import __version__
 
 FILES_SIZE = 224
@@ -65,9 +65,13 @@ def build(experiment) -> PreparedTraining:
         )
     asked = adapted_recipe(chosen, experiment, start.variant, shape[:2])
     check_training(asked, data)
+    samples_validation = data.validation is None
     data = with_validation(data, asked.seed)
     fixed = {*chosen.fixed, *(name for name in SIZED if getattr(experiment, name) is not None)}
     recipe = for_data_size(asked, len(data.train), tuple(fixed))
+    has_base = not isinstance(experiment.recipe, dict) or "base" in experiment.recipe
+    if has_base:  # else the whole recipe is the caller's own, to whom its `dataset` says more
+        check_batch_size(recipe.batch_size, len(data.train), "" if recipe.min_updates is None else ", or none")
     note = explain_data_size(asked, recipe, len(data.train))
     recipe = with_learning_rate(recipe, experiment.learning_rate)
     keras.utils.set_random_seed(recipe.seed)
@@ -100,6 +104,7 @@ def build(experiment) -> PreparedTraining:
         output=experiment.output,
         run_name=run_name(experiment.data, start.name),
         notes=(note,) if note else (),
+        samples_validation=samples_validation,
     )
 
 
@@ -126,11 +131,10 @@ def require_tensorboard() -> None:
 
 
 def _from_variant(experiment, shape):
-    """A randomly initialized model of a variant, by default of one that fits the images."""
-    variant, stem = variant_for(max(shape[:2]))
-    if experiment.variant:
-        variant, stem = experiment.variant, get_variant(experiment.variant).stem_patch_size
-    stem = experiment.stem or stem
+    """A randomly initialized model of a variant. Variant and stem fit the images by default."""
+    side = max(shape[:2])
+    variant = experiment.variant or variant_for(side)[0]
+    stem = experiment.stem or stem_for(variant, side)
     return Start(
         lambda **arguments: ConvNeXtClassifier.from_preset(variant, stem_patch_size=stem, **arguments),
         variant,

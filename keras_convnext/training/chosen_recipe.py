@@ -1,8 +1,10 @@
 """The recipe of an experiment: the one that is named or given, with the experiment's own settings on top."""
 
+import json
 from typing import NamedTuple
 
-from keras_convnext.training.recipe import Recipe
+from keras_convnext.scalars import plain
+from keras_convnext.training.recipe import Recipe, settings_config
 from keras_convnext.training.recipes import RECIPES
 
 WHOLE = {"source", "epochs", "batch_size", "learning_rate", "warmup_epochs"}
@@ -64,6 +66,41 @@ def choose_recipe(given: str | dict) -> ChosenRecipe:
         raise ValueError(f"No such recipe: {base!r}. Expected one of {', '.join(RECIPES)}.")
     RECIPES[base].with_settings(changes)  # refused now, and not after the images were read
     return ChosenRecipe(RECIPES[base], changes, tuple(name for name in SIZED if name in changes))
+
+
+def recipe_as_json(given: dict) -> dict:
+    """What `choose_recipe` takes, as JSON has it: what is read from a file equals what was written.
+
+    Args:
+        given: a dict of settings, whose augmentation may be a list of steps.
+
+    Raises:
+        ValueError: a value that JSON cannot hold; and as `choose_recipe`.
+
+    Example:
+
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip
+    >>> from keras_convnext.training.chosen_recipe import recipe_as_json
+    >>> recipe_as_json({"base": "digits", "augmentation": [RandomFlip(0.25)]})
+    {'base': 'digits', 'augmentation': [{'class': 'RandomFlip', 'probability': 0.25}]}
+    """
+    choose_recipe(given)  # what is wrong with a value comes before that it cannot be written
+    return _through_json(plain(settings_config(given)))
+
+
+def _through_json(settings):
+    if not isinstance(settings, dict):
+        return settings
+    found = {}
+    for name, value in settings.items():
+        if name == "variants" and isinstance(value, dict):
+            found[name] = {variant: _through_json(changes) for variant, changes in value.items()}
+            continue
+        try:
+            found[name] = json.loads(json.dumps(value))
+        except TypeError as error:
+            raise ValueError(f"`{name}` of `recipe` cannot be written as JSON. Received: {name}={value!r}") from error
+    return found
 
 
 def adapted_recipe(

@@ -55,7 +55,7 @@ def draw_confusion(
         labels: of shape `(images,)`, the true classes.
         predicted: of shape `(images,)`, the predicted classes.
         class_names: the names of all classes.
-        path: of the file to write.
+        path: of the file to write; an existing one is replaced.
         part: the name of the part to which the images belong. Defaults to `"test"`.
     """
     labels, predicted = np.asarray(labels, "int64"), np.asarray(predicted, "int64")

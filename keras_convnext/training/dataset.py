@@ -14,11 +14,9 @@ def make_dataset(
     std: tuple[float, ...] | None = None,
 ) -> Batches:
     """Batches of images for `fit`, `evaluate` or `predict`; see `Recipe.dataset`."""
-    if training and len(images) < recipe.batch_size:
-        raise ValueError(
-            f"The batch of {recipe.batch_size} images is larger than the {len(images)} training images, so that the "
-            f"weights would never be updated. Take a batch of {len(images)} images or fewer."
-        )
+    if training:
+        of_a_recipe = f". For a recipe with `min_updates`, `for_data_size(recipe, {len(images)})` finds one"
+        check_batch_size(recipe.batch_size, len(images), of_a_recipe)
     batch_size = max(1, min(recipe.batch_size, len(images)) // recipe.accumulate)
     own_size = None if images.are_files else images.pixels.shape[1:3]
     size = recipe.image_size or own_size
@@ -40,6 +38,24 @@ def make_dataset(
     transform = None if recipe.image_size in (None, own_size) else ResizeAndCrop(*recipe.image_size)
     group = recipe.accumulate if training else 1
     return Batches(images, batch_size, transform, training, recipe.seed, recipe.workers, group=group)
+
+
+def check_batch_size(batch_size: int, training_images: int, otherwise: str = "") -> None:
+    """Refuses a batch that is larger than the training images.
+
+    Args:
+        batch_size: images per update.
+        training_images: number of images, without those for validation.
+        otherwise: what else the caller may do than give a smaller batch. Defaults to nothing.
+
+    Raises:
+        ValueError: there are fewer images than a batch has.
+    """
+    if training_images < batch_size:
+        raise ValueError(
+            f"The batch of {batch_size} images is larger than the {training_images} training images, so that the "
+            f"weights would never be updated. Give a `batch_size` of {training_images} or less{otherwise}."
+        )
 
 
 def training_batches(recipe, model: keras.Model, images: Images) -> Batches:

@@ -1,6 +1,5 @@
 """What is trained, on what and how, as data: an `Experiment` is what `keras-convnext train` runs."""
 
-import json
 import os
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -9,9 +8,14 @@ from keras_convnext.dataclass_fields import make_plain
 from keras_convnext.extras import require
 from keras_convnext.models import find_model
 from keras_convnext.models.run_folder import CONFIG, is_run, read_json
-from keras_convnext.scalars import flag, integer, number, plain
+from keras_convnext.scalars import flag, integer, number
 from keras_convnext.training.build import build
-from keras_convnext.training.chosen_recipe import adapted_recipe, choose_recipe, with_learning_rate
+from keras_convnext.training.chosen_recipe import (
+    adapted_recipe,
+    choose_recipe,
+    recipe_as_json,
+    with_learning_rate,
+)
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.resume import prepare_resumed
@@ -40,12 +44,13 @@ class Experiment:
         variant: a name in `VARIANTS`. Defaults to one that fits the images' size.
         checkpoint: the weights to start with: a name, a file or a run folder; see `models.load_model`. Defaults to
             None: the weights are randomly initialized.
-        stem: the stride of the stem, 1, 2, 4 or the variant's own. Defaults to one that fits the images' size.
+        stem: the stride of the stem, 1, 2, 4 or the variant's own. Defaults to one that fits the images' size, also
+            with a `variant`; see `variants.stem_for`.
         size: pixels, the side of the square that images are resized to. Defaults to the recipe's; then to the images'
             own, or to 224 for files.
         recipe: a name in `RECIPES`, a `Recipe`, or a dict of its settings; with a `base`, a name, the dict may have
-            some of them alone. Defaults to `"digits"` for the digits, `"fine_tune"` with a checkpoint, else
-            `"small_images"`.
+            some of them alone. A list of steps in its augmentation is kept as a list of dicts. Defaults to `"digits"`
+            for the digits, `"fine_tune"` with a checkpoint, else `"small_images"`.
         epochs: how many; warmup and unfreezing keep their share. Defaults to the recipe's, by the number of images.
         batch_size: images per update; the learning rate scales with it. Defaults to the recipe's, by the number of
             images.
@@ -102,8 +107,8 @@ class Experiment:
         self._check_kinds()
         if is_dataclass(self.recipe):
             object.__setattr__(self, "recipe", self.recipe.get_config())
-        if isinstance(self.recipe, dict):  # as JSON has it, so that what was read equals what was written
-            object.__setattr__(self, "recipe", json.loads(json.dumps(plain(self.recipe))))
+        if isinstance(self.recipe, dict):
+            object.__setattr__(self, "recipe", recipe_as_json(self.recipe))
         self._check_model()
         with_learning_rate(adapted_recipe(choose_recipe(self.chosen_recipe), self), self.learning_rate)
 

@@ -26,7 +26,7 @@ def draw_mistakes(
         images: `data.Images`.
         predicted: int array of shape `(images,)`.
         probabilities: float array of shape `(images,)`, the model's probability of the predicted class.
-        path: of the file to write.
+        path: of the file to write; an existing one is replaced.
         part: the name of the part to which the images belong. Defaults to `"test"`.
     """
     predicted, probabilities = np.asarray(predicted), np.asarray(probabilities)

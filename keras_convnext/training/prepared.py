@@ -30,6 +30,7 @@ class PreparedTraining:
         notes: lines that the user should read before the training.
         run: the `Run` that goes on; None of a new one.
         history: rows of the epochs that it has.
+        samples_validation: whether the validation images were sampled from the training images.
 
     Example: see `Experiment.build`.
     """
@@ -44,6 +45,7 @@ class PreparedTraining:
     notes: tuple[str, ...] = ()
     run: Run | None = None
     history: tuple[dict, ...] = ()
+    samples_validation: bool = False
 
     @cached_property
     def train(self) -> Batches:

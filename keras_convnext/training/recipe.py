@@ -282,9 +282,7 @@ class Recipe:
         Raises:
             ValueError: the class of a step of the augmentation is not registered with Keras.
         """
-        config = {one.name: getattr(self, one.name) for one in fields(self)}
-        augmentation = None if self.augmentation is None else self.augmentation.get_config()
-        return config | {"augmentation": augmentation, "variants": dict(self.variants)}
+        return settings_config({one.name: getattr(self, one.name) for one in fields(self)})
 
     @classmethod
     def from_config(cls, config: dict) -> "Recipe":
@@ -298,6 +296,35 @@ class Recipe:
             ValueError: an unknown setting, or a value out of its range.
         """
         return _from_settings(config, None)
+
+
+def settings_config(settings: dict) -> dict:
+    """Settings of a recipe with their augmentation as JSON has it: a list of steps becomes a list of dicts.
+
+    Args:
+        settings: some of a recipe's attributes, by name.
+
+    Raises:
+        ValueError: what is no step, or the class of a step is not registered with Keras.
+
+    Example:
+
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip
+    >>> from keras_convnext.training.recipe import settings_config
+    >>> settings_config({"epochs": 3, "augmentation": [RandomFlip()]})
+    {'epochs': 3, 'augmentation': [{'class': 'RandomFlip', 'probability': 0.5}]}
+    """
+    if not isinstance(settings, dict):  # of a variant, where they are used they are refused
+        return settings
+    config = dict(settings)
+    given = config.get("augmentation")
+    if isinstance(given, list | tuple) and not all(isinstance(one, dict) for one in given):
+        given = Augmentation(given)
+    if isinstance(given, Augmentation):
+        config["augmentation"] = given.get_config()
+    if isinstance(config.get("variants"), dict):
+        config["variants"] = {name: settings_config(changes) for name, changes in config["variants"].items()}
+    return config
 
 
 def _from_settings(settings, augmentation):

@@ -51,6 +51,7 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
         raise ValueError(f"{run.path}: its config.json does not name the data that it was trained with.")
     data = load_data(source, config.get("skip_unreadable", False))
     check_run_data(config, source, data)
+    samples_validation = data.validation is None
     data = with_validation(data, recipe.seed)
     if len(data.train) != config["training_images"]:
         began = config["training_images"]
@@ -75,6 +76,7 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
         run=run,
         history=tuple(history),
         notes=(note,) if recipe.epochs != config["recipe"]["epochs"] else (),
+        samples_validation=samples_validation,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_convnext import VARIANTS, list_presets
+from keras_convnext import VARIANTS, ConvNeXtBackbone, ConvNeXtClassifier, list_presets, preprocessor
 from keras_convnext.checkpoints import CHECKPOINTS, cached_path, find_preset
 from keras_convnext.checkpoints.published import WITHOUT_WEIGHTS
 
@@ -164,3 +164,30 @@ def test_says_of_which_architecture_no_weights_were_published(prefix, name):
 def test_an_unknown_name_is_answered_with_the_nearest(name, nearest):
     with pytest.raises(ValueError, match=f"Unknown preset '{name}x'.*{nearest}"):
         find_preset(f"{name}x")
+
+
+@pytest.mark.parametrize(
+    "call", [find_preset, ConvNeXtBackbone.from_preset, ConvNeXtClassifier.from_preset, preprocessor]
+)
+@pytest.mark.parametrize("name", ["there", "there.pth", "missing.pth", "missing.keras", "./missing", "/missing"])
+def test_a_path_in_place_of_a_preset_is_answered_with_what_takes_paths(tmp_path, monkeypatch, call, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there.pth").touch()
+    with pytest.raises(ValueError) as refused:
+        call(name)
+    message = str(refused.value)
+    assert message.startswith(f"Expected the name of a preset. Received the path of a file or folder: {name!r}. ")
+    assert "`load_model`" in message and "`load_checkpoint`" in message
+
+
+@pytest.mark.parametrize("name", ["", "resnet", 5, None])
+def test_what_is_no_path_is_an_unknown_preset(name):
+    with pytest.raises(ValueError, match="Unknown preset"):
+        ConvNeXtClassifier.from_preset(name)
+
+
+def test_a_preset_comes_before_a_folder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "convnext_mini").mkdir()
+    assert find_preset("convnext_mini") == ("convnext_mini", None)

@@ -95,6 +95,8 @@ def test_progress_does_not_go_where_the_result_goes(cli, write_digits, tmp_path,
         ([], "give --output GRID.png to draw a grid, or --benchmark"),
         (["--output", "grid.png", "--benchmark"], "give --output GRID.png to draw a grid, or --benchmark"),
         (["--benchmark"], "--benchmark takes a folder"),
+        (["--output", "grid.png", "--data", "nowhere"], "No such file or folder: nowhere. "),
+        (["--benchmark", "--data", "nowhere"], "No such file or folder: nowhere\n"),
         (["--output", "grid.txt"], "expected a name that ends in .png"),
         (["--output", "missing/grid.png"], "missing: no such folder"),
         (["--output", ""], "got an empty one"),
@@ -102,11 +104,14 @@ def test_progress_does_not_go_where_the_result_goes(cli, write_digits, tmp_path,
         (["--output", "grid.png", "--rounds", "3"], "--rounds: not with --output"),
         (["--benchmark", "--rows", "3"], "--rows: not with --benchmark"),
         (["--benchmark", "--data", "empty"], "empty: expected one sub-folder per class"),
-        (["--output", "folder.png"], "got a folder"),
+        (["--output", "folder.png"], "folder.png already exists. Choose another name."),
+        (["--output", "mine.png"], "mine.png already exists. Choose another name."),
     ],
 )
 def test_refuses(refusal, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "mine.png").write_text("mine")
     (tmp_path / "empty").mkdir()
     assert message in refusal("augment", "--data", "digits", *arguments)
+    assert (tmp_path / "mine.png").read_text() == "mine"

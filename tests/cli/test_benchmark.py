@@ -231,7 +231,7 @@ def test_attention_needs_keras_hub(refusal, without):
         (["--sweep", "size", "--output", "nowhere/sweep.png"], "nowhere: no such folder."),
         (["--sweep", "size", "--output", "sweep"], "expected a name that ends in .png"),
         (["--backend", ","], "--backend: expected some of tensorflow, jax, torch."),
-        (["--variant", ""], "'': not a run folder, a file or a preset"),
+        (["--variant", ""], "No such file or folder, and no such preset: ''. "),
         (["--backend", "numpy"], "--backend: expected some of tensorflow, jax, torch, got numpy."),
         (["--variant", "convnext_tinny"], "nearest names are convnext_tiny"),
         (["--sweep", "size", "--output", "there.png"], "there.png already exists. Choose another name."),

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_convnext import ConvNeXtClassifier
 from keras_convnext.data import load_npz
 
 
@@ -75,6 +76,16 @@ def test_prints_the_scores(cli, trained, metrics):
     assert first.endswith(f", loss {loss:.4f}")
 
 
+@pytest.mark.parametrize(("classes", "has_top5"), [(5, False), (6, True)])
+def test_top_5_is_printed_where_there_are_more_classes(cli, tmp_path, write_npz, classes, has_top5):
+    """Among five classes or fewer the right one is always among the five best."""
+    model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=classes, input_shape=(8, 8, 1))
+    model.save(tmp_path / "model.keras")
+    command = ("evaluate", tmp_path / "model.keras", "--data", write_npz(classes=classes))
+    assert ("top-5" in cli(*command).out) == has_top5
+    assert 0 <= json.loads(cli(*command, "--json").out)["top5_accuracy"] <= 1
+
+
 @pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))
 def test_another_backend_gives_the_same_scores(trained, metrics, other):
     if importlib.util.find_spec(other) is None:
@@ -133,12 +144,14 @@ def test_refuses_colour_pictures_for_a_grey_model(refusal, grey_run_of_pictures,
 
 
 def test_refuses_missing_data(refusal, trained):
-    assert "nowhere: expected" in refusal("evaluate", trained.path, "--data", "nowhere")
+    for name in ("nowhere", "nowhere.npz"):
+        assert f"No such file or folder: {name}. " in refusal("evaluate", trained.path, "--data", name)
     assert "'': expected" in refusal("evaluate", trained.path, "--data", "")
 
 
 def test_refuses_what_is_no_run(refusal, tmp_path):
     assert "not a run folder" in refusal("evaluate", tmp_path)
+    assert f"No such file or folder: {tmp_path}/no\n" in refusal("evaluate", f"{tmp_path}/no")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "3", "{}", '{"model_type": "convnext"}'])
@@ -174,7 +187,7 @@ def test_refuses_a_recipe_of_others(refusal, copy):
 
 def test_refuses_a_run_without_a_model(refusal, copy):
     (copy / "model.keras").unlink()
-    assert "model.keras: no such file" in refusal("evaluate", copy)
+    assert f"No such file or folder: {copy / 'model.keras'}" in refusal("evaluate", copy)
 
 
 def test_refuses_a_model_cut_off(refusal, copy):

@@ -171,7 +171,7 @@ def test_a_file_whose_name_looks_like_a_pattern(cli, trained, images):
         ("empty", "empty: no images in this folder."),
         ("*.jpg", "*.jpg: no file matches."),
         ("", "expected image files, got an empty name."),
-        ("gone", "gone: not a readable image"),
+        ("gone", "No such file or folder: gone\n"),
     ],
 )
 def test_refuses_where_there_is_no_image(refusal, trained, tmp_path, monkeypatch, name, message):
@@ -181,13 +181,16 @@ def test_refuses_where_there_is_no_image(refusal, trained, tmp_path, monkeypatch
 
 
 def test_refuses_and_names_an_unreadable_image(refusal, trained, images, broken):
-    line = refusal("predict", trained.path, images[0][0], broken, broken.parent / "missing.png")
+    other = broken.with_name("other.png")
+    other.write_bytes(b"")
+    line = refusal("predict", trained.path, images[0][0], broken, other)
     assert f"{broken}: not a readable image" in line
     assert ", and 1 more. Fix or remove them, or leave them out with --skip-unreadable." in line
 
 
 def test_refuses_and_names_a_missing_image(refusal, trained):
-    assert "nowhere.png: not a readable image" in refusal("predict", trained.path, "nowhere.png")
+    line = refusal("predict", trained.path, "nowhere.png", "--skip-unreadable")
+    assert line == "keras-convnext predict: No such file or folder: nowhere.png\n"
 
 
 def test_skips_unreadable_images_and_says_so(cli, trained, images, broken):

@@ -245,7 +245,7 @@ def test_refuses_images_smaller_than_the_stride(refusal, command):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere: not a run folder, a file or a preset. Unknown preset"),
+        (["nowhere"], "No such file or folder, and no such preset: nowhere. Unknown preset"),
         (["convnext_atto"], "is an architecture without weights"),
         ([NAME, "--ema"], "--ema applies to training checkpoints (.pth), not to published ones"),
         ([NAME, "--variant", "convnextv2_atto"], "--variant cannot be given for a published checkpoint"),
@@ -275,12 +275,12 @@ def test_refuses_weights_without_classes(refusal, name):
 @pytest.mark.parametrize("command", [["predict", "nowhere", "a.png"], ["evaluate", "nowhere", "--data", "digits"]])
 def test_refuses_a_name_of_nothing(refusal, command):
     line = refusal(*command)
-    assert "nowhere: not a run folder, a file or a preset" in line
+    assert "No such file or folder, and no such preset: nowhere. " in line
 
 
 def test_refuses_pictures_before_the_download(refusal, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    assert "gone.png: not a readable image" in refusal("predict", NAME, "gone.png")
+    assert "No such file or folder: gone.png" in refusal("predict", NAME, "gone.png")
     assert "--data is needed" in refusal("evaluate", NAME)
     assert not (tmp_path / "home").exists()
 

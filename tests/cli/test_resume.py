@@ -99,8 +99,9 @@ def test_refuses_to_resume_a_run_without_an_epoch(refusal, unfinished, fitted):
 
 
 def test_refuses_to_resume_what_is_no_run(refusal, tmp_path, fitted):
-    for path in (tmp_path, tmp_path / "nowhere"):
-        assert f"{path}: not a run folder" in refusal("train", "--resume", path)
+    assert f"{tmp_path}: not a run folder" in refusal("train", "--resume", tmp_path)
+    nowhere = tmp_path / "nowhere"
+    assert f"No such file or folder: {nowhere}\n" in refusal("train", "--resume", nowhere)
     assert fitted == []
 
 

@@ -65,7 +65,7 @@ def test_blocks_need_keras_hub(refusal, without):
         (("train", "--size", "16"), "--size must be at least 32 pixels. Received: (16, 16)"),
         (("train", "--steps", "resnet"), "--steps must be some of resnet_enhanced, "),
         (("train", "--width-divisor", "7"), "must divide the width, 64"),
-        (("train", "--data", "nowhere.npz"), "nowhere.npz"),
+        (("train", "--data", "nowhere.npz"), "No such file or folder: nowhere.npz. "),
         (("train", "--data", ""), "expected `digits`"),
         (("train", "--output", ""), "got an empty one"),
         (("train", "--output", f"{__file__}/run"), "is a file"),
@@ -73,12 +73,21 @@ def test_blocks_need_keras_hub(refusal, without):
         (("steps", "--output", "path.txt"), "expected a name that ends in .png"),
         (("blocks", "--output", "nowhere/blocks.png"), "no such folder"),
         (("blocks", "--output", ""), "got an empty one"),
-        (("resume", "nowhere"), "nowhere: not a folder of `keras-convnext roadmap train`"),
+        (("resume", "nowhere"), "No such file or folder: nowhere\n"),
+        (("resume", "."), ".: not a folder of `keras-convnext roadmap train`"),
         (("resume", ""), "expected the folder of `keras-convnext roadmap train`, got an empty name"),
     ],
 )
 def test_refuses(refusal, arguments, message):
     assert message in refusal("roadmap", *arguments)
+
+
+@pytest.mark.parametrize("subcommand", ["steps", "blocks"])
+def test_no_figure_is_overwritten(refusal, tmp_path, subcommand):
+    (tmp_path / "mine.png").write_text("mine")
+    line = refusal("roadmap", subcommand, "--output", tmp_path / "mine.png")
+    assert f"{tmp_path / 'mine.png'} already exists. Choose another name." in line
+    assert (tmp_path / "mine.png").read_text() == "mine"
 
 
 SUBCOMMANDS = "steps, blocks, train, resume"

@@ -129,7 +129,8 @@ def test_refuses_changes_of_a_file(refusal, trained):
     "arguments, message",
     [
         (["convnext_tinny"], "Unknown preset 'convnext_tinny': the nearest names are convnext_tiny"),
-        (["zzz"], "Unknown preset 'zzz'"),
+        (["zzz"], "No such file or folder, and no such preset: zzz. Unknown preset 'zzz'"),
+        (["zzz.keras"], "No such file or folder: zzz.keras"),
         (["convnext_tiny", "--size", "16"], "smaller than this network's stride of 32"),
         (["convnext_tiny", "--stem", "3"], "stem_patch_size"),
     ],

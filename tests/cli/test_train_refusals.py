@@ -38,6 +38,7 @@ def test_refuses_a_class_with_one_image(refusal, fitted, tmp_path):
         (["--dtype", "float8"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),
         (["--dtype", "int32"], "--dtype must be None, or one of float32, mixed_bfloat16, mixed_float16"),
         (["--batch", "1296"], "The batch of 1296 images is larger than the 1295 training images"),
+        (["--batch", "1296"], "Give a --batch of 1295 or less, or none."),
         (
             ["--recipe", "in1k_from_scratch", "--size", "32"],
             "The batch of 4096 images is larger than the 1295 training",
@@ -110,10 +111,13 @@ def test_refuses_a_number_out_of_range_in_one_line(option, capsys):
     [
         (["--variant", "convnext_tini"], "the nearest names are convnext_tiny"),
         (["--variant", "convnext_mini", "--size", "2"], "smaller than this network's stride of 4"),
-        (["--variant", "convnext_tiny"], "8x8 pixels are smaller than this network's stride of 32"),
+        (["--variant", "convnext_tiny", "--stem", "4"], "8x8 pixels are smaller than this network's stride of 32"),
         (["--stem", "3"], "--stem must be a stride"),
-        (["--data", "nowhere"], "nowhere: expected `digits`, an .npz file, a folder"),
-        (["--data", "nowhere.npz"], "nowhere.npz: expected `digits`, an .npz file, a folder"),
+        (["--data", "nowhere"], "No such file or folder: nowhere. Expected `digits`, an .npz file, a folder"),
+        (["--data", "nowhere.npz"], "No such file or folder: nowhere.npz. Expected `digits`, an .npz file, a folder"),
+        (["--data", __file__], f"{__file__}: expected `digits`, an .npz file, a folder"),
+        (["--checkpoint", "nowhere"], "No such file or folder, and no such preset: nowhere. "),
+        (["--settings", "nowhere.json"], "No such file or folder: nowhere.json"),
     ],
 )
 def test_refuses(refused, options, message):

@@ -53,7 +53,8 @@ def test_prints_what_is_trained_and_what_came_of_it(trained, backend):
     metrics = json.loads((trained.path / "metrics.json").read_text())
     first, *_, last = trained.out.splitlines()
     assert first == (
-        "tiny: 4,730 parameters, 10 classes, 70 training images, 2 batches of 24 per epoch, "
+        "tiny, stem of stride 1, images of 8 x 8 pixels: 4,730 parameters, 10 classes, "
+        "80 images: 70 to train, 10 to validate; 2 batches of 24 per epoch, "
         f"{backend} backend; run folder {trained.path}"
     )
     assert last.startswith(
@@ -75,7 +76,7 @@ def test_trains_on_a_folder_of_pictures(cli, tiny, write_digits, tmp_path):
     options = ["--variant", tiny, "--size", "8", "--epochs", "1", "--batch", "6"]
     result = cli("train", "--data", folder, *options, "--skip-unreadable", "--output", tmp_path / "run")
     assert result.code == 0
-    assert ", 3 classes, 12 training images, 1 unreadable skipped, " in result.out
+    assert ", 3 classes, 12 training images, 1 unreadable skipped; " in result.out
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["class_names"] == ["one", "two", "zero"]
     assert config["image_shape"] == [8, 8, 3]

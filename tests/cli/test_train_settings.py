@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_convnext import RECIPES
+from keras_convnext import RECIPES, ConvNeXtClassifier
 from keras_convnext.cli import main
 from keras_convnext.training import Run
 
@@ -262,6 +262,46 @@ def test_variant_and_stem_follow_from_the_size_of_the_images(cli, fitted, tmp_pa
     assert call.run.config["variant"] == variant
     assert call.model.backbone.stem_patch_size == stem
     assert call.model.input_shape == (None, side, side - 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "stem"),
+    [
+        (["--variant", "convnext_atto"], 2),
+        (["--variant", "convnext_mini"], 2),
+        (["--variant", "convnext_atto", "--stem", "4"], 4),
+        (["--variant", "convnext_zepto_rms_ols"], 4),
+    ],
+    ids=str,
+)
+def test_the_stem_of_a_given_variant_follows_from_the_size_of_the_images(cli, fitted, tmp_path, rng, options, stem):
+    images, labels = rng.integers(0, 256, (6, 64, 64), dtype="uint8"), np.array([0, 1, 0, 1, 0, 1])
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    result = cli("train", "--data", tmp_path / "images.npz", *options)
+    (call,) = fitted
+    assert call.model.backbone.stem_patch_size == call.run.config["stem"] == stem
+    assert result.out.startswith(f"{options[1]}, stem of stride {stem}, images of 64 x 64 pixels: ")
+
+
+def test_the_stem_of_a_checkpoint_is_kept(cli, fitted, tmp_path):
+    model = ConvNeXtClassifier.from_preset("test_convnext2", num_classes=2, input_shape=(32, 32, 1))
+    model.save(tmp_path / "checkpoint.keras")
+    images, labels = np.zeros((6, 32, 32), "uint8"), np.array([0, 1, 0, 1, 0, 1])
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    result = cli("train", "--data", tmp_path / "images.npz", "--checkpoint", tmp_path / "checkpoint.keras")
+    assert fitted[0].model.backbone.stem_patch_size == 4
+    assert result.out.startswith(f"{tmp_path / 'checkpoint.keras'}, stem of stride 4, images of 32 x 32 pixels: ")
+
+
+def test_a_configuration_of_another_version_has_its_own_stem(cli, fitted, tmp_path, rng):
+    """0.2.0 took the variant's stem, and wrote its stride down."""
+    images, labels = rng.integers(0, 256, (6, 32, 32), dtype="uint8"), np.array([0, 1, 0, 1, 0, 1])
+    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    settings = {"data": str(tmp_path / "images.npz"), "variant": "convnext_mini", "stem": 1, "keras_convnext": "0.2.0"}
+    settings |= {"class_names": ["0", "1"], "recipe": {"base": "digits"}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert cli("train", "--settings", tmp_path / "config.json").code == 0
+    assert fitted[0].model.backbone.stem_patch_size == 1
 
 
 def test_pictures_are_224_pixels_wide_by_default(cli, fitted, write_digits, tmp_path):

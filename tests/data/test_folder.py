@@ -187,8 +187,11 @@ def test_refuses_fewer_than_two_classes(write_folder, under, place, got):
 
 
 def test_refuses_a_missing_folder(tmp_path):
-    with pytest.raises(ValueError, match="nowhere: no such folder"):
+    with pytest.raises(ValueError, match=r"No such file or folder: .*nowhere"):
         load_folder(tmp_path / "nowhere")
+    (tmp_path / "notes").write_text("a file")
+    with pytest.raises(ValueError, match="notes: expected a folder of images, got a file"):
+        load_folder(tmp_path / "notes")
 
 
 def test_shows_progress_unless_told_not_to(write_folder, capsys):

@@ -70,7 +70,7 @@ def test_refuses_text_by_the_name_of_a_picture(tmp_path):
 
 
 def test_refuses_a_missing_file(tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere\.png: not a readable image"):
+    with pytest.raises(ValueError, match=r"^No such file or folder: .*nowhere\.png$"):
         read_image(tmp_path / "nowhere.png")
 
 

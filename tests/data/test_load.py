@@ -28,12 +28,18 @@ def test_folder_with_an_unreadable_image(write_folder):
     assert load_data(folder, skip_unreadable=True, verbose=False).skipped == (folder / "dog/c.png",)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "nowhere.npz", "notes.txt"])
-def test_refuses_what_is_no_data(tmp_path, name):
-    (tmp_path / "notes.txt").write_text("no data")
-    with pytest.raises(ValueError, match=r"expected `digits`, an \.npz file, a folder") as raised:
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.npz"])
+def test_refuses_what_is_not_there(tmp_path, name):
+    with pytest.raises(ValueError) as raised:
         load_data(tmp_path / name)
-    assert name in str(raised.value)
+    expected = "Expected `digits`, an .npz file, a folder of images or tfds:NAME."
+    assert str(raised.value) == f"No such file or folder: {tmp_path / name}. {expected}"
+
+
+def test_refuses_what_is_no_data(tmp_path):
+    (tmp_path / "notes.txt").write_text("no data")
+    with pytest.raises(ValueError, match=r"notes\.txt: expected `digits`, an \.npz file, a folder"):
+        load_data(tmp_path / "notes.txt")
 
 
 def test_an_empty_name_is_not_the_folder_one_is_in():

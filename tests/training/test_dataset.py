@@ -54,6 +54,9 @@ def test_image_files_need_a_size(recipe, few_digits, tmp_path):
 
 
 def test_a_batch_larger_than_the_training_images_is_refused(recipe, few_digits):
-    with pytest.raises(ValueError, match="The batch of 73 images is larger than the 72 training images"):
+    with pytest.raises(
+        ValueError,
+        match=r"batch of 73 images is larger than the 72 training images.*`batch_size`.*`for_data_size\(recipe, 72\)`",
+    ):
         replace(recipe, batch_size=73).dataset(few_digits.train)
     assert len(replace(recipe, batch_size=73).dataset(few_digits.train, training=False)) == 1

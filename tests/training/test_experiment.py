@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from keras_convnext import RECIPES, ConvNeXtClassifier, Experiment
 from keras_convnext.models import load_model
 from keras_convnext.preprocessing import Augmentation
+from keras_convnext.preprocessing.augmentation import RandomFlip
 from keras_convnext.training import Recipe, Run
 from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
@@ -61,7 +63,7 @@ def checkpoint(tiny, tmp_path):
         ({"stem": True}, "`stem` must be an integer, at least 1"),
         ({"checkpoint": "convnext_tinny"}, "nearest names are"),
         ({"checkpoint": "convnext_tiny"}, "an architecture, without weights. Give it as `variant`"),
-        ({"checkpoint": "missing.keras"}, "missing.keras: no such file"),
+        ({"checkpoint": "missing.keras"}, "No such file or folder: missing.keras"),
         ({"size": 0}, "`size` must be an integer, at least 1"),
         ({"epochs": 1.5}, "`epochs` must be an integer, at least 1"),
         ({"batch_size": 0}, "`batch_size` must be an integer, at least 1"),
@@ -121,6 +123,28 @@ def test_refuses_a_model_that_is_none_of_ours(tmp_path, npz):
         Experiment(data=npz, checkpoint=tmp_path / "run").build()
 
 
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (
+            {"recipe": Recipe("test", epochs=2, batch_size=64, learning_rate=0.1, warmup_epochs=0)},
+            "Give a `batch_size` of 62 or less. "
+            "For a recipe with `min_updates`, `for_data_size(recipe, 62)` finds one.",
+        ),
+        ({"recipe": "in1k_from_scratch", "size": 32}, "Give a `batch_size` of 62 or less."),
+        ({"recipe": {"base": "digits", "batch_size": 64}}, "Give a `batch_size` of 62 or less, or none."),
+        ({"recipe": "digits", "batch_size": 64}, "Give a `batch_size` of 62 or less, or none."),
+    ],
+    ids=["Recipe", "published", "dict", "batch_size"],
+)
+def test_a_batch_larger_than_the_data_is_answered_with_what_to_give(npz, tiny, settings, remedy):
+    with pytest.raises(ValueError) as refused:
+        Experiment(data=npz, variant=tiny, **settings).build()
+    message = str(refused.value)
+    assert " images is larger than the 62 training images, so that the weights would never be updated. " in message
+    assert message.endswith(f"updated. {remedy}")
+
+
 # === Its configuration
 
 EXPERIMENTS = {
@@ -155,6 +179,37 @@ def test_its_configuration_has_what_is_not_the_default():
 
 def test_takes_a_path_where_a_string_is_expected(tmp_path):
     assert Experiment(data=tmp_path, output=tmp_path / "run").data == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [[RandomFlip()], (RandomFlip(),), Augmentation([RandomFlip()]), [{"class": "RandomFlip", "probability": 0.5}]],
+    ids=lambda one: type(one).__name__,
+)
+def test_takes_steps_in_the_settings_of_a_recipe(augmentation):
+    experiment = Experiment(recipe={"base": "small_images", "augmentation": augmentation})
+    steps = [{"class": "RandomFlip", "probability": 0.5}]
+    assert experiment.recipe == {"base": "small_images", "augmentation": steps}
+    assert Experiment.from_config(json.loads(json.dumps(experiment.to_config()))) == experiment
+    for_a_variant = {"base": "small_images", "variants": {"convnext_atto": {"augmentation": augmentation}}}
+    assert Experiment(recipe=for_a_variant).recipe["variants"] == {"convnext_atto": {"augmentation": steps}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"augmentation": [RandomFlip]}, "received its class: write `RandomFlip()`"),
+        ({"augmentation": [RandomFlip(), {"class": "RandomFlip"}]}, "Expected a step that derives from"),
+        ({"augmentation": RandomFlip()}, "`augmentation` must be an `Augmentation`, a list of its steps, or None"),
+        ({"description": Path("a")}, "`description` of `recipe` cannot be written as JSON. Received: description="),
+        ({"variants": {"convnext_atto": {"ema": {0.9}}}}, "`ema` of `recipe` cannot be written as JSON"),
+    ],
+    ids=str,
+)
+def test_refuses_what_json_does_not_hold(settings, message):
+    with pytest.raises(ValueError) as refused:
+        Experiment(recipe={"base": "small_images", **settings})
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("content", ["[]", "3", '{"epoch": 3}', '{"stem": 3}', "nothing"])

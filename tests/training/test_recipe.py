@@ -52,6 +52,15 @@ def test_with_epochs_keeps_the_share_of_the_warmup(recipe, epochs, warmup_epochs
     assert recipe.with_epochs(epochs) == replace(recipe, epochs=epochs, warmup_epochs=warmup_epochs)
 
 
+def test_steps_for_a_variant_are_written_as_json(recipe):
+    changed = replace(recipe, variants={"convnext_tiny": {"augmentation": [RandomFlip()]}})
+    config = json.loads(json.dumps(changed.get_config()))
+    assert config["variants"] == {"convnext_tiny": {"augmentation": [{"class": "RandomFlip", "probability": 0.5}]}}
+    of_tiny = Recipe.from_config(config).for_variant("convnext_tiny")
+    assert of_tiny == changed.for_variant("convnext_tiny")
+    assert of_tiny.augmentation == Augmentation([RandomFlip()])
+
+
 @pytest.mark.parametrize(
     "changes",
     [

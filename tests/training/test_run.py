@@ -75,7 +75,12 @@ def test_open_refuses_a_configuration_that_no_run_writes(tmp_path, change):
     assert not is_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_text("notes")])
+def test_open_refuses_what_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match=r"No such file or folder: .*run$"):
+        Run.open(tmp_path / "run")
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.write_text("notes")])
 def test_open_refuses_what_is_no_run(tmp_path, make):
     make(tmp_path / "run")
     with pytest.raises(ValueError, match="run: not a run folder"):
@@ -92,7 +97,7 @@ def test_open_refuses_a_config_that_is_damaged_or_of_others(run, content):
 
 
 def test_read_json_names_a_missing_file(tmp_path):
-    with pytest.raises(ValueError, match=r"nothing\.json: not readable"):
+    with pytest.raises(ValueError, match=r"No such file or folder: .*nothing\.json"):
         read_json(tmp_path / "nothing.json")
 
 
@@ -168,7 +173,7 @@ def test_files_of_others_in_the_state_folder_do_no_harm(run):
 
 
 def test_load_model_of_a_run_without_one(run):
-    with pytest.raises(ValueError, match=r"model\.keras: no such file"):
+    with pytest.raises(ValueError, match=r"No such file or folder: .*model\.keras"):
         run.load_model()
 
 

@@ -6,20 +6,20 @@ Needs keras-hub, whose Swin Transformer is read: pip install "keras-convnext[hub
 import json
 from dataclasses import asdict
 
-from keras_convnext.cli.arguments import check_figure_path
+from keras_convnext.cli.arguments import check_new_figure
 from keras_convnext.extras import require
 from keras_convnext.roadmap.blocks import blocks, totals
 from keras_convnext.roadmap.blocks_figure import draw_blocks
 
 
 def add_arguments(parser):
-    parser.add_argument("--output", metavar="PICTURE.png", help="draw the blocks side by side into this file")
+    parser.add_argument("--output", metavar="PICTURE.png", help="draw the blocks side by side into this new file")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def prepare(args):
     if args.output is not None:
-        check_figure_path(args.output)
+        check_new_figure(args.output)
     require("keras_hub", extra="hub")
     return lambda: _show(args.output, args.json)
 

@@ -1,5 +1,7 @@
 """Resumes a `keras-convnext roadmap train` that was interrupted or killed, after its last complete epoch."""
 
+from pathlib import Path
+
 from keras_convnext.cli.roadmap.train import train_and_print
 from keras_convnext.extras import require
 from keras_convnext.roadmap import miniature
@@ -16,6 +18,8 @@ def prepare(args):
     require("matplotlib", extra="cli")
     if not args.folder:  # such as an unset shell variable, which does not mean the current folder
         raise ValueError("expected the folder of `keras-convnext roadmap train`, got an empty name.")
+    if not Path(args.folder).exists():
+        raise ValueError(f"No such file or folder: {args.folder}")
     run = Run(args.folder)
     try:
         experiment = Miniature.from_config(run.read_json("config.json"))

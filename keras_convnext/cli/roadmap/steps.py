@@ -7,7 +7,7 @@ paper's (arXiv:2201.03545, Tables 10 and 11).
 import json
 import sys
 
-from keras_convnext.cli.arguments import check_figure_path
+from keras_convnext.cli.arguments import check_new_figure
 from keras_convnext.roadmap import REGIMES
 from keras_convnext.roadmap.costs import path_rows
 from keras_convnext.roadmap.figure import draw_path
@@ -20,13 +20,13 @@ def add_arguments(parser):
         default="resnet50",
         help="where the path starts: resnet50 leads to ConvNeXt-T, resnet200 to ConvNeXt-B (default: resnet50)",
     )
-    parser.add_argument("--output", metavar="PICTURE.png", help="draw the paper's Figure 2 into this file")
+    parser.add_argument("--output", metavar="PICTURE.png", help="draw the paper's Figure 2 into this new file")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def prepare(args):
     if args.output is not None:
-        check_figure_path(args.output)
+        check_new_figure(args.output)
     return lambda: _show(args.regime, args.output, args.json)
 
 
