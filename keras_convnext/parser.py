@@ -4,7 +4,19 @@ Nothing is imported for it but argparse, so that a command line can be refused b
 """
 
 import argparse
+import re
 import sys
+
+
+class _Paragraphs(argparse.HelpFormatter):
+    """Wraps each paragraph of a text by itself, and keeps one with indented lines, such as an example, as it is."""
+
+    def _fill_text(self, text, width, indent):
+        fill = super()._fill_text
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(
+            text if re.search("^ ", text, re.MULTILINE) else fill(text, width, indent) for text in paragraphs
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"formatter_class": _Paragraphs} | kwargs)
         self._subcommands = None
 
     def add_subparsers(self, **kwargs):

@@ -2,6 +2,11 @@
 
 Each row begins with an image that is only resized, followed by its augmentations in successive epochs. The images are
 of as many classes as possible. The last row is a batch after MixUp or CutMix.
+
+Examples:
+
+    keras-convnext augment --data folder --output grid.png
+    keras-convnext augment --data folder --benchmark
 """
 
 import functools

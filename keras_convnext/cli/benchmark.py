@@ -3,6 +3,11 @@
 The result is our time divided by theirs, as the median over the rounds. The spread is half the interquartile range over
 the rounds, divided by the median; a warning is printed where it is too wide for the median to mean much. --sweep
 instead draws how time grows with the size of the images or of the batch.
+
+Examples:
+
+    keras-convnext benchmark --backend tensorflow,jax,torch --against timm
+    keras-convnext benchmark --task train --variant convnext_atto --batch 16
 """
 
 import contextlib

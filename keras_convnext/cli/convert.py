@@ -1,6 +1,11 @@
 """Converts a checkpoint into the layout of another package, or into a whole Keras model.
 
 The layout and the variant of the source are recognized from the content of the file.
+
+Examples:
+
+    keras-convnext convert convnext_tiny_1k_224_ema convnext_tiny.keras
+    keras-convnext convert runs/folder-convnext_atto-1 timm.safetensors --layout timm
 """
 
 from pathlib import Path

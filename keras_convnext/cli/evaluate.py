@@ -4,6 +4,11 @@ A run is scored on the test images of the data it was trained with, or of --data
 weights need --data. Class folders must be named like the model's classes; for ImageNet-1k, WordNet ids such as
 n01440764 work too. Without test images, the validation images are scored, and without either, all images. The published
 accuracy is printed next to the measured one where there is one.
+
+Examples:
+
+    keras-convnext evaluate runs/folder-convnext_atto-1 --output report
+    keras-convnext evaluate convnext_tiny_1k_224_ema --data imagenet/val
 """
 
 import json

@@ -4,6 +4,11 @@ A variant is an architecture, randomly initialized. Parameters and multiply-accu
 linear layers, in units of 10^9) are for RGB images of the given side in pixels, and for variants with 1000 classes. MB
 is the size of the weights in float32; a file may be a little larger. `summary` accepts all names, `train --variant`
 those of variants, and `train --checkpoint`, `predict`, `evaluate` and `convert` those of checkpoints.
+
+Examples:
+
+    keras-convnext list
+    keras-convnext list 'convnextv2_*'
 """
 
 import json

@@ -1,6 +1,11 @@
 """Prints the most likely classes of images, by name.
 
 Folders are searched for images, including their sub-folders.
+
+Examples:
+
+    keras-convnext predict runs/folder-convnext_atto-1 photo.jpg
+    keras-convnext predict convnext_tiny_1k_224_ema '*.jpg' --top 3
 """
 
 import json

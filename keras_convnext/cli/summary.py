@@ -2,6 +2,11 @@
 
 For the name of published weights, the architecture is shown with the checkpoint's number of classes and image size;
 nothing is downloaded. Activation memory is the size of all layer outputs for one image in float32.
+
+Examples:
+
+    keras-convnext summary convnext_tiny
+    keras-convnext summary convnext_atto --size 64 --stem 2 --classes 10
 """
 
 import json

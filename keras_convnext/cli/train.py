@@ -3,9 +3,14 @@
 Leaves a run folder with model.keras (best on validation images), config.json, history.csv, metrics.json and pictures:
 curves.png, confusion.png and mistakes.png. Where batch and epochs are not given, this package's own recipes choose them
 by the number of training images.
+
+Examples:
+
+    keras-convnext train --data folder --size 64
+    keras-convnext train --data folder --checkpoint convnext_tiny_22k_224
+    keras-convnext train --resume runs/folder-convnext_atto-1
 """
 
-import argparse
 import sys
 from dataclasses import fields, replace
 
@@ -23,7 +28,6 @@ WHILE_RESUMING = ("command", "resume", "tensorboard", "epochs")
 
 
 def add_arguments(parser):
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _recipes()
     what = parser.add_argument_group("model and data")
     what.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")

@@ -1,6 +1,10 @@
 """The path from ResNet to ConvNeXt: its steps, its blocks, and training it in miniature.
 
 Each subcommand has its own options: see `keras-convnext roadmap SUBCOMMAND --help`.
+
+Example:
+
+    keras-convnext roadmap steps
 """
 
 from keras_convnext.cli.roadmap import blocks, resume, steps, train

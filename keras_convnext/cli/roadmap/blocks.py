@@ -1,6 +1,10 @@
 """Prints the blocks of ResNet, Swin Transformer and ConvNeXt, part by part, as in the paper's Figure 4.
 
 Needs keras-hub, whose Swin Transformer is read: pip install "keras-convnext[hub]"
+
+Example:
+
+    keras-convnext roadmap blocks --output blocks.png
 """
 
 import json

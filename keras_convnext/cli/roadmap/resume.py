@@ -1,4 +1,9 @@
-"""Resumes a `keras-convnext roadmap train` that was interrupted or killed, after its last complete epoch."""
+"""Resumes a `keras-convnext roadmap train` that was interrupted or killed, after its last complete epoch.
+
+Example:
+
+    keras-convnext roadmap resume runs/cifar10-roadmap-1
+"""
 
 from pathlib import Path
 

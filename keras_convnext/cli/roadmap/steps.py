@@ -2,6 +2,10 @@
 
 Multiply-accumulates (MACs) and parameters are counted on the networks at 224 pixels. Accuracy and GFLOPs are the
 paper's (arXiv:2201.03545, Tables 10 and 11).
+
+Example:
+
+    keras-convnext roadmap steps --regime resnet200 --output path.png
 """
 
 import json

@@ -2,6 +2,10 @@
 
 Prints the accuracy of each step beside the paper's, and their rank correlation. The folder keeps results.json,
 roadmap.png and one run folder per training. `keras-convnext roadmap resume` resumes an interrupted experiment.
+
+Example:
+
+    keras-convnext roadmap train --data cifar10.npz --epochs 3 --seeds 3
 """
 
 import json
