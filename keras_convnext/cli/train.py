@@ -6,6 +6,7 @@ by the number of training images.
 """
 
 import argparse
+import contextlib
 import sys
 from dataclasses import fields, replace
 
@@ -13,6 +14,7 @@ import keras
 
 from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, fraction, not_negative, positive, rate, sentence
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.training import RECIPES, Experiment
 from keras_convnext.training.build import FILES_SIZE
 from keras_convnext.training.recipe import DTYPES
@@ -109,13 +111,24 @@ def prepare(args):
         if ignored:
             names = ", ".join(f"`{name}`" for name in ignored)
             raise ValueError(f"--resume continues a run with its own settings; leave out {names}.")
-        training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
+        with _own_steps_in_python(f"Experiment.resume({args.resume!r})"):
+            training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
     else:
-        experiment = Experiment.from_config(args.settings) if args.settings else Experiment()
+        with _own_steps_in_python(f"Experiment.from_config({args.settings!r}).run()"):
+            experiment = Experiment.from_config(args.settings) if args.settings else Experiment()
         names = {one.name for one in fields(Experiment)}
         training = replace(experiment, **{name: value for name, value in given.items() if name in names}).build()
     run = training.open_run()
     return lambda: _train(training, run)
+
+
+@contextlib.contextmanager
+def _own_steps_in_python(call):
+    """Says of a step that is unknown here, where no module of the user's is imported, which call trains with it."""
+    try:
+        yield
+    except UnknownStepError as error:
+        raise ValueError(f"{error} In Python, import it and call `{call}`.") from error
 
 
 def _train(training, run):
