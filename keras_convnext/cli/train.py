@@ -12,7 +12,17 @@ from dataclasses import fields, replace
 
 import keras
 
-from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, fraction, not_negative, positive, rate, sentence
+from keras_convnext.cli.arguments import (
+    FAILURES,
+    INTERRUPTED,
+    add_skip_unreadable,
+    backend_errors,
+    fraction,
+    not_negative,
+    positive,
+    rate,
+    sentence,
+)
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.training import RECIPES, Experiment
@@ -44,7 +54,7 @@ def add_arguments(parser):
     what.add_argument(
         "--size", type=positive, help=f"side to resize images to (default: the recipe's; for files {FILES_SIZE})"
     )
-    what.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    add_skip_unreadable(what)
     how = parser.add_argument_group("training settings")
     how.add_argument(
         "--recipe",
@@ -111,13 +121,15 @@ def prepare(args):
         if ignored:
             names = ", ".join(f"`{name}`" for name in ignored)
             raise ValueError(f"--resume continues a run with its own settings; leave out {names}.")
-        with _own_steps_in_python(f"Experiment.resume({args.resume!r})"):
+        with backend_errors(), _own_steps_in_python(f"Experiment.resume({args.resume!r})"):
             training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
     else:
         with _own_steps_in_python(f"Experiment.from_config({args.settings!r}).run()"):
             experiment = Experiment.from_config(args.settings) if args.settings else Experiment()
         names = {one.name for one in fields(Experiment)}
-        training = replace(experiment, **{name: value for name, value in given.items() if name in names}).build()
+        experiment = replace(experiment, **{name: value for name, value in given.items() if name in names})
+        with backend_errors():
+            training = experiment.build()
     run = training.open_run()
     return lambda: _train(training, run)
 
