@@ -2,8 +2,8 @@
 
 A command's file has `add_arguments(parser)` and `prepare(args)`, and is imported when its command is called. `prepare`
 checks everything that was given and returns the work, a function without arguments; what it refuses becomes one line
-and exit code 2, before any work is done. What the system refuses while work is done, such as space on a disk, becomes
-one line and exit code 1.
+and exit code 2, before any work is done. What the system or the backend refuses while work is done, such as space on a
+disk or memory, becomes one line and exit code 1.
 """
 
 import functools
@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 
-from keras_convnext.cli.arguments import CLOSED_PIPE, in_options
+from keras_convnext.cli.arguments import CLOSED_PIPE, BackendError, in_options
 from keras_convnext.startup import COMMANDS as COMMANDS
 from keras_convnext.startup import INTERRUPTED, command_parser, is_command, restore_interrupts
 
@@ -82,11 +82,13 @@ def _parse_and_run(argv):
         raise
     except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
         return _failed(args, error, 2)
+    except BackendError as error:
+        return _failed(args, error, 1)
     try:
         return work() or 0
     except BrokenPipeError:
         raise
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, BackendError) as error:
         return _failed(args, error, 1)
 
 

@@ -1,6 +1,7 @@
 """What several commands share: kinds of arguments, checked as they are read, options in messages, files to write."""
 
 import argparse
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from keras_convnext.extras import require
 from keras_convnext.new_paths import check_new_path
 from keras_convnext.startup import INTERRUPTED as INTERRUPTED
+from keras_convnext.training.failures import original_errors
 
 FAILURES = (OSError, RuntimeError, MemoryError)
 """What ends a training from outside: a disk, a process, too little memory. It can be resumed."""
@@ -29,6 +31,24 @@ OPTIONS = {
     },
 }
 """The option by which the command line has each argument of the library."""
+
+
+class BackendError(Exception):
+    """What a backend raised while it computed, such as for want of memory: one line, and exit code 1."""
+
+
+@contextlib.contextmanager
+def backend_errors():
+    """A context in which a model computes, where no training catches what the backend raises.
+
+    Raises:
+        BackendError: the backend failed, such as for want of memory.
+    """
+    try:
+        with original_errors():
+            yield
+    except RuntimeError as error:
+        raise BackendError(str(error)) from error
 
 
 def in_options(message, args):
@@ -86,6 +106,11 @@ def rate(text):
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number from 0 up, got {text!r}")
     return number
+
+
+def add_skip_unreadable(parser):
+    """Adds the option of all commands that read image files."""
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
 
 
 def check_new_figure(path):

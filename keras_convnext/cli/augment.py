@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 
 from keras_convnext.benchmarking.spread import spread_warning
-from keras_convnext.cli.arguments import check_new_file, not_negative, positive
+from keras_convnext.cli.arguments import add_skip_unreadable, check_new_file, not_negative, positive
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
 from keras_convnext.data.load import is_name
@@ -36,7 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="number of images (default: 4)")
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
-    parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    add_skip_unreadable(parser)
     parser.add_argument(
         "--benchmark", action="store_true", help="compare images per second with timm's; --data must be a folder"
     )

@@ -15,7 +15,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from keras_convnext.cli.arguments import positive
+from keras_convnext.cli.arguments import add_skip_unreadable, backend_errors, positive
 from keras_convnext.cli.labelled_images import load_run_data, load_source_data
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import Batches, with_validation
@@ -34,7 +34,7 @@ def add_arguments(parser):
     parser.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: the data of the run)")
     parser.add_argument("--batch", type=positive, help="images per batch (default: 32, or the run's own)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
-    parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    add_skip_unreadable(parser)
     parser.add_argument("--output", metavar="FOLDER", help="new folder for confusion.png and mistakes.png")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -82,7 +82,8 @@ def _published(source):
 def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json, output):
     predictions = Predictions(len(batches.images), from_logits=returns_logits(model))
     kept = [predictions] if output else []
-    scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto", metrics=kept)
+    with backend_errors():
+        scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto", metrics=kept)
     if output:
         Path(output).mkdir(parents=True)
         draw_predictions(Run(output), batches.images, predictions, part)

@@ -13,7 +13,7 @@ import json
 import keras
 import numpy as np
 
-from keras_convnext.cli.arguments import positive
+from keras_convnext.cli.arguments import add_skip_unreadable, backend_errors, positive
 from keras_convnext.cli.image_files import find_image_files, split_readable
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import read_image
@@ -28,7 +28,7 @@ def add_arguments(parser):
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders, or patterns such as '*.jpg'")
     parser.add_argument("--top", type=positive, default=5, help="number of classes to print (default: 5)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
-    parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    add_skip_unreadable(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -45,8 +45,9 @@ def _predict(model, source, paths, skipped, args):
     for start in range(0, len(paths), BATCH):
         some = paths[start : start + BATCH]
         images = np.stack([source.transform(read_image(path, source.channels)) for path in some]).astype("float32")
-        outputs = model.predict(images, verbose=0)
-        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(outputs)) if gives_logits else outputs
+        with backend_errors():
+            outputs = model.predict(images, verbose=0)
+            probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(outputs)) if gives_logits else outputs
         for path, row in zip(some, probabilities, strict=True):
             fact = {"image": path, "classes": _top(row, source.class_names, args.top)}
             if args.json:

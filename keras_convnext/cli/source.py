@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 
 from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, imagenet_classes
+from keras_convnext.cli.arguments import backend_errors
 from keras_convnext.models import find_model, load_model_and_facts
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.training import Run
@@ -32,7 +33,7 @@ def load(source, variant=None, ema=False):
     Returns:
         `models.LoadedModel`.
     """
-    with contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
+    with backend_errors(), contextlib.redirect_stdout(sys.stderr):  # where a download shows its progress
         loaded = load_model_and_facts(source, variant, ema, data_format="channels_last")
     for note in loaded.notes:
         print(note, file=sys.stderr)

@@ -11,13 +11,25 @@ Examples:
     keras-convnext train --resume runs/folder-convnext_atto-1
 """
 
+import contextlib
 import sys
 from dataclasses import fields, replace
 
 import keras
 
-from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, fraction, not_negative, positive, rate, sentence
+from keras_convnext.cli.arguments import (
+    FAILURES,
+    INTERRUPTED,
+    add_skip_unreadable,
+    backend_errors,
+    fraction,
+    not_negative,
+    positive,
+    rate,
+    sentence,
+)
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.training import RECIPES, Experiment
 from keras_convnext.training.build import FILES_SIZE
 from keras_convnext.training.recipe import DTYPES
@@ -46,7 +58,7 @@ def add_arguments(parser):
     what.add_argument(
         "--size", type=positive, help=f"side to resize images to (default: the recipe's; for files {FILES_SIZE})"
     )
-    what.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    add_skip_unreadable(what)
     how = parser.add_argument_group("training settings")
     how.add_argument(
         "--recipe",
@@ -113,13 +125,26 @@ def prepare(args):
         if ignored:
             names = ", ".join(f"`{name}`" for name in ignored)
             raise ValueError(f"--resume continues a run with its own settings; leave out {names}.")
-        training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
+        with backend_errors(), _own_steps_in_python(f"Experiment.resume({args.resume!r})"):
+            training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
     else:
-        experiment = Experiment.from_config(args.settings) if args.settings else Experiment()
+        with _own_steps_in_python(f"Experiment.from_config({args.settings!r}).run()"):
+            experiment = Experiment.from_config(args.settings) if args.settings else Experiment()
         names = {one.name for one in fields(Experiment)}
-        training = replace(experiment, **{name: value for name, value in given.items() if name in names}).build()
+        experiment = replace(experiment, **{name: value for name, value in given.items() if name in names})
+        with backend_errors():
+            training = experiment.build()
     run = training.open_run()
     return lambda: _train(training, run)
+
+
+@contextlib.contextmanager
+def _own_steps_in_python(call):
+    """Says of a step that is unknown here, where no module of the user's is imported, which call trains with it."""
+    try:
+        yield
+    except UnknownStepError as error:
+        raise ValueError(f"{error} In Python, import it and call `{call}`.") from error
 
 
 def _train(training, run):

@@ -22,7 +22,7 @@ from keras_convnext.roadmap.figure import draw_miniature
 from keras_convnext.roadmap.network import STRIDE, build, narrowed
 from keras_convnext.roadmap.rank_correlation import FEWEST_PAIRS, rank_correlation
 from keras_convnext.roadmap.steps import STEPS, describe
-from keras_convnext.scalars import integer
+from keras_convnext.scalars import flag, integer
 from keras_convnext.training import RECIPES, Recipe, Run, create_run, fit, for_data_size
 from keras_convnext.training.record import restore_state
 
@@ -58,6 +58,7 @@ class Miniature:
         seeds: number of trainings per step, with the seeds 0, 1, ...
         width_divisor: what the widths of the networks are divided by.
         recipe: one with an `image_size`.
+        skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
 
     Raises:
         ValueError: A step or the regime is unknown, a width is not divisible, or the images are smaller than 32 pixels.
@@ -75,6 +76,7 @@ class Miniature:
     seeds: int = 1
     width_divisor: int = 4
     recipe: Recipe = field(default_factory=miniature_recipe)
+    skip_unreadable: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "steps", tuple(dict.fromkeys(self.steps)))
@@ -87,6 +89,7 @@ class Miniature:
         if size is None or min(size) < STRIDE:
             raise ValueError(f"`size` must be at least {STRIDE} pixels. Received: {size}")
         integer("seeds", self.seeds, 1)
+        flag("skip_unreadable", self.skip_unreadable)
         for step in self.steps:
             narrowed(describe(step, self.regime), self.width_divisor)
 
@@ -139,13 +142,14 @@ class Miniature:
         Raises:
             ValueError: A setting is missing, or out of its range.
         """
-        names = list(cls.__dataclass_fields__)
+        names = [name for name in cls.__dataclass_fields__ if name != "skip_unreadable"]  # folders of 0.2 have none
         missing = set(names) - set(config if isinstance(config, dict) else ())
         if missing:
             raise ValueError(
                 f"A miniature of the roadmap needs {', '.join(names)}. Missing: {', '.join(sorted(missing))}"
             )
-        return cls(**{name: config[name] for name in names} | {"recipe": Recipe.from_config(config["recipe"])})
+        settings = {name: config[name] for name in names} | {"recipe": Recipe.from_config(config["recipe"])}
+        return cls(**settings, skip_unreadable=config.get("skip_unreadable", False))
 
 
 def load_images(experiment: Miniature) -> ImageData:
@@ -154,7 +158,7 @@ def load_images(experiment: Miniature) -> ImageData:
     Raises:
         ValueError: There is no such data set.
     """
-    return with_validation(load_data(experiment.data), experiment.recipe.seed)
+    return with_validation(load_data(experiment.data, experiment.skip_unreadable), experiment.recipe.seed)
 
 
 def train(experiment: Miniature, data: ImageData, run: Run, progress: Callable[[str], None] = print) -> dict:

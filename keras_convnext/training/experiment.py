@@ -8,6 +8,7 @@ from keras_convnext.dataclass_fields import make_plain
 from keras_convnext.extras import require
 from keras_convnext.models import find_model
 from keras_convnext.models.run_folder import CONFIG, is_run, read_json
+from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.scalars import flag, integer, number
 from keras_convnext.training.build import build
 from keras_convnext.training.chosen_recipe import (
@@ -175,6 +176,8 @@ class Experiment:
         place = Path(config)
         try:
             return cls(**_settings(read_json(place / CONFIG if is_run(place) else place)))
+        except UnknownStepError as error:
+            raise UnknownStepError(f"{config}: {error}") from error
         except ValueError as error:
             raise ValueError(str(error) if str(config) in str(error) else f"{config}: {error}") from error
 

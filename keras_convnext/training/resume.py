@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from keras_convnext.data import load_data, with_validation
+from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.scalars import integer
 from keras_convnext.training.build import check_backend, require_tensorboard
 from keras_convnext.training.prepared import PreparedTraining
@@ -40,7 +41,10 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
     run = Run.open(path)
     config = run.config
     done = _epochs_done(run, epochs)
-    recipe = Recipe.from_config(config["recipe"])
+    try:
+        recipe = Recipe.from_config(config["recipe"])
+    except UnknownStepError as error:
+        raise UnknownStepError(f"{run.path}: {error}") from error
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     tensorboard = config.get("tensorboard", False) if tensorboard is None else tensorboard

@@ -111,6 +111,33 @@ def test_refuses_to_resume_a_folder_with_a_config_of_others(refusal, tmp_path, f
     assert fitted == []
 
 
+@pytest.fixture
+def with_own_step(unfinished):
+    """The unfinished run as if it had been trained with a step of a user's own, whose module is not imported here."""
+    config = json.loads((unfinished / "config.json").read_text())
+    config["recipe"]["augmentation"] = [{"class": "mine>Noise", "stddev": 3.0}]
+    (unfinished / "config.json").write_text(json.dumps(config))
+    return unfinished
+
+
+def test_a_run_with_a_step_of_a_users_own_is_resumed_in_python(refusal, with_own_step, fitted):
+    line = refusal("train", "--resume", with_own_step)
+    assert f"{with_own_step}: No such step: 'mine>Noise'." in line
+    assert line.endswith(
+        "A step of your own is known once the module that defines it has been imported. In Python, import it and call "
+        f"`Experiment.resume({str(with_own_step)!r})`.\n"
+    )
+    assert fitted == []
+
+
+def test_its_settings_are_repeated_in_python(refusal, with_own_step, fitted):
+    path = with_own_step / "config.json"
+    line = refusal("train", "--settings", path)
+    assert f"{path}: No such step: 'mine>Noise'." in line
+    assert line.endswith(f"In Python, import it and call `Experiment.from_config({str(path)!r}).run()`.\n")
+    assert fitted == []
+
+
 def test_refuses_to_resume_with_a_damaged_state(refusal, unfinished, fitted):
     model = unfinished / "state" / "epoch-2" / "model.keras"
     model.write_bytes(model.read_bytes()[:-100])

@@ -82,6 +82,24 @@ def test_refuses(refusal, arguments, message):
     assert message in refusal("roadmap", *arguments)
 
 
+def test_unreadable_images_are_left_out_and_the_folder_says_so(cli, write_digits, tmp_path, monkeypatch):
+    folder = write_digits(tmp_path / "pictures")
+    (folder / "one" / "broken.png").write_bytes(b"damaged")
+    command = ("roadmap", "train", "--data", folder, "--width-divisor", "32", "--output", tmp_path / "path")
+    refused = cli(*command)
+    assert refused.code == 2 and "leave them out with --skip-unreadable" in refused.err
+    trained = []
+    monkeypatch.setattr(miniature, "train", lambda experiment, *others: trained.append(experiment) or RESULTS)
+    assert cli(*command, "--skip-unreadable", "--json").code == 0
+    assert trained[0].skip_unreadable
+    assert json.loads((tmp_path / "path" / "config.json").read_text())["skip_unreadable"] is True
+    assert len(miniature.load_images(trained[0]).train) < 12
+    assert cli("roadmap", "resume", tmp_path / "path", "--json").code == 0
+
+
+RESULTS = {"regime": "resnet50", "steps": [], "rank_correlation": None, "interval": None}
+
+
 @pytest.mark.parametrize("subcommand", ["steps", "blocks"])
 def test_no_figure_is_overwritten(refusal, tmp_path, subcommand):
     (tmp_path / "mine.png").write_text("mine")

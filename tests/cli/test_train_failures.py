@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 from keras_convnext.cli import evaluate
@@ -100,6 +101,34 @@ def test_a_failure_while_the_path_is_timed(cli, monkeypatch):
     result = cli("roadmap", "train", "--minutes", "1")
     assert result.code == 1
     assert result.err.endswith("\nkeras-convnext roadmap: no memory is left.\n")
+
+
+def out_of_memory(*arguments, **options):
+    """What a backend raises for want of memory: TensorFlow an error that is no RuntimeError."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nwith shape[8]")
+    raise RuntimeError("OOM when allocating tensor\nwith shape[8]")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_backend_without_memory_takes_one_line(cli, trained, pictures, monkeypatch, command):
+    monkeypatch.setattr(keras.Model, command, out_of_memory)
+    images = [next(pictures.rglob("*.png"))] if command == "predict" else []
+    result = cli(command, trained.path, *images)
+    assert result.code == 1
+    assert result.err.startswith(f"keras-convnext {command}: ") and result.err.count("\n") == 1
+    assert "OOM when allocating tensor" in result.err
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_so_does_one_without_memory_for_the_model(cli, trained, pictures, monkeypatch, command):
+    monkeypatch.setattr("keras_convnext.cli.source.load_model_and_facts", out_of_memory)
+    images = [next(pictures.rglob("*.png"))] if command == "predict" else []
+    result = cli(command, trained.path, *images)
+    assert result.code == 1
+    assert result.err.startswith(f"keras-convnext {command}: ") and result.err.count("\n") == 1
 
 
 def test_an_image_that_becomes_unreadable_while_a_run_is_scored(cli, train, pictures, monkeypatch):

@@ -18,6 +18,9 @@ def test_settings_come_back_from_json():
     config = json.loads(json.dumps(experiment.get_config()))
     assert Miniature.from_config(config) == experiment
     assert Miniature.from_config(config).with_epochs(7).recipe.epochs == 7
+    assert Miniature.from_config({**config, "skip_unreadable": True}).skip_unreadable is True
+    del config["skip_unreadable"]  # version 0.2.0 had none
+    assert Miniature.from_config(config) == experiment
 
 
 def test_the_config_of_version_0_2_is_read():

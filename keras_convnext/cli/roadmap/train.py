@@ -11,7 +11,7 @@ Example:
 import json
 import sys
 
-from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, positive, sentence
+from keras_convnext.cli.arguments import FAILURES, INTERRUPTED, add_skip_unreadable, positive, sentence
 from keras_convnext.extras import require
 from keras_convnext.roadmap import REGIMES, miniature
 from keras_convnext.roadmap.miniature import Miniature, miniature_recipe
@@ -22,6 +22,7 @@ from keras_convnext.training.run_paths import new_run_path, refuse_existing, run
 
 def add_arguments(parser):
     parser.add_argument("--data", default="digits", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")
+    add_skip_unreadable(parser)
     parser.add_argument(
         "--regime", choices=REGIMES, default="resnet50", help="the ResNet at which the path starts (default: resnet50)"
     )
@@ -49,6 +50,7 @@ def prepare(args):
         seeds=args.seeds,
         width_divisor=args.width_divisor,
         recipe=miniature_recipe(args.size, args.epochs),
+        skip_unreadable=args.skip_unreadable,
     )
     if args.output is not None:
         refuse_existing(args.output)

@@ -21,6 +21,10 @@ def _setting(name):
     )
 
 
+class UnknownStepError(ValueError):
+    """A step in a configuration whose class is not known, such as one of a module that was not imported."""
+
+
 @dataclass(frozen=True, init=False)
 class Augmentation:
     """The augmentation of a training: the steps that each image goes through, in their order.
@@ -169,7 +173,7 @@ def _step_from(config):
         for registered, kind in keras.saving.get_custom_objects().items()
         if isinstance(kind, type) and issubclass(kind, Step)
     )
-    raise ValueError(
+    raise UnknownStepError(
         f"No such step: {name!r}. Expected one of {', '.join(known)}. A step of your own is known once the module that "
         "defines it has been imported."
     )
