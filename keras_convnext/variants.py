@@ -7,6 +7,7 @@ come from huggingface/pytorch-image-models (timm).
 One row, `convnext_mini`, is this package's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 
@@ -59,15 +60,15 @@ class ConvNeXtConfig:
     source: str = ""
 
     @property
-    def kernel_sizes(self):
+    def kernel_sizes(self) -> tuple[int, ...]:
         """The side of the depthwise kernels in each stage, as a tuple."""
         return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * len(self.depths)
 
-    def backbone_arguments(self):
+    def backbone_arguments(self) -> dict:
         """The arguments of `ConvNeXtBackbone` that this row fixes, as a dict."""
         return {name: getattr(self, name) for name in _BACKBONE_ARGUMENTS}
 
-    def head_arguments(self):
+    def head_arguments(self) -> dict:
         """The arguments of `ConvNeXtClassifier` that this row fixes, as a dict."""
         return {name: getattr(self, name) for name in _HEAD_ARGUMENTS}
 
@@ -173,11 +174,11 @@ BY_IMAGE_SIZE = (
 """Which variant and `stem_patch_size` to start with, by the longer side of the images in pixels, at most."""
 
 
-def variant_for(image_size):
+def variant_for(image_size: int) -> tuple[str, int]:
     """The variant and the `stem_patch_size` to start with on images of a size.
 
     Args:
-        image_size: int, the longer side in pixels.
+        image_size: the longer side in pixels.
 
     Returns:
         `(name, stem_patch_size)`.
@@ -191,7 +192,7 @@ def variant_for(image_size):
     return next(row[1:] for row in BY_IMAGE_SIZE if image_size <= row[0])
 
 
-def get_variant(name):
+def get_variant(name: str) -> ConvNeXtConfig:
     """The row of `VARIANTS` called `name`.
 
     Raises:
@@ -210,20 +211,20 @@ def get_variant(name):
     raise ValueError(f"Unknown variant {name!r}: {hint}.")
 
 
-def match(arguments, ignore=()):
+def match(arguments: ConvNeXtConfig | dict, ignore: Sequence[str] = ()) -> str | None:
     """Finds the variant with given architecture arguments: the one answer to "which variant is this?".
 
     Layer scale is compared by its presence, since its initial value does not change the architecture.
 
     Args:
-        arguments: `ConvNeXtConfig`, or dict of architecture arguments by name, such as the `get_config()` of a
+        arguments: `ConvNeXtConfig`, or architecture arguments by name, such as the `get_config()` of a
             `ConvNeXtBackbone`. Arguments that are missing are not compared, nor are other entries, such as `name`. A
             set stands for any of its values.
-        ignore: sequence of str, names of arguments that are not compared, such as `("stem_patch_size",)`. Defaults to
+        ignore: names of arguments that are not compared, such as `("stem_patch_size",)`. Defaults to
             none.
 
     Returns:
-        str, the name of the first such row of `VARIANTS`. None if there is no such row, or if `depths` or `dims` are
+        The name of the first such row of `VARIANTS`. None if there is no such row, or if `depths` or `dims` are
         missing.
 
     Example:

@@ -51,12 +51,12 @@ class Checkpoint:
     hub_name: str = ""
 
     @property
-    def is_classifier(self):
+    def is_classifier(self) -> bool:
         """Whether its outputs are classes (ImageNet's 1000, 11821 or 21841), not features or CLIP's embedding."""
         return self.num_classes in (1000, 11821, 21841)
 
     @property
-    def output(self):
+    def output(self) -> str:
         """What the model outputs: `"classes"`, `"embedding"` (CLIP's, of size `num_classes`) or `"features"`.
 
         `"masked pre-training"` are features of a network that needs fine-tuning.

@@ -4,12 +4,13 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_convnext.checkpoints.catalog import Checkpoint
 from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.errors import DamagedFileError
 from keras_convnext.checkpoints.float_weights import require_float_weights
-from keras_convnext.checkpoints.layouts import LAYOUTS
+from keras_convnext.checkpoints.layouts import LAYOUTS, Layout
 from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
 from keras_convnext.checkpoints.parts import differing_parts
@@ -28,7 +29,7 @@ ALWAYS_SCALED = ("torchvision", "dinov3", "keras.applications")
 """The sources whose blocks all have a layer scale."""
 
 
-def load_checkpoint(model, path: str | Path, adapt_stem: bool = False, ema: bool = False) -> str:
+def load_checkpoint(model: keras.Model, path: str | Path, adapt_stem: bool = False, ema: bool = False) -> str:
     """Loads the weights of a checkpoint, written by this package or another one, into a model.
 
     The kind of file and its layout are recognized from its content. Every weight of the model must have a counterpart
@@ -74,7 +75,7 @@ def load_checkpoint(model, path: str | Path, adapt_stem: bool = False, ema: bool
     return layout
 
 
-def load_published_checkpoint(model, checkpoint: Checkpoint, adapt_stem: bool = False) -> None:
+def load_published_checkpoint(model: keras.Model, checkpoint: Checkpoint, adapt_stem: bool = False) -> None:
     """Loads the weights of a published checkpoint into a model. Downloads the file if it is not in the cache.
 
     Args:
@@ -93,7 +94,7 @@ def load_published_checkpoint(model, checkpoint: Checkpoint, adapt_stem: bool = 
         warnings.warn(note, stacklevel=3)  # `from_preset` stands between
 
 
-def read_published(checkpoint: Checkpoint) -> tuple[Path, dict]:
+def read_published(checkpoint: Checkpoint) -> tuple[Path, dict[str, np.ndarray]]:
     """Reads the file of a published checkpoint. Downloads it if it is not in the cache.
 
     Args:
@@ -113,13 +114,19 @@ def read_published(checkpoint: Checkpoint) -> tuple[Path, dict]:
         raise ValueError(f"{error} It was removed; download it again from {checkpoint.url}") from error
 
 
-def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
+def assign_arrays(
+    model: keras.Model,
+    path: str | Path,
+    arrays: dict[str, np.ndarray],
+    adapt_stem: bool = False,
+    origin: Origin | None = None,
+) -> tuple[str, list[str]]:
     """Assigns the arrays of a checkpoint to a model's weights.
 
     Args:
         model: as for `load_checkpoint`.
         path: of the file, for messages.
-        arrays: dict of arrays by name, as `read_arrays` returns it.
+        arrays: by name, as `read_arrays` returns it.
         adapt_stem: as for `load_checkpoint`.
         origin: `Origin` of the weights. Defaults to None: what the file says.
 
@@ -145,7 +152,7 @@ def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
     return layout.name, [f"{path}: {note}" for note in (*notes, differing, restriction(origin.license)) if note]
 
 
-def save_checkpoint(model, path: str | Path, layout: str = "official") -> None:
+def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "official") -> None:
     """Saves the weights of a model as a checkpoint in the layout of another package, in float32.
 
     A safetensors file has the licence of the weights in its metadata.
@@ -180,7 +187,7 @@ def save_checkpoint(model, path: str | Path, layout: str = "official") -> None:
     write_arrays(path, arrays, layout in ("official", "fcmae"), {name: text for name, text in origin.items() if text})
 
 
-def check_target(model, path, layout="official"):
+def check_target(model: keras.Model, path: str | Path, layout: str = "official") -> Layout:
     """Raises the errors that `save_checkpoint` would raise, before any work.
 
     Args:
@@ -202,7 +209,7 @@ def check_target(model, path, layout="official"):
     return _form(model, layout)
 
 
-def check_target_path(path, layout="official"):
+def check_target_path(path: str | Path, layout: str = "official") -> None:
     """Raises those of the errors that do not depend on the model, so that they come before it is loaded.
 
     Args:

@@ -5,6 +5,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -28,7 +29,7 @@ DAMAGED_KERAS = (
 
 
 @contextlib.contextmanager
-def with_keras_suffix(path):
+def with_keras_suffix(path: str | Path) -> Iterator[str | Path]:
     """A path of the same file with the suffix `.keras`, without which Keras does not load it."""
     if Path(path).suffix == ".keras":
         yield path
@@ -39,7 +40,7 @@ def with_keras_suffix(path):
         yield link
 
 
-def is_keras(path):
+def is_keras(path: str | Path) -> bool:
     """Whether a file is a saved Keras model: a zip archive with a `config.json`.
 
     Raises:

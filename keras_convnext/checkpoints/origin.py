@@ -5,6 +5,8 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
+
 from keras_convnext.checkpoints.download import published_as
 
 FREE_LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause")
@@ -18,7 +20,7 @@ class Origin(NamedTuple):
     license: str | None = None
 
 
-def origin_of(path):
+def origin_of(path: str | Path) -> Origin:
     """The origin of the weights in a file.
 
     `.keras` and safetensors files that `model.save` and `save_checkpoint` wrote contain it. Otherwise it follows from
@@ -27,8 +29,6 @@ def origin_of(path):
     Args:
         path: of a file that `read_arrays` reads.
 
-    Returns:
-        `Origin`.
     """
     path = Path(path)
     if zipfile.is_zipfile(path):
@@ -40,7 +40,7 @@ def origin_of(path):
     return Origin(entry.name, entry.license) if entry else Origin()
 
 
-def backbone_config(path):
+def backbone_config(path: str | Path) -> dict:
     """The configuration of the backbone in a `.keras` file, a dict; empty for other files."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -51,13 +51,13 @@ def backbone_config(path):
     return {}
 
 
-def set_origin(model, origin):
+def set_origin(model: keras.Model, origin: Origin) -> None:
     """Puts an origin into the configuration of a model's backbone, with which it is saved."""
     backbone = getattr(model, "backbone", model)
     backbone.preset, backbone.license = origin
 
 
-def restriction(license):
+def restriction(license: str | None) -> str:
     """The warning for weights under a licence; empty if it allows any use, or is unknown."""
     if license in (None, *FREE_LICENSES):
         return ""

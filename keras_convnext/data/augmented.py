@@ -2,15 +2,20 @@
 
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_convnext.data.augment_workers import start_workers
 from keras_convnext.data.batches import Batches
+from keras_convnext.data.images import Images
 from keras_convnext.extras import require
-from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch
+from keras_convnext.preprocessing.augmentation import Augmentation, ImageFormat, augment_batch
 from keras_convnext.preprocessing.augmentation.mix import smooth_labels
 from keras_convnext.scalars import integer, integers, numbers, optional, rate
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 AHEAD = 3
 """How many batches are prepared at a time, the one that is asked for included."""
@@ -59,16 +64,16 @@ class AugmentedBatches(Batches):
 
     def __init__(
         self,
-        images,
-        image_size,
-        augmentation,
-        batch_size,
-        label_smoothing=0.1,
-        seed=0,
-        workers=None,
-        mean=None,
-        std=None,
-        group=1,
+        images: Images,
+        image_size: tuple[int, int],
+        augmentation: Augmentation,
+        batch_size: int,
+        label_smoothing: float = 0.1,
+        seed: int = 0,
+        workers: int | None = None,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+        group: int = 1,
     ):
         require("PIL", extra="cli")
         seed, label_smoothing = integer("seed", seed, 0), rate("label_smoothing", label_smoothing)
@@ -125,7 +130,7 @@ class AugmentedBatches(Batches):
         labels = smooth_labels(labels, self.label_smoothing)
         return augment_batch(pixels, labels, seed, self._augmentation.steps_on("batches"))
 
-    def close(self):
+    def close(self) -> None:
         """Ends the workers. Who waits for a batch gets an error."""
         try:
             self._end()
@@ -138,7 +143,15 @@ def _end(workers, assembler):
     workers.close()
 
 
-def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, **options):
+def augmented_dataset(
+    images: Images,
+    image_size: tuple[int, int],
+    augmentation: Augmentation,
+    batch_size: int,
+    epochs: int = 1,
+    first_epoch: int = 0,
+    **options: Any,
+) -> "tf.data.Dataset":
     """`AugmentedBatches` as a tf.data dataset.
 
     Iterating over the dataset a second time gives the same batches again. To train for several epochs, set `epochs`

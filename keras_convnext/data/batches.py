@@ -68,17 +68,17 @@ class Batches(keras.utils.PyDataset):
         self._one_at_a_time = threading.Lock()
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """The epoch, from 0, whose order is used."""
         return self._epoch
 
     @epoch.setter
-    def epoch(self, epoch):
+    def epoch(self, epoch: int) -> None:
         self._epoch = epoch
         count = len(self.images)
         self._order = np.random.default_rng((self.seed, epoch)).permutation(count) if self.shuffle else np.arange(count)
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1  # a plain loop over epochs; Keras calls it before the first one too
 
     def __len__(self):
@@ -105,7 +105,7 @@ class Batches(keras.utils.PyDataset):
         labels = keras.utils.to_categorical(chosen.labels, len(chosen.class_names))
         return np.asarray(pixels, "float32"), labels.astype("float32")
 
-    def close(self):
+    def close(self) -> None:
         """Ends the batches, after the one that is being prepared. Who asks for another one gets an error."""
         with self._one_at_a_time:
             self._is_closed = True
@@ -122,9 +122,9 @@ class EpochOrder(keras.callbacks.Callback):
         batches: the `Batches` that `fit` trains on.
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches: Batches):
         super().__init__()
         self.batches = batches
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.batches.epoch = epoch

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.axes import check_channels_last
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pbm", ".pgm"),
@@ -27,8 +31,8 @@ class Images:
     Attributes:
         pixels: an array of shape `(count, height, width, channels)` in 0..255; or a list of paths of image files; or
             another sequence of RGB images of any size, with a method `take(indices)`, such as `TfdsPixels`.
-        labels: int array of shape `(count,)`, each an index into `class_names`.
-        class_names: tuple of str.
+        labels: integers of shape `(count,)`, each an index into `class_names`.
+        class_names: the name of each class.
 
     Raises:
         ValueError: an array of another shape, or one whose channels are first.
@@ -46,11 +50,11 @@ class Images:
         return len(self.labels)
 
     @property
-    def are_files(self):
+    def are_files(self) -> bool:
         """Whether the images may have any size, and are read one by one when they are used."""
         return not isinstance(self.pixels, np.ndarray)
 
-    def take(self, indices):
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Images":
         """The images at `indices`, as `Images`."""
         if isinstance(self.pixels, list):
             pixels = [self.pixels[i] for i in indices]
@@ -76,17 +80,17 @@ class ImageData:
     left_out: tuple[Path, ...] = ()
 
     @property
-    def class_names(self):
+    def class_names(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the labels."""
         return self.train.class_names
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """How many channels the images have."""
         return 3 if self.train.are_files else self.train.pixels.shape[-1]
 
 
-def check_images(pixels, where):
+def check_images(pixels: np.ndarray, where: str) -> None:
     """Raises ValueError if an array is not of shape `(count, height, width, channels)`."""
     if pixels.ndim != 4:
         raise ValueError(f"{where}: expected images of shape (count, height, width, channels), got {pixels.shape}.")
@@ -113,7 +117,7 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def read_pil(path, channels=3):
+def read_pil(path: str | Path, channels: int = 3) -> "Image":
     """The same as a PIL image."""
     image_module = require("PIL.Image", extra="cli")
     modes = {1: "L", 3: "RGB"}

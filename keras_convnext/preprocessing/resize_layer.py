@@ -1,5 +1,7 @@
 """`ResizeAndCrop` as a layer, for serving: one graph from an image of any size to the logits."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_convnext import kernels
 from keras_convnext.preprocessing.axes import check_channels_last
 from keras_convnext.preprocessing.resize import ResizeAndCrop, check_settings, covering_sides
 from keras_convnext.scalars import flag, integer, number
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -45,7 +48,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         crop_pct: float = 1.0,
         squash: bool = False,
         interpolation: str = "bicubic",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
         self.height = integer("height", height)
@@ -56,13 +59,13 @@ class ResizeAndCropLayer(keras.layers.Layer):
         self.interpolation = interpolation
 
     @classmethod
-    def like(cls, transform: ResizeAndCrop, **kwargs) -> "ResizeAndCropLayer":
+    def like(cls, transform: ResizeAndCrop, **kwargs: Any) -> "ResizeAndCropLayer":
         """The layer that does the same as a `ResizeAndCrop`, such as one that `preprocessor(...)` returned."""
         return cls(
             transform.height, transform.width, transform.crop_pct, transform.squash, transform.interpolation, **kwargs
         )
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         check_channels_last(tuple(images.shape), "images")
         x = ops.cast(images, "float32")
         _, height, width, _ = ops.shape(x)
@@ -97,10 +100,10 @@ class ResizeAndCropLayer(keras.layers.Layer):
         weights = filter(ops.abs(distances))
         return weights / ops.sum(weights, axis=1, keepdims=True)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.height, self.width, input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "height": self.height,

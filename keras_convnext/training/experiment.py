@@ -2,8 +2,11 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+
+import keras
 
 from keras_convnext.dataclass_fields import make_plain
 from keras_convnext.extras import require
@@ -208,7 +211,7 @@ class Experiment:
         """
         return build(self)
 
-    def run(self, callbacks=(), verbose="auto") -> Run:
+    def run(self, callbacks: Sequence[keras.callbacks.Callback] = (), verbose: str | int = "auto") -> Run:
         """Trains, and leaves a run folder.
 
         Args:
@@ -226,7 +229,12 @@ class Experiment:
         return self.build().fit(callbacks=callbacks, verbose=verbose)
 
     @staticmethod
-    def resume(run: str | Path, epochs: int | None = None, callbacks=(), verbose="auto") -> Run:
+    def resume(
+        run: str | Path,
+        epochs: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: str | int = "auto",
+    ) -> Run:
         """Goes on with a run after its last complete epoch, to the end.
 
         Args:

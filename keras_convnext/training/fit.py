@@ -60,8 +60,8 @@ def fit(
     recipe: Recipe,
     run: Run,
     history: Sequence[dict] = (),
-    callbacks=(),
-    verbose="auto",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = "auto",
 ) -> dict:
     """Trains, keeps the best model by validation accuracy, and scores it once on the test images.
 

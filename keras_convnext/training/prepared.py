@@ -1,5 +1,6 @@
 """A training that can begin: a compiled model, its data and its recipe, before any epoch or between two."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +77,9 @@ class PreparedTraining:
             self.run.write_json(CONFIG, {**config, "recipe": {**config["recipe"], "epochs": self.recipe.epochs}})
         return self.run
 
-    def fit(self, run: Run | None = None, callbacks=(), verbose="auto") -> Run:
+    def fit(
+        self, run: Run | None = None, callbacks: Sequence[keras.callbacks.Callback] = (), verbose: str | int = "auto"
+    ) -> Run:
         """Trains in a run folder, keeps the best model and scores it once on the test images; see `training.fit`.
 
         Args:

@@ -5,6 +5,7 @@ What builds datasets, compiles models and keeps runs stands beside it, in `datas
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import keras
 
@@ -261,7 +262,9 @@ class Recipe:
         """
         compile_model(self, model, steps_per_epoch)
 
-    def callbacks(self, run: Run, history: Sequence[dict] = (), validation=None) -> list[keras.callbacks.Callback]:
+    def callbacks(
+        self, run: Run, history: Sequence[dict] = (), validation: Any = None
+    ) -> list[keras.callbacks.Callback]:
         """The callbacks that keep a run: models, history, and the state that a resumed training needs.
 
         Args:

@@ -22,6 +22,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -123,7 +124,7 @@ class Run:
         """
         return load_model(self.model_path)
 
-    def read_json(self, name: str):
+    def read_json(self, name: str) -> Any:
         """What a JSON file of the folder holds.
 
         Raises:
@@ -131,7 +132,7 @@ class Run:
         """
         return read_json(self.path / name)
 
-    def write_json(self, name: str, value) -> None:
+    def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file into the folder."""
         self.write(name, lambda path: write_json(path, value))
 
@@ -180,7 +181,7 @@ def _flush(path):
         os.fsync(file.fileno())
 
 
-def write_json(path: str | Path, value) -> None:
+def write_json(path: str | Path, value: Any) -> None:
     """Writes a value as an indented JSON file."""
     Path(path).write_text(json.dumps(value, indent=2) + "\n")
 

@@ -29,7 +29,7 @@ class StopAtNaN(keras.callbacks.Callback):
         super().__init__()
         self.run = run
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if math.isfinite((logs or {}).get("loss", 0.0)):
             return
         optimizer = self.model.optimizer

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +10,11 @@ from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.step import ArrayStep, BatchStep, ImageStep, Step
 from keras_convnext.preprocessing.resize import ResizeAndCrop
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-def to_pil(pixels: np.ndarray):
+
+def to_pil(pixels: np.ndarray) -> "Image":
     """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one."""
     return require("PIL.Image", extra="cli").fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
@@ -34,7 +38,7 @@ def with_generators(steps: Sequence[Step], seed: Sequence[int]) -> list[tuple[St
 
 
 def through_image_steps(
-    image, seed: Sequence[int], steps: Sequence[ImageStep], size: tuple[int, int] | None = None
+    image: "Image", seed: Sequence[int], steps: Sequence[ImageStep], size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """A PIL image through steps on images.
 
@@ -90,7 +94,9 @@ def _read_only(pixels, before=None):
     return floats
 
 
-def augment_image(image, seed: Sequence[int], steps: Sequence[Step], size: tuple[int, int] | None = None) -> np.ndarray:
+def augment_image(
+    image: "Image", seed: Sequence[int], steps: Sequence[Step], size: tuple[int, int] | None = None
+) -> np.ndarray:
     """A PIL image through steps on images, then on arrays.
 
     Args:

@@ -1,7 +1,7 @@
 """RandAugment (arXiv:1909.13719) as the authors use it: timm's `rand-m9-mstd0.5-inc1`."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import keras
 import numpy as np
@@ -10,6 +10,9 @@ from keras_convnext.normalization import IMAGENET_MEAN
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import between, integer, number
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LEVELS = 10.0
 """The greatest magnitude."""
@@ -70,7 +73,7 @@ class RandAugment(ImageStep):
                 sampled.append((names[index], operation.amount(-magnitude if is_negative else magnitude)))
         return sampled
 
-    def augment_image(self, image, generator: np.random.Generator):
+    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
         fill = self.fill or _colour(IMAGENET_MEAN)

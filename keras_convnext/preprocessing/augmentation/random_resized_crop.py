@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import keras
 import numpy as np
@@ -11,6 +11,9 @@ from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import integer, interval
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 ATTEMPTS = 10
 INTERPOLATIONS = ("bicubic", "bilinear")
@@ -60,7 +63,7 @@ class RandomResizedCrop(ImageStep):
     def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
         return self.height, self.width
 
-    def augment_image(self, image, generator: np.random.Generator):
+    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         if self.height is None or self.width is None:
             raise ValueError("RandomResizedCrop needs `height` and `width` where it is used outside of a training.")
         top, left, height, width = random_box(image.height, image.width, self.scale, self.ratio, generator)

@@ -9,12 +9,15 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from keras_convnext.dataclass_fields import check_fields, dataclass_from, make_plain
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class Step(ABC):
@@ -74,7 +77,7 @@ class Step(ABC):
         return dataclass_from(cls, {cls.RENAMED.get(name, name): value for name, value in config.items()})
 
 
-def check_step(step) -> None:
+def check_step(step: object) -> None:
     """Refuses what is no step.
 
     Raises:
@@ -111,7 +114,7 @@ class ImageStep(Step):
     works_on: ClassVar[str] = "images"
 
     @abstractmethod
-    def augment_image(self, image, generator: np.random.Generator):
+    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         """Augments a PIL image.
 
         Args:
