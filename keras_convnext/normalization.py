@@ -64,7 +64,8 @@ def normalization_layer(mean: Sequence[float], std: Sequence[float], **options) 
     """Builds the layer that computes `(x / 255 - mean) / std` of images in 0..255.
 
     Args:
-        mean, std: one value per channel of the last axis, in units of 0..1.
+        mean: one value per channel of the last axis, in units of 0..1.
+        std: one value per channel of the last axis, in units of 0..1.
         **options: of the layer, such as its `name`.
 
     Example:

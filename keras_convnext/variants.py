@@ -38,6 +38,14 @@ class ConvNeXtConfig:
         head_hidden_size: width of a hidden layer in the head; None for a linear head.
         image_size: side of the images, in pixels, that the published figures are for.
         source: where the row comes from.
+
+    Example:
+
+    >>> from keras_convnext import VARIANTS, ConvNeXtConfig
+    >>> VARIANTS["convnext_tiny"].depths
+    (3, 3, 9, 3)
+    >>> ConvNeXtConfig(depths=(1, 1), dims=(16, 32)).kernel_sizes
+    (7, 7)
     """
 
     depths: tuple[int, ...]

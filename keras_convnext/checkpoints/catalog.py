@@ -32,6 +32,13 @@ class Checkpoint:
         top5: the same of the five best classes.
         sha256: of the file, or its first digits; empty if it was not published.
         hub_name: the name of these weights on the hub, by timm or transformers; empty if they are not there.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import CHECKPOINTS
+    >>> checkpoint = CHECKPOINTS["convnext_tiny_1k_224_ema"]
+    >>> checkpoint.variant, checkpoint.top1, checkpoint.license
+    ('convnext_tiny', 82.1, 'MIT')
     """
 
     name: str

@@ -87,6 +87,13 @@ def load_published_checkpoint(model: keras.Model, checkpoint: Checkpoint, adapt_
         OSError: the download failed; the message says where to put the file by hand.
         ValueError: a file that is damaged or not the published one (it is removed), or that does not fit the model.
         ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
+
+    Example:
+
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.checkpoints import CHECKPOINTS, load_published_checkpoint
+    >>> model = ConvNeXtClassifier.from_preset("convnext_tiny")
+    >>> load_published_checkpoint(model, CHECKPOINTS["convnext_tiny_1k_224_ema"])  # doctest: +SKIP
     """
     path, arrays = read_published(checkpoint)
     _, notes = assign_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))
@@ -104,6 +111,11 @@ def read_published(checkpoint: Checkpoint) -> tuple[Path, dict[str, np.ndarray]]
         `(path, arrays)`: the file in the cache, and its arrays by name.
 
     Raises: as `load_published_checkpoint`.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import CHECKPOINTS, read_published
+    >>> path, arrays = read_published(CHECKPOINTS["convnext_tiny_1k_224_ema"])  # doctest: +SKIP
     """
     check_readable(Path(checkpoint.url).suffix)
     path = cached_file(checkpoint)
@@ -135,6 +147,18 @@ def assign_arrays(
 
     Raises:
         ValueError: the arrays do not fit; the message names all that do not. The model is as it was.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
+    >>> from keras_convnext.checkpoints import assign_arrays, read_arrays
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10)
+    >>> path = Path(tempfile.mkdtemp()) / "model.pth"
+    >>> save_checkpoint(model, path, layout="timm")
+    >>> assign_arrays(model, path, read_arrays(path))
+    ('timm', [])
     """
     require_float_weights(model, "load a checkpoint into")
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
@@ -170,7 +194,15 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
         ValueError: an unknown layout or suffix, no such folder, or a model that the layout cannot represent.
         ModuleNotFoundError: safetensors is needed, and not installed.
 
-    Example: see `load_checkpoint`.
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
+    >>> path = Path(tempfile.mkdtemp()) / "convnext_mini.pth"
+    >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini"), path, layout="timm")
+    >>> path.exists()
+    True
     """
     form = check_target(model, path, layout)
     parts = list(dict.fromkeys(weight.path.partition("/")[0] for weight in model.weights))

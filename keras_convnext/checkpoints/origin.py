@@ -29,6 +29,17 @@ def origin_of(path: str | Path) -> Origin:
     Args:
         path: of a file that `read_arrays` reads.
 
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.checkpoints import origin_of
+    >>> path = Path(tempfile.mkdtemp()) / "model.keras"
+    >>> ConvNeXtClassifier.from_preset("convnext_mini", license="MIT").save(path)
+    >>> origin_of(path).license
+    'MIT'
     """
     path = Path(path)
     if zipfile.is_zipfile(path):
@@ -58,7 +69,19 @@ def set_origin(model: keras.Model, origin: Origin) -> None:
 
 
 def restriction(license: str | None) -> str:
-    """The warning for weights under a licence; empty if it allows any use, or is unknown."""
+    """The warning for weights under a licence; empty if it allows any use, or is unknown.
+
+    Args:
+        license: an SPDX identifier or another name, as in `Checkpoint`; None if it is unknown.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import restriction
+    >>> restriction("CC-BY-NC-4.0")
+    'These weights are under CC-BY-NC-4.0, which restricts their use, and that of models made from them.'
+    >>> restriction("MIT")
+    ''
+    """
     if license in (None, *FREE_LICENSES):
         return ""
     return f"These weights are under {license}, which restricts their use, and that of models made from them."

@@ -172,6 +172,14 @@ def augmented_dataset(
     Raises:
         ValueError: there are fewer images than a batch has; and as `AugmentedBatches`.
         ModuleNotFoundError: TensorFlow or Pillow is not installed.
+
+    Example:
+
+    >>> from keras_convnext.data import augmented_dataset, load_digits
+    >>> from keras_convnext.preprocessing import Augmentation
+    >>> dataset = augmented_dataset(load_digits().train, (8, 8), Augmentation(), batch_size=64, epochs=2)
+    >>> len(dataset), dataset.element_spec[0].shape
+    (44, TensorShape([64, 8, 8, 1]))
     """
     tf = require("tensorflow", extra="tensorflow")
     batch_size, epochs = integer("batch_size", batch_size, 1), integer("epochs", epochs, 1)

@@ -38,6 +38,14 @@ class Batches(keras.utils.PyDataset):
 
     Raises:
         ValueError: a value out of its range, or fewer images than `group` batches have.
+
+    Example:
+
+    >>> from keras_convnext.data import Batches, load_digits
+    >>> batches = Batches(load_digits().train, batch_size=64)
+    >>> pixels, labels = batches[0]
+    >>> pixels.shape, labels.shape, len(batches)
+    ((64, 8, 8, 1), (64, 10), 23)
     """
 
     def __init__(
@@ -120,6 +128,15 @@ class EpochOrder(keras.callbacks.Callback):
 
     Args:
         batches: the `Batches` that `fit` trains on.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.data import Batches, EpochOrder, load_digits
+    >>> batches = Batches(load_digits().train.take(range(64)), batch_size=64, shuffle=True)
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    >>> model.compile("sgd", loss="mse")
+    >>> history = model.fit(batches, callbacks=[EpochOrder(batches)], shuffle=False, verbose=0)
     """
 
     def __init__(self, batches: Batches):

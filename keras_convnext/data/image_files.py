@@ -45,6 +45,18 @@ def find_images(folder: str | Path) -> tuple[list[Path], list[Path]]:
     Raises:
         OSError: a folder that cannot be read.
         ModuleNotFoundError: a file has another ending, and Pillow, which would look into it, is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from keras_convnext.data import find_images
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Image.new("RGB", (8, 8)).save(folder / "cat.png")
+    >>> (folder / "notes.txt").touch()
+    >>> [[path.name for path in paths] for paths in find_images(folder)]
+    [['cat.png'], ['notes.txt']]
     """
     images, left_out = [], []
     for place, folders, names in os.walk(folder, onerror=_raise):

@@ -36,6 +36,14 @@ class Images:
 
     Raises:
         ValueError: an array of another shape, or one whose channels are first.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.data import Images
+    >>> images = Images(np.zeros((3, 8, 8, 1), "uint8"), np.array([0, 1, 1]), ("cat", "dog"))
+    >>> images.take([0, 2]).labels
+    array([0, 1])
     """
 
     pixels: np.ndarray | list[Path] | Sequence
@@ -55,7 +63,11 @@ class Images:
         return not isinstance(self.pixels, np.ndarray)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Images":
-        """The images at `indices`, as `Images`."""
+        """The images at `indices`, as `Images`.
+
+        Args:
+            indices: from 0 to the number of images, without it; in any order.
+        """
         if isinstance(self.pixels, list):
             pixels = [self.pixels[i] for i in indices]
         else:
@@ -68,9 +80,18 @@ class ImageData:
     """The parts of a data set. `validation` and `test` are None if the source has no such part.
 
     Attributes:
-        train, validation, test: `Images` of the same classes.
+        train: the training images.
+        validation: images of the same classes to choose the best epoch on.
+        test: images of the same classes to score the model on, once.
         skipped: paths of image files that could not be read and were left out.
         left_out: paths of files among the images that are hidden or are not images.
+
+    Example:
+
+    >>> from keras_convnext.data import load_digits
+    >>> data = load_digits()
+    >>> data.channels, data.class_names[:3], data.validation is None
+    (1, ('0', '1', '2'), True)
     """
 
     train: Images
@@ -110,6 +131,17 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
     Raises:
         UnreadableImageError: no such file, or not a complete image; the message names it.
         ValueError: another number of channels.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from keras_convnext.data import read_image
+    >>> path = Path(tempfile.mkdtemp()) / "cat.png"
+    >>> Image.new("RGB", (48, 32)).save(path)
+    >>> read_image(path, channels=1).shape
+    (32, 48, 1)
     """
     if isinstance(path, np.ndarray):
         return path

@@ -26,6 +26,26 @@ class BlockWeights(NamedTuple):
         kernel_2: `(hidden, channels)`.
         bias_2: `(channels,)`.
         layer_scale: `(channels,)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> weights = kernels.BlockWeights(
+    ...     depthwise_kernel=ops.ones((7, 7, 8, 1)),
+    ...     depthwise_bias=ops.zeros(8),
+    ...     gamma=ops.ones(8),
+    ...     beta=ops.zeros(8),
+    ...     kernel_1=ops.ones((8, 32)),
+    ...     bias_1=ops.zeros(32),
+    ...     grn_gamma=None,
+    ...     grn_beta=None,
+    ...     kernel_2=ops.ones((32, 8)),
+    ...     bias_2=ops.zeros(8),
+    ...     layer_scale=None,
+    ... )
+    >>> tuple(weights.kernel_1.shape)
+    (8, 32)
     """
 
     depthwise_kernel: Tensor
@@ -50,6 +70,15 @@ class BlockSettings(NamedTuple):
         epsilon: of the norm.
         activation: an elementwise function, such as `gelu`.
         grn_epsilon: of the Global Response Normalization; None where the block has none.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> settings = kernels.BlockSettings(
+    ...     dilation=1, norm=kernels.layer_norm, epsilon=1e-6, activation=kernels.gelu, grn_epsilon=None
+    ... )
+    >>> settings.epsilon
+    1e-06
     """
 
     dilation: int
@@ -68,6 +97,14 @@ def depthwise_conv(x: Tensor, kernel: Tensor, bias: Tensor | None, *, dilation: 
         bias: `(channels,)` or None.
         dilation: the distance between the taps of the kernel, in pixels.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, kernel = ops.ones((1, 14, 14, 8)), ops.ones((7, 7, 8, 1))
+    >>> tuple(kernels.depthwise_conv(x, kernel, None, dilation=1).shape)
+    (1, 14, 14, 8)
     """
     y = ops.depthwise_conv(x, kernel, strides=1, padding="same", data_format="channels_last", dilation_rate=dilation)
     return y if bias is None else y + bias
@@ -84,6 +121,14 @@ def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float, traini
         beta: `(channels,)`.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, one, zero = ops.array([[1.0, 3.0]]), ops.ones(2), ops.zeros(2)
+    >>> print(ops.convert_to_numpy(kernels.layer_norm(x, one, zero, epsilon=1e-6)).round(3))
+    [[-1.  1.]]
     """
     exact = _exact(x)
     centered = exact - ops.mean(exact, axis=-1, keepdims=True)
@@ -101,6 +146,14 @@ def rms_norm(x: Tensor, gamma: Tensor, beta: Tensor | None = None, *, epsilon: f
         beta: None. The argument is there so that all norms are called alike.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, one = ops.array([[1.0, 3.0]]), ops.ones(2)
+    >>> print(ops.convert_to_numpy(kernels.rms_norm(x, one, epsilon=1e-6)).round(3))
+    [[0.447 1.342]]
     """
     exact = _exact(x)
     return _divided(exact, ops.mean(ops.square(exact), axis=-1, keepdims=True), gamma, epsilon, x.dtype)
@@ -117,6 +170,14 @@ def simple_norm(
         beta: None, as for `rms_norm`.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, one = ops.array([[1.0, 3.0]]), ops.ones(2)
+    >>> print(ops.convert_to_numpy(kernels.simple_norm(x, one, epsilon=1e-6)).round(3))
+    [[0.707 2.121]]
     """
     exact, channels = _exact(x), x.shape[-1]
     variance = ops.var(exact, axis=-1, keepdims=True) * (channels / (channels - 1))
@@ -133,6 +194,13 @@ def gelu(x: Tensor, *, training: bool = False) -> Tensor:
     Args:
         x: of any shape.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> print(ops.convert_to_numpy(kernels.gelu(ops.array([-1.0, 0.0, 1.0]))).round(3))
+    [-0.159  0.     0.841]
     """
     return ops.gelu(x, approximate=False)
 
@@ -148,6 +216,14 @@ def linear(
         bias: `(units,)` or None.
         activation: elementwise function, such as `gelu`; None for none. Defaults to None.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> y = kernels.linear(ops.ones((2, 4)), ops.ones((4, 3)), ops.ones(3), activation=kernels.gelu)
+    >>> tuple(y.shape)
+    (2, 3)
     """
     y = ops.matmul(x, kernel)
     y = y if bias is None else y + bias
@@ -166,6 +242,14 @@ def grn(x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float) -> Tensor:
         gamma: `(channels,)`.
         beta: `(channels,)`.
         epsilon: keeps the division finite.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> y = kernels.grn(ops.ones((1, 7, 7, 8)), ops.ones(8), ops.zeros(8), epsilon=1e-6)
+    >>> round(float(ops.mean(y)), 3)
+    2.0
     """
     square_sum = ops.sum(ops.square(_exact(x)), axis=(1, 2), keepdims=True)
     positive = square_sum > 0
@@ -181,6 +265,13 @@ def layer_scale(x: Tensor, gamma: Tensor) -> Tensor:
     Args:
         x: `(..., channels)`.
         gamma: `(channels,)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> print(ops.convert_to_numpy(kernels.layer_scale(ops.array([[2.0, 4.0]]), ops.array([0.5, 0.25]))))
+    [[1. 1.]]
     """
     return ops.cast(ops.cast(x, gamma.dtype) * gamma, x.dtype)
 
@@ -193,6 +284,13 @@ def global_mean(x: Tensor) -> Tensor:
 
     Returns:
         `(batch, channels)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> tuple(kernels.global_mean(ops.ones((2, 7, 7, 8))).shape)
+    (2, 8)
     """
     return ops.mean(x, axis=(1, 2))
 
@@ -244,6 +342,13 @@ def composed_patch_embed(linear: Callable) -> Callable:
 
         Returns:
             `(batch, height // side, width // side, filters)`.
+
+        Example:
+
+        >>> from keras import ops
+        >>> from keras_convnext import kernels
+        >>> tuple(kernels.patch_embed(ops.ones((1, 32, 32, 3)), ops.ones((4, 4, 3, 96)), None).shape)
+        (1, 8, 8, 96)
         """
         if norm is not None and norm_first:
             x = norm(x, gamma, beta, epsilon=epsilon, training=training)
@@ -302,6 +407,27 @@ def composed_block(depthwise_conv: Callable, linear: Callable, remat: Callable) 
             recompute: whether to keep only the inputs of the branch for the gradient, and to compute the branch again
                 in the backward pass. Defaults to False.
             training: whether gradients are likely to follow. Defaults to False.
+
+        Example:
+
+        >>> from keras import ops
+        >>> from keras_convnext import kernels
+        >>> weights = kernels.BlockWeights(
+        ...     depthwise_kernel=ops.ones((7, 7, 8, 1)),
+        ...     depthwise_bias=ops.zeros(8),
+        ...     gamma=ops.ones(8),
+        ...     beta=ops.zeros(8),
+        ...     kernel_1=ops.ones((8, 32)),
+        ...     bias_1=ops.zeros(32),
+        ...     grn_gamma=None,
+        ...     grn_beta=None,
+        ...     kernel_2=ops.ones((32, 8)),
+        ...     bias_2=ops.zeros(8),
+        ...     layer_scale=None,
+        ... )
+        >>> settings = kernels.BlockSettings(1, kernels.layer_norm, 1e-6, kernels.gelu, grn_epsilon=None)
+        >>> tuple(kernels.block(ops.ones((1, 14, 14, 8)), weights, settings).shape)
+        (1, 14, 14, 8)
         """
         of_branch = weights._replace(layer_scale=None)
 
@@ -334,6 +460,14 @@ def remat(function: Callable) -> Callable:
     Args:
         function: function of x and tensors. What it computes of one image of x must not depend on the others, and it
             must sample nothing: random numbers would be sampled again.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> function = kernels.remat(lambda x, kernel: kernels.linear(x, kernel, None))
+    >>> tuple(function(ops.ones((2, 4)), ops.ones((4, 3))).shape)
+    (2, 3)
     """
     return keras.remat(function)
 
@@ -365,6 +499,26 @@ def adamw_step(
         weight_decay: for all of these weights.
         betas: of the momentums and of the velocities.
         epsilon: keeps the division finite.
+
+    Example:
+
+    >>> import keras
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> weight, momentum, velocity = (keras.Variable([value]) for value in (1.0, 0.0, 0.0))
+    >>> kernels.adamw_step(
+    ...     [ops.array([2.0])],
+    ...     [weight],
+    ...     [momentum],
+    ...     [velocity],
+    ...     iterations=ops.array(0),
+    ...     learning_rate=0.1,
+    ...     weight_decay=0.0,
+    ...     betas=(0.9, 0.999),
+    ...     epsilon=1e-8,
+    ... )
+    >>> print(ops.convert_to_numpy(weight).round(3))
+    [0.9]
     """
     corrections = bias_corrections(iterations, betas)
     for gradient, weight, momentum, velocity in zip(gradients, weights, momentums, velocities, strict=True):
@@ -386,17 +540,39 @@ def bias_corrections(iterations: Tensor, betas: tuple[float, float]) -> list[Ten
 
 
 def adamw_is_multi_tensor() -> bool:
-    """Whether one `adamw_step` for many weights is faster than one for each."""
+    """Whether one `adamw_step` for many weights is faster than one for each.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> isinstance(kernels.adamw_is_multi_tensor(), bool)
+    True
+    """
     return False
 
 
 def avoids_jit() -> bool:
-    """Whether Keras's `jit_compile="auto"` must not compile a model of these kernels with XLA."""
+    """Whether Keras's `jit_compile="auto"` must not compile a model of these kernels with XLA.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> isinstance(kernels.avoids_jit(), bool)
+    True
+    """
     return False
 
 
 def as_runtime_errors() -> contextlib.AbstractContextManager:
-    """A context in which the backend's errors while it computes, such as for want of memory, are `RuntimeError`s."""
+    """A context in which the backend's errors while it computes, such as for want of memory, are `RuntimeError`s.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> with kernels.as_runtime_errors():
+    ...     total = ops.sum(ops.ones(3))
+    """
     return contextlib.nullcontext()
 
 
@@ -405,6 +581,12 @@ def comparable_size(size: Any) -> Any:
 
     Args:
         size: an integer, or what the backend has in a shape while it traces a program: a tensor, or a symbol.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> kernels.comparable_size(224) > 32
+    True
     """
     return size
 
@@ -415,6 +597,14 @@ def is_observed(x: Tensor, layers: Sequence[keras.layers.Layer]) -> bool:
     Args:
         x: the input of the call.
         layers: the layers that would be called.
+
+    Example:
+
+    >>> import keras
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> kernels.is_observed(ops.ones((2, 4)), [keras.layers.Dense(3)])
+    False
     """
     return False
 

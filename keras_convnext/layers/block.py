@@ -44,6 +44,7 @@ class ConvNeXtBlock(keras.layers.Layer):
             function that Keras serializes. Defaults to `"gelu"`.
         conv_bias: whether the depthwise convolution has a bias. The MLP always has. Defaults to True.
         overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in and out.
 

@@ -23,6 +23,7 @@ class DepthwiseConv2D(keras.layers.Layer):
         dilation_rate: the distance of the kernel's taps. Defaults to 1.
         use_bias: whether there is a bias. Defaults to True.
         strides: with 2, every second row and column is left out, after they were computed. Defaults to 1.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Weights: `kernel` of shape `(kernel_size, kernel_size, channels, 1)`, `bias` of shape `(channels,)`.
 

@@ -26,6 +26,7 @@ class Downsample(keras.layers.Layer):
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
         conv_bias: whether the convolution has a bias. Defaults to True.
         overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
 

@@ -23,6 +23,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
 
     Args:
         epsilon: keeps the division finite. Defaults to 1e-6.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Weights: `gamma` and `beta`, of shape `(channels,)`, zeros at first: the layer starts as the identity.
 

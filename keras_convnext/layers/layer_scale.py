@@ -19,6 +19,7 @@ class LayerScale(keras.layers.Layer):
 
     Args:
         init_value: the initial value of every factor. Defaults to 1e-6.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(..., channels)` in and out.
 

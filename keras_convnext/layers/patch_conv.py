@@ -19,7 +19,9 @@ class PatchConv(keras.layers.Conv2D):
         filters: channels that come out.
         patch_size: side of the kernel and of the patches.
         use_bias: whether there is a bias. Defaults to True.
-        trainable, dtype, name: as in `keras.layers.Layer`.
+        trainable: as in `keras.layers.Layer`.
+        dtype: as in `keras.layers.Layer`.
+        name: as in `keras.layers.Layer`.
 
     Weights: `kernel` of shape `(patch_size, patch_size, channels, filters)`, `bias` of shape `(filters,)`.
 

@@ -35,6 +35,7 @@ class Stem(keras.layers.Layer):
         activation: of the kind `"overlap_act"`, as in `ConvNeXtBlock`; the other kinds have none. Defaults to `"gelu"`.
         conv_bias: whether the convolutions have biases. Defaults to True.
         overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, dim)` out
     (overlapping stems round up).

@@ -20,6 +20,7 @@ class StochasticDepth(keras.layers.Layer):
     Args:
         rate: in [0, 1), the probability that a sample is dropped.
         seed: the seed of the layer's generator. Defaults to one sampled from Keras's global seed.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, ...)` in and out.
 

@@ -24,7 +24,10 @@ def quantize_linear_layers(
     Args:
         model: a `ConvNeXtBackbone` or `ConvNeXtClassifier`.
         quantize: `keras.Model.quantize` of the model.
-        mode, config, filters, **kwargs: of the call.
+        mode: of the call.
+        config: of the call.
+        filters: of the call.
+        **kwargs: of the call.
 
     Raises:
         ValueError: a mode that needs calibration data; layers that are quantized already, or none that can be. The

@@ -27,6 +27,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         crop_pct: as for `ResizeAndCrop`.
         squash: as for `ResizeAndCrop`.
         interpolation: as for `ResizeAndCrop`.
+        **kwargs: as for `keras.layers.Layer`, such as `name`.
 
     Call: takes `(batch, any, any, channels)` in 0..255 and returns `(batch, height, width, channels)`, float32. On JAX
     each image size is compiled separately, and sizes may be symbolic in an exported program. On TensorFlow they may be
@@ -60,7 +61,12 @@ class ResizeAndCropLayer(keras.layers.Layer):
 
     @classmethod
     def like(cls, transform: ResizeAndCrop, **kwargs: Any) -> "ResizeAndCropLayer":
-        """The layer that does the same as a `ResizeAndCrop`, such as one that `preprocessor(...)` returned."""
+        """The layer that does the same as a `ResizeAndCrop`, such as one that `preprocessor(...)` returned.
+
+        Args:
+            transform: what to do the same as.
+            **kwargs: as for `keras.layers.Layer`, such as `name`.
+        """
         return cls(
             transform.height, transform.width, transform.crop_pct, transform.squash, transform.interpolation, **kwargs
         )

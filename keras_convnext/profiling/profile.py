@@ -28,6 +28,15 @@ class ProfileRow:
         macs: multiply-accumulates for one image.
         activation_bytes: size of the output for one image, in its own type. Intermediate results within the layer are
             not included, such as the input of a Dense layer's activation.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.profiling import profile
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> row = profile(model).rows[0]
+    >>> row.layer, row.output_shape, row.activation_bytes
+    ('Dense', (2,), 8)
     """
 
     path: str
@@ -49,6 +58,15 @@ class Profile:
         macs: multiply-accumulates for one image.
         activation_bytes: size of the outputs of all layers for one image. Training keeps these, and also the
             intermediate results that the gradients of operations within layers need.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.profiling import profile
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> counted = profile(model)
+    >>> counted.params, counted.macs, len(counted.rows)
+    (10, 8, 1)
     """
 
     rows: tuple[ProfileRow, ...]

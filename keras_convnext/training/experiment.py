@@ -53,9 +53,15 @@ class Experiment:
         batch_size: images per update; the learning rate scales with it. Defaults to the recipe's, by the number of
             images.
         learning_rate: its peak, whatever the batch size.
-        accumulate, dtype, remat, ema, drop_path_rate, seed: as in `Recipe`.
-        mixup, cutmix: the concentration of MixUp and CutMix, 0 for none; for a recipe that augments.
+        accumulate: as in `Recipe`.
+        dtype: as in `Recipe`.
+        remat: as in `Recipe`.
+        ema: as in `Recipe`.
+        drop_path_rate: as in `Recipe`.
+        mixup: the concentration of MixUp, 0 for none; for a recipe that augments.
+        cutmix: the concentration of CutMix, 0 for none; for a recipe that augments.
         freeze: how many stages of a checkpoint do not train, counted from the stem, which does not either.
+        seed: as in `Recipe`.
         skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
         tensorboard: whether logs for TensorBoard are written into the run folder. Defaults to False.
         output: the path of the run folder, a new one. Defaults to a new folder under `runs/`.
@@ -241,7 +247,8 @@ class Experiment:
             run: the path of a run folder.
             epochs: of the whole training, more than the run has trained; a complete run is extended. From there on the
                 learning rate follows the schedule of that many epochs. Defaults to None: as the run was started.
-            callbacks, verbose: as in `run`.
+            callbacks: more of Keras's callbacks. Defaults to none.
+            verbose: as in `model.fit`. Defaults to `"auto"`.
 
         Returns:
             The `Run`.

@@ -42,6 +42,17 @@ def create_run(path: str | Path, model: keras.Model, data: ImageData, recipe: Re
 
     Raises:
         ValueError: there is something at `path` already, or nothing tells the size of the images.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.training import RECIPES, create_run
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+    >>> run = create_run(tempfile.mkdtemp() + "/first", model, load_digits(), RECIPES["digits"])
+    >>> run.config["image_shape"]
+    [8, 8, 1]
     """
     config = {
         "class_names": data.class_names,

@@ -96,15 +96,27 @@ class AdamW(keras.optimizers.AdamW):
                 average.assign(ops.copy(variable))
 
     def factor(self, variable: keras.Variable) -> float:
-        """What the learning rate is multiplied by for a variable that the optimizer was built with."""
+        """What the learning rate is multiplied by for a variable that the optimizer was built with.
+
+        Args:
+            variable: one of those that the optimizer was built with.
+        """
         return self._factors[self._get_variable_index(variable)]
 
     def start(self, variable: keras.Variable) -> int:
-        """The update from which on a variable that the optimizer was built with learns."""
+        """The update from which on a variable that the optimizer was built with learns.
+
+        Args:
+            variable: one of those that the optimizer was built with.
+        """
         return self._starts[self._get_variable_index(variable)]
 
     def decays(self, variable: keras.Variable) -> bool:
-        """Whether a variable that the optimizer was built with decays."""
+        """Whether a variable that the optimizer was built with decays.
+
+        Args:
+            variable: one of those that the optimizer was built with.
+        """
         return self._use_weight_decay(variable)
 
     def _get_current_learning_rate(self):

@@ -32,7 +32,16 @@ class PreparedTraining:
         run: the `Run` that goes on; None of a new one.
         history: rows of the epochs that it has.
 
-    Example: see `Experiment.build`.
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext.training import Experiment
+    >>> training = Experiment(epochs=1, output=tempfile.mkdtemp() + "/first").build()
+    >>> training.name
+    'convnext_mini'
+    >>> run = training.fit(verbose=0)
+    >>> run.model_path.name
+    'model.keras'
     """
 
     model: keras.Model

@@ -28,6 +28,21 @@ class RunRecord(keras.callbacks.Callback):
         run: the `Run` to write to.
         history: rows of the epochs that the run already has, if it is resumed. Defaults to none.
         validation: the dataset on which the moving average is evaluated; needed if there is one. Defaults to None.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.training import RECIPES, RunRecord, create_run
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+    >>> recipe, data = RECIPES["digits"].with_epochs(1), load_digits()
+    >>> run = create_run(tempfile.mkdtemp() + "/first", model, data, recipe)
+    >>> batches = recipe.dataset(data.train.take(range(64)))
+    >>> recipe.compile(model, steps_per_epoch=len(batches))
+    >>> history = model.fit(batches, callbacks=[RunRecord(run)], shuffle=False, verbose=0)
+    >>> run.last_state.name
+    'epoch-1'
     """
 
     def __init__(self, run: Run, history: Sequence[dict] = (), validation: Any = None):

@@ -109,11 +109,19 @@ class Augmentation:
         return read_setting(self.steps, "cutmix")
 
     def for_images(self, images: ImageFormat) -> "Augmentation":
-        """The augmentation with those settings filled in that depend on the images and on the model."""
+        """The augmentation with those settings filled in that depend on the images and on the model.
+
+        Args:
+            images: what the augmented images must become.
+        """
         return Augmentation([step.for_images(images) for step in self.steps])
 
     def steps_on(self, kind: str) -> list[Step]:
-        """The steps that work on `"images"`, `"arrays"` or `"batches"`."""
+        """The steps that work on `"images"`, `"arrays"` or `"batches"`.
+
+        Args:
+            kind: `"images"`, `"arrays"` or `"batches"`.
+        """
         return [step for step in self.steps if step.works_on == kind]
 
     def get_config(self) -> list[dict]:

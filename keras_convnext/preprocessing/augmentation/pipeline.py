@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
 
 def to_pil(pixels: np.ndarray) -> "Image":
-    """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one."""
+    """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one.
+
+    Args:
+        pixels: uint8 array.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import to_pil
+    >>> image = to_pil(np.zeros((32, 48, 1), "uint8"))
+    >>> image.size, image.mode
+    ((48, 32), 'L')
+    """
     return require("PIL.Image", extra="cli").fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
@@ -135,6 +147,15 @@ def augment_batch(
 
     Returns:
         `(images, labels)`, both float32 and of the same shapes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import MixUpOrCutMix, augment_batch
+    >>> images, labels = np.zeros((4, 8, 8, 3), "float32"), np.eye(4)
+    >>> images, labels = augment_batch(images, labels, (0, 0, 0), [MixUpOrCutMix()])
+    >>> labels.shape
+    (4, 4)
     """
     for step, generator in with_generators(steps, seed):
         images, labels = step.augment_batch(images, labels, generator)

@@ -35,6 +35,14 @@ class RandAugment(ImageStep):
 
     Raises:
         ValueError: a value out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandAugment, augment_image, to_pil
+    >>> image = to_pil(np.zeros((32, 48, 3), "uint8"))
+    >>> augment_image(image, (0, 0, 0), [RandAugment(magnitude=5.0)]).shape
+    (32, 48, 3)
     """
 
     SALT: ClassVar[int] = 3
@@ -58,7 +66,11 @@ class RandAugment(ImageStep):
         return replace(self, fill=self.fill or _colour(images.mean))
 
     def sample(self, generator: np.random.Generator) -> list[tuple]:
-        """The operations for an image: their names and amounts."""
+        """The operations for an image: their names and amounts.
+
+        Args:
+            generator: where all random numbers come from.
+        """
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
         names = tuple(OPERATIONS)

@@ -24,6 +24,14 @@ class RandomFlip(ImageStep):
 
     Raises:
         ValueError: a probability out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip, augment_image, to_pil
+    >>> image = to_pil(np.array([[[1], [2], [3]]], "uint8"))
+    >>> augment_image(image, (0, 0, 0), [RandomFlip(probability=1.0)]).ravel().tolist()
+    [3, 2, 1]
     """
 
     SALT: ClassVar[int] = 1

@@ -37,6 +37,14 @@ class RandomResizedCrop(ImageStep):
 
     Raises:
         ValueError: a value out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandomResizedCrop, augment_image, to_pil
+    >>> image = to_pil(np.zeros((32, 48, 3), "uint8"))
+    >>> augment_image(image, (0, 0, 0), [RandomResizedCrop(24, 24, scale=(0.5, 1.0))]).shape
+    (24, 24, 3)
     """
 
     SALT: ClassVar[int] = 2

@@ -25,6 +25,14 @@ class Step(ABC):
 
     A step is a frozen dataclass. A number among its fields that is of another type than annotated is refused; a step
     that restricts its fields further does so in `__post_init__`, after `super().__post_init__()`.
+
+    Example:
+
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip, Step
+    >>> isinstance(RandomFlip(), Step)
+    True
+    >>> RandomFlip.from_config({"probability": 0.25}).is_off
+    False
     """
 
     works_on: ClassVar[str]
@@ -44,7 +52,11 @@ class Step(ABC):
         check_fields(self)
 
     def for_images(self, images: ImageFormat) -> "Step":
-        """The step with those settings filled in that depend on the images, such as their size. Override if needed."""
+        """The step with those settings filled in that depend on the images, such as their size. Override if needed.
+
+        Args:
+            images: what the augmented images must become.
+        """
         return self
 
     @property
@@ -70,6 +82,9 @@ class Step(ABC):
     @classmethod
     def from_config(cls, config: dict) -> "Step":
         """The step of these settings; names that version 0.2.0 used are understood.
+
+        Args:
+            config: settings by name.
 
         Raises:
             ValueError: an unknown setting, or a value out of its range.
@@ -126,12 +141,35 @@ class ImageStep(Step):
         """
 
     def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
-        """The height and width of the result. Override it in a step that changes the size."""
+        """The height and width of the result. Override it in a step that changes the size.
+
+        Args:
+            height: of the image in pixels; None if it is not known.
+            width: of the image in pixels; None if it is not known.
+
+        Returns:
+            `(height, width)`, in pixels; None where it is not known.
+        """
         return height, width
 
 
 class ArrayStep(Step):
-    """Base of the steps that work on one image as an array. They come after all steps on PIL images."""
+    """Base of the steps that work on one image as an array. They come after all steps on PIL images.
+
+    Example:
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import ArrayStep
+    >>> @dataclass(frozen=True)
+    ... class RandomBrightness(ArrayStep):
+    ...     most: float = 20.0
+    ...
+    ...     def augment_array(self, pixels, generator):
+    ...         return pixels + np.float32(generator.uniform(-self.most, self.most))
+    >>> RandomBrightness(most=10.0).works_on
+    'arrays'
+    """
 
     works_on: ClassVar[str] = "arrays"
 
@@ -149,7 +187,19 @@ class ArrayStep(Step):
 
 
 class BatchStep(Step):
-    """Base of the steps that work on a whole batch. They come last."""
+    """Base of the steps that work on a whole batch. They come last.
+
+    Example:
+
+    >>> from dataclasses import dataclass
+    >>> from keras_convnext.preprocessing.augmentation import BatchStep
+    >>> @dataclass(frozen=True)
+    ... class ReverseBatch(BatchStep):
+    ...     def augment_batch(self, images, labels, generator):
+    ...         return images[::-1], labels[::-1]
+    >>> ReverseBatch().works_on
+    'batches'
+    """
 
     works_on: ClassVar[str] = "batches"
 
