@@ -30,7 +30,7 @@ def integer(name: str, value, least: int | None = None) -> int:
     3
     """
     found = plain(value)
-    is_right = isinstance(found, Integral) and not isinstance(found, bool) and (least is None or found >= least)
+    is_right = isinstance(found, Integral) and not isinstance(found, bool) and (least is None or int(found) >= least)
     if not is_right:
         raise ValueError(f"`{name}` must be an integer{_from(least)}. Received: {name}={value!r}")
     return int(found)

@@ -10,6 +10,7 @@ One row, `convnext_mini`, is this package's own.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -87,32 +88,32 @@ _BACKBONE_ARGUMENTS = tuple(
     field.name for field in fields(ConvNeXtConfig) if field.name not in _HEAD_ARGUMENTS + _CATALOG_ONLY
 )
 
-_V1 = {"source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 9"}
-_ISOTROPIC = {
+_V1: dict[str, Any] = {"source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 9"}
+_ISOTROPIC: dict[str, Any] = {
     "stem_patch_size": 16,
     "stem_norm": False,
     "source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 2, A.1",
 }
-_V2 = {
+_V2: dict[str, Any] = {
     "use_grn": True,
     "layer_scale_init_value": None,
     "source": "facebookresearch/ConvNeXt-V2; arXiv:2301.00808 A.1",
 }
-_TIMM = {"source": "huggingface/pytorch-image-models, timm/models/convnext.py"}
-_TIMM_CONV = {"conv_mlp": True, **_TIMM}
-_TIMM_TEST = {"norm_eps": 1e-5, "image_size": 160, **_TIMM}
+_TIMM: dict[str, Any] = {"source": "huggingface/pytorch-image-models, timm/models/convnext.py"}
+_TIMM_CONV: dict[str, Any] = {"conv_mlp": True, **_TIMM}
+_TIMM_TEST: dict[str, Any] = {"norm_eps": 1e-5, "image_size": 160, **_TIMM}
 
-_ZEPTO = {"depths": (2, 2, 4, 2), "dims": (32, 64, 128, 256)}
-_ATTO = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320)}
-_FEMTO = {"depths": (2, 2, 6, 2), "dims": (48, 96, 192, 384)}
-_PICO = {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512)}
-_NANO = {"depths": (2, 2, 8, 2), "dims": (80, 160, 320, 640)}
-_TINY = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
-_SMALL = {"depths": (3, 3, 27, 3), "dims": (96, 192, 384, 768)}
-_BASE = {"depths": (3, 3, 27, 3), "dims": (128, 256, 512, 1024)}
-_LARGE = {"depths": (3, 3, 27, 3), "dims": (192, 384, 768, 1536)}
-_XLARGE = {"depths": (3, 3, 27, 3), "dims": (256, 512, 1024, 2048)}
-_HUGE = {"depths": (3, 3, 27, 3), "dims": (352, 704, 1408, 2816)}
+_ZEPTO: dict[str, Any] = {"depths": (2, 2, 4, 2), "dims": (32, 64, 128, 256)}
+_ATTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320)}
+_FEMTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (48, 96, 192, 384)}
+_PICO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512)}
+_NANO: dict[str, Any] = {"depths": (2, 2, 8, 2), "dims": (80, 160, 320, 640)}
+_TINY: dict[str, Any] = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
+_SMALL: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (96, 192, 384, 768)}
+_BASE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (128, 256, 512, 1024)}
+_LARGE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (192, 384, 768, 1536)}
+_XLARGE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (256, 512, 1024, 2048)}
+_HUGE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (352, 704, 1408, 2816)}
 
 VARIANTS = {
     # ConvNeXt

@@ -101,7 +101,8 @@ def time_in_turn(
     ... ]
     >>> timings, failures = time_in_turn(cases, rounds=3)  # doctest: +SKIP
     """
-    failures, seconds = {}, {case: [] for case in cases}
+    failures: dict[Case, str] = {}
+    seconds: dict[Case, list[float]] = {case: [] for case in cases}
     with contextlib.ExitStack() as stack:
         workers = {}
         for case in cases:

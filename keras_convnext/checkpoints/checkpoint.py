@@ -92,7 +92,7 @@ def load_published_checkpoint(model: keras.Model, checkpoint: Checkpoint, adapt_
 
     >>> from keras_convnext import ConvNeXtClassifier
     >>> from keras_convnext.checkpoints import CHECKPOINTS, load_published_checkpoint
-    >>> model = ConvNeXtClassifier.from_preset("convnext_tiny")
+    >>> model = ConvNeXtClassifier.from_preset("convnext_tiny")  # doctest: +SKIP
     >>> load_published_checkpoint(model, CHECKPOINTS["convnext_tiny_1k_224_ema"])  # doctest: +SKIP
     """
     path, arrays = read_published(checkpoint)

@@ -1,7 +1,7 @@
 """Batches of augmented images for training, on every backend; and the same as a tf.data dataset."""
 
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,7 +77,7 @@ class AugmentedBatches(Batches):
     ):
         require("PIL", extra="cli")
         seed, label_smoothing = integer("seed", seed, 0), rate("label_smoothing", label_smoothing)
-        image_size = integers("image_size", image_size, 1)
+        height, width = integers("image_size", image_size, 1)
         mean, std = optional(numbers, "mean", mean), optional(numbers, "std", std)
         channels = 3 if images.are_files else images.pixels.shape[-1]
         if channels not in (1, 3):
@@ -87,14 +87,14 @@ class AugmentedBatches(Batches):
                 "`from_scratch`."
             )
         super().__init__(images, batch_size, shuffle=True, seed=seed, group=group)
-        self.item_shape = (*image_size, channels)
+        self.item_shape = (height, width, channels)
         self.label_smoothing = label_smoothing
         self._augmentation = augmentation.for_images(ImageFormat(*self.item_shape, mean, std))
         count = optional(integer, "workers", workers, 0) or self.threads
         self._augmenters = start_workers(count, augmentation.steps)
         self._assembler = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._end = weakref.finalize(self, _end, self._augmenters, self._assembler)  # at the program's end, too
-        self._coming = {}
+        self._coming: dict[tuple[int, int], Future] = {}
 
     def _batch(self, index):
         wanted = [(self.epoch, number) for number in range(index, min(index + AHEAD, len(self)))]

@@ -58,7 +58,8 @@ def find_images(folder: str | Path) -> tuple[list[Path], list[Path]]:
     >>> [[path.name for path in paths] for paths in find_images(folder)]
     [['cat.png'], ['notes.txt']]
     """
-    images, left_out = [], []
+    images: list[Path] = []
+    left_out: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=_raise):
         hidden = [name for name in folders if is_hidden(Path(name))]
         left_out += [file for name in hidden for file in all_files(Path(place, name))]
@@ -79,7 +80,7 @@ def describe_left_out(files: Sequence[Path], folder: str | Path) -> str:
     >>> describe_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
     'pets: 2 files are left out: 1 hidden, 1 in no class (a.jpg)'
     """
-    reasons = {"hidden": [], "in no class": [], "not an image": []}
+    reasons: dict[str, list[Path]] = {"hidden": [], "in no class": [], "not an image": []}
     for file in files:
         if any(is_hidden(Path(part)) for part in file.relative_to(folder).parts):
             reasons["hidden"].append(file)

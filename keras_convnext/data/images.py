@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Images:
     array([0, 1])
     """
 
-    pixels: np.ndarray | list[Path] | Sequence
+    pixels: np.ndarray | Any  # arrays have attributes that files have not, which `are_files` tells
     labels: np.ndarray
     class_names: tuple[str, ...]
 
@@ -70,8 +70,10 @@ class Images:
         """
         if isinstance(self.pixels, list):
             pixels = [self.pixels[i] for i in indices]
+        elif self.are_files:
+            pixels = self.pixels.take(indices)
         else:
-            pixels = self.pixels.take(indices, **({} if self.are_files else {"axis": 0}))
+            pixels = self.pixels.take(indices, axis=0)
         return Images(pixels, self.labels[indices], self.class_names)
 
 

@@ -62,7 +62,7 @@ def load_npz(path: str | Path) -> ImageData:
             f"{path}: images of x_train and x_test differ in shape: {parts['train'].pixels.shape[1:]} and "
             f"{parts['test'].pixels.shape[1:]}."
         )
-    return ImageData(**parts)
+    return ImageData(parts["train"], test=parts["test"])
 
 
 def _read(path):

@@ -33,7 +33,7 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must be above 0 and below 1. Received: fraction={fraction}")
     random = np.random.default_rng(integer("seed", seed, 0))
-    sampled = []
+    sampled: list[int] = []
     for label in range(len(images.class_names)):
         of_class = random.permutation(np.flatnonzero(images.labels == label))
         count = min(len(of_class) - 1, max(1, round(fraction * len(of_class))))

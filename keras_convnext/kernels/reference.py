@@ -69,7 +69,7 @@ class BlockSettings(NamedTuple):
         norm: one of the norms here, such as `layer_norm`.
         epsilon: of the norm.
         activation: an elementwise function, such as `gelu`.
-        grn_epsilon: of the Global Response Normalization; None where the block has none.
+        grn_epsilon: of the Global Response Normalization, where the block has one.
 
     Example:
 
@@ -85,7 +85,7 @@ class BlockSettings(NamedTuple):
     norm: Callable
     epsilon: float
     activation: Callable
-    grn_epsilon: float | None
+    grn_epsilon: float
 
 
 def depthwise_conv(x: Tensor, kernel: Tensor, bias: Tensor | None, *, dilation: int, training: bool = False) -> Tensor:

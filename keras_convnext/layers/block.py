@@ -102,7 +102,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.drop_path = StochasticDepth(drop_path_rate, dtype=policy, name="drop_path")
 
     def build(self, input_shape: Shape) -> None:
-        dim = input_shape[-1]
+        dim: int = input_shape[-1]  # type: ignore[assignment]  # which is known when a layer is built
         hidden_dim = int(self.mlp_ratio * dim)
         if hidden_dim < 1:
             raise ValueError(

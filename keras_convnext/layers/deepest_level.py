@@ -9,8 +9,8 @@ from keras_convnext.typing import Shape, Tensor
 class DeepestLevel(keras.layers.Layer):
     """Returns the last of its inputs. All of them, and the layers that gave them, are thereby part of the model."""
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: list[Tensor]) -> Tensor:
         return inputs[-1]
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         return input_shape[-1]

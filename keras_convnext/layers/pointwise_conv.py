@@ -36,7 +36,7 @@ class PointwiseConv(keras.layers.Dense):
         super().__init__(integer("units", units, 1), activation=activation, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
-        lora_alpha = self.lora_alpha
+        lora_alpha = self.lora_alpha  # type: ignore[has-type]  # Keras's `Dense` sets it
         super().build(input_shape)
         self.lora_alpha = lora_alpha  # which Keras's `Dense` sets to the rank
 

@@ -139,7 +139,7 @@ class ConvNeXtBackbone(ImageModel):
         channels_first = data_format == "channels_first"
         plan = plan_stages(depths, dims, stem_patch_size, output_stride)
         kernel_sizes = kernel_size_per_stage(kernel_size, len(depths))
-        shared = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
+        shared: dict[str, Any] = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
         if input_tensor is None:
             input_shape = input_shape or ((3, None, None) if channels_first else (None, None, 3))
             image = keras.Input(input_shape, name="image")

@@ -110,7 +110,7 @@ def profile(
     shape = image_shape("input_shape", model.input_shape[1:] if input_shape is None else input_shape)
     if None in shape:
         raise ValueError(f"`input_shape` must be given where the model's own has None. Received: {shape}")
-    rows = []
+    rows: list[ProfileRow] = []
     own_counts = ({keras.layers.MultiHeadAttention: _attention_macs} if attention else {}) | (counts or {})
     of_kernels = _macs_or_numbers if elementwise else _macs
     count_of = {}

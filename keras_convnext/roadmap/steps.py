@@ -285,4 +285,5 @@ def describe(step: str, regime: str = "resnet50") -> Network:
         if one.adopted or name == step:
             network = replace(network, **one.changes, **one.changes_by_regime.get(regime, {}))
         if name == step:
-            return network
+            break
+    return network

@@ -154,7 +154,7 @@ class Experiment:
     def chosen_recipe(self) -> str | dict:
         """The recipe that is given, or the name of the one that is taken where none is."""
         if self.recipe is not None:
-            return self.recipe
+            return self.recipe  # type: ignore[return-value]  # `__post_init__` made a dict of a `Recipe`
         return "fine_tune" if self.checkpoint else "digits" if self.data == "digits" else "small_images"
 
     @classmethod

@@ -126,7 +126,7 @@ def fit(
         train = training_batches(recipe, model, data.train)
         if not history:
             recipe.compile(model, steps_per_epoch=len(train))
-        validation = recipe.dataset(data.validation, training=False)
+        validation = recipe.dataset(data.validation, training=False)  # type: ignore[arg-type]  # `with_validation` gave it some
         record, *others = recipe.callbacks(run, history, validation)
         try:
             with original_errors(train, validation):
@@ -159,7 +159,7 @@ def fit(
     run.write_csv("history.csv", record.history)  # also the last row, if the run was killed before it was written
     run.write_json(METRICS, metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
-    draw_predictions(run, images, predictions, part)
+    draw_predictions(run, images, predictions, part)  # type: ignore[arg-type]  # `with_validation` gave it some
     return metrics
 
 

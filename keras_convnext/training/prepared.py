@@ -34,14 +34,10 @@ class PreparedTraining:
 
     Example:
 
-    >>> import tempfile
     >>> from keras_convnext.training import Experiment
-    >>> training = Experiment(epochs=1, output=tempfile.mkdtemp() + "/first").build()
-    >>> training.name
-    'convnext_mini'
-    >>> run = training.fit(verbose=0)
-    >>> run.model_path.name
-    'model.keras'
+    >>> training = Experiment(data="digits", epochs=1).build()
+    >>> training.name, training.recipe.epochs, training.train[0][0].shape
+    ('convnext_mini', 1, (64, 8, 8, 1))
     """
 
     model: keras.Model
@@ -63,7 +59,7 @@ class PreparedTraining:
     @cached_property
     def validation(self) -> Batches:
         """The batches to validate on."""
-        return self.recipe.dataset(self.data.validation, training=False)
+        return self.recipe.dataset(self.data.validation, training=False)  # type: ignore[arg-type]  # it has some
 
     @cached_property
     def test(self) -> Batches | None:

@@ -193,7 +193,7 @@ class Recipe:
         >>> RECIPES["in1k_from_scratch"].for_variant("convnext_base").drop_path_rate
         0.5
         """
-        recipe = replace(self.with_settings(self.variants.get(name, {})), variants={})
+        recipe = replace(self.with_settings(self.variants.get(name or "", {})), variants={})
         has_layer_scale = name not in VARIANTS or VARIANTS[name].layer_scale_init_value is not None
         return recipe if has_layer_scale else replace(recipe, layer_scale_init_value=None)
 
@@ -297,7 +297,7 @@ class Recipe:
             ValueError: the class of a step of the augmentation is not registered with Keras.
         """
         config = {one.name: getattr(self, one.name) for one in fields(self)}
-        augmentation = None if self.augmentation is None else self.augmentation.get_config()
+        augmentation = self.augmentation.get_config() if isinstance(self.augmentation, Augmentation) else None
         return config | {"augmentation": augmentation, "variants": dict(self.variants)}
 
     @classmethod

@@ -15,7 +15,7 @@ keras_cv = require("keras_cv", extra="cv")
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
+class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ignore[name-defined]  # found at run time
     """A keras-cv layer around a step. It draws random numbers from a seed that comes with each image.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from keras_convnext.preprocessing.resize import ResizeAndCrop
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Kind = TypeVar("Kind", bound=Step)
+"""A class of steps."""
 
 
 def to_pil(pixels: np.ndarray) -> "Image":
@@ -31,7 +34,7 @@ def to_pil(pixels: np.ndarray) -> "Image":
     return require("PIL.Image", extra="cli").fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def with_generators(steps: Sequence[Step], seed: Sequence[int]) -> list[tuple[Step, np.random.Generator]]:
+def with_generators(steps: Sequence[Kind], seed: Sequence[int]) -> list[tuple[Kind, np.random.Generator]]:
     """Pairs each step with its random numbers.
 
     Args:
@@ -41,7 +44,7 @@ def with_generators(steps: Sequence[Step], seed: Sequence[int]) -> list[tuple[St
     Returns:
         The pairs, in the order of the steps.
     """
-    before = Counter()
+    before: Counter[type] = Counter()
     pairs = []
     for step in steps:
         pairs.append((step, step.generator(seed, before[type(step)])))
@@ -129,8 +132,8 @@ def augment_image(
     >>> augment_image(image, (0, 0, 0), [RandomFlip()]).shape
     (32, 48, 3)
     """
-    on_images = [step for step in steps if step.works_on == "images"]
-    on_arrays = [step for step in steps if step.works_on == "arrays"]
+    on_images: list[Any] = [step for step in steps if step.works_on == "images"]
+    on_arrays: list[Any] = [step for step in steps if step.works_on == "arrays"]
     return through_array_steps(through_image_steps(image, seed, on_images, size), seed, on_arrays)
 
 

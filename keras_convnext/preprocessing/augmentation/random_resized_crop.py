@@ -98,8 +98,9 @@ def random_box(
     Returns:
         `(top, left, height, width)`.
     """
+    low, high = np.log(ratio)
     for area, logarithm in zip(
-        height * width * generator.uniform(*scale, ATTEMPTS), generator.uniform(*np.log(ratio), ATTEMPTS), strict=True
+        height * width * generator.uniform(*scale, ATTEMPTS), generator.uniform(low, high, ATTEMPTS), strict=True
     ):
         proportion = math.exp(logarithm)
         part_width, part_height = round(math.sqrt(area * proportion)), round(math.sqrt(area / proportion))

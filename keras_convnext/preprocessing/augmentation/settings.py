@@ -23,7 +23,7 @@ ORDER = (RandomResizedCrop, RandomFlip, RandAugment, RandomErasing, MixUpOrCutMi
 class Setting(NamedTuple):
     """A field of a class of steps."""
 
-    step: type
+    step: type[Step]
     field: str
 
 

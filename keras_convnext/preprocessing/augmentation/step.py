@@ -77,7 +77,7 @@ class Step(ABC):
 
     def get_config(self) -> dict:
         """The step's settings."""
-        return asdict(self)
+        return asdict(self)  # type: ignore[call-overload]  # each class of steps is a dataclass
 
     @classmethod
     def from_config(cls, config: dict) -> "Step":
