@@ -11,13 +11,13 @@ CHECKS: dict[Any, Callable[[str, Any], object]] = {int: integer, float: number, 
 """By type, what refuses a value that is not of it."""
 
 
-def make_plain(instance) -> None:
+def make_plain(instance: Any) -> None:
     """Replaces NumPy's numbers in every field of a frozen dataclass by Python's; to be called in `__post_init__`."""
     for field in fields(instance):
         object.__setattr__(instance, field.name, plain(getattr(instance, field.name)))
 
 
-def check_fields(instance) -> None:
+def check_fields(instance: Any) -> None:
     """Checks the fields of a dataclass whose type is int, float or bool, a tuple of these, or one of them or None.
 
     Raises:
@@ -36,7 +36,7 @@ def check_fields(instance) -> None:
                 check(field.name, one)
 
 
-def dataclass_from(kind: type, config: dict):
+def dataclass_from(kind: type, config: dict) -> Any:
     """Makes an instance of a dataclass from a dict that was read from JSON. Lists become tuples.
 
     Args:

@@ -45,6 +45,6 @@ class PointwiseConv(keras.layers.Dense):
         kernel = ops.convert_to_tensor(self.kernel)
         return kernels.linear(inputs, kernel, bias, activation=self.activation, training=bool(training))
 
-    def quantize(self, mode=None, type_check=True, **kwargs: Any):
+    def quantize(self, mode: str | None = None, type_check: bool = True, **kwargs: Any) -> None:
         """As `keras.layers.Dense`, whose `type_check` refuses the classes that derive from it."""
         super().quantize(mode, type_check=False, **kwargs)

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -15,9 +16,9 @@ def quantize_linear_layers(
     model: keras.Model,
     quantize: Callable,
     mode: str | None = None,
-    config=None,
+    config: keras.quantizers.QuantizationConfig | None = None,
     filters: str | Sequence[str] | Callable | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> None:
     """Calls Keras's `quantize` of a model, without its warning for each layer that has nothing to quantize.
 
