@@ -1,19 +1,23 @@
 """The fields of dataclasses that hold settings: checked by their types, and read from JSON."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from types import NoneType
-from typing import get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from keras_convnext.scalars import flag, integer, number, plain, sequence
 
+CHECKS: dict[Any, Callable[[str, Any], object]] = {int: integer, float: number, bool: flag}
+"""By type, what refuses a value that is not of it."""
 
-def make_plain(instance) -> None:
+
+def make_plain(instance: Any) -> None:
     """Replaces NumPy's numbers in every field of a frozen dataclass by Python's; to be called in `__post_init__`."""
     for field in fields(instance):
         object.__setattr__(instance, field.name, plain(getattr(instance, field.name)))
 
 
-def check_fields(instance) -> None:
+def check_fields(instance: Any) -> None:
     """Checks the fields of a dataclass whose type is int, float or bool, a tuple of these, or one of them or None.
 
     Raises:
@@ -26,13 +30,13 @@ def check_fields(instance) -> None:
             continue
         is_tuple = tuple in (get_origin(field.type), get_origin(kinds[0]))
         kind = get_args(kinds[0])[0] if get_origin(kinds[0]) is tuple else kinds[0]
-        check = {int: integer, float: number, bool: flag}.get(kind)
+        check = CHECKS.get(kind)
         if check:
             for one in sequence(field.name, value) if is_tuple else (value,):
                 check(field.name, one)
 
 
-def dataclass_from(kind: type, config: dict):
+def dataclass_from(kind: type, config: dict) -> Any:
     """Makes an instance of a dataclass from a dict that was read from JSON. Lists become tuples.
 
     Args:

@@ -84,7 +84,7 @@ def without_log_lines():
             reader.wait(SECONDS_TO_END)
 
 
-def pass_on(source: int, target: int):
+def pass_on(source: int, target: int) -> None:
     """Copies lines from one file descriptor to another, without the log lines, until nobody can write any more."""
     rest = b""
     while block := os.read(source, 65536):

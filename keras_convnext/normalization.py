@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import keras
 
@@ -60,11 +61,12 @@ def mean_and_std(
     return mean, std
 
 
-def normalization_layer(mean: Sequence[float], std: Sequence[float], **options) -> keras.layers.Normalization:
+def normalization_layer(mean: Sequence[float], std: Sequence[float], **options: Any) -> keras.layers.Normalization:
     """Builds the layer that computes `(x / 255 - mean) / std` of images in 0..255.
 
     Args:
-        mean, std: one value per channel of the last axis, in units of 0..1.
+        mean: one value per channel of the last axis, in units of 0..1.
+        std: one value per channel of the last axis, in units of 0..1.
         **options: of the layer, such as its `name`.
 
     Example:

@@ -7,11 +7,12 @@ as a number.
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 
-def integer(name: str, value, least: int | None = None) -> int:
+def integer(name: str, value: Any, least: int | None = None) -> int:
     """Returns the value of an argument as an int.
 
     Args:
@@ -30,13 +31,13 @@ def integer(name: str, value, least: int | None = None) -> int:
     3
     """
     found = plain(value)
-    is_right = isinstance(found, Integral) and not isinstance(found, bool) and (least is None or found >= least)
+    is_right = isinstance(found, Integral) and not isinstance(found, bool) and (least is None or int(found) >= least)
     if not is_right:
         raise ValueError(f"`{name}` must be an integer{_from(least)}. Received: {name}={value!r}")
     return int(found)
 
 
-def number(name: str, value, least: float | None = None) -> float:
+def number(name: str, value: Any, least: float | None = None) -> float:
     """Returns the value of an argument as a finite float.
 
     Args:
@@ -61,7 +62,7 @@ def number(name: str, value, least: float | None = None) -> float:
     return float(found)
 
 
-def between(name: str, value, least: float, most: float) -> float:
+def between(name: str, value: Any, least: float, most: float) -> float:
     """Returns the value of an argument as a float in a closed range. Raises ValueError otherwise.
 
     Example:
@@ -76,7 +77,7 @@ def between(name: str, value, least: float, most: float) -> float:
     return found
 
 
-def rate(name: str, value) -> float:
+def rate(name: str, value: Any) -> float:
     """Returns the value of an argument as a float in [0, 1).
 
     Args:
@@ -98,7 +99,7 @@ def rate(name: str, value) -> float:
     return found
 
 
-def share(name: str, value) -> float:
+def share(name: str, value: Any) -> float:
     """Returns the value of an argument as a float in (0, 1].
 
     Args:
@@ -120,7 +121,7 @@ def share(name: str, value) -> float:
     return found
 
 
-def interval(name: str, values, most: float = math.inf) -> tuple[float, float]:
+def interval(name: str, values: Any, most: float = math.inf) -> tuple[float, float]:
     """Returns two positive floats, the greater one last. Raises ValueError for other values.
 
     Example:
@@ -136,7 +137,7 @@ def interval(name: str, values, most: float = math.inf) -> tuple[float, float]:
     return found
 
 
-def flag(name: str, value) -> bool:
+def flag(name: str, value: Any) -> bool:
     """Returns the value of an argument as a bool. It may also be 1 or 0; raises ValueError for other values.
 
     Example:
@@ -152,7 +153,7 @@ def flag(name: str, value) -> bool:
     return bool(found)
 
 
-def optional(convert: Callable, name: str, value, *bounds):
+def optional(convert: Callable, name: str, value: Any, *bounds: Any) -> Any:
     """Returns None for None, and otherwise what one of these functions returns for the value.
 
     Example:
@@ -163,7 +164,7 @@ def optional(convert: Callable, name: str, value, *bounds):
     return None if value is None else convert(name, value, *bounds)
 
 
-def integers(name: str, values, least: int | None = None) -> tuple[int, ...]:
+def integers(name: str, values: Any, least: int | None = None) -> tuple[int, ...]:
     """Returns several integers as a tuple of int. Raises ValueError as `integer` does.
 
     Example:
@@ -176,12 +177,12 @@ def integers(name: str, values, least: int | None = None) -> tuple[int, ...]:
     return tuple(integer(name, value, least) for value in sequence(name, values))
 
 
-def numbers(name: str, values, least: float | None = None) -> tuple[float, ...]:
+def numbers(name: str, values: Any, least: float | None = None) -> tuple[float, ...]:
     """Returns several finite numbers as a tuple of float. Raises ValueError as `number` does."""
     return tuple(number(name, value, least) for value in sequence(name, values))
 
 
-def image_shape(name: str, values) -> tuple[int | None, ...]:
+def image_shape(name: str, values: Any) -> tuple[int | None, ...]:
     """Returns the shape of an image as a tuple of int, or None for sizes that are free.
 
     Raises ValueError for sizes below 1.

@@ -7,8 +7,10 @@ come from huggingface/pytorch-image-models (timm).
 One row, `convnext_mini`, is this package's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ class ConvNeXtConfig:
         head_hidden_size: width of a hidden layer in the head; None for a linear head.
         image_size: side of the images, in pixels, that the published figures are for.
         source: where the row comes from.
+
+    Example:
+
+    >>> from keras_convnext import VARIANTS, ConvNeXtConfig
+    >>> VARIANTS["convnext_tiny"].depths
+    (3, 3, 9, 3)
+    >>> ConvNeXtConfig(depths=(1, 1), dims=(16, 32)).kernel_sizes
+    (7, 7)
     """
 
     depths: tuple[int, ...]
@@ -59,15 +69,15 @@ class ConvNeXtConfig:
     source: str = ""
 
     @property
-    def kernel_sizes(self):
+    def kernel_sizes(self) -> tuple[int, ...]:
         """The side of the depthwise kernels in each stage, as a tuple."""
         return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * len(self.depths)
 
-    def backbone_arguments(self):
+    def backbone_arguments(self) -> dict:
         """The arguments of `ConvNeXtBackbone` that this row fixes, as a dict."""
         return {name: getattr(self, name) for name in _BACKBONE_ARGUMENTS}
 
-    def head_arguments(self):
+    def head_arguments(self) -> dict:
         """The arguments of `ConvNeXtClassifier` that this row fixes, as a dict."""
         return {name: getattr(self, name) for name in _HEAD_ARGUMENTS}
 
@@ -78,32 +88,32 @@ _BACKBONE_ARGUMENTS = tuple(
     field.name for field in fields(ConvNeXtConfig) if field.name not in _HEAD_ARGUMENTS + _CATALOG_ONLY
 )
 
-_V1 = {"source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 9"}
-_ISOTROPIC = {
+_V1: dict[str, Any] = {"source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 9"}
+_ISOTROPIC: dict[str, Any] = {
     "stem_patch_size": 16,
     "stem_norm": False,
     "source": "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 2, A.1",
 }
-_V2 = {
+_V2: dict[str, Any] = {
     "use_grn": True,
     "layer_scale_init_value": None,
     "source": "facebookresearch/ConvNeXt-V2; arXiv:2301.00808 A.1",
 }
-_TIMM = {"source": "huggingface/pytorch-image-models, timm/models/convnext.py"}
-_TIMM_CONV = {"conv_mlp": True, **_TIMM}
-_TIMM_TEST = {"norm_eps": 1e-5, "image_size": 160, **_TIMM}
+_TIMM: dict[str, Any] = {"source": "huggingface/pytorch-image-models, timm/models/convnext.py"}
+_TIMM_CONV: dict[str, Any] = {"conv_mlp": True, **_TIMM}
+_TIMM_TEST: dict[str, Any] = {"norm_eps": 1e-5, "image_size": 160, **_TIMM}
 
-_ZEPTO = {"depths": (2, 2, 4, 2), "dims": (32, 64, 128, 256)}
-_ATTO = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320)}
-_FEMTO = {"depths": (2, 2, 6, 2), "dims": (48, 96, 192, 384)}
-_PICO = {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512)}
-_NANO = {"depths": (2, 2, 8, 2), "dims": (80, 160, 320, 640)}
-_TINY = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
-_SMALL = {"depths": (3, 3, 27, 3), "dims": (96, 192, 384, 768)}
-_BASE = {"depths": (3, 3, 27, 3), "dims": (128, 256, 512, 1024)}
-_LARGE = {"depths": (3, 3, 27, 3), "dims": (192, 384, 768, 1536)}
-_XLARGE = {"depths": (3, 3, 27, 3), "dims": (256, 512, 1024, 2048)}
-_HUGE = {"depths": (3, 3, 27, 3), "dims": (352, 704, 1408, 2816)}
+_ZEPTO: dict[str, Any] = {"depths": (2, 2, 4, 2), "dims": (32, 64, 128, 256)}
+_ATTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (40, 80, 160, 320)}
+_FEMTO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (48, 96, 192, 384)}
+_PICO: dict[str, Any] = {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512)}
+_NANO: dict[str, Any] = {"depths": (2, 2, 8, 2), "dims": (80, 160, 320, 640)}
+_TINY: dict[str, Any] = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
+_SMALL: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (96, 192, 384, 768)}
+_BASE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (128, 256, 512, 1024)}
+_LARGE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (192, 384, 768, 1536)}
+_XLARGE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (256, 512, 1024, 2048)}
+_HUGE: dict[str, Any] = {"depths": (3, 3, 27, 3), "dims": (352, 704, 1408, 2816)}
 
 VARIANTS = {
     # ConvNeXt
@@ -173,11 +183,11 @@ BY_IMAGE_SIZE = (
 """Which variant and `stem_patch_size` to start with, by the longer side of the images in pixels, at most."""
 
 
-def variant_for(image_size):
+def variant_for(image_size: int) -> tuple[str, int]:
     """The variant and the `stem_patch_size` to start with on images of a size.
 
     Args:
-        image_size: int, the longer side in pixels.
+        image_size: the longer side in pixels.
 
     Returns:
         `(name, stem_patch_size)`.
@@ -191,18 +201,18 @@ def variant_for(image_size):
     return next(row[1:] for row in BY_IMAGE_SIZE if image_size <= row[0])
 
 
-def stem_for(name, image_size):
+def stem_for(name: str, image_size: int) -> int:
     """The `stem_patch_size` with which a variant fits images of a size: that of `variant_for`, where it can have one.
 
     An overlapping stem has no other stride than 4, and an isotropic network, of a single stage, halves nowhere else:
     these keep their own.
 
     Args:
-        name: str, a name in `VARIANTS`.
-        image_size: int, the longer side in pixels.
+        name: a name in `VARIANTS`.
+        image_size: the longer side in pixels.
 
     Returns:
-        int, the stride of the stem.
+        The stride of the stem.
 
     Raises:
         ValueError: no such variant.
@@ -218,7 +228,7 @@ def stem_for(name, image_size):
     return row.stem_patch_size if keeps_its_own else variant_for(image_size)[1]
 
 
-def get_variant(name):
+def get_variant(name: str) -> ConvNeXtConfig:
     """The row of `VARIANTS` called `name`.
 
     Raises:
@@ -237,20 +247,20 @@ def get_variant(name):
     raise ValueError(f"Unknown variant {name!r}: {hint}.")
 
 
-def match(arguments, ignore=()):
+def match(arguments: ConvNeXtConfig | dict, ignore: Sequence[str] = ()) -> str | None:
     """Finds the variant with given architecture arguments: the one answer to "which variant is this?".
 
     Layer scale is compared by its presence, since its initial value does not change the architecture.
 
     Args:
-        arguments: `ConvNeXtConfig`, or dict of architecture arguments by name, such as the `get_config()` of a
+        arguments: `ConvNeXtConfig`, or architecture arguments by name, such as the `get_config()` of a
             `ConvNeXtBackbone`. Arguments that are missing are not compared, nor are other entries, such as `name`. A
             set stands for any of its values.
-        ignore: sequence of str, names of arguments that are not compared, such as `("stem_patch_size",)`. Defaults to
+        ignore: names of arguments that are not compared, such as `("stem_patch_size",)`. Defaults to
             none.
 
     Returns:
-        str, the name of the first such row of `VARIANTS`. None if there is no such row, or if `depths` or `dims` are
+        The name of the first such row of `VARIANTS`. None if there is no such row, or if `depths` or `dims` are
         missing.
 
     Example:

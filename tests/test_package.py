@@ -33,8 +33,8 @@ MAY_IMPORT = {
     "data": {"preprocessing", "extras", "processes"},
     "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version", "new_paths"},
 }
-MAY_IMPORT = {room: rooms | {"scalars", "dataclass_fields"} for room, rooms in MAY_IMPORT.items()}
-MAY_IMPORT |= {"scalars": set(), "dataclass_fields": {"scalars"}}
+MAY_IMPORT = {room: rooms | {"scalars", "dataclass_fields", "typing"} for room, rooms in MAY_IMPORT.items()}
+MAY_IMPORT |= {"scalars": set(), "dataclass_fields": {"scalars"}, "typing": set()}
 BELOW_CLI = set(MAY_IMPORT)
 MAY_IMPORT |= {"__init__": BELOW_CLI, "cli": BELOW_CLI | {"__init__"}, "__main__": {"cli"}}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -25,6 +25,17 @@ def compare(cases: list[Case], rounds: int, progress: Callable[[str], None]) -> 
         A dict for JSON: the number of complete `rounds`; `timings`; `ratios` of our time to that of the fastest form of
         each other package, with their `spread` over the rounds; the machine's `limits`; and the cases that were
         `skipped`.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking import Case, compare
+    >>> cases = [
+    ...     Case(package, "torch", "", "forward", "convnext_atto", batch=8, size=64, dtype="float32", device="cpu")
+    ...     for package in ("keras_convnext", "timm")
+    ... ]
+    >>> result = compare(cases, rounds=3, progress=print)  # doctest: +SKIP
+    >>> [row["ratio"] for row in result["ratios"]]  # doctest: +SKIP
+    [0.98]
     """
     timings, failures = time_in_turn(cases, rounds, progress)
     measured = {timing.case: timing for timing in timings}

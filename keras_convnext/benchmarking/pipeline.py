@@ -50,7 +50,7 @@ def compare(
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     with contextlib.ExitStack() as stack:
         workers = {name: stack.enter_context(_worker(name, *arguments)) for name in ("ours", "timm")}
-        speeds = {name: [] for name in workers}
+        speeds: dict[str, list[float]] = {name: [] for name in workers}
         for turn in range(rounds + 1):
             for name, worker in workers.items():
                 speed = PASS / _ask(name, worker)

@@ -32,7 +32,8 @@ def draw_sweep(timings: list[Timing], over: str, path: str | Path) -> None:
     }
     if over == "size":
         quantities = {"GMACs per image": lambda timing: macs(timing.case) / 1e9} | quantities
-    lines, colours = {}, {}
+    lines: dict[str, list[Timing]] = {}
+    colours: dict[tuple[str, str], str] = {}
     for timing in timings:
         lines.setdefault(str(timing.case), []).append(timing)
         colours.setdefault((timing.case.package, timing.case.form), f"C{len(colours)}")

@@ -26,6 +26,13 @@ class Timing:
         start_seconds: time from the imported package to a warm model: building, tracing and compiling.
         peak_bytes: peak memory of the steps: on the CPU that beyond the memory after importing, on a GPU that of
             the GPU. None where the system does not tell it, or where the process was killed after its last step.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking import Case, Timing
+    >>> case = Case("timm", "torch", "compiled", "forward", "convnext_tiny", 8, 224, dtype="float32", device="cpu")
+    >>> Timing(case, seconds=(0.20, 0.25, 0.21), start_seconds=30.0, peak_bytes=None).median
+    0.21
     """
 
     case: Case
@@ -50,7 +57,8 @@ def ratios(ours: Timing, other: Timing) -> list[float]:
     Within a round both take their turns shortly after each other, so that what slows the machine slows both.
 
     Args:
-        ours, other: of equal numbers of rounds.
+        ours: the measurement of our case.
+        other: the measurement of another one, in as many rounds.
 
     Returns:
         A ratio per round.
@@ -83,8 +91,18 @@ def time_in_turn(
     Returns:
         `(timings, failures)`: a list with a `Timing` for each case that ran, and a dict from each other case to its
         error message. After Ctrl-C, the timings cover the complete rounds.
+
+    Example:
+
+    >>> from keras_convnext.benchmarking import Case, time_in_turn
+    >>> cases = [
+    ...     Case(package, "torch", "", "forward", "convnext_atto", batch=8, size=64, dtype="float32", device="cpu")
+    ...     for package in ("keras_convnext", "timm")
+    ... ]
+    >>> timings, failures = time_in_turn(cases, rounds=3)  # doctest: +SKIP
     """
-    failures, seconds = {}, {case: [] for case in cases}
+    failures: dict[Case, str] = {}
+    seconds: dict[Case, list[float]] = {case: [] for case in cases}
     with contextlib.ExitStack() as stack:
         workers = {}
         for case in cases:

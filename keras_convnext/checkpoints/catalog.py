@@ -37,6 +37,13 @@ class Checkpoint:
         top5: the same of the five best classes.
         sha256: of the file, or its first digits; empty if it was not published.
         hub_name: the name of these weights on the hub, by timm or transformers; empty if they are not there.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import CHECKPOINTS
+    >>> checkpoint = CHECKPOINTS["convnext_tiny_1k_224_ema"]
+    >>> checkpoint.variant, checkpoint.top1, checkpoint.license
+    ('convnext_tiny', 82.1, 'MIT')
     """
 
     name: str
@@ -56,12 +63,12 @@ class Checkpoint:
     hub_name: str = ""
 
     @property
-    def is_classifier(self):
+    def is_classifier(self) -> bool:
         """Whether its outputs are classes (ImageNet's 1000, 11821 or 21841), not features or CLIP's embedding."""
         return self.num_classes in (1000, 11821, 21841)
 
     @property
-    def output(self):
+    def output(self) -> str:
         """What the model outputs: `"classes"`, `"embedding"` (CLIP's, of size `num_classes`) or `"features"`.
 
         `"masked pre-training"` are features of a network that needs fine-tuning.

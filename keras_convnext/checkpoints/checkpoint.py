@@ -4,12 +4,13 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_convnext.checkpoints.catalog import Checkpoint
 from keras_convnext.checkpoints.download import cached_file
 from keras_convnext.checkpoints.errors import DamagedFileError
 from keras_convnext.checkpoints.float_weights import require_float_weights
-from keras_convnext.checkpoints.layouts import LAYOUTS
+from keras_convnext.checkpoints.layouts import LAYOUTS, Layout
 from keras_convnext.checkpoints.merge import HEAD, LEVEL_NORMS, find_layout, merge
 from keras_convnext.checkpoints.origin import Origin, origin_of, restriction, set_origin
 from keras_convnext.checkpoints.parts import differing_parts
@@ -28,7 +29,7 @@ ALWAYS_SCALED = ("torchvision", "dinov3", "keras.applications")
 """The sources whose blocks all have a layer scale."""
 
 
-def load_checkpoint(model, path: str | Path, adapt_stem: bool = False, ema: bool = False) -> str:
+def load_checkpoint(model: keras.Model, path: str | Path, adapt_stem: bool = False, ema: bool = False) -> str:
     """Loads the weights of a checkpoint, written by this package or another one, into a model.
 
     The kind of file and its layout are recognized from its content. Every weight of the model must have a counterpart
@@ -74,7 +75,7 @@ def load_checkpoint(model, path: str | Path, adapt_stem: bool = False, ema: bool
     return layout
 
 
-def load_published_checkpoint(model, checkpoint: Checkpoint, adapt_stem: bool = False) -> None:
+def load_published_checkpoint(model: keras.Model, checkpoint: Checkpoint, adapt_stem: bool = False) -> None:
     """Loads the weights of a published checkpoint into a model. Downloads the file if it is not in the cache.
 
     Args:
@@ -86,6 +87,13 @@ def load_published_checkpoint(model, checkpoint: Checkpoint, adapt_stem: bool = 
         OSError: the download failed; the message says where to put the file by hand.
         ValueError: a file that is damaged or not the published one (it is removed), or that does not fit the model.
         ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
+
+    Example:
+
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.checkpoints import CHECKPOINTS, load_published_checkpoint
+    >>> model = ConvNeXtClassifier.from_preset("convnext_tiny")  # doctest: +SKIP
+    >>> load_published_checkpoint(model, CHECKPOINTS["convnext_tiny_1k_224_ema"])  # doctest: +SKIP
     """
     path, arrays = read_published(checkpoint)
     _, notes = assign_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))
@@ -93,7 +101,7 @@ def load_published_checkpoint(model, checkpoint: Checkpoint, adapt_stem: bool = 
         warnings.warn(note, stacklevel=3)  # `from_preset` stands between
 
 
-def read_published(checkpoint: Checkpoint) -> tuple[Path, dict]:
+def read_published(checkpoint: Checkpoint) -> tuple[Path, dict[str, np.ndarray]]:
     """Reads the file of a published checkpoint. Downloads it if it is not in the cache.
 
     Args:
@@ -103,6 +111,11 @@ def read_published(checkpoint: Checkpoint) -> tuple[Path, dict]:
         `(path, arrays)`: the file in the cache, and its arrays by name.
 
     Raises: as `load_published_checkpoint`.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import CHECKPOINTS, read_published
+    >>> path, arrays = read_published(CHECKPOINTS["convnext_tiny_1k_224_ema"])  # doctest: +SKIP
     """
     check_readable(Path(checkpoint.url).suffix)
     path = cached_file(checkpoint)
@@ -113,13 +126,19 @@ def read_published(checkpoint: Checkpoint) -> tuple[Path, dict]:
         raise ValueError(f"{error} It was removed; download it again from {checkpoint.url}") from error
 
 
-def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
+def assign_arrays(
+    model: keras.Model,
+    path: str | Path,
+    arrays: dict[str, np.ndarray],
+    adapt_stem: bool = False,
+    origin: Origin | None = None,
+) -> tuple[str, list[str]]:
     """Assigns the arrays of a checkpoint to a model's weights.
 
     Args:
         model: as for `load_checkpoint`.
         path: of the file, for messages.
-        arrays: dict of arrays by name, as `read_arrays` returns it.
+        arrays: by name, as `read_arrays` returns it.
         adapt_stem: as for `load_checkpoint`.
         origin: `Origin` of the weights. Defaults to None: what the file says.
 
@@ -128,6 +147,18 @@ def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
 
     Raises:
         ValueError: the arrays do not fit; the message names all that do not. The model is as it was.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
+    >>> from keras_convnext.checkpoints import assign_arrays, read_arrays
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10)
+    >>> path = Path(tempfile.mkdtemp()) / "model.pth"
+    >>> save_checkpoint(model, path, layout="timm")
+    >>> assign_arrays(model, path, read_arrays(path))
+    ('timm', [])
     """
     require_float_weights(model, "load a checkpoint into")
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
@@ -145,7 +176,7 @@ def assign_arrays(model, path, arrays, adapt_stem=False, origin=None):
     return layout.name, [f"{path}: {note}" for note in (*notes, differing, restriction(origin.license)) if note]
 
 
-def save_checkpoint(model, path: str | Path, layout: str = "official") -> None:
+def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "official") -> None:
     """Saves the weights of a model as a checkpoint in the layout of another package, in float32.
 
     A safetensors file has the licence of the weights in its metadata.
@@ -164,7 +195,15 @@ def save_checkpoint(model, path: str | Path, layout: str = "official") -> None:
         ValueError: an unknown layout or suffix, no such folder, or a model that the layout cannot represent.
         ModuleNotFoundError: safetensors is needed, and not installed.
 
-    Example: see `load_checkpoint`.
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier, save_checkpoint
+    >>> path = Path(tempfile.mkdtemp()) / "convnext_mini.pth"
+    >>> save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini"), path, layout="timm")
+    >>> path.exists()
+    True
     """
     form = check_target(model, path, layout)
     parts = list(dict.fromkeys(weight.path.partition("/")[0] for weight in model.weights))
@@ -181,7 +220,7 @@ def save_checkpoint(model, path: str | Path, layout: str = "official") -> None:
     write_arrays(path, arrays, layout in ("official", "fcmae"), {name: text for name, text in origin.items() if text})
 
 
-def check_target(model, path, layout="official"):
+def check_target(model: keras.Model, path: str | Path, layout: str = "official") -> Layout:
     """Raises the errors that `save_checkpoint` would raise, before any work.
 
     Args:
@@ -203,7 +242,7 @@ def check_target(model, path, layout="official"):
     return _form(model, layout)
 
 
-def check_target_path(path, layout="official"):
+def check_target_path(path: str | Path, layout: str = "official") -> None:
     """Raises those of the errors that do not depend on the model, so that they come before it is loaded.
 
     Args:

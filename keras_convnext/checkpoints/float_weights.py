@@ -1,7 +1,11 @@
 """Checks for plain weights: quantized models and models with LoRA cannot be fused, transferred, or converted."""
 
+from collections.abc import Callable
 
-def require_float_weights(model, action):
+import keras
+
+
+def require_float_weights(model: keras.Model, action: str) -> None:
     """Refuses a model with quantized layers or with LoRA.
 
     Args:
@@ -36,17 +40,44 @@ def require_float_weights(model, action):
         )
 
 
-def layers_that(condition, model):
-    """The paths of those layers of a model, at any depth, that meet a condition."""
+def layers_that(condition: Callable[[keras.layers.Layer], bool], model: keras.Model) -> list[str]:
+    """The paths of those layers of a model, at any depth, that meet a condition.
+
+    Args:
+        condition: function of a layer.
+        model: the model to search.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.checkpoints import layers_that
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")], name="model")
+    >>> layers_that(lambda layer: isinstance(layer, keras.layers.Dense), model)
+    ['model/head']
+    """
     return [layer.path or layer.name for layer in model._flatten_layers() if condition(layer)]
 
 
-def is_quantized(layer):
-    """Whether a layer's weights are quantized."""
+def is_quantized(layer: keras.layers.Layer) -> bool:
+    """Whether a layer's weights are quantized.
+
+    Args:
+        layer: any Keras layer.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.checkpoints import is_quantized
+    >>> layer = keras.layers.Dense(2)
+    >>> layer.build((None, 4))
+    >>> layer.quantize("int8")
+    >>> is_quantized(layer)
+    True
+    """
     return layer.quantization_mode is not None
 
 
-def has_lora(layer):
+def has_lora(layer: keras.layers.Layer) -> bool:
     """Whether a layer has low-rank adapters."""
     return bool(getattr(layer, "lora_enabled", False))
 

@@ -67,7 +67,8 @@ def _layer_and_weight(layer, weight):
     The layer of a weight within a `Sequential` is part of the weight's name. Keras 2 named layer scales `Variable`.
     Without the top, the last norm has a generic name.
     """
-    *_, owner, name = ["", layer, *weight.removesuffix(":0").split("/")]
+    *owners, name = weight.removesuffix(":0").split("/")
+    owner = owners[-1] if owners else layer
     owner = "head_layernorm" if re.fullmatch(r"layer_normalization(_\d+)?", owner) else owner
     return f"{layer}/gamma" if layer.endswith("layer_scale") else f"{owner}/{name}"
 

@@ -3,15 +3,17 @@
 import itertools
 import math
 
+import numpy as np
+
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.variants import match
 
 
-def identify(arrays: dict) -> tuple[str, int | None]:
+def identify(arrays: dict[str, np.ndarray]) -> tuple[str, int | None]:
     """The variant and the number of classes of a checkpoint.
 
     Args:
-        arrays: dict of arrays by name, as `read_arrays` returns it.
+        arrays: by name, as `read_arrays` returns it.
 
     Returns:
         `(variant, num_classes)`: 0 classes if the last layer is missing, None if the whole head is.
@@ -41,11 +43,11 @@ def identify(arrays: dict) -> tuple[str, int | None]:
     )
 
 
-def has_level_norms(arrays: dict) -> bool:
+def has_level_norms(arrays: dict[str, np.ndarray]) -> bool:
     """Whether a checkpoint has norms of pyramid levels, of all or of some.
 
     Args:
-        arrays: dict of arrays by name, as `read_arrays` returns it.
+        arrays: by name, as `read_arrays` returns it.
 
     Example:
 

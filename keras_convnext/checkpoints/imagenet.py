@@ -15,11 +15,8 @@ class ImageNetClass(NamedTuple):
     name: str
 
 
-def imagenet_classes():
+def imagenet_classes() -> tuple[ImageNetClass, ...]:
     """The 1000 classes of ImageNet-1k, by the index of their logit.
-
-    Returns:
-        tuple of `ImageNetClass`.
 
     Example:
 

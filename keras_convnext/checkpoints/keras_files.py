@@ -5,6 +5,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -28,8 +29,19 @@ DAMAGED_KERAS = (
 
 
 @contextlib.contextmanager
-def with_keras_suffix(path):
-    """A path of the same file with the suffix `.keras`, without which Keras does not load it."""
+def with_keras_suffix(path: str | Path) -> Iterator[str | Path]:
+    """A path of the same file with the suffix `.keras`, without which Keras does not load it.
+
+    Args:
+        path: of a saved Keras model, of any name.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import with_keras_suffix
+    >>> with with_keras_suffix("downloads/0f3a9c") as path:
+    ...     path.name
+    'model.keras'
+    """
     if Path(path).suffix == ".keras":
         yield path
         return
@@ -39,11 +51,25 @@ def with_keras_suffix(path):
         yield link
 
 
-def is_keras(path):
+def is_keras(path: str | Path) -> bool:
     """Whether a file is a saved Keras model: a zip archive with a `config.json`.
+
+    Args:
+        path: of the file, which need not exist.
 
     Raises:
         DamagedFileError: it begins like a zip archive, but is not one.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.checkpoints import is_keras
+    >>> path = Path(tempfile.mkdtemp()) / "model.keras"
+    >>> ConvNeXtClassifier.from_preset("convnext_mini").save(path)
+    >>> is_keras(path)
+    True
     """
     if not Path(path).is_file():
         return False

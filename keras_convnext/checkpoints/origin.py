@@ -5,6 +5,8 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
+
 from keras_convnext.checkpoints.download import published_as
 
 FREE_LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause")
@@ -18,7 +20,7 @@ class Origin(NamedTuple):
     license: str | None = None
 
 
-def origin_of(path):
+def origin_of(path: str | Path) -> Origin:
     """The origin of the weights in a file.
 
     `.keras` and safetensors files that `model.save` and `save_checkpoint` wrote contain it. Otherwise it follows from
@@ -27,8 +29,17 @@ def origin_of(path):
     Args:
         path: of a file that `read_arrays` reads.
 
-    Returns:
-        `Origin`.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.checkpoints import origin_of
+    >>> path = Path(tempfile.mkdtemp()) / "model.keras"
+    >>> ConvNeXtClassifier.from_preset("convnext_mini", license="MIT").save(path)
+    >>> origin_of(path).license
+    'MIT'
     """
     path = Path(path)
     if zipfile.is_zipfile(path):
@@ -40,7 +51,7 @@ def origin_of(path):
     return Origin(entry.name, entry.license) if entry else Origin()
 
 
-def backbone_config(path):
+def backbone_config(path: str | Path) -> dict:
     """The configuration of the backbone in a `.keras` file, a dict; empty for other files."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -51,14 +62,26 @@ def backbone_config(path):
     return {}
 
 
-def set_origin(model, origin):
+def set_origin(model: keras.Model, origin: Origin) -> None:
     """Puts an origin into the configuration of a model's backbone, with which it is saved."""
     backbone = getattr(model, "backbone", model)
     backbone.preset, backbone.license = origin
 
 
-def restriction(license):
-    """The warning for weights under a licence; empty if it allows any use, or is unknown."""
+def restriction(license: str | None) -> str:
+    """The warning for weights under a licence; empty if it allows any use, or is unknown.
+
+    Args:
+        license: an SPDX identifier or another name, as in `Checkpoint`; None if it is unknown.
+
+    Example:
+
+    >>> from keras_convnext.checkpoints import restriction
+    >>> restriction("CC-BY-NC-4.0")
+    'These weights are under CC-BY-NC-4.0, which restricts their use, and that of models made from them.'
+    >>> restriction("MIT")
+    ''
+    """
     if license in (None, *FREE_LICENSES):
         return ""
     return f"These weights are under {license}, which restricts their use, and that of models made from them."

@@ -4,6 +4,8 @@ Top-1 and top-5 accuracies are in percent, on ImageNet-1k's validation images, a
 where nothing was published; 0 classes where the checkpoint has no classifier.
 """
 
+from typing import Any
+
 SQUASH = {"squash": True}
 CLIP = {
     "mean": (0.48145466, 0.4578275, 0.40821073),
@@ -133,7 +135,7 @@ TIMM_RELEASES = (
     ("convnext_tiny_hnf.a2h_in1k", "convnext_tiny_hnf_a2h-ab7e9df2.pth", 0.95, 82.23, 95.86),
 )
 
-TIMM_HUB = (
+TIMM_HUB: tuple[tuple[Any, ...], ...] = (
     # The same sources. Name, image size, classes, crop_pct, top-1, top-5, what else differs.
     ("convnext_zepto_rms.ra4_e3600_r224_in1k", 224, 1000, 0.875, 72.82, 91.106, HALF),
     ("convnext_zepto_rms_ols.ra4_e3600_r224_in1k", 224, 1000, 0.9, 73.234, 91.27, HALF),

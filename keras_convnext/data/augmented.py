@@ -1,16 +1,21 @@
 """Batches of augmented images for training, on every backend; and the same as a tf.data dataset."""
 
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_convnext.data.augment_workers import start_workers
 from keras_convnext.data.batches import Batches
+from keras_convnext.data.images import Images
 from keras_convnext.extras import require
-from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch
+from keras_convnext.preprocessing.augmentation import Augmentation, ImageFormat, augment_batch
 from keras_convnext.preprocessing.augmentation.mix import smooth_labels
 from keras_convnext.scalars import integer, integers, numbers, optional, rate
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 AHEAD = 3
 """How many batches are prepared at a time, the one that is asked for included."""
@@ -59,20 +64,20 @@ class AugmentedBatches(Batches):
 
     def __init__(
         self,
-        images,
-        image_size,
-        augmentation,
-        batch_size,
-        label_smoothing=0.1,
-        seed=0,
-        workers=None,
-        mean=None,
-        std=None,
-        group=1,
+        images: Images,
+        image_size: tuple[int, int],
+        augmentation: Augmentation,
+        batch_size: int,
+        label_smoothing: float = 0.1,
+        seed: int = 0,
+        workers: int | None = None,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+        group: int = 1,
     ):
         require("PIL", extra="cli")
         seed, label_smoothing = integer("seed", seed, 0), rate("label_smoothing", label_smoothing)
-        image_size = integers("image_size", image_size, 1)
+        height, width = integers("image_size", image_size, 1)
         mean, std = optional(numbers, "mean", mean), optional(numbers, "std", std)
         channels = 3 if images.are_files else images.pixels.shape[-1]
         if channels not in (1, 3):
@@ -82,14 +87,14 @@ class AugmentedBatches(Batches):
                 "`from_scratch`."
             )
         super().__init__(images, batch_size, shuffle=True, seed=seed, group=group)
-        self.item_shape = (*image_size, channels)
+        self.item_shape = (height, width, channels)
         self.label_smoothing = label_smoothing
         self._augmentation = augmentation.for_images(ImageFormat(*self.item_shape, mean, std))
         count = optional(integer, "workers", workers, 0) or self.threads
         self._augmenters = start_workers(count, augmentation.steps)
         self._assembler = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._end = weakref.finalize(self, _end, self._augmenters, self._assembler)  # at the program's end, too
-        self._coming = {}
+        self._coming: dict[tuple[int, int], Future] = {}
 
     def _batch(self, index):
         wanted = [(self.epoch, number) for number in range(index, min(index + AHEAD, len(self)))]
@@ -125,7 +130,7 @@ class AugmentedBatches(Batches):
         labels = smooth_labels(labels, self.label_smoothing)
         return augment_batch(pixels, labels, seed, self._augmentation.steps_on("batches"))
 
-    def close(self):
+    def close(self) -> None:
         """Ends the workers. Who waits for a batch gets an error."""
         try:
             self._end()
@@ -138,7 +143,15 @@ def _end(workers, assembler):
     workers.close()
 
 
-def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, first_epoch=0, **options):
+def augmented_dataset(
+    images: Images,
+    image_size: tuple[int, int],
+    augmentation: Augmentation,
+    batch_size: int,
+    epochs: int = 1,
+    first_epoch: int = 0,
+    **options: Any,
+) -> "tf.data.Dataset":
     """`AugmentedBatches` as a tf.data dataset.
 
     Iterating over the dataset a second time gives the same batches again. To train for several epochs, set `epochs`
@@ -159,6 +172,14 @@ def augmented_dataset(images, image_size, augmentation, batch_size, epochs=1, fi
     Raises:
         ValueError: there are fewer images than a batch has; and as `AugmentedBatches`.
         ModuleNotFoundError: TensorFlow or Pillow is not installed.
+
+    Example:
+
+    >>> from keras_convnext.data import augmented_dataset, load_digits
+    >>> from keras_convnext.preprocessing import Augmentation
+    >>> dataset = augmented_dataset(load_digits().train, (8, 8), Augmentation(), batch_size=64, epochs=2)
+    >>> len(dataset), dataset.element_spec[0].shape
+    (44, TensorShape([64, 8, 8, 1]))
     """
     tf = require("tensorflow", extra="tensorflow")
     batch_size, epochs = integer("batch_size", batch_size, 1), integer("epochs", epochs, 1)

@@ -38,6 +38,14 @@ class Batches(keras.utils.PyDataset):
 
     Raises:
         ValueError: a value out of its range, or fewer images than `group` batches have.
+
+    Example:
+
+    >>> from keras_convnext.data import Batches, load_digits
+    >>> batches = Batches(load_digits().train, batch_size=64)
+    >>> pixels, labels = batches[0]
+    >>> pixels.shape, labels.shape, len(batches)
+    ((64, 8, 8, 1), (64, 10), 23)
     """
 
     def __init__(
@@ -68,17 +76,17 @@ class Batches(keras.utils.PyDataset):
         self._one_at_a_time = threading.Lock()
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """The epoch, from 0, whose order is used."""
         return self._epoch
 
     @epoch.setter
-    def epoch(self, epoch):
+    def epoch(self, epoch: int) -> None:
         self._epoch = epoch
         count = len(self.images)
         self._order = np.random.default_rng((self.seed, epoch)).permutation(count) if self.shuffle else np.arange(count)
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1  # a plain loop over epochs; Keras calls it before the first one too
 
     def __len__(self):
@@ -105,7 +113,7 @@ class Batches(keras.utils.PyDataset):
         labels = keras.utils.to_categorical(chosen.labels, len(chosen.class_names))
         return np.asarray(pixels, "float32"), labels.astype("float32")
 
-    def close(self):
+    def close(self) -> None:
         """Ends the batches, after the one that is being prepared. Who asks for another one gets an error."""
         with self._one_at_a_time:
             self._is_closed = True
@@ -120,11 +128,20 @@ class EpochOrder(keras.callbacks.Callback):
 
     Args:
         batches: the `Batches` that `fit` trains on.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.data import Batches, EpochOrder, load_digits
+    >>> batches = Batches(load_digits().train.take(range(64)), batch_size=64, shuffle=True)
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    >>> model.compile("sgd", loss="mse")
+    >>> history = model.fit(batches, callbacks=[EpochOrder(batches)], shuffle=False, verbose=0)
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches: Batches):
         super().__init__()
         self.batches = batches
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.batches.epoch = epoch

@@ -43,6 +43,20 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
         ValueError: no such folder, another folder beside the folders of the parts, fewer than two classes, a class
             without images or with folders alone, a class in `val` or `test` that `train` does not have, or an image
             that cannot be read.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from keras_convnext.data import load_folder
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("cat", "dog"):
+    ...     (folder / name).mkdir()
+    ...     Image.new("RGB", (8, 8)).save(folder / name / "1.png")
+    >>> data = load_folder(folder, verbose=False)
+    >>> data.class_names, len(data.train)
+    (('cat', 'dog'), 2)
     """
     path = Path(path)
     if not path.exists():

@@ -1,6 +1,7 @@
 """Which files of a folder are images, and which of them can be read."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,7 @@ SYSTEM_NAMES = ("__macosx", "@eadir", "$recycle.bin", "system volume information
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 
 
-def is_hidden(path):
+def is_hidden(path: Path) -> bool:
     """Whether, by its name, a file or folder belongs to the operating system or a program rather than to the data.
 
     Example:
@@ -29,14 +30,14 @@ def is_hidden(path):
     return name.startswith(".") or name in SYSTEM_NAMES or name in SYSTEM_FILES
 
 
-def find_images(folder):
+def find_images(folder: str | Path) -> tuple[list[Path], list[Path]]:
     """The image files in a folder and its sub-folders.
 
     A file is an image if its ending is in `IMAGE_SUFFIXES`, or if Pillow recognizes an image in it. Hidden files and
     everything in hidden folders are left out.
 
     Args:
-        folder: path.
+        folder: the folder to search.
 
     Returns:
         `(images, left_out)`: sorted lists of paths.
@@ -44,8 +45,21 @@ def find_images(folder):
     Raises:
         OSError: a folder that cannot be read.
         ModuleNotFoundError: a file has another ending, and Pillow, which would look into it, is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from keras_convnext.data import find_images
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Image.new("RGB", (8, 8)).save(folder / "cat.png")
+    >>> (folder / "notes.txt").touch()
+    >>> [[path.name for path in paths] for paths in find_images(folder)]
+    [['cat.png'], ['notes.txt']]
     """
-    images, left_out = [], []
+    images: list[Path] = []
+    left_out: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=_raise):
         hidden = [name for name in folders if is_hidden(Path(name))]
         left_out += [file for name in hidden for file in all_files(Path(place, name))]
@@ -56,7 +70,7 @@ def find_images(folder):
     return sorted(images), sorted(left_out)
 
 
-def describe_left_out(files, folder):
+def describe_left_out(files: Sequence[Path], folder: str | Path) -> str:
     """One line that counts the files that were left out of a folder, by reason.
 
     Example:
@@ -66,7 +80,7 @@ def describe_left_out(files, folder):
     >>> describe_left_out([Path("pets/cat/.DS_Store"), Path("pets/a.jpg")], "pets")
     'pets: 2 files are left out: 1 hidden, 1 in no class (a.jpg)'
     """
-    reasons = {"hidden": [], "in no class": [], "not an image": []}
+    reasons: dict[str, list[Path]] = {"hidden": [], "in no class": [], "not an image": []}
     for file in files:
         if any(is_hidden(Path(part)) for part in file.relative_to(folder).parts):
             reasons["hidden"].append(file)
@@ -80,12 +94,14 @@ def describe_left_out(files, folder):
     return f"{folder}: {len(files)} file{'s are' if len(files) > 1 else ' is'} left out: {', '.join(counts)}"
 
 
-def find_unreadable(paths, channels=3, verbose=False):
+def find_unreadable(
+    paths: Sequence[Path], channels: int = 3, verbose: bool = False
+) -> dict[Path, UnreadableImageError]:
     """Reads each image once, to see that it is whole, before any work is done with the others.
 
     Args:
-        paths: list of paths.
-        channels: int, as for `data.read_image`. Defaults to 3.
+        paths: of the image files.
+        channels: as for `data.read_image`. Defaults to 3.
         verbose: whether to show a progress bar. Defaults to False.
 
     Returns:
@@ -110,11 +126,11 @@ def find_unreadable(paths, channels=3, verbose=False):
     return unreadable
 
 
-def refuse_unreadable(unreadable):
+def refuse_unreadable(unreadable: dict[Path, UnreadableImageError]) -> None:
     """Raises a ValueError that names the first image which cannot be read, if there is one, and counts the others.
 
     Args:
-        unreadable: dict, as `find_unreadable` returns it.
+        unreadable: errors by path, as `find_unreadable` returns it.
     """
     if unreadable:
         first = next(iter(unreadable.values()))
@@ -122,12 +138,12 @@ def refuse_unreadable(unreadable):
         raise ValueError(f"{first}{more}. Fix or remove them, or leave them out with `skip_unreadable=True`.")
 
 
-def all_files(folder):
+def all_files(folder: str | Path) -> list[Path]:
     """The files in a folder and its sub-folders."""
     return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
-def is_image(file):
+def is_image(file: Path) -> bool:
     """Whether a file is an image, see `find_images`."""
     if file.suffix.lower() in IMAGE_SUFFIXES:
         return True

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.axes import check_channels_last
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pbm", ".pgm"),
@@ -27,14 +31,22 @@ class Images:
     Attributes:
         pixels: an array of shape `(count, height, width, channels)` in 0..255; or a list of paths of image files; or
             another sequence of RGB images of any size, with a method `take(indices)`, such as `TfdsPixels`.
-        labels: int array of shape `(count,)`, each an index into `class_names`.
-        class_names: tuple of str.
+        labels: integers of shape `(count,)`, each an index into `class_names`.
+        class_names: the name of each class.
 
     Raises:
         ValueError: an array of another shape, or one whose channels are first.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.data import Images
+    >>> images = Images(np.zeros((3, 8, 8, 1), "uint8"), np.array([0, 1, 1]), ("cat", "dog"))
+    >>> images.take([0, 2]).labels
+    array([0, 1])
     """
 
-    pixels: np.ndarray | list[Path] | Sequence
+    pixels: np.ndarray | Any  # arrays have attributes that files have not, which `are_files` tells
     labels: np.ndarray
     class_names: tuple[str, ...]
 
@@ -46,16 +58,22 @@ class Images:
         return len(self.labels)
 
     @property
-    def are_files(self):
+    def are_files(self) -> bool:
         """Whether the images may have any size, and are read one by one when they are used."""
         return not isinstance(self.pixels, np.ndarray)
 
-    def take(self, indices):
-        """The images at `indices`, as `Images`."""
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Images":
+        """The images at `indices`, as `Images`.
+
+        Args:
+            indices: from 0 to the number of images, without it; in any order.
+        """
         if isinstance(self.pixels, list):
             pixels = [self.pixels[i] for i in indices]
+        elif self.are_files:
+            pixels = self.pixels.take(indices)
         else:
-            pixels = self.pixels.take(indices, **({} if self.are_files else {"axis": 0}))
+            pixels = self.pixels.take(indices, axis=0)
         return Images(pixels, self.labels[indices], self.class_names)
 
 
@@ -64,9 +82,18 @@ class ImageData:
     """The parts of a data set. `validation` and `test` are None if the source has no such part.
 
     Attributes:
-        train, validation, test: `Images` of the same classes.
+        train: the training images.
+        validation: images of the same classes to choose the best epoch on.
+        test: images of the same classes to score the model on, once.
         skipped: paths of image files that could not be read and were left out.
         left_out: paths of files among the images that are hidden or are not images.
+
+    Example:
+
+    >>> from keras_convnext.data import load_digits
+    >>> data = load_digits()
+    >>> data.channels, data.class_names[:3], data.validation is None
+    (1, ('0', '1', '2'), True)
     """
 
     train: Images
@@ -76,17 +103,17 @@ class ImageData:
     left_out: tuple[Path, ...] = ()
 
     @property
-    def class_names(self):
+    def class_names(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the labels."""
         return self.train.class_names
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         """How many channels the images have."""
         return 3 if self.train.are_files else self.train.pixels.shape[-1]
 
 
-def check_images(pixels, where):
+def check_images(pixels: np.ndarray, where: str) -> None:
     """Raises ValueError if an array is not of shape `(count, height, width, channels)`."""
     if pixels.ndim != 4:
         raise ValueError(f"{where}: expected images of shape (count, height, width, channels), got {pixels.shape}.")
@@ -106,6 +133,17 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
     Raises:
         UnreadableImageError: no such file, or not a complete image; the message names it.
         ValueError: another number of channels.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from keras_convnext.data import read_image
+    >>> path = Path(tempfile.mkdtemp()) / "cat.png"
+    >>> Image.new("RGB", (48, 32)).save(path)
+    >>> read_image(path, channels=1).shape
+    (32, 48, 1)
     """
     if isinstance(path, np.ndarray):
         return path
@@ -113,7 +151,7 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def read_pil(path, channels=3):
+def read_pil(path: str | Path, channels: int = 3) -> "Image":
     """The same as a PIL image."""
     image_module = require("PIL.Image", extra="cli")
     modes = {1: "L", 3: "RGB"}

@@ -25,6 +25,12 @@ def load_data(source: str | Path = "digits", skip_unreadable: bool = False, verb
 
     Raises:
         ValueError: there is no such data set, or it is not in one of these forms.
+
+    Example:
+
+    >>> from keras_convnext.data import load_data
+    >>> len(load_data("digits").train)
+    1438
     """
     if str(source) == "digits":
         return load_digits()

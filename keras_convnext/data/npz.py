@@ -26,6 +26,17 @@ def load_npz(path: str | Path) -> ImageData:
 
     Raises:
         ValueError: not such a file, a missing array, shapes that do not fit, or labels or pixels out of range.
+
+    Example:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from keras_convnext.data import load_npz
+    >>> images, labels = np.zeros((4, 8, 8), "uint8"), np.array([0, 1, 0, 1])
+    >>> path = tempfile.mkdtemp() + "/images.npz"
+    >>> np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels, class_names=["cat", "dog"])
+    >>> load_npz(path).train.pixels.shape
+    (4, 8, 8, 1)
     """
     path = Path(path)
     arrays = _read(path)
@@ -51,7 +62,7 @@ def load_npz(path: str | Path) -> ImageData:
             f"{path}: images of x_train and x_test differ in shape: {parts['train'].pixels.shape[1:]} and "
             f"{parts['test'].pixels.shape[1:]}."
         )
-    return ImageData(**parts)
+    return ImageData(parts["train"], test=parts["test"])
 
 
 def _read(path):

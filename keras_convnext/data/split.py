@@ -33,7 +33,7 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must be above 0 and below 1. Received: fraction={fraction}")
     random = np.random.default_rng(integer("seed", seed, 0))
-    sampled = []
+    sampled: list[int] = []
     for label in range(len(images.class_names)):
         of_class = random.permutation(np.flatnonzero(images.labels == label))
         count = min(len(of_class) - 1, max(1, round(fraction * len(of_class))))
@@ -45,7 +45,19 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
 
 
 def with_validation(data: ImageData, seed: int = 0) -> ImageData:
-    """`ImageData` with validation images: its own ones, or a tenth of its training images by `split_validation`."""
+    """`ImageData` with validation images: its own ones, or a tenth of its training images by `split_validation`.
+
+    Args:
+        data: any data set.
+        seed: as for `split_validation`. Defaults to 0.
+
+    Example:
+
+    >>> from keras_convnext.data import load_digits, with_validation
+    >>> data = with_validation(load_digits())
+    >>> len(data.train), len(data.validation), len(data.test)
+    (1295, 143, 359)
+    """
     if data.validation is not None:
         return data
     train, validation = split_validation(data.train, seed=seed)

@@ -26,6 +26,12 @@ def load_tfds(name: str, data_dir: str | None = None) -> ImageData:
             type than uint8.
         ModuleNotFoundError: tensorflow-datasets or array_record is not installed; or the data set is not prepared yet,
             and TensorFlow is not installed.
+
+    Example:
+
+    >>> from keras_convnext.data import load_tfds
+    >>> load_tfds("cifar10").train.pixels.shape  # doctest: +SKIP
+    (50000, 32, 32, 3)
     """
     tfds = require("tensorflow_datasets", extra="tfds")
     require("array_record", extra="tfds")

@@ -17,9 +17,13 @@ Example:
 [[-1.  1.]]
 """
 
+from typing import TYPE_CHECKING
+
 import keras
 
-if keras.backend.backend() == "jax":
+if TYPE_CHECKING:
+    from keras_convnext.kernels import reference as chosen
+elif keras.backend.backend() == "jax":
     from keras_convnext.kernels import jax as chosen
 elif keras.backend.backend() == "tensorflow":
     from keras_convnext.kernels import tensorflow as chosen

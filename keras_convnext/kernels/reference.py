@@ -3,47 +3,92 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
+
+from keras_convnext.typing import Tensor
 
 
 class BlockWeights(NamedTuple):
     """The weights of a ConvNeXt block as tensors. A weight that the block does not have is None.
 
-    Shapes, for `channels` and `hidden` channels: `depthwise_kernel` `(side, side, channels, 1)`, `kernel_1`
-    `(channels, hidden)`, `kernel_2` `(hidden, channels)`; the others are vectors.
+    Attributes:
+        depthwise_kernel: `(side, side, channels, 1)`.
+        depthwise_bias: `(channels,)`.
+        gamma: `(channels,)`, of the norm.
+        beta: `(channels,)`, of the norm.
+        kernel_1: `(channels, hidden)`.
+        bias_1: `(hidden,)`.
+        grn_gamma: `(hidden,)`.
+        grn_beta: `(hidden,)`.
+        kernel_2: `(hidden, channels)`.
+        bias_2: `(channels,)`.
+        layer_scale: `(channels,)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> weights = kernels.BlockWeights(
+    ...     depthwise_kernel=ops.ones((7, 7, 8, 1)),
+    ...     depthwise_bias=ops.zeros(8),
+    ...     gamma=ops.ones(8),
+    ...     beta=ops.zeros(8),
+    ...     kernel_1=ops.ones((8, 32)),
+    ...     bias_1=ops.zeros(32),
+    ...     grn_gamma=None,
+    ...     grn_beta=None,
+    ...     kernel_2=ops.ones((32, 8)),
+    ...     bias_2=ops.zeros(8),
+    ...     layer_scale=None,
+    ... )
+    >>> tuple(weights.kernel_1.shape)
+    (8, 32)
     """
 
-    depthwise_kernel: object
-    depthwise_bias: object
-    gamma: object
-    beta: object
-    kernel_1: object
-    bias_1: object
-    grn_gamma: object
-    grn_beta: object
-    kernel_2: object
-    bias_2: object
-    layer_scale: object
+    depthwise_kernel: Tensor
+    depthwise_bias: Tensor | None
+    gamma: Tensor
+    beta: Tensor | None
+    kernel_1: Tensor
+    bias_1: Tensor
+    grn_gamma: Tensor | None
+    grn_beta: Tensor | None
+    kernel_2: Tensor
+    bias_2: Tensor
+    layer_scale: Tensor | None
 
 
 class BlockSettings(NamedTuple):
     """What else decides what a ConvNeXt block computes.
 
-    `dilation` of the depthwise convolution; `norm`, one of the norms here, such as `layer_norm`, with its `epsilon`;
-    `activation`, an elementwise function, such as `gelu`; `grn_epsilon` of the Global Response Normalization.
+    Attributes:
+        dilation: of the depthwise convolution.
+        norm: one of the norms here, such as `layer_norm`.
+        epsilon: of the norm.
+        activation: an elementwise function, such as `gelu`.
+        grn_epsilon: of the Global Response Normalization, where the block has one.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> settings = kernels.BlockSettings(
+    ...     dilation=1, norm=kernels.layer_norm, epsilon=1e-6, activation=kernels.gelu, grn_epsilon=None
+    ... )
+    >>> settings.epsilon
+    1e-06
     """
 
     dilation: int
     norm: Callable
     epsilon: float
     activation: Callable
-    grn_epsilon: float | None
+    grn_epsilon: float
 
 
-def depthwise_conv(x, kernel, bias, *, dilation: int, training: bool = False):
+def depthwise_conv(x: Tensor, kernel: Tensor, bias: Tensor | None, *, dilation: int, training: bool = False) -> Tensor:
     """Convolves each channel with its own kernel, at stride 1 and with "same" padding.
 
     Args:
@@ -52,21 +97,38 @@ def depthwise_conv(x, kernel, bias, *, dilation: int, training: bool = False):
         bias: `(channels,)` or None.
         dilation: the distance between the taps of the kernel, in pixels.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, kernel = ops.ones((1, 14, 14, 8)), ops.ones((7, 7, 8, 1))
+    >>> tuple(kernels.depthwise_conv(x, kernel, None, dilation=1).shape)
+    (1, 14, 14, 8)
     """
     y = ops.depthwise_conv(x, kernel, strides=1, padding="same", data_format="channels_last", dilation_rate=dilation)
     return y if bias is None else y + bias
 
 
-def layer_norm(x, gamma, beta, *, epsilon: float, training: bool = False):
+def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float, training: bool = False) -> Tensor:
     """Layer normalization of the last axis: `(x - mean) / sqrt(var + epsilon) * gamma + beta`.
 
     Sums are float32 at least.
 
     Args:
         x: `(..., channels)`.
-        gamma, beta: `(channels,)`.
+        gamma: `(channels,)`.
+        beta: `(channels,)`.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, one, zero = ops.array([[1.0, 3.0]]), ops.ones(2), ops.zeros(2)
+    >>> print(ops.convert_to_numpy(kernels.layer_norm(x, one, zero, epsilon=1e-6)).round(3))
+    [[-1.  1.]]
     """
     exact = _exact(x)
     centered = exact - ops.mean(exact, axis=-1, keepdims=True)
@@ -75,7 +137,7 @@ def layer_norm(x, gamma, beta, *, epsilon: float, training: bool = False):
     return ops.cast(normalized * ops.cast(gamma, exact.dtype) + ops.cast(beta, exact.dtype), x.dtype)
 
 
-def rms_norm(x, gamma, beta=None, *, epsilon: float, training: bool = False):
+def rms_norm(x: Tensor, gamma: Tensor, beta: Tensor | None = None, *, epsilon: float, training: bool = False) -> Tensor:
     """Root mean square normalization of the last axis: `x / sqrt(mean(x**2) + epsilon) * gamma`.
 
     Args:
@@ -84,12 +146,22 @@ def rms_norm(x, gamma, beta=None, *, epsilon: float, training: bool = False):
         beta: None. The argument is there so that all norms are called alike.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, one = ops.array([[1.0, 3.0]]), ops.ones(2)
+    >>> print(ops.convert_to_numpy(kernels.rms_norm(x, one, epsilon=1e-6)).round(3))
+    [[0.447 1.342]]
     """
     exact = _exact(x)
     return _divided(exact, ops.mean(ops.square(exact), axis=-1, keepdims=True), gamma, epsilon, x.dtype)
 
 
-def simple_norm(x, gamma, beta=None, *, epsilon: float, training: bool = False):
+def simple_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor | None = None, *, epsilon: float, training: bool = False
+) -> Tensor:
     """Division by the standard deviation of the last axis: `x / sqrt(var(x) + epsilon) * gamma`, `var` unbiased.
 
     Args:
@@ -98,6 +170,14 @@ def simple_norm(x, gamma, beta=None, *, epsilon: float, training: bool = False):
         beta: None, as for `rms_norm`.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> x, one = ops.array([[1.0, 3.0]]), ops.ones(2)
+    >>> print(ops.convert_to_numpy(kernels.simple_norm(x, one, epsilon=1e-6)).round(3))
+    [[0.707 2.121]]
     """
     exact, channels = _exact(x), x.shape[-1]
     variance = ops.var(exact, axis=-1, keepdims=True) * (channels / (channels - 1))
@@ -108,17 +188,26 @@ def _divided(exact, power, gamma, epsilon, dtype):
     return ops.cast(exact * ops.rsqrt(power + epsilon) * ops.cast(gamma, exact.dtype), dtype)
 
 
-def gelu(x, *, training: bool = False):
+def gelu(x: Tensor, *, training: bool = False) -> Tensor:
     """The exact Gaussian error linear unit `x * Phi(x)`, with the normal distribution's cumulative function `Phi`.
 
     Args:
-        x: tensor.
+        x: of any shape.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> print(ops.convert_to_numpy(kernels.gelu(ops.array([-1.0, 0.0, 1.0]))).round(3))
+    [-0.159  0.     0.841]
     """
     return ops.gelu(x, approximate=False)
 
 
-def linear(x, kernel, bias, *, activation: Callable | None = None, training: bool = False):
+def linear(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, *, activation: Callable | None = None, training: bool = False
+) -> Tensor:
     """`activation(x @ kernel + bias)` over the last axis.
 
     Args:
@@ -127,13 +216,21 @@ def linear(x, kernel, bias, *, activation: Callable | None = None, training: boo
         bias: `(units,)` or None.
         activation: elementwise function, such as `gelu`; None for none. Defaults to None.
         training: whether gradients are likely to follow. Defaults to False.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> y = kernels.linear(ops.ones((2, 4)), ops.ones((4, 3)), ops.ones(3), activation=kernels.gelu)
+    >>> tuple(y.shape)
+    (2, 3)
     """
     y = ops.matmul(x, kernel)
     y = y if bias is None else y + bias
     return y if activation is None else activation(y)
 
 
-def grn(x, gamma, beta, *, epsilon: float):
+def grn(x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float) -> Tensor:
     """Global Response Normalization: `x * (norm / (mean(norm) + epsilon)) * gamma + beta + x`.
 
     `norm` is taken over height and width, and its mean over the channels. Squares are summed in float32 at least,
@@ -142,8 +239,17 @@ def grn(x, gamma, beta, *, epsilon: float):
 
     Args:
         x: `(batch, height, width, channels)`.
-        gamma, beta: `(channels,)`.
+        gamma: `(channels,)`.
+        beta: `(channels,)`.
         epsilon: keeps the division finite.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> y = kernels.grn(ops.ones((1, 7, 7, 8)), ops.ones(8), ops.zeros(8), epsilon=1e-6)
+    >>> round(float(ops.mean(y)), 3)
+    2.0
     """
     square_sum = ops.sum(ops.square(_exact(x)), axis=(1, 2), keepdims=True)
     positive = square_sum > 0
@@ -153,17 +259,24 @@ def grn(x, gamma, beta, *, epsilon: float):
     return x * factor + ops.cast(beta, x.dtype)
 
 
-def layer_scale(x, gamma):
+def layer_scale(x: Tensor, gamma: Tensor) -> Tensor:
     """`gamma * x`, multiplied in the type of gamma: float16 has few bits for a scale of 1e-6.
 
     Args:
         x: `(..., channels)`.
         gamma: `(channels,)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> print(ops.convert_to_numpy(kernels.layer_scale(ops.array([[2.0, 4.0]]), ops.array([0.5, 0.25]))))
+    [[1. 1.]]
     """
     return ops.cast(ops.cast(x, gamma.dtype) * gamma, x.dtype)
 
 
-def global_mean(x):
+def global_mean(x: Tensor) -> Tensor:
     """The mean over height and width.
 
     Args:
@@ -171,11 +284,18 @@ def global_mean(x):
 
     Returns:
         `(batch, channels)`.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> tuple(kernels.global_mean(ops.ones((2, 7, 7, 8))).shape)
+    (2, 8)
     """
     return ops.mean(x, axis=(1, 2))
 
 
-def patches(x, side: int):
+def patches(x: Tensor, side: int) -> Tensor:
     """Cuts a map into square patches that do not overlap. Rows and columns that fill no patch are left out.
 
     Args:
@@ -196,31 +316,39 @@ def composed_patch_embed(linear: Callable) -> Callable:
     """A `patch_embed` that computes with the given `linear`."""
 
     def patch_embed(
-        x,
-        kernel,
-        bias,
-        gamma=None,
-        beta=None,
+        x: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        gamma: Tensor | None = None,
+        beta: Tensor | None = None,
         *,
         norm: Callable | None = None,
         epsilon: float | None = None,
         norm_first: bool = False,
         training: bool = False,
-    ):
+    ) -> Tensor:
         """A convolution whose stride is its kernel's side, as a linear layer over patches; and a norm.
 
         Args:
             x: `(batch, height, width, channels)`.
             kernel: `(side, side, channels, filters)`.
             bias: `(filters,)` or None.
-            gamma, beta: weights of the norm.
+            gamma: weight of the norm. Defaults to None.
+            beta: weight of the norm. Defaults to None.
             norm: one of the norms here, such as `layer_norm`; None for none. Defaults to None.
-            epsilon: of the norm.
+            epsilon: of the norm. Defaults to None.
             norm_first: whether the norm precedes the convolution. Defaults to False.
             training: whether gradients are likely to follow. Defaults to False.
 
         Returns:
             `(batch, height // side, width // side, filters)`.
+
+        Example:
+
+        >>> from keras import ops
+        >>> from keras_convnext import kernels
+        >>> tuple(kernels.patch_embed(ops.ones((1, 32, 32, 3)), ops.ones((4, 4, 3, 96)), None).shape)
+        (1, 8, 8, 96)
         """
         if norm is not None and norm_first:
             x = norm(x, gamma, beta, epsilon=epsilon, training=training)
@@ -234,14 +362,14 @@ def composed_patch_embed(linear: Callable) -> Callable:
 patch_embed = composed_patch_embed(linear)
 
 
-def mlp(linear: Callable, x, weights: BlockWeights, settings: BlockSettings, training: bool):
+def mlp(linear: Callable, x: Tensor, weights: BlockWeights, settings: BlockSettings, training: bool) -> Tensor:
     """The second half of a block's branch: `W2 grn(activation(W1 norm(x)))`.
 
     Args:
         linear: the `linear` to compute with.
         x: `(batch, height, width, channels)`.
-        weights: `BlockWeights`.
-        settings: `BlockSettings`.
+        weights: of the block.
+        settings: of the block.
         training: whether gradients are likely to follow.
     """
     y = settings.norm(x, weights.gamma, weights.beta, epsilon=settings.epsilon, training=training)
@@ -251,7 +379,7 @@ def mlp(linear: Callable, x, weights: BlockWeights, settings: BlockSettings, tra
     return linear(y, weights.kernel_2, weights.bias_2, training=training)
 
 
-def add_branch(x, y, weights: BlockWeights, keep):
+def add_branch(x: Tensor, y: Tensor, weights: BlockWeights, keep: Tensor | None) -> Tensor:
     """`x + keep * layer_scale(y)`, the end of a block. `keep` may be None."""
     y = y if weights.layer_scale is None else layer_scale(y, weights.layer_scale)
     return x + (y if keep is None else y * keep)
@@ -261,18 +389,45 @@ def composed_block(depthwise_conv: Callable, linear: Callable, remat: Callable) 
     """A `block` that computes with the given functions."""
 
     def block(
-        x, weights: BlockWeights, settings: BlockSettings, *, keep=None, recompute: bool = False, training: bool = False
-    ):
+        x: Tensor,
+        weights: BlockWeights,
+        settings: BlockSettings,
+        *,
+        keep: Tensor | None = None,
+        recompute: bool = False,
+        training: bool = False,
+    ) -> Tensor:
         """A ConvNeXt block: `x + keep * layer_scale(W2 grn(activation(W1 norm(depthwise_conv(x)))))`.
 
         Args:
             x: `(batch, height, width, channels)`.
-            weights: `BlockWeights`.
-            settings: `BlockSettings`.
+            weights: of the block.
+            settings: of the block.
             keep: `(batch, 1, 1, 1)`, what stochastic depth multiplies the branch by; None for 1. Defaults to None.
             recompute: whether to keep only the inputs of the branch for the gradient, and to compute the branch again
                 in the backward pass. Defaults to False.
             training: whether gradients are likely to follow. Defaults to False.
+
+        Example:
+
+        >>> from keras import ops
+        >>> from keras_convnext import kernels
+        >>> weights = kernels.BlockWeights(
+        ...     depthwise_kernel=ops.ones((7, 7, 8, 1)),
+        ...     depthwise_bias=ops.zeros(8),
+        ...     gamma=ops.ones(8),
+        ...     beta=ops.zeros(8),
+        ...     kernel_1=ops.ones((8, 32)),
+        ...     bias_1=ops.zeros(32),
+        ...     grn_gamma=None,
+        ...     grn_beta=None,
+        ...     kernel_2=ops.ones((32, 8)),
+        ...     bias_2=ops.zeros(8),
+        ...     layer_scale=None,
+        ... )
+        >>> settings = kernels.BlockSettings(1, kernels.layer_norm, 1e-6, kernels.gelu, grn_epsilon=None)
+        >>> tuple(kernels.block(ops.ones((1, 14, 14, 8)), weights, settings).shape)
+        (1, 14, 14, 8)
         """
         of_branch = weights._replace(layer_scale=None)
 
@@ -288,12 +443,12 @@ def composed_block(depthwise_conv: Callable, linear: Callable, remat: Callable) 
     return block
 
 
-def present(weights: BlockWeights) -> list:
+def present(weights: BlockWeights) -> list[Tensor]:
     """The weights of a block that are not None."""
     return [weight for weight in weights if weight is not None]
 
 
-def restored(weights: BlockWeights, present: Iterable) -> BlockWeights:
+def restored(weights: BlockWeights, present: Iterable[Tensor]) -> BlockWeights:
     """`BlockWeights` with those that are not None replaced, in their order, by others."""
     present = iter(present)
     return BlockWeights(*(None if weight is None else next(present) for weight in weights))
@@ -305,6 +460,14 @@ def remat(function: Callable) -> Callable:
     Args:
         function: function of x and tensors. What it computes of one image of x must not depend on the others, and it
             must sample nothing: random numbers would be sampled again.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> function = kernels.remat(lambda x, kernel: kernels.linear(x, kernel, None))
+    >>> tuple(function(ops.ones((2, 4)), ops.ones((4, 3))).shape)
+    (2, 3)
     """
     return keras.remat(function)
 
@@ -313,13 +476,13 @@ block = composed_block(depthwise_conv, linear, remat)
 
 
 def adamw_step(
-    gradients: Sequence,
+    gradients: Sequence[Tensor],
     weights: Sequence[keras.Variable],
     momentums: Sequence[keras.Variable],
     velocities: Sequence[keras.Variable],
     *,
-    iterations,
-    learning_rate,
+    iterations: Tensor,
+    learning_rate: Tensor | float,
     weight_decay: float,
     betas: tuple[float, float],
     epsilon: float,
@@ -327,13 +490,35 @@ def adamw_step(
     """One step of AdamW by torch's formula, in place: epsilon is added after the bias correction.
 
     Args:
-        gradients: list of tensors.
-        weights, momentums, velocities: shaped like the gradients.
-        iterations: tensor, the number of steps before this one.
-        learning_rate: tensor or float.
+        gradients: of the weights.
+        weights: shaped like the gradients.
+        momentums: shaped like the gradients.
+        velocities: shaped like the gradients.
+        iterations: the number of steps before this one.
+        learning_rate: what a step is multiplied by.
         weight_decay: for all of these weights.
         betas: of the momentums and of the velocities.
         epsilon: keeps the division finite.
+
+    Example:
+
+    >>> import keras
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> weight, momentum, velocity = (keras.Variable([value]) for value in (1.0, 0.0, 0.0))
+    >>> kernels.adamw_step(
+    ...     [ops.array([2.0])],
+    ...     [weight],
+    ...     [momentum],
+    ...     [velocity],
+    ...     iterations=ops.array(0),
+    ...     learning_rate=0.1,
+    ...     weight_decay=0.0,
+    ...     betas=(0.9, 0.999),
+    ...     epsilon=1e-8,
+    ... )
+    >>> print(ops.convert_to_numpy(weight).round(3))
+    [0.9]
     """
     corrections = bias_corrections(iterations, betas)
     for gradient, weight, momentum, velocity in zip(gradients, weights, momentums, velocities, strict=True):
@@ -348,46 +533,82 @@ def adamw_step(
         weight.assign(value - rate * (momentum / first) / denominator)
 
 
-def bias_corrections(iterations, betas: tuple[float, float]) -> list:
+def bias_corrections(iterations: Tensor, betas: tuple[float, float]) -> list[Tensor]:
     """`1 - beta ** step` for each beta, without the cancellation that float32 has there."""
     step = ops.cast(iterations + 1, "float32")
     return [-ops.expm1(step * (math.log(beta) if beta else -math.inf)) for beta in betas]
 
 
 def adamw_is_multi_tensor() -> bool:
-    """Whether one `adamw_step` for many weights is faster than one for each."""
+    """Whether one `adamw_step` for many weights is faster than one for each.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> isinstance(kernels.adamw_is_multi_tensor(), bool)
+    True
+    """
     return False
 
 
 def avoids_jit() -> bool:
-    """Whether Keras's `jit_compile="auto"` must not compile a model of these kernels with XLA."""
+    """Whether Keras's `jit_compile="auto"` must not compile a model of these kernels with XLA.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> isinstance(kernels.avoids_jit(), bool)
+    True
+    """
     return False
 
 
-def as_runtime_errors():
-    """A context in which the backend's errors while it computes, such as for want of memory, are `RuntimeError`s."""
+def as_runtime_errors() -> contextlib.AbstractContextManager:
+    """A context in which the backend's errors while it computes, such as for want of memory, are `RuntimeError`s.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> with kernels.as_runtime_errors():
+    ...     total = ops.sum(ops.ones(3))
+    """
     return contextlib.nullcontext()
 
 
-def comparable_size(size):
+def comparable_size(size: Any) -> Any:
     """A size of a tensor's shape as something that can be compared with another one.
 
     Args:
-        size: int, or what the backend has in a shape while it traces a program: a tensor, or a symbol.
+        size: an integer, or what the backend has in a shape while it traces a program: a tensor, or a symbol.
+
+    Example:
+
+    >>> from keras_convnext import kernels
+    >>> kernels.comparable_size(224) > 32
+    True
     """
     return size
 
 
-def is_observed(x, layers: Sequence[keras.layers.Layer]) -> bool:
+def is_observed(x: Tensor, layers: Sequence[keras.layers.Layer]) -> bool:
     """Whether something looks at the single layers or operations of a call, so that the layers must be called.
 
     Args:
         x: the input of the call.
         layers: the layers that would be called.
+
+    Example:
+
+    >>> import keras
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> kernels.is_observed(ops.ones((2, 4)), [keras.layers.Dense(3)])
+    False
     """
     return False
 
 
-def _exact(x):
+def _exact(x: Tensor) -> Tensor:
     """x in float32, or in float64 where it is that."""
     return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))

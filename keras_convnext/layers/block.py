@@ -1,6 +1,7 @@
 """The ConvNeXt block, V1 and V2 (arXiv:2201.03545, Figure 4; arXiv:2301.00808, Figure 5)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,6 +18,7 @@ from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.recomputed import recomputed
 from keras_convnext.layers.stochastic_depth import StochasticDepth
 from keras_convnext.scalars import flag, integer, number, optional, rate
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -42,6 +44,7 @@ class ConvNeXtBlock(keras.layers.Layer):
             function that Keras serializes. Defaults to `"gelu"`.
         conv_bias: whether the depthwise convolution has a bias. The MLP always has. Defaults to True.
         overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in and out.
 
@@ -71,7 +74,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         activation: str | dict | Callable = "gelu",
         conv_bias: bool = True,
         overrides: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.input_spec = keras.InputSpec(ndim=4)
@@ -98,8 +101,8 @@ class ConvNeXtBlock(keras.layers.Layer):
             self.layer_scale = LayerScale(layer_scale_init_value, dtype=policy, name="layer_scale")
         self.drop_path = StochasticDepth(drop_path_rate, dtype=policy, name="drop_path")
 
-    def build(self, input_shape):
-        dim = input_shape[-1]
+    def build(self, input_shape: Shape) -> None:
+        dim: int = input_shape[-1]  # type: ignore[assignment]  # which is known when a layer is built
         hidden_dim = int(self.mlp_ratio * dim)
         if hidden_dim < 1:
             raise ValueError(
@@ -123,7 +126,7 @@ class ConvNeXtBlock(keras.layers.Layer):
             if layer is not None:
                 layer.build(shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if may_fuse(self, inputs) and self.pointwise_conv_2.activation is keras.activations.linear:
             return kernels.block(
                 inputs,
@@ -177,10 +180,10 @@ class ConvNeXtBlock(keras.layers.Layer):
         x = self.pointwise_conv_2(x)
         return x if self.layer_scale is None else self.layer_scale(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,

@@ -2,13 +2,15 @@
 
 import keras
 
+from keras_convnext.typing import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class DeepestLevel(keras.layers.Layer):
     """Returns the last of its inputs. All of them, and the layers that gave them, are thereby part of the model."""
 
-    def call(self, inputs):
+    def call(self, inputs: list[Tensor]) -> Tensor:
         return inputs[-1]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
         return input_shape[-1]

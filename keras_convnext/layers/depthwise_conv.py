@@ -1,11 +1,14 @@
 """Depthwise convolution: each channel has a separate kernel (arXiv:2201.03545, sections 2.3 and 2.5)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_convnext import kernels
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.scalars import flag, integer
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -20,6 +23,7 @@ class DepthwiseConv2D(keras.layers.Layer):
         dilation_rate: the distance of the kernel's taps. Defaults to 1.
         use_bias: whether there is a bias. Defaults to True.
         strides: with 2, every second row and column is left out, after they were computed. Defaults to 1.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Weights: `kernel` of shape `(kernel_size, kernel_size, channels, 1)`, `bias` of shape `(channels,)`.
 
@@ -37,7 +41,9 @@ class DepthwiseConv2D(keras.layers.Layer):
     (1, 14, 14, 8)
     """
 
-    def __init__(self, kernel_size: int = 7, dilation_rate: int = 1, use_bias: bool = True, strides: int = 1, **kwargs):
+    def __init__(
+        self, kernel_size: int = 7, dilation_rate: int = 1, use_bias: bool = True, strides: int = 1, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.kernel_size = integer("kernel_size", kernel_size, 1)
         self.dilation_rate = integer("dilation_rate", dilation_rate, 1)
@@ -49,7 +55,7 @@ class DepthwiseConv2D(keras.layers.Layer):
         if kernels.avoids_jit():
             self.supports_jit = False
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         self.kernel = self.add_weight(
             name="kernel",
@@ -59,17 +65,17 @@ class DepthwiseConv2D(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
         kernel = ops.convert_to_tensor(self.kernel)
         outputs = kernels.depthwise_conv(inputs, kernel, bias, dilation=self.dilation_rate, training=bool(training))
         return outputs if self.strides == 1 else outputs[:, :: self.strides, :: self.strides]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, *sides, channels = input_shape
         return (batch, *(side and -(-side // self.strides) for side in sides), channels)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,

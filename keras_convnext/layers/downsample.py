@@ -1,5 +1,7 @@
 """The layer between two stages: a norm, then a 2x2 convolution of stride 2 (arXiv:2201.03545, section 2.6)."""
 
+from typing import Any
+
 import keras
 
 from keras_convnext.layers.initialization import weight_initializer
@@ -9,6 +11,7 @@ from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.layers.patch_embed import patch_embed
 from keras_convnext.layers.plain_parts import may_fuse
 from keras_convnext.scalars import flag, integer, number
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -23,6 +26,7 @@ class Downsample(keras.layers.Layer):
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
         conv_bias: whether the convolution has a bias. Defaults to True.
         overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
 
@@ -43,7 +47,7 @@ class Downsample(keras.layers.Layer):
         norm: str = "layer_norm",
         conv_bias: bool = True,
         overrides: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.input_spec = keras.InputSpec(ndim=4)
@@ -77,20 +81,20 @@ class Downsample(keras.layers.Layer):
             name="conv",
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         override_inner_layers(self)
         self.norm.build(input_shape)
         self.conv.build(input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if isinstance(self.conv, PatchConv) and may_fuse(self, inputs):
             return patch_embed(inputs, self.conv, self.norm, norm_first=True, training=training)
         return self.conv(self.norm(inputs))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.conv.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "dim": self.dim,

@@ -1,9 +1,12 @@
 """The pooling of a feature map before the head (arXiv:2201.03545, section 2.6)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_convnext import kernels
+from keras_convnext.typing import Shape, Tensor
 
 POOLINGS = ("avg", "max", "avgmax", None)
 
@@ -32,13 +35,13 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
     [1.5, 3.0, 2.25]
     """
 
-    def __init__(self, pooling: str | None = "avg", **kwargs):
+    def __init__(self, pooling: str | None = "avg", **kwargs: Any):
         super().__init__(**{**kwargs, "data_format": "channels_last"})
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be one of {', '.join(map(str, POOLINGS))}. Received: {pooling!r}")
         self.pooling = pooling
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.pooling is None:
             return inputs
         if self.pooling == "avg":
@@ -50,8 +53,8 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
         mean = kernels.global_mean(inputs)
         return mean[:, None, None] if self.keepdims else mean
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape if self.pooling is None else super().compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "pooling": self.pooling}

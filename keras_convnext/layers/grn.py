@@ -1,10 +1,13 @@
 """Global Response Normalization (arXiv:2301.00808, section 4)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_convnext import kernels
 from keras_convnext.scalars import number
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -20,6 +23,7 @@ class GlobalResponseNormalization(keras.layers.Layer):
 
     Args:
         epsilon: keeps the division finite. Defaults to 1e-6.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Weights: `gamma` and `beta`, of shape `(channels,)`, zeros at first: the layer starts as the identity.
 
@@ -36,22 +40,22 @@ class GlobalResponseNormalization(keras.layers.Layer):
     True
     """
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         self.epsilon = number("epsilon", epsilon, 0)
         self.input_spec = keras.InputSpec(ndim=4)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=channels, initializer="zeros", autocast=False)
         self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros", autocast=False)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
         return kernels.grn(ops.cast(inputs, self.compute_dtype), gamma, beta, epsilon=self.epsilon)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "epsilon": self.epsilon}

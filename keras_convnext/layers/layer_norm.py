@@ -1,10 +1,13 @@
 """Layer normalization over the channels (arXiv:2201.03545, section 2.6)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_convnext import kernels
 from keras_convnext.scalars import number
+from keras_convnext.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -27,10 +30,10 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     function = staticmethod(kernels.layer_norm)
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(epsilon=number("epsilon", epsilon, 0), **kwargs)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
         inputs = ops.cast(inputs, self.compute_dtype)
         return self.function(inputs, gamma, beta, epsilon=self.epsilon, training=bool(training))

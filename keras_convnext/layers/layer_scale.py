@@ -1,10 +1,13 @@
 """LayerScale: one learned factor per channel (arXiv:2201.03545, Table 5; from arXiv:2103.17239)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_convnext import kernels
 from keras_convnext.scalars import number
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -16,6 +19,7 @@ class LayerScale(keras.layers.Layer):
 
     Args:
         init_value: the initial value of every factor. Defaults to 1e-6.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(..., channels)` in and out.
 
@@ -29,11 +33,11 @@ class LayerScale(keras.layers.Layer):
     [[1. 2.]]
     """
 
-    def __init__(self, init_value: float = 1e-6, **kwargs):
+    def __init__(self, init_value: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         self.init_value = number("init_value", init_value)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.gamma = self.add_weight(
             name="gamma",
             shape=(input_shape[-1],),
@@ -41,11 +45,11 @@ class LayerScale(keras.layers.Layer):
             autocast=False,
         )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return kernels.layer_scale(ops.cast(inputs, self.compute_dtype), ops.convert_to_tensor(self.gamma))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "init_value": self.init_value}

@@ -1,5 +1,8 @@
 """The norms that a ConvNeXt may have, by name."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from keras_convnext.layers.layer_norm import LayerNorm
@@ -14,7 +17,7 @@ MODEL_NORMS = {**NORMS, "layer_norm": keras.layers.LayerNormalization}
 which computes the same, would not find its weights in the files of earlier versions."""
 
 
-def make_norm(norm: str, epsilon: float, norms: dict[str, type] = NORMS, **kwargs) -> keras.layers.Layer:
+def make_norm(norm: str, epsilon: float, norms: Mapping[str, type] = NORMS, **kwargs: Any) -> keras.layers.Layer:
     """A new norm over the channels.
 
     Args:

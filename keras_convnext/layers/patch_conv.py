@@ -6,6 +6,7 @@ from keras import ops
 from keras_convnext import kernels
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.scalars import integer
+from keras_convnext.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -18,7 +19,9 @@ class PatchConv(keras.layers.Conv2D):
         filters: channels that come out.
         patch_size: side of the kernel and of the patches.
         use_bias: whether there is a bias. Defaults to True.
-        trainable, dtype, name: as in `keras.layers.Layer`.
+        trainable: as in `keras.layers.Layer`.
+        dtype: as in `keras.layers.Layer`.
+        name: as in `keras.layers.Layer`.
 
     Weights: `kernel` of shape `(patch_size, patch_size, channels, filters)`, `bias` of shape `(filters,)`.
 
@@ -57,10 +60,10 @@ class PatchConv(keras.layers.Conv2D):
         )
         self.patch_size = patch_size
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         bias = ops.convert_to_tensor(self.bias) if self.use_bias else None
         return kernels.patch_embed(inputs, ops.convert_to_tensor(self.kernel), bias, training=bool(training))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = keras.layers.Layer.get_config(self)
         return {**config, "filters": self.filters, "patch_size": self.patch_size, "use_bias": self.use_bias}

@@ -5,9 +5,12 @@ from keras import ops
 
 from keras_convnext import kernels
 from keras_convnext.layers.patch_conv import PatchConv
+from keras_convnext.typing import Tensor
 
 
-def patch_embed(x, conv: PatchConv, norm: keras.layers.Layer | None, *, norm_first: bool, training: bool | None = None):
+def patch_embed(
+    x: Tensor, conv: PatchConv, norm: keras.layers.Layer | None, *, norm_first: bool, training: bool | None = None
+) -> Tensor:
     """What a convolution by patches and a norm compute, without calling the two layers.
 
     Args:

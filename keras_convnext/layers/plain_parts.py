@@ -12,6 +12,7 @@ from keras_convnext.layers.pointwise_conv import PointwiseConv
 from keras_convnext.layers.rms_norm import RmsNorm
 from keras_convnext.layers.simple_norm import SimpleNorm
 from keras_convnext.layers.stochastic_depth import StochasticDepth
+from keras_convnext.typing import Tensor
 
 _KINDS = (
     DepthwiseConv2D,
@@ -27,7 +28,7 @@ _KINDS = (
 _CALLS = {kind: kind.call for kind in _KINDS}
 
 
-def may_fuse(layer: keras.layers.Layer, x) -> bool:
+def may_fuse(layer: keras.layers.Layer, x: Tensor) -> bool:
     """Whether one kernel may replace the inner layers of a layer: they are unmodified, and nothing observes them.
 
     Not so where an inner layer was replaced by one of another class, its `call` by another function (as

@@ -1,6 +1,7 @@
 """1x1 convolution, as a linear layer over the channels (arXiv:2201.03545, section 2.3)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from keras_convnext import kernels
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.scalars import integer
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -29,20 +31,20 @@ class PointwiseConv(keras.layers.Dense):
     (1, 14, 14, 32)
     """
 
-    def __init__(self, units: int, activation: str | dict | Callable | None = None, **kwargs):
+    def __init__(self, units: int, activation: str | dict | Callable | None = None, **kwargs: Any):
         kwargs = {"kernel_initializer": weight_initializer(), **kwargs}
         super().__init__(integer("units", units, 1), activation=activation, **kwargs)
 
-    def build(self, input_shape):
-        lora_alpha = self.lora_alpha
+    def build(self, input_shape: Shape) -> None:
+        lora_alpha = self.lora_alpha  # type: ignore[has-type]  # Keras's `Dense` sets it
         super().build(input_shape)
         self.lora_alpha = lora_alpha  # which Keras's `Dense` sets to the rank
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
         kernel = ops.convert_to_tensor(self.kernel)
         return kernels.linear(inputs, kernel, bias, activation=self.activation, training=bool(training))
 
-    def quantize(self, mode=None, type_check=True, **kwargs):
+    def quantize(self, mode: str | None = None, type_check: bool = True, **kwargs: Any) -> None:
         """As `keras.layers.Dense`, whose `type_check` refuses the classes that derive from it."""
         super().quantize(mode, type_check=False, **kwargs)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import keras
 
 from keras_convnext import kernels
+from keras_convnext.typing import Tensor
 
 
-def recomputed(function: Callable, weights: list[keras.Variable], x):
+def recomputed(function: Callable, weights: list[keras.Variable], x: Tensor) -> Tensor:
     """`function(x)`, of which only x and the weights are kept for the gradient. The gradient is the same.
 
     `kernels.remat` takes pure functions; this wraps a function that reads variables. Random masks must stay outside:

@@ -1,10 +1,13 @@
 """Root mean square normalization over the channels (arXiv:1910.07467)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_convnext import kernels
 from keras_convnext.scalars import number
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -34,19 +37,19 @@ class RmsNorm(keras.layers.Layer):
 
     function = staticmethod(kernels.rms_norm)
 
-    def __init__(self, epsilon: float = 1e-6, **kwargs):
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         self.epsilon = number("epsilon", epsilon, 0)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.gamma = self.add_weight(name="gamma", shape=(input_shape[-1],), initializer="ones", autocast=False)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         gamma, inputs = ops.convert_to_tensor(self.gamma), ops.cast(inputs, self.compute_dtype)
         return self.function(inputs, gamma, epsilon=self.epsilon, training=bool(training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "epsilon": self.epsilon}

@@ -4,6 +4,7 @@ import keras
 
 from keras_convnext import kernels
 from keras_convnext.layers.rms_norm import RmsNorm
+from keras_convnext.typing import Shape
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -36,7 +37,7 @@ class SimpleNorm(RmsNorm):
 
     function = staticmethod(kernels.simple_norm)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if input_shape[-1] == 1:
             raise ValueError(f"SimpleNorm needs two channels or more. Received: input_shape={tuple(input_shape)}")
         super().build(input_shape)

@@ -1,6 +1,7 @@
 """The first layer: from pixels to the first stage's channels (arXiv:2201.03545, section 2.2)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -12,6 +13,7 @@ from keras_convnext.layers.patch_conv import PatchConv
 from keras_convnext.layers.patch_embed import patch_embed
 from keras_convnext.layers.plain_parts import may_fuse
 from keras_convnext.scalars import flag, integer, number
+from keras_convnext.typing import Shape, Tensor
 
 STEM_KINDS = ("patchify", "overlap", "overlap_tiered", "overlap_act")
 
@@ -33,6 +35,7 @@ class Stem(keras.layers.Layer):
         activation: of the kind `"overlap_act"`, as in `ConvNeXtBlock`; the other kinds have none. Defaults to `"gelu"`.
         conv_bias: whether the convolutions have biases. Defaults to True.
         overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, dim)` out
     (overlapping stems round up).
@@ -59,7 +62,7 @@ class Stem(keras.layers.Layer):
         activation: str | dict | Callable = "gelu",
         conv_bias: bool = True,
         overrides: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.input_spec = keras.InputSpec(ndim=4)
@@ -102,7 +105,7 @@ class Stem(keras.layers.Layer):
             name=name,
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         override_inner_layers(self)
         for conv in self.convs:
             conv.build(input_shape)
@@ -110,7 +113,7 @@ class Stem(keras.layers.Layer):
         if self.norm is not None:
             self.norm.build(input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if self.kind == "patchify" and may_fuse(self, inputs):
             return patch_embed(inputs, self.convs[0], self.norm, norm_first=False, training=training)
         x = inputs
@@ -120,7 +123,7 @@ class Stem(keras.layers.Layer):
             x = conv(x)
         return x if self.norm is None else self.norm(x)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         def reduced(size):
             if size is None:
                 return None
@@ -129,7 +132,7 @@ class Stem(keras.layers.Layer):
         batch, height, width, _ = input_shape
         return (batch, reduced(height), reduced(width), self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "dim": self.dim,

@@ -1,10 +1,13 @@
 """Stochastic depth: drops a residual branch for single samples (arXiv:1603.09382)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_convnext.scalars import integer, optional
 from keras_convnext.scalars import rate as check_rate
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -17,6 +20,7 @@ class StochasticDepth(keras.layers.Layer):
     Args:
         rate: in [0, 1), the probability that a sample is dropped.
         seed: the seed of the layer's generator. Defaults to one sampled from Keras's global seed.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, ...)` in and out.
 
@@ -34,18 +38,18 @@ class StochasticDepth(keras.layers.Layer):
     True
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.rate = check_rate("rate", rate)
         self.seed = optional(integer, "seed", seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed) if self.rate else None
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         keep = self.sample(inputs, training)
         return inputs if keep is None else inputs * keep
 
-    def sample(self, inputs, training: bool | None = None):
+    def sample(self, inputs: Tensor, training: bool | None = None) -> Tensor | None:
         """Samples what each sample of a batch is multiplied by: 0, or `1 / (1 - rate)`.
 
         Args:
@@ -61,8 +65,8 @@ class StochasticDepth(keras.layers.Layer):
         kept = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator) >= self.rate
         return ops.cast(kept, inputs.dtype) / (1 - self.rate)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

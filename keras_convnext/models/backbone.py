@@ -1,6 +1,7 @@
 """ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -138,7 +139,7 @@ class ConvNeXtBackbone(ImageModel):
         channels_first = data_format == "channels_first"
         plan = plan_stages(depths, dims, stem_patch_size, output_stride)
         kernel_sizes = kernel_size_per_stage(kernel_size, len(depths))
-        shared = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
+        shared: dict[str, Any] = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
         if input_tensor is None:
             input_shape = input_shape or ((3, None, None) if channels_first else (None, None, 3))
             image = keras.Input(input_shape, name="image")
@@ -232,7 +233,7 @@ class ConvNeXtBackbone(ImageModel):
 
     @classmethod
     def from_preset(
-        cls, preset: str, load_weights: bool = True, adapt_stem: bool = False, **changes
+        cls, preset: str, load_weights: bool = True, adapt_stem: bool = False, **changes: Any
     ) -> "ConvNeXtBackbone":
         """A backbone of a preset: with the weights of a published checkpoint, or a randomly initialized variant.
 
@@ -330,6 +331,7 @@ class ConvNeXtBackbone(ImageModel):
         return keras.Model(self.inputs, self._image, name="before")
 
     def get_arguments(self) -> dict:
+        """The constructor's arguments, but for `name`, `trainable`, `frozen_layers` and `overrides`."""
         image = {"input_shape": tuple(self._image.shape[1:])}
         is_default = self._image is self.inputs[0] and self._image.name == "image"
         if not is_default or self._image.dtype != "float32" or self._image.shape[0] is not None:
@@ -363,7 +365,7 @@ class ConvNeXtBackbone(ImageModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "ConvNeXtBackbone":
         arguments = dict(config)
         if isinstance(front := arguments.get("input_tensor"), dict):
             arguments["input_tensor"] = keras.saving.deserialize_keras_object(front, custom_objects).output

@@ -1,6 +1,7 @@
 """ConvNeXt with its classification head: pooling, LayerNorm, linear layer (arXiv:2201.03545, section 2.6)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -141,7 +142,7 @@ class ConvNeXtClassifier(ImageModel):
         head_init_scale: float = 1.0,
         activation: str | dict | Callable | None = None,
         name: str | None = None,
-        **changes,
+        **changes: Any,
     ) -> "ConvNeXtClassifier":
         """A classifier of a preset: with the weights of a published checkpoint, or a randomly initialized variant.
 
@@ -185,7 +186,7 @@ class ConvNeXtClassifier(ImageModel):
             load_published_checkpoint(model, checkpoint, adapt_stem)
         return model
 
-    def reset_classifier(self, num_classes: int, head_init_scale: float = 1.0, **changes) -> "ConvNeXtClassifier":
+    def reset_classifier(self, num_classes: int, head_init_scale: float = 1.0, **changes: Any) -> "ConvNeXtClassifier":
         """A classifier with a new last layer on the same backbone; the head's norm and hidden layer keep their weights.
 
         The backbone's layers are shared, not copied: go on with the model that is returned. `models.transfer` copies.
@@ -240,6 +241,7 @@ class ConvNeXtClassifier(ImageModel):
 
     @property
     def data_format(self) -> str:
+        """`"channels_last"` or `"channels_first"`, that of the backbone."""
         return self.backbone.data_format
 
     @property
@@ -249,10 +251,11 @@ class ConvNeXtClassifier(ImageModel):
 
     @property
     def layers_before(self) -> tuple[str, ...]:
+        """The names of the layers before the backbone, if it was given an `input_tensor` that is their output."""
         return self.backbone.layers_before
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """All layers of the graph; but once after the start of a nested file, those that such a file has."""
         layers = super().layers
         if not self._reads_nested:
@@ -261,13 +264,14 @@ class ConvNeXtClassifier(ImageModel):
         inner = {id(layer) for layer in self.backbone.layers}
         return [self.backbone, *(layer for layer in layers if id(layer) not in inner)]
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Has what Keras loads next, `layers`, follow the file: in version 0.1 the backbone was one nested layer."""
         super().load_own_variables(store)
         path = f"{store._h5_entry_path}/layers/conv_ne_xt_backbone"
         self._reads_nested = store.has_path(path) if hasattr(store, "has_path") else path in store.h5_file
 
     def get_arguments(self) -> dict:
+        """The constructor's arguments, but for `name`, `trainable`, `frozen_layers` and `overrides`."""
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_classes": self.num_classes,
@@ -280,6 +284,6 @@ class ConvNeXtClassifier(ImageModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "ConvNeXtClassifier":
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects=custom_objects)
         return cls._from_arguments({**config, "backbone": backbone})

@@ -1,11 +1,14 @@
 """What the backbone and the classifier have in common: how they take images in, and how they are saved."""
 
+from typing import Any
+
 import keras
 
 from keras_convnext.layers.overrides import overrides_of
 from keras_convnext.models.quantization import quantize_linear_layers
 from keras_convnext.models.settings import InitialSettings, set_settings
 from keras_convnext.models.trainability import set_trainability, trainability
+from keras_convnext.typing import Tensor
 
 
 class ImageModel(keras.Model):
@@ -30,13 +33,15 @@ class ImageModel(keras.Model):
             self.get_layer(name).trainable = False
         self._made = InitialSettings(self, others)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         if not self.layers_before:
             image = keras.tree.flatten(inputs)[0]
             check_image(image.shape, self.data_format == "channels_first", self.stride)
         return super().call(inputs, training=training, mask=mask)
 
-    def quantize(self, mode=None, config=None, **kwargs):
+    def quantize(
+        self, mode: str | None = None, config: keras.quantizers.QuantizationConfig | None = None, **kwargs: Any
+    ) -> None:
         """Quantizes the weights of all linear layers, in place: the pointwise layers, and those of a head.
 
         As `keras.Model.quantize`, which has the modes, and without its warning for each layer that has none. Do it
@@ -60,7 +65,7 @@ class ImageModel(keras.Model):
         """
         quantize_linear_layers(self, super().quantize, mode, config, **kwargs)
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         """Compiles a loaded model, with `jit_compile="auto"`.
 
         Keras saves what "auto" came to on the backend that saved. Loaded on another, True from JAX would start
@@ -68,7 +73,7 @@ class ImageModel(keras.Model):
         """
         super().compile_from_config({**config, "jit_compile": "auto"})
 
-    def get_config(self):
+    def get_config(self) -> dict:
         exceptions = trainability(self)
         frozen = [path for path, trains in exceptions.items() if "/" not in path and not trains]
         settings = self._made.changed_settings(self)

@@ -45,6 +45,13 @@ class ModelSource:
         run: the run folder that was named, or in which the file is; or None.
         variant: the preset's architecture; None of a file.
         checkpoint: the preset's `Checkpoint`; None of a file, and of an architecture alone.
+
+    Example:
+
+    >>> from keras_convnext.models import find_model
+    >>> source = find_model("convnext_tiny_1k_224_ema")
+    >>> source.path is None, source.checkpoint.top1
+    (True, 82.1)
     """
 
     path: Path | None = None
@@ -61,6 +68,17 @@ class LoadedModel(NamedTuple):
         layout: how its source names the weights.
         variant: a name in `VARIANTS`; None of a `.keras` model whose architecture is no variant's.
         notes: what the user should know, such as a licence that restricts the use of the weights.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.models import load_model_and_facts
+    >>> path = Path(tempfile.mkdtemp()) / "model.keras"
+    >>> ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10).save(path)
+    >>> load_model_and_facts(path).variant
+    'convnext_mini'
     """
 
     model: keras.Model
@@ -149,7 +167,22 @@ def load_model_and_facts(
     """Like `load_model`, but returns the facts found while loading instead of warning about them.
 
     Args:
-        source, variant, ema, data_format: as for `load_model`.
+        source: as for `load_model`.
+        variant: as for `load_model`.
+        ema: as for `load_model`.
+        data_format: as for `load_model`.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.models import load_model_and_facts
+    >>> path = Path(tempfile.mkdtemp()) / "model.keras"
+    >>> ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10).save(path)
+    >>> model, layout, variant, notes = load_model_and_facts(path)
+    >>> layout, variant, notes
+    ('keras_convnext', 'convnext_mini', ())
     """
     if variant:
         get_variant(variant)

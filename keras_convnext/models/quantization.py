@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -15,16 +16,19 @@ def quantize_linear_layers(
     model: keras.Model,
     quantize: Callable,
     mode: str | None = None,
-    config=None,
+    config: keras.quantizers.QuantizationConfig | None = None,
     filters: str | Sequence[str] | Callable | None = None,
-    **kwargs,
+    **kwargs: Any,
 ) -> None:
     """Calls Keras's `quantize` of a model, without its warning for each layer that has nothing to quantize.
 
     Args:
         model: a `ConvNeXtBackbone` or `ConvNeXtClassifier`.
         quantize: `keras.Model.quantize` of the model.
-        mode, config, filters, **kwargs: of the call.
+        mode: of the call.
+        config: of the call.
+        filters: of the call.
+        **kwargs: of the call.
 
     Raises:
         ValueError: a mode that needs calibration data; layers that are quantized already, or none that can be. The

@@ -5,6 +5,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 CONFIG = "config.json"
 MODEL = "model.keras"
@@ -66,7 +67,7 @@ def run_of(path: str | Path) -> Path | None:
     return next(filter(is_run, folders), None)
 
 
-def read_json(path: str | Path):
+def read_json(path: str | Path) -> Any:
     """What a JSON file holds.
 
     Raises:

@@ -1,12 +1,14 @@
 """Transferring a trained model to another task: its weights, with a new head if the classes differ."""
 
+from typing import Any
+
 import keras
 
 from keras_convnext.checkpoints import require_float_weights
 from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
-def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0, **changes) -> ConvNeXtClassifier:
+def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0, **changes: Any) -> ConvNeXtClassifier:
     """A classifier with the weights of a model, for fine-tuning.
 
     Args:

@@ -23,7 +23,7 @@ def check_channels_last(shape: tuple[int | None, ...], where: str = "image") -> 
     >>> check_channels_last((100, 32, 32, 3))
     """
     first, middle, last = shape[-3:]
-    if not all(isinstance(side, int) for side in (first, middle, last)):
+    if not (isinstance(first, int) and isinstance(middle, int) and isinstance(last, int)):
         return
     is_picture = first <= MOST_CHANNELS < min(middle, last)
     if is_picture or middle == last > max(first, MOST_CHANNELS):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from keras_convnext.dataclass_fields import check_fields, make_plain
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.axes import check_channels_last
 from keras_convnext.scalars import share
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class ResizeAndCrop:
         check_fields(self)
         check_settings(self.height, self.width, self.crop_pct, self.interpolation)
 
-    def __call__(self, image):
+    def __call__(self, image: "np.ndarray | Image") -> np.ndarray:
         pillow = require("PIL.Image", extra="cli")
         if isinstance(image, pillow.Image):
             if image.mode.startswith(("I", "F")):

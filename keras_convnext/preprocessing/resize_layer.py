@@ -1,5 +1,7 @@
 """`ResizeAndCrop` as a layer, for serving: one graph from an image of any size to the logits."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_convnext import kernels
 from keras_convnext.preprocessing.axes import check_channels_last
 from keras_convnext.preprocessing.resize import ResizeAndCrop, check_settings, covering_sides
 from keras_convnext.scalars import flag, integer, number
+from keras_convnext.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -24,6 +27,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         crop_pct: as for `ResizeAndCrop`.
         squash: as for `ResizeAndCrop`.
         interpolation: as for `ResizeAndCrop`.
+        **kwargs: as for `keras.layers.Layer`, such as `name`.
 
     Call: takes `(batch, any, any, channels)` in 0..255 and returns `(batch, height, width, channels)`, float32. On JAX
     each image size is compiled separately, and sizes may be symbolic in an exported program. On TensorFlow they may be
@@ -45,7 +49,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         crop_pct: float = 1.0,
         squash: bool = False,
         interpolation: str = "bicubic",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
         self.height = integer("height", height)
@@ -56,13 +60,18 @@ class ResizeAndCropLayer(keras.layers.Layer):
         self.interpolation = interpolation
 
     @classmethod
-    def like(cls, transform: ResizeAndCrop, **kwargs) -> "ResizeAndCropLayer":
-        """The layer that does the same as a `ResizeAndCrop`, such as one that `preprocessor(...)` returned."""
+    def like(cls, transform: ResizeAndCrop, **kwargs: Any) -> "ResizeAndCropLayer":
+        """The layer that does the same as a `ResizeAndCrop`, such as one that `preprocessor(...)` returned.
+
+        Args:
+            transform: what to do the same as.
+            **kwargs: as for `keras.layers.Layer`, such as `name`.
+        """
         return cls(
             transform.height, transform.width, transform.crop_pct, transform.squash, transform.interpolation, **kwargs
         )
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         check_channels_last(tuple(images.shape), "images")
         x = ops.cast(images, "float32")
         _, height, width, _ = ops.shape(x)
@@ -97,10 +106,10 @@ class ResizeAndCropLayer(keras.layers.Layer):
         weights = filter(ops.abs(distances))
         return weights / ops.sum(weights, axis=1, keepdims=True)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.height, self.width, input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "height": self.height,

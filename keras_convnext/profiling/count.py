@@ -13,7 +13,18 @@ NORM_WEIGHTS = {"layer_norm": 2, "rms_norm": 1, "simple_norm": 1}
 
 
 class Count(NamedTuple):
-    """Trainable parameters, and multiply-accumulates (MACs) for one image."""
+    """What `count` counts.
+
+    Attributes:
+        params: number of trainable parameters.
+        macs: multiply-accumulates (MACs) for one image.
+
+    Example:
+
+    >>> from keras_convnext.profiling import Count
+    >>> Count(params=28_589_128, macs=4_455_531_264).megabytes
+    114.356512
+    """
 
     params: int
     macs: int

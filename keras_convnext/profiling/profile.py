@@ -28,6 +28,15 @@ class ProfileRow:
         macs: multiply-accumulates for one image.
         activation_bytes: size of the output for one image, in its own type. Intermediate results within the layer are
             not included, such as the input of a Dense layer's activation.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.profiling import profile
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> row = profile(model).rows[0]
+    >>> row.layer, row.output_shape, row.activation_bytes
+    ('Dense', (2,), 8)
     """
 
     path: str
@@ -49,6 +58,15 @@ class Profile:
         macs: multiply-accumulates for one image.
         activation_bytes: size of the outputs of all layers for one image. Training keeps these, and also the
             intermediate results that the gradients of operations within layers need.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_convnext.profiling import profile
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> counted = profile(model)
+    >>> counted.params, counted.macs, len(counted.rows)
+    (10, 8, 1)
     """
 
     rows: tuple[ProfileRow, ...]
@@ -92,7 +110,7 @@ def profile(
     shape = image_shape("input_shape", model.input_shape[1:] if input_shape is None else input_shape)
     if None in shape:
         raise ValueError(f"`input_shape` must be given where the model's own has None. Received: {shape}")
-    rows = []
+    rows: list[ProfileRow] = []
     own_counts = ({keras.layers.MultiHeadAttention: _attention_macs} if attention else {}) | (counts or {})
     of_kernels = _macs_or_numbers if elementwise else _macs
     count_of = {}

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -179,7 +180,7 @@ def train(experiment: Miniature, data: ImageData, run: Run, progress: Callable[[
         FloatingPointError: A loss is NaN or Inf.
     """
     steps, seeds = experiment.steps, experiment.seeds
-    found = {step: [] for step in steps}
+    found: dict[str, list[tuple[float, float]]] = {step: [] for step in steps}
     for seed in range(seeds):
         for number, step in enumerate(steps, start=1):
             progress(f"seed {seed + 1} of {seeds}, step {number} of {len(steps)}: {step}")
@@ -215,7 +216,7 @@ def train_step(
             shutil.rmtree(path)
         if path.exists():
             run = Run.open(path)
-            model, history = restore_state(run.last_state)
+            model, history = restore_state(run.last_state)  # type: ignore[arg-type]  # see above
         else:
             keras.utils.set_random_seed(seed)
             batches = recipe.dataset(data.train)
@@ -249,7 +250,7 @@ def summarize(found: dict[str, list[tuple[float, float]]], regime: str) -> dict:
     >>> row["mean"], row["images_per_second"], row["top1"]
     (0.625, 110.0, 80.62)
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for step, trainings in found.items():
         accuracies = [accuracy for accuracy, _ in trainings]
         rows.append(

@@ -122,6 +122,10 @@ def convnext_path(path: str) -> str:
 def narrowed(network: Network, divisor: int) -> Network:
     """Divides all widths of a network.
 
+    Args:
+        network: what to narrow.
+        divisor: of the width, 1 or more.
+
     Raises:
         ValueError: The width is not divisible by `divisor`.
 

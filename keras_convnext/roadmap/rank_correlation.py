@@ -15,7 +15,8 @@ def rank_correlation(
     """Computes Spearman's rank correlation and its confidence interval (Bonett and Wright, Psychometrika 65, 2000).
 
     Args:
-        ours, theirs: as many numbers each, four or more.
+        ours: four numbers or more.
+        theirs: as many.
         confidence: in (0, 1), the level of the interval. Defaults to 0.95.
 
     Returns:

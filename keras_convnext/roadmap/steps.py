@@ -29,6 +29,12 @@ class Network:
         norm: `"batch"` or `"layer"`. With `"layer"` the convolutions have biases, except those of the shortcuts.
         separate_downsampling: if True, a norm and a 2x2 convolution of stride 2 stand between the stages, and a norm
             follows the stem and the global pooling. If False, the first block of each stage has stride 2.
+
+    Example:
+
+    >>> from keras_convnext.roadmap import Network
+    >>> Network(depths=(3, 4, 6, 3), width=64).widths()
+    (64, 128, 256, 512)
     """
 
     depths: tuple[int, ...]
@@ -48,7 +54,11 @@ class Network:
         return tuple(self.width * 2**stage for stage in range(len(self.depths)))
 
     def out_channels(self, width: int) -> int:
-        """The output channels of a block of that width."""
+        """The output channels of a block of that width.
+
+        Args:
+            width: of the block's stage.
+        """
         return 4 * width if self.block == "bottleneck" else width
 
 
@@ -68,6 +78,12 @@ class Published:
             a single training from ResNet-200.
         gflops: GFLOPs as the paper prints them, where one multiply-accumulate is one FLOP.
         standard_deviation: of the three accuracies in percentage points; None for a single training.
+
+    Example:
+
+    >>> from keras_convnext.roadmap import STEPS
+    >>> STEPS["gelu"].published["resnet50"]
+    Published(top1=80.62, gflops=4.15, standard_deviation=0.14)
     """
 
     top1: float
@@ -87,6 +103,12 @@ class Step:
         changes_by_regime: the same for changes that differ between the regimes.
         published: a `Published` for each regime.
         adopted: whether the path keeps the change. If False, the next step starts from the last adopted one.
+
+    Example:
+
+    >>> from keras_convnext.roadmap import STEPS
+    >>> STEPS["kernel_9"].change, STEPS["kernel_9"].adopted
+    ('depthwise kernels 7 -> 9', False)
     """
 
     name: str
@@ -263,4 +285,5 @@ def describe(step: str, regime: str = "resnet50") -> Network:
         if one.adopted or name == step:
             network = replace(network, **one.changes, **one.changes_by_regime.get(regime, {}))
         if name == step:
-            return network
+            break
+    return network

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
@@ -17,6 +17,9 @@ from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.run_paths import refuse_existing, run_name
 from keras_convnext.variants import stem_for, variant_for
 from keras_convnext.version import __version__
+
+if TYPE_CHECKING:
+    from keras_convnext.training.experiment import Experiment
 
 FILES_SIZE = 224
 """Pixels, the side that images of files are resized to where nothing else is said."""
@@ -38,7 +41,7 @@ class Start(NamedTuple):
     channels: int | None = None
 
 
-def build(experiment) -> PreparedTraining:
+def build(experiment: "Experiment") -> PreparedTraining:
     """Loads the data, makes the model and compiles it.
 
     Args:

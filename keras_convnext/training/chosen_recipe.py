@@ -1,11 +1,14 @@
 """The recipe of an experiment: the one that is named or given, with the experiment's own settings on top."""
 
 import json
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from keras_convnext.scalars import plain
 from keras_convnext.training.recipe import Recipe, settings_config
 from keras_convnext.training.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from keras_convnext.training.experiment import Experiment
 
 WHOLE = {"source", "epochs", "batch_size", "learning_rate", "warmup_epochs"}
 """What a recipe has that stands for itself, without a `base`."""
@@ -104,7 +107,10 @@ def _through_json(settings):
 
 
 def adapted_recipe(
-    chosen: ChosenRecipe, experiment, variant: str | None = None, image_size: tuple[int, int] | None = None
+    chosen: ChosenRecipe,
+    experiment: "Experiment",
+    variant: str | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Recipe:
     """The recipe for a variant, with the settings of an experiment except the learning rate.
 

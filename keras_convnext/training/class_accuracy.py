@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_convnext.typing import Tensor
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class ClassAccuracy(keras.metrics.Metric):
@@ -41,7 +43,7 @@ class ClassAccuracy(keras.metrics.Metric):
         """How many images of each class there were."""
         return keras.ops.convert_to_numpy(self._totals).astype(int)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Counts a batch of one-hot labels and outputs. Sample weights are refused."""
         if sample_weight is not None:
             raise ValueError("This metric counts images: it takes no `sample_weight`.")
@@ -51,10 +53,10 @@ class ClassAccuracy(keras.metrics.Metric):
         self._hits.assign_add(keras.ops.sum(one_hot * keras.ops.expand_dims(right, -1), axis=0))
         self._totals.assign_add(keras.ops.sum(one_hot, axis=0))
 
-    def result(self):
+    def result(self) -> Tensor:
         seen = keras.ops.cast(self._totals > 0, "float32")
         accuracies = self._hits / keras.ops.maximum(self._totals, 1)
         return keras.ops.sum(accuracies) / keras.ops.maximum(keras.ops.sum(seen), 1)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"name": self.name, "num_classes": self.num_classes}

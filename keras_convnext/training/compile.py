@@ -1,6 +1,7 @@
 """A model compiled by a recipe: optimizer, schedule, loss and metric; `Recipe.compile` calls this."""
 
 import warnings
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -10,11 +11,14 @@ from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, layer_decay_rules, unfreeze_rules
 from keras_convnext.training.schedule import WarmupCosine
 
+if TYPE_CHECKING:
+    from keras_convnext.training.recipe import Recipe
+
 SANE_LEARNING_RATES = (1e-6, 2e-2)
 """Outside of these, AdamW hardly moves, or diverges: a peak there warns."""
 
 
-def compile_model(recipe, model: keras.Model, steps_per_epoch: int) -> None:
+def compile_model(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
     """Compiles a classifier as a recipe asks for; see `Recipe.compile`."""
     low, high = SANE_LEARNING_RATES
     if not low <= recipe.learning_rate <= high:

@@ -57,6 +57,12 @@ def draw_confusion(
         class_names: the names of all classes.
         path: of the file to write; an existing one is replaced.
         part: the name of the part to which the images belong. Defaults to `"test"`.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext.training import draw_confusion
+    >>> draw_confusion([0, 0, 1], [0, 1, 1], ["cat", "dog"], tempfile.mkdtemp() + "/confusion.png")
     """
     labels, predicted = np.asarray(labels, "int64"), np.asarray(predicted, "int64")
     chosen = _most_confused(labels, predicted, len(class_names))

@@ -16,6 +16,16 @@ def draw_curves(history: Sequence[dict], path: str | Path) -> None:
         history: rows with `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`; and with a moving average of the
             weights, `val_ema_loss` and `val_ema_accuracy`.
         path: of the file to write; an existing one is replaced.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext.training import draw_curves
+    >>> history = [
+    ...     {"epoch": 1, "loss": 2.1, "accuracy": 0.3, "val_loss": 1.8, "val_accuracy": 0.4},
+    ...     {"epoch": 2, "loss": 1.2, "accuracy": 0.6, "val_loss": 1.1, "val_accuracy": 0.7},
+    ... ]
+    >>> draw_curves(history, tempfile.mkdtemp() + "/curves.png")
     """
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(9, 3.5), layout="constrained")
     epochs = [row["epoch"] for row in history]

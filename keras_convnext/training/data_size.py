@@ -42,13 +42,14 @@ def for_data_size(recipe: Recipe, training_images: int, keep: Sequence[str] = ()
     >>> recipe.batch_size, recipe.epochs
     (16, 67)
     """
-    if recipe.min_updates is None:
+    least = recipe.min_updates
+    if least is None:
         return recipe
     if "batch_size" not in keep:
         recipe = recipe.at_batch_size(_batch_size(recipe, training_images))
     updates = training_images // recipe.batch_size
-    if "epochs" not in keep and updates and recipe.epochs * updates < recipe.min_updates:
-        recipe = recipe.with_epochs(math.ceil(recipe.min_updates / updates))
+    if "epochs" not in keep and updates and recipe.epochs * updates < least:
+        recipe = recipe.with_epochs(math.ceil(least / updates))
     return recipe
 
 

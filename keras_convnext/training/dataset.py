@@ -1,13 +1,18 @@
 """The batches that a recipe asks for; `Recipe.dataset` calls `make_dataset`."""
 
+from typing import TYPE_CHECKING
+
 import keras
 
 from keras_convnext.data import AugmentedBatches, Batches, Images
-from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
+
+if TYPE_CHECKING:
+    from keras_convnext.training.recipe import Recipe
 
 
 def make_dataset(
-    recipe,
+    recipe: "Recipe",
     images: Images,
     training: bool,
     mean: tuple[float, ...] | None = None,
@@ -20,7 +25,7 @@ def make_dataset(
     batch_size = max(1, min(recipe.batch_size, len(images)) // recipe.accumulate)
     own_size = None if images.are_files else images.pixels.shape[1:3]
     size = recipe.image_size or own_size
-    if training and recipe.augmentation is not None:
+    if training and isinstance(recipe.augmentation, Augmentation):
         if size is None:
             raise ValueError("`image_size` is needed to make batches of image files. Received: None")
         return AugmentedBatches(
@@ -58,7 +63,7 @@ def check_batch_size(batch_size: int, training_images: int, otherwise: str = "")
         )
 
 
-def training_batches(recipe, model: keras.Model, images: Images) -> Batches:
+def training_batches(recipe: "Recipe", model: keras.Model, images: Images) -> Batches:
     """The batches to train a model on: augmentation fills and erases with what the model subtracts and divides by."""
     backbone = getattr(model, "backbone", None)
     return recipe.dataset(images, mean=getattr(backbone, "mean", None), std=getattr(backbone, "std", None))

@@ -15,9 +15,9 @@ def evaluate(
     model: keras.Model,
     batches: Batches,
     label_smoothing: float = 0.0,
-    verbose="auto",
+    verbose: str | int = "auto",
     metrics: Sequence[keras.metrics.Metric] = (),
-    callbacks=(),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict:
     """Scores a classifier. It need not be compiled; if it is, that does not change.
 

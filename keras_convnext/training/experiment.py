@@ -1,8 +1,11 @@
 """What is trained, on what and how, as data: an `Experiment` is what `keras-convnext train` runs."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+
+import keras
 
 from keras_convnext.dataclass_fields import make_plain
 from keras_convnext.extras import require
@@ -56,9 +59,15 @@ class Experiment:
         batch_size: images per update; the learning rate scales with it. Defaults to the recipe's, by the number of
             images.
         learning_rate: its peak, whatever the batch size.
-        accumulate, dtype, remat, ema, drop_path_rate, seed: as in `Recipe`.
-        mixup, cutmix: the concentration of MixUp and CutMix, 0 for none; for a recipe that augments.
+        accumulate: as in `Recipe`.
+        dtype: as in `Recipe`.
+        remat: as in `Recipe`.
+        ema: as in `Recipe`.
+        drop_path_rate: as in `Recipe`.
+        mixup: the concentration of MixUp, 0 for none; for a recipe that augments.
+        cutmix: the concentration of CutMix, 0 for none; for a recipe that augments.
         freeze: how many stages of a checkpoint do not train, counted from the stem, which does not either.
+        seed: as in `Recipe`.
         skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
         tensorboard: whether logs for TensorBoard are written into the run folder. Defaults to False.
         output: the path of the run folder, a new one. Defaults to a new folder under `runs/`.
@@ -151,7 +160,7 @@ class Experiment:
     def chosen_recipe(self) -> str | dict:
         """The recipe that is given, or the name of the one that is taken where none is."""
         if self.recipe is not None:
-            return self.recipe
+            return self.recipe  # type: ignore[return-value]  # `__post_init__` made a dict of a `Recipe`
         return "fine_tune" if self.checkpoint else "digits" if self.data == "digits" else "small_images"
 
     @classmethod
@@ -216,7 +225,7 @@ class Experiment:
         """
         return build(self)
 
-    def run(self, callbacks=(), verbose="auto") -> Run:
+    def run(self, callbacks: Sequence[keras.callbacks.Callback] = (), verbose: str | int = "auto") -> Run:
         """Trains, and leaves a run folder.
 
         Args:
@@ -234,14 +243,20 @@ class Experiment:
         return self.build().fit(callbacks=callbacks, verbose=verbose)
 
     @staticmethod
-    def resume(run: str | Path, epochs: int | None = None, callbacks=(), verbose="auto") -> Run:
+    def resume(
+        run: str | Path,
+        epochs: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: str | int = "auto",
+    ) -> Run:
         """Goes on with a run after its last complete epoch, to the end.
 
         Args:
             run: the path of a run folder.
             epochs: of the whole training, more than the run has trained; a complete run is extended. From there on the
                 learning rate follows the schedule of that many epochs. Defaults to None: as the run was started.
-            callbacks, verbose: as in `run`.
+            callbacks: more of Keras's callbacks. Defaults to none.
+            verbose: as in `model.fit`. Defaults to `"auto"`.
 
         Returns:
             The `Run`.

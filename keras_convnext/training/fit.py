@@ -42,6 +42,17 @@ def create_run(path: str | Path, model: keras.Model, data: ImageData, recipe: Re
 
     Raises:
         ValueError: there is something at `path` already, or nothing tells the size of the images.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.training import RECIPES, create_run
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+    >>> run = create_run(tempfile.mkdtemp() + "/first", model, load_digits(), RECIPES["digits"])
+    >>> run.config["image_shape"]
+    [8, 8, 1]
     """
     config = {
         "class_names": data.class_names,
@@ -60,8 +71,8 @@ def fit(
     recipe: Recipe,
     run: Run,
     history: Sequence[dict] = (),
-    callbacks=(),
-    verbose="auto",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = "auto",
 ) -> dict:
     """Trains, keeps the best model by validation accuracy, and scores it once on the test images.
 
@@ -115,7 +126,7 @@ def fit(
         train = training_batches(recipe, model, data.train)
         if not history:
             recipe.compile(model, steps_per_epoch=len(train))
-        validation = recipe.dataset(data.validation, training=False)
+        validation = recipe.dataset(data.validation, training=False)  # type: ignore[arg-type]  # `with_validation` gave it some
         record, *others = recipe.callbacks(run, history, validation)
         try:
             with original_errors(train, validation):
@@ -148,7 +159,7 @@ def fit(
     run.write_csv("history.csv", record.history)  # also the last row, if the run was killed before it was written
     run.write_json(METRICS, metrics)
     run.write("curves.png", lambda path: draw_curves(record.history, path))
-    draw_predictions(run, images, predictions, part)
+    draw_predictions(run, images, predictions, part)  # type: ignore[arg-type]  # `with_validation` gave it some
     return metrics
 
 

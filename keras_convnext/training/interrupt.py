@@ -53,7 +53,7 @@ class StopBetweenBatches(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._raise_what_was_kept()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._raise_what_was_kept()
 
     def on_test_batch_end(self, batch, logs=None):

@@ -28,6 +28,15 @@ def draw_mistakes(
         probabilities: float array of shape `(images,)`, the model's probability of the predicted class.
         path: of the file to write; an existing one is replaced.
         part: the name of the part to which the images belong. Defaults to `"test"`.
+
+    Example:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.training import draw_mistakes
+    >>> images = load_digits().test.take(range(3))
+    >>> draw_mistakes(images, (images.labels + 1) % 10, np.array([0.9, 0.6, 0.5]), tempfile.mkdtemp() + "/mistakes.png")
     """
     predicted, probabilities = np.asarray(predicted), np.asarray(probabilities)
     wrong = np.flatnonzero(images.labels != predicted)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,6 +10,7 @@ from keras import ops
 from keras_convnext import kernels
 from keras_convnext.scalars import flag, number, optional, plain
 from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, WEIGHT_DECAY_RULES, match_rules
+from keras_convnext.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -55,7 +57,7 @@ class AdamW(keras.optimizers.AdamW):
         learning_rate_rules: Sequence[tuple[str, float]] = EQUAL_RATES,
         unfreeze_rules: Sequence[tuple[str, int]] = FROM_THE_START,
         ema_warmup: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         learning_rate = plain(learning_rate)
         if isinstance(learning_rate, Real):
@@ -78,7 +80,7 @@ class AdamW(keras.optimizers.AdamW):
         self.unfreeze_rules = tuple((regex, int(update)) for regex, update in unfreeze_rules)
         self.ema_warmup = flag("ema_warmup", ema_warmup)
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -94,15 +96,27 @@ class AdamW(keras.optimizers.AdamW):
                 average.assign(ops.copy(variable))
 
     def factor(self, variable: keras.Variable) -> float:
-        """What the learning rate is multiplied by for a variable that the optimizer was built with."""
+        """What the learning rate is multiplied by for a variable that the optimizer was built with.
+
+        Args:
+            variable: one of those that the optimizer was built with.
+        """
         return self._factors[self._get_variable_index(variable)]
 
     def start(self, variable: keras.Variable) -> int:
-        """The update from which on a variable that the optimizer was built with learns."""
+        """The update from which on a variable that the optimizer was built with learns.
+
+        Args:
+            variable: one of those that the optimizer was built with.
+        """
         return self._starts[self._get_variable_index(variable)]
 
     def decays(self, variable: keras.Variable) -> bool:
-        """Whether a variable that the optimizer was built with decays."""
+        """Whether a variable that the optimizer was built with decays.
+
+        Args:
+            variable: one of those that the optimizer was built with.
+        """
         return self._use_weight_decay(variable)
 
     def _get_current_learning_rate(self):
@@ -124,7 +138,7 @@ class AdamW(keras.optimizers.AdamW):
         for group in groups.values():
             self._step(*zip(*group, strict=True), learning_rate)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor | float) -> None:
         self._step([gradient], [variable], learning_rate)
 
     def _step(self, gradients, variables, learning_rate):
@@ -169,7 +183,7 @@ class AdamW(keras.optimizers.AdamW):
         pairs = zip(self._trainable_variables, self._model_variables_moving_average, strict=True)
         return [(variable, average) for variable, average in pairs if average is not None]
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "weight_decay_rules": [list(rule) for rule in self.weight_decay_rules],

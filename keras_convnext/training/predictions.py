@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_convnext.typing import Tensor
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class Predictions(keras.metrics.Metric):
@@ -44,7 +46,7 @@ class Predictions(keras.metrics.Metric):
         """The model's probability of each image's predicted class."""
         return self._kept(self._probabilities)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Keeps a batch of outputs. Sample weights are refused."""
         if sample_weight is not None:
             raise ValueError("This metric keeps predictions: it takes no `sample_weight`.")
@@ -62,8 +64,8 @@ class Predictions(keras.metrics.Metric):
         seen = int(ops.convert_to_numpy(self._seen))
         return ops.convert_to_numpy(variable)[:seen]
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.sum(self._probabilities) / ops.cast(ops.maximum(self._seen, 1), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"name": self.name, "count": self.count, "from_logits": self.from_logits}

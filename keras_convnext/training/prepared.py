@@ -1,5 +1,6 @@
 """A training that can begin: a compiled model, its data and its recipe, before any epoch or between two."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,12 @@ class PreparedTraining:
         history: rows of the epochs that it has.
         samples_validation: whether the validation images were sampled from the training images.
 
-    Example: see `Experiment.build`.
+    Example:
+
+    >>> from keras_convnext.training import Experiment
+    >>> training = Experiment(data="digits", epochs=1).build()
+    >>> training.name, training.recipe.epochs, training.train[0][0].shape
+    ('convnext_mini', 1, (64, 8, 8, 1))
     """
 
     model: keras.Model
@@ -55,7 +61,7 @@ class PreparedTraining:
     @cached_property
     def validation(self) -> Batches:
         """The batches to validate on."""
-        return self.recipe.dataset(self.data.validation, training=False)
+        return self.recipe.dataset(self.data.validation, training=False)  # type: ignore[arg-type]  # it has some
 
     @cached_property
     def test(self) -> Batches | None:
@@ -78,7 +84,9 @@ class PreparedTraining:
             self.run.write_json(CONFIG, {**config, "recipe": {**config["recipe"], "epochs": self.recipe.epochs}})
         return self.run
 
-    def fit(self, run: Run | None = None, callbacks=(), verbose="auto") -> Run:
+    def fit(
+        self, run: Run | None = None, callbacks: Sequence[keras.callbacks.Callback] = (), verbose: str | int = "auto"
+    ) -> Run:
         """Trains in a run folder, keeps the best model and scores it once on the test images; see `training.fit`.
 
         Args:

@@ -5,6 +5,7 @@ What builds datasets, compiles models and keeps runs stands beside it, in `datas
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import keras
 
@@ -157,14 +158,22 @@ class Recipe:
             raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)!r}")
 
     def with_epochs(self, epochs: int) -> "Recipe":
-        """The recipe with another number of epochs. Warmup and unfreezing keep their share of the training."""
+        """The recipe with another number of epochs. Warmup and unfreezing keep their share of the training.
+
+        Args:
+            epochs: 1 or more.
+        """
         epochs = integer("epochs", epochs, 1)
         scale = epochs / self.epochs
         unfreeze = None if self.unfreeze is None else tuple(epoch * scale for epoch in self.unfreeze)
         return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * scale, unfreeze=unfreeze)
 
     def at_batch_size(self, batch_size: int) -> "Recipe":
-        """The recipe at another batch size. The learning rate is scaled in proportion, as the authors do it."""
+        """The recipe at another batch size. The learning rate is scaled in proportion, as the authors do it.
+
+        Args:
+            batch_size: images per update of the weights, 1 or more.
+        """
         batch_size = integer("batch_size", batch_size, 1)
         if batch_size == self.batch_size:  # keeps the rate to the last digit
             return self
@@ -175,13 +184,16 @@ class Recipe:
     def for_variant(self, name: str | None) -> "Recipe":
         """The recipe with the settings that its source gives for a variant of `VARIANTS`, if it gives any.
 
+        Args:
+            name: of the variant; None, or another name, for none of them.
+
         Example:
 
         >>> from keras_convnext.training import RECIPES
         >>> RECIPES["in1k_from_scratch"].for_variant("convnext_base").drop_path_rate
         0.5
         """
-        recipe = replace(self.with_settings(self.variants.get(name, {})), variants={})
+        recipe = replace(self.with_settings(self.variants.get(name or "", {})), variants={})
         has_layer_scale = name not in VARIANTS or VARIANTS[name].layer_scale_init_value is not None
         return recipe if has_layer_scale else replace(recipe, layer_scale_init_value=None)
 
@@ -261,7 +273,9 @@ class Recipe:
         """
         compile_model(self, model, steps_per_epoch)
 
-    def callbacks(self, run: Run, history: Sequence[dict] = (), validation=None) -> list[keras.callbacks.Callback]:
+    def callbacks(
+        self, run: Run, history: Sequence[dict] = (), validation: Any = None
+    ) -> list[keras.callbacks.Callback]:
         """The callbacks that keep a run: models, history, and the state that a resumed training needs.
 
         Args:

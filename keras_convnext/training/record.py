@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,9 +28,24 @@ class RunRecord(keras.callbacks.Callback):
         run: the `Run` to write to.
         history: rows of the epochs that the run already has, if it is resumed. Defaults to none.
         validation: the dataset on which the moving average is evaluated; needed if there is one. Defaults to None.
+
+    Example:
+
+    >>> import tempfile
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.data import load_digits
+    >>> from keras_convnext.training import RECIPES, RunRecord, create_run
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+    >>> recipe, data = RECIPES["digits"].with_epochs(1), load_digits()
+    >>> run = create_run(tempfile.mkdtemp() + "/first", model, data, recipe)
+    >>> batches = recipe.dataset(data.train.take(range(64)))
+    >>> recipe.compile(model, steps_per_epoch=len(batches))
+    >>> history = model.fit(batches, callbacks=[RunRecord(run)], shuffle=False, verbose=0)
+    >>> run.last_state.name
+    'epoch-1'
     """
 
-    def __init__(self, run: Run, history: Sequence[dict] = (), validation=None):
+    def __init__(self, run: Run, history: Sequence[dict] = (), validation: Any = None):
         super().__init__()
         self.run = run
         self.history = list(history)
@@ -39,10 +55,10 @@ class RunRecord(keras.callbacks.Callback):
     def _with_average(self):
         return self.validation is not None and has_average(self.model)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._started = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, **(logs or {})}
         self._refuse_nan_or_inf(epoch + 1)
@@ -80,7 +96,7 @@ class RunRecord(keras.callbacks.Callback):
         write_json(folder / "history.json", self.history)
 
 
-def run_callbacks(run: Run, history: Sequence[dict] = (), validation=None) -> list[keras.callbacks.Callback]:
+def run_callbacks(run: Run, history: Sequence[dict] = (), validation: Any = None) -> list[keras.callbacks.Callback]:
     """The callbacks that keep a run; see `Recipe.callbacks`."""
     return [RunRecord(run, history, validation), StopAtNaN(run)]
 

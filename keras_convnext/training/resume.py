@@ -65,7 +65,7 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
         )
     batches = recipe.dataset(data.train)  # refuses images that it is not for
     batches.close()
-    model, history = restore_state(run.last_state)
+    model, history = restore_state(run.last_state)  # type: ignore[arg-type]  # `_epochs_done` refuses None
     rate = follow_schedule(model, recipe, len(batches))
     note = (
         f"{done} epoch{'s' if done > 1 else ''} trained; from here on the learning rate follows the schedule of "

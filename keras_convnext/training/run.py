@@ -22,6 +22,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -57,6 +58,10 @@ class Run:
     def create(cls, path: str | Path, config: dict) -> "Run":
         """Makes a new folder with its `config.json`.
 
+        Args:
+            path: of the folder.
+            config: what `config.json` is to hold.
+
         Raises:
             ValueError: there is something at `path` already.
         """
@@ -70,6 +75,9 @@ class Run:
     @classmethod
     def open(cls, path: str | Path) -> "Run":
         """An existing run folder.
+
+        Args:
+            path: of the folder.
 
         Raises:
             ValueError: no run folder there.
@@ -123,20 +131,33 @@ class Run:
         """
         return load_model(self.model_path)
 
-    def read_json(self, name: str):
+    def read_json(self, name: str) -> Any:
         """What a JSON file of the folder holds.
+
+        Args:
+            name: of the file.
 
         Raises:
             ValueError: no such file, or not JSON.
         """
         return read_json(self.path / name)
 
-    def write_json(self, name: str, value) -> None:
-        """Writes a JSON file into the folder."""
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a JSON file into the folder.
+
+        Args:
+            name: of the file.
+            value: what `json.dumps` can write.
+        """
         self.write(name, lambda path: write_json(path, value))
 
     def write_csv(self, name: str, rows: Sequence[dict]) -> None:
-        """Writes dicts of the same keys as a CSV file into the folder."""
+        """Writes dicts of the same keys as a CSV file into the folder.
+
+        Args:
+            name: of the file.
+            rows: one or more.
+        """
 
         def write(path):
             with path.open("w", newline="") as file:
@@ -147,12 +168,21 @@ class Run:
         self.write(name, write)
 
     def read_csv(self, name: str) -> list[dict[str, str]]:
-        """The rows of a CSV file of the folder."""
+        """The rows of a CSV file of the folder.
+
+        Args:
+            name: of the file.
+        """
         with (self.path / name).open(newline="") as file:
             return list(csv.DictReader(file))
 
     def write(self, name: str, write_to: Callable[[Path], object]) -> None:
-        """Has `write_to(path)` write a file beside its place, flushes it to disk and renames it."""
+        """Has `write_to(path)` write a file beside its place, flushes it to disk and renames it.
+
+        Args:
+            name: of the file in the folder.
+            write_to: function of the path at which it writes the file.
+        """
         place = self.path / name
         beside = place.with_name(f".partial-{place.name}")
         write_to(beside)
@@ -160,7 +190,15 @@ class Run:
         beside.replace(place)
 
     def write_state(self, epoch: int, write_to: Callable[[Path], object]) -> Path:
-        """Has `write_to(folder)` write the files of `state/epoch-N`; then the earlier epochs' go."""
+        """Has `write_to(folder)` write the files of `state/epoch-N`; then the earlier epochs' go.
+
+        Args:
+            epoch: N, the number of complete epochs.
+            write_to: function of the folder in which it writes the files.
+
+        Returns:
+            The folder of the state.
+        """
         place = self.path / STATE / f"epoch-{epoch}"
         beside = place.with_name(f".partial-{place.name}")
         shutil.rmtree(beside, ignore_errors=True)
@@ -180,7 +218,7 @@ def _flush(path):
         os.fsync(file.fileno())
 
 
-def write_json(path: str | Path, value) -> None:
+def write_json(path: str | Path, value: Any) -> None:
     """Writes a value as an indented JSON file."""
     Path(path).write_text(json.dumps(value, indent=2) + "\n")
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_convnext.scalars import integer, number
+from keras_convnext.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -47,7 +48,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
                 f"Received: warmup_steps={warmup_steps}, total_steps={total_steps}"
             )
 
-    def __call__(self, step):
+    def __call__(self, step: Tensor | int) -> Tensor:
         step = ops.cast(step, "float32")
         warmup = self.peak * step / max(1.0, self.warmup_steps - 1.0)
         progress = (step - self.warmup_steps) / max(1.0, self.total_steps - self.warmup_steps)
@@ -56,7 +57,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         rate = ops.where(step < self.warmup_steps, warmup, decayed)
         return ops.where(step < self.total_steps, rate, self.minimum)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "peak": self.peak,
             "total_steps": self.total_steps,

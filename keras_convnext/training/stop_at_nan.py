@@ -29,14 +29,15 @@ class StopAtNaN(keras.callbacks.Callback):
         super().__init__()
         self.run = run
 
-    def on_train_batch_end(self, batch, logs=None):
-        if math.isfinite((logs or {}).get("loss", 0.0)):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if math.isfinite(loss):
             return
         optimizer = self.model.optimizer
         step, rate = (float(keras.ops.convert_to_numpy(one)) for one in (optimizer.iterations, optimizer.learning_rate))
         state = self.run and self.run.last_state
         raise FloatingPointError(
-            f"The loss is {logs['loss']} after step {step:.0f}, at a learning rate of {rate:g}. "
+            f"The loss is {loss} after step {step:.0f}, at a learning rate of {rate:g}. "
             + (f"The last good state is {state}. " if state else "No epoch was complete before. ")
             + "Try a lower rate or a longer warmup; with float16, bfloat16."
         )

@@ -49,7 +49,8 @@ def layer_norm(x, gamma, beta, epsilon):
 
     Args:
         x: `(..., channels)`.
-        gamma, beta: `(channels,)`.
+        gamma: `(channels,)`.
+        beta: `(channels,)`.
         epsilon: float.
     """
 

@@ -7,18 +7,11 @@ from itertools import pairwise
 import keras
 
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
-from keras_convnext.preprocessing.augmentation.settings import ORDER, SETTINGS, change_settings, read_setting
+from keras_convnext.preprocessing.augmentation.settings import ORDER, change_settings, read_setting
 from keras_convnext.preprocessing.augmentation.step import Step, check_step
 
 PACKAGE = "keras_convnext>"
 """Stands before the names under which this package's steps are registered with Keras."""
-
-
-def _setting(name):
-    return property(
-        lambda self: read_setting(self.steps, name),
-        doc=f"`{SETTINGS[name].field}` of `{SETTINGS[name].step.__name__}`.",
-    )
 
 
 class UnknownStepError(ValueError):
@@ -84,20 +77,55 @@ class Augmentation:
         changes = {name: value for name, value in given.items() if value is not None}
         object.__setattr__(self, "steps", tuple(change_settings(steps, changes)))
 
-    scale = _setting("scale")
-    ratio = _setting("ratio")
-    flip_probability = _setting("flip_probability")
-    rand_augment = _setting("rand_augment")
-    erasing_probability = _setting("erasing_probability")
-    mixup = _setting("mixup")
-    cutmix = _setting("cutmix")
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """`scale` of `RandomResizedCrop`; None if there is no such step."""
+        return read_setting(self.steps, "scale")
+
+    @property
+    def ratio(self) -> tuple[float, float] | None:
+        """`ratio` of `RandomResizedCrop`; None if there is no such step."""
+        return read_setting(self.steps, "ratio")
+
+    @property
+    def flip_probability(self) -> float:
+        """`probability` of `RandomFlip`; 0 if there is no such step."""
+        return read_setting(self.steps, "flip_probability")
+
+    @property
+    def rand_augment(self) -> float:
+        """`magnitude` of `RandAugment`; 0 if there is no such step."""
+        return read_setting(self.steps, "rand_augment")
+
+    @property
+    def erasing_probability(self) -> float:
+        """`probability` of `RandomErasing`; 0 if there is no such step."""
+        return read_setting(self.steps, "erasing_probability")
+
+    @property
+    def mixup(self) -> float:
+        """`mixup` of `MixUpOrCutMix`; 0 if there is no such step."""
+        return read_setting(self.steps, "mixup")
+
+    @property
+    def cutmix(self) -> float:
+        """`cutmix` of `MixUpOrCutMix`; 0 if there is no such step."""
+        return read_setting(self.steps, "cutmix")
 
     def for_images(self, images: ImageFormat) -> "Augmentation":
-        """The augmentation with those settings filled in that depend on the images and on the model."""
+        """The augmentation with those settings filled in that depend on the images and on the model.
+
+        Args:
+            images: what the augmented images must become.
+        """
         return Augmentation([step.for_images(images) for step in self.steps])
 
     def steps_on(self, kind: str) -> list[Step]:
-        """The steps that work on `"images"`, `"arrays"` or `"batches"`."""
+        """The steps that work on `"images"`, `"arrays"` or `"batches"`.
+
+        Args:
+            kind: `"images"`, `"arrays"` or `"batches"`.
+        """
         return [step for step in self.steps if step.works_on == kind]
 
     def get_config(self) -> list[dict]:

@@ -1,5 +1,7 @@
 """A step of the augmentation as a keras-cv layer, for tf.data. Imports keras-cv and TensorFlow."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -13,7 +15,7 @@ keras_cv = require("keras_cv", extra="cv")
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
-class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
+class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ignore[name-defined]  # found at run time
     """A keras-cv layer around a step. It draws random numbers from a seed that comes with each image.
 
     Args:
@@ -39,7 +41,7 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
     TensorShape([4, 32, 32, 3])
     """
 
-    def __init__(self, step: Step, **kwargs):
+    def __init__(self, step: Step, **kwargs: Any):
         super().__init__(**kwargs)
         check_step(step)
         if isinstance(step, RandomResizedCrop) and None in (step.height, step.width):
@@ -91,7 +93,7 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):
     def _augmented_batch(self, images, labels, seeds):
         return augment_batch(np.array(images, "float32"), labels, seeds[0], [self.step])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "step": keras.saving.serialize_keras_object(self.step)}
 
     @classmethod

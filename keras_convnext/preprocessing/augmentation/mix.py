@@ -33,6 +33,15 @@ class MixUpOrCutMix(BatchStep):
 
     Raises:
         ValueError: a value out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import MixUpOrCutMix
+    >>> images, labels = np.zeros((2, 8, 8, 3), "float32"), np.eye(2)
+    >>> images, labels = MixUpOrCutMix(cutmix=0.0).augment_batch(images, labels, np.random.default_rng(0))
+    >>> labels.sum(axis=1).round(3)
+    array([1., 1.], dtype=float32)
     """
 
     SALT: ClassVar[int] = 5
@@ -91,6 +100,12 @@ class MixUpOrCutMix(BatchStep):
 
     def box(self, height: int, width: int, weight: float, generator: np.random.Generator) -> list[int]:
         """The rectangle of CutMix: `1 - weight` of the image's area, centred on any pixel, clipped to the image.
+
+        Args:
+            height: of the image in pixels.
+            width: of the image in pixels.
+            weight: in [0, 1], the share of the image outside of the rectangle, before it is clipped.
+            generator: where all random numbers come from.
 
         Returns:
             `[top, bottom, left, right]`.

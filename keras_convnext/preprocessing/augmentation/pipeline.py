@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -9,13 +10,31 @@ from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.step import ArrayStep, BatchStep, ImageStep, Step
 from keras_convnext.preprocessing.resize import ResizeAndCrop
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-def to_pil(pixels: np.ndarray):
-    """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one."""
+Kind = TypeVar("Kind", bound=Step)
+"""A class of steps."""
+
+
+def to_pil(pixels: np.ndarray) -> "Image":
+    """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one.
+
+    Args:
+        pixels: uint8 array.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import to_pil
+    >>> image = to_pil(np.zeros((32, 48, 1), "uint8"))
+    >>> image.size, image.mode
+    ((48, 32), 'L')
+    """
     return require("PIL.Image", extra="cli").fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def with_generators(steps: Sequence[Step], seed: Sequence[int]) -> list[tuple[Step, np.random.Generator]]:
+def with_generators(steps: Sequence[Kind], seed: Sequence[int]) -> list[tuple[Kind, np.random.Generator]]:
     """Pairs each step with its random numbers.
 
     Args:
@@ -25,7 +44,7 @@ def with_generators(steps: Sequence[Step], seed: Sequence[int]) -> list[tuple[St
     Returns:
         The pairs, in the order of the steps.
     """
-    before = Counter()
+    before: Counter[type] = Counter()
     pairs = []
     for step in steps:
         pairs.append((step, step.generator(seed, before[type(step)])))
@@ -34,7 +53,7 @@ def with_generators(steps: Sequence[Step], seed: Sequence[int]) -> list[tuple[St
 
 
 def through_image_steps(
-    image, seed: Sequence[int], steps: Sequence[ImageStep], size: tuple[int, int] | None = None
+    image: "Image", seed: Sequence[int], steps: Sequence[ImageStep], size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """A PIL image through steps on images.
 
@@ -90,7 +109,9 @@ def _read_only(pixels, before=None):
     return floats
 
 
-def augment_image(image, seed: Sequence[int], steps: Sequence[Step], size: tuple[int, int] | None = None) -> np.ndarray:
+def augment_image(
+    image: "Image", seed: Sequence[int], steps: Sequence[Step], size: tuple[int, int] | None = None
+) -> np.ndarray:
     """A PIL image through steps on images, then on arrays.
 
     Args:
@@ -111,8 +132,8 @@ def augment_image(image, seed: Sequence[int], steps: Sequence[Step], size: tuple
     >>> augment_image(image, (0, 0, 0), [RandomFlip()]).shape
     (32, 48, 3)
     """
-    on_images = [step for step in steps if step.works_on == "images"]
-    on_arrays = [step for step in steps if step.works_on == "arrays"]
+    on_images: list[Any] = [step for step in steps if step.works_on == "images"]
+    on_arrays: list[Any] = [step for step in steps if step.works_on == "arrays"]
     return through_array_steps(through_image_steps(image, seed, on_images, size), seed, on_arrays)
 
 
@@ -129,6 +150,15 @@ def augment_batch(
 
     Returns:
         `(images, labels)`, both float32 and of the same shapes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import MixUpOrCutMix, augment_batch
+    >>> images, labels = np.zeros((4, 8, 8, 3), "float32"), np.eye(4)
+    >>> images, labels = augment_batch(images, labels, (0, 0, 0), [MixUpOrCutMix()])
+    >>> labels.shape
+    (4, 4)
     """
     for step, generator in with_generators(steps, seed):
         images, labels = step.augment_batch(images, labels, generator)

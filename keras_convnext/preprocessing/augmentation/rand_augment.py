@@ -1,7 +1,7 @@
 """RandAugment (arXiv:1909.13719) as the authors use it: timm's `rand-m9-mstd0.5-inc1`."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import keras
 import numpy as np
@@ -10,6 +10,9 @@ from keras_convnext.normalization import IMAGENET_MEAN
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import between, integer, number
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LEVELS = 10.0
 """The greatest magnitude."""
@@ -32,6 +35,14 @@ class RandAugment(ImageStep):
 
     Raises:
         ValueError: a value out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandAugment, augment_image, to_pil
+    >>> image = to_pil(np.zeros((32, 48, 3), "uint8"))
+    >>> augment_image(image, (0, 0, 0), [RandAugment(magnitude=5.0)]).shape
+    (32, 48, 3)
     """
 
     SALT: ClassVar[int] = 3
@@ -55,7 +66,11 @@ class RandAugment(ImageStep):
         return replace(self, fill=self.fill or _colour(images.mean))
 
     def sample(self, generator: np.random.Generator) -> list[tuple]:
-        """The operations for an image: their names and amounts."""
+        """The operations for an image: their names and amounts.
+
+        Args:
+            generator: where all random numbers come from.
+        """
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
         names = tuple(OPERATIONS)
@@ -70,7 +85,7 @@ class RandAugment(ImageStep):
                 sampled.append((names[index], operation.amount(-magnitude if is_negative else magnitude)))
         return sampled
 
-    def augment_image(self, image, generator: np.random.Generator):
+    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
         fill = self.fill or _colour(IMAGENET_MEAN)

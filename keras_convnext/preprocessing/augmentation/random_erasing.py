@@ -32,6 +32,14 @@ class RandomErasing(ArrayStep):
 
     Raises:
         ValueError: a value out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandomErasing, augment_image, to_pil
+    >>> image = to_pil(np.zeros((32, 48, 3), "uint8"))
+    >>> bool(augment_image(image, (0, 0, 0), [RandomErasing(probability=1.0)]).any())
+    True
     """
 
     SALT: ClassVar[int] = 4
@@ -86,7 +94,16 @@ class RandomErasing(ArrayStep):
         return top, left, noise
 
     def box(self, height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
-        """The rectangle in an image of some size: `(top, left, height, width)`, of no size where none fits."""
+        """The rectangle in an image of some size.
+
+        Args:
+            height: of the image in pixels.
+            width: of the image in pixels.
+            generator: where all random numbers come from.
+
+        Returns:
+            `(top, left, height, width)`, of no size where none fits.
+        """
         low, high = (math.log(ratio) for ratio in self.ratio)
         for _ in range(ATTEMPTS):
             pixels = height * width * generator.uniform(*self.area)

@@ -1,7 +1,7 @@
 """Mirroring, left to right."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import keras
 import numpy as np
@@ -9,6 +9,9 @@ import numpy as np
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import between
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
@@ -21,6 +24,14 @@ class RandomFlip(ImageStep):
 
     Raises:
         ValueError: a probability out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip, augment_image, to_pil
+    >>> image = to_pil(np.array([[[1], [2], [3]]], "uint8"))
+    >>> augment_image(image, (0, 0, 0), [RandomFlip(probability=1.0)]).ravel().tolist()
+    [3, 2, 1]
     """
 
     SALT: ClassVar[int] = 1
@@ -33,7 +44,7 @@ class RandomFlip(ImageStep):
         super().__post_init__()
         between("probability", self.probability, 0, 1)
 
-    def augment_image(self, image, generator: np.random.Generator):
+    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         if generator.random() >= self.probability:
             return image
         return image.transpose(require("PIL.Image", extra="cli").Transpose.FLIP_LEFT_RIGHT)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import keras
 import numpy as np
@@ -11,6 +11,9 @@ from keras_convnext.extras import require
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import integer, interval
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 ATTEMPTS = 10
 INTERPOLATIONS = ("bicubic", "bilinear")
@@ -34,6 +37,14 @@ class RandomResizedCrop(ImageStep):
 
     Raises:
         ValueError: a value out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import RandomResizedCrop, augment_image, to_pil
+    >>> image = to_pil(np.zeros((32, 48, 3), "uint8"))
+    >>> augment_image(image, (0, 0, 0), [RandomResizedCrop(24, 24, scale=(0.5, 1.0))]).shape
+    (24, 24, 3)
     """
 
     SALT: ClassVar[int] = 2
@@ -60,7 +71,7 @@ class RandomResizedCrop(ImageStep):
     def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
         return self.height, self.width
 
-    def augment_image(self, image, generator: np.random.Generator):
+    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         if self.height is None or self.width is None:
             raise ValueError("RandomResizedCrop needs `height` and `width` where it is used outside of a training.")
         top, left, height, width = random_box(image.height, image.width, self.scale, self.ratio, generator)
@@ -87,8 +98,9 @@ def random_box(
     Returns:
         `(top, left, height, width)`.
     """
+    low, high = np.log(ratio)
     for area, logarithm in zip(
-        height * width * generator.uniform(*scale, ATTEMPTS), generator.uniform(*np.log(ratio), ATTEMPTS), strict=True
+        height * width * generator.uniform(*scale, ATTEMPTS), generator.uniform(low, high, ATTEMPTS), strict=True
     ):
         proportion = math.exp(logarithm)
         part_width, part_height = round(math.sqrt(area * proportion)), round(math.sqrt(area / proportion))

@@ -7,7 +7,7 @@ steps.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keras_convnext.preprocessing.augmentation.mix import MixUpOrCutMix
 from keras_convnext.preprocessing.augmentation.rand_augment import RandAugment
@@ -23,7 +23,7 @@ ORDER = (RandomResizedCrop, RandomFlip, RandAugment, RandomErasing, MixUpOrCutMi
 class Setting(NamedTuple):
     """A field of a class of steps."""
 
-    step: type
+    step: type[Step]
     field: str
 
 
@@ -41,7 +41,7 @@ RENAMED = {"flip_rate": "flip_probability", "erasing_rate": "erasing_probability
 """Names of version 0.2.0."""
 
 
-def read_setting(steps: Sequence[Step], name: str):
+def read_setting(steps: Sequence[Step], name: str) -> Any:
     """The value of a setting.
 
     Args:

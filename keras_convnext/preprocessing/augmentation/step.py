@@ -9,12 +9,15 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from keras_convnext.dataclass_fields import check_fields, dataclass_from, make_plain
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class Step(ABC):
@@ -22,6 +25,14 @@ class Step(ABC):
 
     A step is a frozen dataclass. A number among its fields that is of another type than annotated is refused; a step
     that restricts its fields further does so in `__post_init__`, after `super().__post_init__()`.
+
+    Example:
+
+    >>> from keras_convnext.preprocessing.augmentation import RandomFlip, Step
+    >>> isinstance(RandomFlip(), Step)
+    True
+    >>> RandomFlip.from_config({"probability": 0.25}).is_off
+    False
     """
 
     works_on: ClassVar[str]
@@ -41,7 +52,11 @@ class Step(ABC):
         check_fields(self)
 
     def for_images(self, images: ImageFormat) -> "Step":
-        """The step with those settings filled in that depend on the images, such as their size. Override if needed."""
+        """The step with those settings filled in that depend on the images, such as their size. Override if needed.
+
+        Args:
+            images: what the augmented images must become.
+        """
         return self
 
     @property
@@ -62,11 +77,14 @@ class Step(ABC):
 
     def get_config(self) -> dict:
         """The step's settings."""
-        return asdict(self)
+        return asdict(self)  # type: ignore[call-overload]  # each class of steps is a dataclass
 
     @classmethod
     def from_config(cls, config: dict) -> "Step":
         """The step of these settings; names that version 0.2.0 used are understood.
+
+        Args:
+            config: settings by name.
 
         Raises:
             ValueError: an unknown setting, or a value out of its range.
@@ -74,7 +92,7 @@ class Step(ABC):
         return dataclass_from(cls, {cls.RENAMED.get(name, name): value for name, value in config.items()})
 
 
-def check_step(step) -> None:
+def check_step(step: object) -> None:
     """Refuses what is no step.
 
     Raises:
@@ -111,7 +129,7 @@ class ImageStep(Step):
     works_on: ClassVar[str] = "images"
 
     @abstractmethod
-    def augment_image(self, image, generator: np.random.Generator):
+    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         """Augments a PIL image.
 
         Args:
@@ -123,12 +141,35 @@ class ImageStep(Step):
         """
 
     def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
-        """The height and width of the result. Override it in a step that changes the size."""
+        """The height and width of the result. Override it in a step that changes the size.
+
+        Args:
+            height: of the image in pixels; None if it is not known.
+            width: of the image in pixels; None if it is not known.
+
+        Returns:
+            `(height, width)`, in pixels; None where it is not known.
+        """
         return height, width
 
 
 class ArrayStep(Step):
-    """Base of the steps that work on one image as an array. They come after all steps on PIL images."""
+    """Base of the steps that work on one image as an array. They come after all steps on PIL images.
+
+    Example:
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from keras_convnext.preprocessing.augmentation import ArrayStep
+    >>> @dataclass(frozen=True)
+    ... class RandomBrightness(ArrayStep):
+    ...     most: float = 20.0
+    ...
+    ...     def augment_array(self, pixels, generator):
+    ...         return pixels + np.float32(generator.uniform(-self.most, self.most))
+    >>> RandomBrightness(most=10.0).works_on
+    'arrays'
+    """
 
     works_on: ClassVar[str] = "arrays"
 
@@ -146,7 +187,19 @@ class ArrayStep(Step):
 
 
 class BatchStep(Step):
-    """Base of the steps that work on a whole batch. They come last."""
+    """Base of the steps that work on a whole batch. They come last.
+
+    Example:
+
+    >>> from dataclasses import dataclass
+    >>> from keras_convnext.preprocessing.augmentation import BatchStep
+    >>> @dataclass(frozen=True)
+    ... class ReverseBatch(BatchStep):
+    ...     def augment_batch(self, images, labels, generator):
+    ...         return images[::-1], labels[::-1]
+    >>> ReverseBatch().works_on
+    'batches'
+    """
 
     works_on: ClassVar[str] = "batches"
 

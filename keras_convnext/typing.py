@@ -1,0 +1,11 @@
+"""Names for types that annotations in several rooms share."""
+
+from typing import Any, TypeAlias
+
+import keras
+
+Tensor: TypeAlias = keras.KerasTensor | Any
+"""A tensor of the backend in use, or a symbolic one while a functional model is built; Keras has no common type."""
+
+Shape: TypeAlias = tuple[int | None, ...]
+"""The shape of a tensor. A size is None where it is free."""
