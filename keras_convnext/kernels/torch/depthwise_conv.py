@@ -11,6 +11,7 @@ sorts the strides of a permuted map, and fails if a side of the map is symbolic,
 import torch
 from torch.nn import functional
 
+from keras_convnext.kernels.torch import fastest
 from keras_convnext.kernels.torch.fastest import Fastest
 from keras_convnext.kernels.torch.observers import sees_operations
 
@@ -18,7 +19,7 @@ from keras_convnext.kernels.torch.observers import sees_operations
 def depthwise_conv(x, kernel, bias, *, dilation, training=False):
     """See the reference."""
     compiles = torch.compiler.is_compiling()
-    if torch.compiler.is_exporting() or not (compiles or x.device.type == "cuda"):  # an exported graph has torch's own
+    if torch.compiler.is_exporting() or not (compiles or fastest.may_choose(x)):  # an exported graph has torch's own
         return _convolve(x, kernel, bias, dilation)
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)

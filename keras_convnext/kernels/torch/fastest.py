@@ -36,7 +36,7 @@ class Fastest:
             return self._functions[0]
         kind = tuple(_kind(argument) for argument in arguments)
         if kind not in self._found:
-            if torch.cuda.is_current_stream_capturing():
+            if is_capturing():
                 return self._functions[0]
             self._found[kind] = self._fastest(arguments)
         return self._found[kind]
@@ -53,6 +53,11 @@ def may_choose(x):
     """Whether another function than the first may serve for x."""
     deterministic = torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic
     return x.device.type == "cuda" and not deterministic
+
+
+def is_capturing():
+    """Whether a CUDA graph is being captured, in which nothing can be waited for."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
 def milliseconds(function, arguments):
