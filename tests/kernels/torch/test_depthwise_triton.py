@@ -17,8 +17,8 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reas
 CASES = {
     "one strip": ((2, 7, 7, 8), 7, torch.float32),
     "two strips, channels that are no vectors, one image": ((1, 16, 5, 6), 7, torch.float32),
-    "two blocks of channels, the second one nearly empty": ((1, 15, 3, 33), 5, torch.bfloat16),
-    "blocks of 64 channels": ((1, 4, 4, 128), 3, torch.float16),
+    "two blocks of channels, the second one nearly empty": ((1, 15, 3, 33), 3, torch.bfloat16),
+    "blocks of 64 channels": ((1, 4, 4, 128), 5, torch.float16),
     "rows of the kernel in two groups": ((1, 11, 6, 4), 9, torch.float32),
     "a kernel larger than the map": ((1, 2, 3, 4), 11, torch.bfloat16),
     "several tiles for a program": ((5, 2, 60, 4), 3, torch.float32),
