@@ -93,7 +93,7 @@ def compiled_programs(tmp_path_factory):
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_python():
     """A function: runs a program in a new interpreter on a backend, in the project's folder; returns what it prints."""
 
