@@ -1,21 +1,23 @@
-"""A block on JAX, whose MLP is always recomputed in the backward pass.
+"""A block on JAX, whose MLP is always recomputed in the backward pass on the CPU.
 
-To compute the first product of the MLP again takes less time than memory for the hidden activations does: XLA asks the
-system for all of it in each step.
+There, to compute the first product of the MLP again takes less time than memory for the hidden activations does: XLA
+asks the system for all of it in each step. On a GPU the product would be a sixth of the block's arithmetic, and memory
+is kept: the block is recomputed where that is asked for.
 """
 
 from keras_convnext.kernels.jax.depthwise_conv import depthwise_conv
+from keras_convnext.kernels.jax.device import on_cpu
 from keras_convnext.kernels.jax.functions import linear
 from keras_convnext.kernels.jax.remat import remat
 from keras_convnext.kernels.reference import add_branch, composed_block, mlp, present, restored
 
-_recomputed_block = composed_block(depthwise_conv, linear, remat)
+_composed_block = composed_block(depthwise_conv, linear, remat)
 
 
 def block(x, weights, settings, *, keep=None, recompute=False, training=False):
     """See the reference."""
-    if recompute:
-        return _recomputed_block(x, weights, settings, keep=keep, recompute=True, training=training)
+    if recompute or not on_cpu():
+        return _composed_block(x, weights, settings, keep=keep, recompute=recompute, training=training)
     y = depthwise_conv(
         x, weights.depthwise_kernel, weights.depthwise_bias, dilation=settings.dilation, training=training
     )

@@ -12,6 +12,11 @@ def is_transformed():
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def is_plain(tensor):
+    """Whether it is no tensor of a subclass, such as one that is spread over devices. None is plain."""
+    return tensor is None or type(tensor) in _TENSORS
+
+
 def is_observed(x, layers):
     """See the reference. True where `sees_operations`, and where one of the layers, or every module, has hooks."""
     return sees_operations(x) or module._has_any_global_hook() or any(_has_hooks(layer) for layer in layers)
@@ -20,11 +25,12 @@ def is_observed(x, layers):
 def sees_operations(x):
     """Whether something sees or changes each operation on x.
 
-    True for tensors of a subclass; within tracing, compilation, transforms and autocast; and within the modes of
+    True for tensors of a subclass and on the meta device, as in Keras's symbolic calls; within tracing, compilation, transforms and autocast; and within the modes of
     dispatch and of functions, such as `FlopCounterMode`.
     """
     return (
-        type(x) not in _TENSORS
+        not is_plain(x)
+        or x.is_meta  # of which torch cannot tell whether autocast is enabled
         or torch.jit.is_tracing()
         or torch.compiler.is_compiling()
         or is_transformed()
