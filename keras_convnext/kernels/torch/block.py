@@ -1,4 +1,4 @@
-"""A block and a patch embedding on torch: compiled on GPUs, by slices on the CPU without gradients, else as they are."""
+"""A block and a patch embedding on torch: compiled on GPUs; without gradients on the CPU, by slices; else as they are."""
 
 from keras_convnext.kernels.reference import BlockWeights, add_branch, composed_patch_embed, mlp, present, restored
 from keras_convnext.kernels.torch import compiled, inference
