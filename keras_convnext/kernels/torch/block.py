@@ -1,4 +1,7 @@
-"""A block and a patch embedding on torch: compiled on GPUs; without gradients on the CPU, by slices; else as they are."""
+"""A block and a patch embedding on torch.
+
+On a GPU they are compiled; without gradients on the CPU they are computed by slices; otherwise as in the reference.
+"""
 
 from keras_convnext.kernels.reference import BlockWeights, add_branch, composed_patch_embed, mlp, present, restored
 from keras_convnext.kernels.torch import compiled, inference

@@ -35,7 +35,7 @@ SIZES = 4
 FAILURES = TorchDynamoException, FailOnRecompileLimitHit, CppCompileError, InvalidCxxCompiler
 """What torch raises where it cannot compile. Errors of the computation itself are of other types."""
 
-_programs = {}
+_programs: dict[tuple, dict] = {}
 """By what is fixed in them, and by the size of the map."""
 
 

@@ -143,7 +143,7 @@ def _tiles(x, tile):
 
 
 @triton.jit(do_not_specialize=["columns", "height", "width", "vectors"])
-def _convolve(
+def _convolve(  # type: ignore[no-untyped-def]  # Triton reads the annotations
     x_pointer,
     kernel_pointer,
     bias_pointer,
@@ -204,7 +204,7 @@ def _convolve(
 
 
 @triton.jit(do_not_specialize=["columns", "height", "width", "vectors"])
-def _sum_weight_gradients(
+def _sum_weight_gradients(  # type: ignore[no-untyped-def]  # Triton reads the annotations
     x_pointer,
     grad_y_pointer,
     sums_pointer,

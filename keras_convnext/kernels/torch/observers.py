@@ -25,7 +25,7 @@ def is_observed(x, layers):
 def sees_operations(x):
     """Whether something sees or changes each operation on x.
 
-    True for tensors of a subclass and on the meta device, as in Keras's symbolic calls; within tracing, compilation,
+    True for tensors of a subclass, and of the meta device, as in Keras's symbolic calls; within tracing, compilation,
     transforms and autocast; and within the modes of dispatch and of functions, such as `FlopCounterMode`.
     """
     return (
