@@ -10,7 +10,7 @@ from keras_convnext.benchmarking.spread import spread_of
 from keras_convnext.benchmarking.turns import Timing, ratios, time_in_turn
 
 PASSES = {"forward": 1, "train": 3}
-"""Multiply-accumulates of a task in units of the forward pass. The backward pass has two products for each product."""
+"""Multiply-accumulates of a task in units of the forward pass. The backward pass has twice as many."""
 
 
 def compare(cases: list[Case], rounds: int, progress: Callable[[str], None]) -> dict:
