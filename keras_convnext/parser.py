@@ -1,6 +1,6 @@
 """The parser of the command line. Every error is one line, and says where an option belongs.
 
-It imports the standard library alone, so that a command line can be refused before Keras is imported.
+It imports only the standard library, so that a command line can be refused before Keras is imported.
 """
 
 import argparse

@@ -72,7 +72,7 @@ def timing_facts(timing: Timing, peak: float | None = None) -> dict:
     """Turns a `Timing` into a dict for JSON.
 
     Args:
-        timing: of a model.
+        timing: the `Timing` of a model.
         peak: operations per second of the machine's fastest matrix product. Defaults to None: unknown.
     """
     case = timing.case

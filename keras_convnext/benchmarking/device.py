@@ -131,7 +131,7 @@ def reset_peak_device_bytes(device: str, backend: str) -> None:
 
 
 def peak_device_bytes(device: str, backend: str) -> int | None:
-    """The most memory of a GPU that this process had allocated at a time.
+    """Returns the peak of the GPU memory that this process allocated.
 
     Args:
         device: `"cpu"` or `"gpu"`.

@@ -262,7 +262,7 @@ def _known(case, names):
 
 
 def _plain_variant(case):
-    """The variant's row, for a package whose ConvNeXts differ in depths, widths and GRN alone."""
+    """The variant's row, for a package whose ConvNeXts differ only in depths, widths and GRN."""
     row = get_variant(case.variant)
     layer_scale = None if row.use_grn else ConvNeXtConfig.layer_scale_init_value
     plain = ConvNeXtConfig(row.depths, row.dims, use_grn=row.use_grn, layer_scale_init_value=layer_scale)

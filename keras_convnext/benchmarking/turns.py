@@ -173,7 +173,7 @@ class _Worker:
         return self._median_of(self._steps)
 
     def peak_bytes(self):
-        """Ends the process, and returns the peak memory of its steps; None where it had ended before."""
+        """Ends the process, and returns the peak memory of its steps; None if it had ended before."""
         self._close_input()
         with contextlib.suppress(_WorkerFailedError):
             return self._answer("peak_bytes")

@@ -54,7 +54,7 @@ def main(case: str) -> None:
 
 
 def _memory(field):
-    """A field of /proc/self/status in bytes; None where there is no such file."""
+    """A field of /proc/self/status in bytes; None if there is no such file."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return None

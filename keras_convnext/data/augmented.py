@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 AHEAD = 3
-"""How many batches are prepared at a time, the one that is asked for included."""
+"""The number of batches that are prepared in parallel, including the one that is asked for."""
 
 SLICE = 16
-"""How many images a process is given at a time."""
+"""The number of images in a job for a process."""
 
 
 class AugmentedBatches(Batches):

@@ -26,7 +26,7 @@ class Batches(keras.utils.PyDataset):
         shuffle: whether to shuffle the images in each epoch, and to leave out a last, smaller batch. Defaults to
             False.
         seed: seed of the order. Defaults to 0.
-        threads: number of images of a batch that are read and transformed at a time. Defaults to None: one per core.
+        threads: number of images of a batch that are read and transformed in parallel. Defaults to None: one per core.
             (Keras's own `workers` do not keep the order of the batches.)
         group: number of batches per update of the weights, where gradients are accumulated. If shuffled, the number of
             batches in an epoch is a multiple of it. Defaults to 1.

@@ -41,7 +41,7 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
 
     Raises:
         ValueError: no such folder, another folder beside the folders of the parts, fewer than two classes, a class
-            without images or with folders alone, a class in `val` or `test` that `train` does not have, or an image
+            without images or with only folders, a class in `val` or `test` that `train` does not have, or an image
             that cannot be read.
 
     Example:

@@ -15,7 +15,7 @@ def load_tfds(name: str, data_dir: str | None = None) -> ImageData:
     left out.
 
     Args:
-        name: as `tfds.builder` takes it, such as `"cifar10"` or `"imagenet2012:5.1.0"`.
+        name: name of the data set for `tfds.builder`, such as `"cifar10"` or `"imagenet2012:5.1.0"`.
         data_dir: folder of prepared data sets. Defaults to None: the default folder of TensorFlow Datasets.
 
     Returns:

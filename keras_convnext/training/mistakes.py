@@ -12,7 +12,7 @@ from keras_convnext.training.confusion import shortened
 COLUMNS, ROWS = 6, 4
 
 LONGEST_SIDE = 256
-"""The most pixels per side with which an image is drawn."""
+"""The greatest number of pixels per side with which an image is drawn."""
 
 
 def draw_mistakes(

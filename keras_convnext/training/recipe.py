@@ -256,7 +256,7 @@ class Recipe:
             `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`.
 
         Raises:
-            ValueError: for training, fewer images than a batch has: the weights would not be updated.
+            ValueError: there are fewer training images than a batch has, so that the weights would not be updated.
         """
         return make_dataset(self, images, training, mean, std)
 

@@ -11,7 +11,7 @@ def refuse_existing(path: str | Path) -> None:
     """Refuses a path at which no new folder can be created. A run never overwrites another.
 
     Raises:
-        ValueError: an empty path, something that is there already, or a folder around it that cannot be written.
+        ValueError: the path is empty or exists already, or its parent folder cannot be written.
     """
     place = Path(path)
     has_state = any((place / STATE).glob("epoch-*[0-9]"))

@@ -48,10 +48,10 @@ def checkpoint(tiny, tmp_path):
     ("settings", "message"),
     [
         ({"data": 3}, "`data` must be a non-empty string. Received: data=3"),
-        ({"data": None}, "`data` must be a string"),
-        ({"data": ""}, "`data` must be a string"),
+        ({"data": None}, "`data` must be a non-empty string"),
+        ({"data": ""}, "`data` must be a non-empty string"),
         ({"checkpoint": ""}, "`checkpoint` must be a non-empty string. Received: checkpoint=''"),
-        ({"output": ""}, "`output` must be a string"),
+        ({"output": ""}, "`output` must be a non-empty string"),
         ({"variant": "convnext_tini"}, "nearest names are convnext_tiny"),
         (
             {"variant": "convnext_mini", "checkpoint": "convnext_tiny_1k_224"},

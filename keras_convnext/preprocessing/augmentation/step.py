@@ -148,7 +148,7 @@ class ImageStep(Step):
             width: width of the image in pixels; None if it is not known.
 
         Returns:
-            `(height, width)`, in pixels; None where it is not known.
+            `(height, width)` in pixels; None if it is not known.
         """
         return height, width
 
