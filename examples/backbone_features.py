@@ -2,7 +2,7 @@
 
     python examples/backbone_features.py [RUN]
 
-RUN is a run folder that `keras-convnext train` left; without one the network has random weights. `--smoke` takes few
+RUN is a run folder of `keras-convnext train`; without one, the network is randomly initialized. `--smoke` uses few
 images.
 """
 
@@ -33,12 +33,12 @@ def main():
         )
     backbone = classifier.backbone
 
-    # The feature map of each stage: what a detector or a segmentation head builds upon.
+    # The feature map of each stage, on which a detector or a segmentation head builds.
     pyramid = keras.Model(backbone.input, backbone.pyramid_outputs)
     for level, maps in pyramid.predict(queries[:4], verbose=0).items():
         print(f"{level}: {maps.shape}")
 
-    # The pooled, normalized vector before the head: what images are compared by.
+    # The pooled, normalized vector before the last layer, by which images are compared.
     embed = keras.Model(classifier.input, classifier.get_layer("head_norm").output)
     known_vectors, query_vectors = (unit(embed.predict(images, verbose=0)) for images in (known, queries))
     nearest = np.argmax(query_vectors @ known_vectors.T, axis=1)

@@ -1,4 +1,4 @@
-"""Use ConvNeXtBlock in a model of one's own: a small network that takes noise out of images.
+"""Use ConvNeXtBlock in your own model: a small network that removes noise from images.
 
     python examples/block_in_own_model.py
 
@@ -39,7 +39,7 @@ def main():
     after = model.evaluate(noisy_test, clean_test, verbose=0)
     print(f"peak signal-to-noise ratio: {decibel(before):.1f} dB before, {decibel(after):.1f} dB after")
     if after >= before:
-        raise SystemExit("the network took no noise out")
+        raise SystemExit("the network removed no noise")
 
 
 def with_noise(pixels):

@@ -1,10 +1,10 @@
-"""The training of `keras-convnext train --recipe small_images` in timm and torch, to compare accuracies.
+"""Train as `keras-convnext train --recipe small_images`, but with timm and torch, to compare accuracies.
 
     python examples/cifar10_timm.py cifar10.npz
 
-timm's ConvNeXt of the same stem, depths and widths, and timm's own crop, flip, parameter groups, schedule
-and loss, with the recipe's numbers. The tenth of the training images that ours validates with is left out here too,
-and the test images are scored once, at the end. Needs the extra `dev`.
+It uses timm's ConvNeXt with the same stem, depths and widths, timm's own crop, flip, parameter groups, schedule and
+loss, and the recipe's numbers. The tenth of the training images that ours validates with is left out here too, and the
+test images are scored once, at the end. The extra `dev` must be installed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from keras_convnext.variants import get_variant, variant_for
 
 
 class TransformedImages(torch.utils.data.Dataset):
-    """Images through a transform of Pillow images."""
+    """Images to which a transform of Pillow images is applied."""
 
     def __init__(self, images, transform):
         self.images = images
@@ -116,7 +116,7 @@ def main():
 
 
 def _timm_model(variant, stem, num_classes, recipe):
-    """timm's network has four stages, and halves before the first where the stem's stride is 2: both are undone."""
+    """timm's ConvNeXt, without the stages that the variant lacks and without downsampling before the first stage."""
     config = get_variant(variant)
     missing = 4 - len(config.depths)
     model = ConvNeXt(

@@ -1,9 +1,9 @@
-"""A checkpoint of any known package as a Keras model, and that in the layouts of all the others.
+"""Load a checkpoint of any known package into a Keras model, and write that in the layouts of all packages.
 
     python examples/convert_weights.py CHECKPOINT FOLDER
     python examples/convert_weights.py --smoke
 
-Prints a row for each file that it wrote: the layout, how many arrays, and how far the logits are from the model's.
+It prints a row for each file: the layout, the number of arrays, and how far the logits are from the model's.
 """
 
 import argparse
@@ -17,15 +17,15 @@ from keras_convnext.checkpoints import WRITTEN, identify, read_arrays
 
 
 def make_checkpoint(path):
-    """A small one of new weights, where there is none to download."""
+    """Writes a small, randomly initialized checkpoint, for `--smoke`."""
     save_checkpoint(ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10), path)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("checkpoint", nargs="?", type=Path, help="such as convnext_tiny_1k_224_ema.pth")
-    parser.add_argument("folder", nargs="?", type=Path, help="where the others go")
-    parser.add_argument("--smoke", action="store_true", help="a small new checkpoint, in a temporary folder")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder for the new files")
+    parser.add_argument("--smoke", action="store_true", help="convert a small random checkpoint in a temporary folder")
     args = parser.parse_args()
     if not args.smoke and not (args.checkpoint and args.folder):
         parser.error("a checkpoint and a folder are needed, or --smoke")
@@ -47,7 +47,7 @@ def main():
         path = args.folder / f"{layout}{suffix}"
         try:
             save_checkpoint(model, path, layout)
-        except ValueError as error:  # a source that has no such model
+        except ValueError as error:  # a package that has no such model
             print(f"{layout:18}  -  {error}")
             continue
         again = ConvNeXtClassifier.from_preset(variant, num_classes=classes or 0, data_format="channels_last")

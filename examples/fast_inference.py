@@ -1,8 +1,8 @@
-"""The fastest forms of a model for inference: layer scale folded, and on PyTorch a graph of torch's own, compiled.
+"""Make a model fast for inference: fold its layer scale and, on PyTorch, export and compile it with torch.
 
     python examples/fast_inference.py [--variant convnext_tiny] [--smoke]
 
-Prints milliseconds for one image, as it is and in each form.
+It prints the milliseconds for one image with the model as it is and in each faster form.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from keras_convnext import ConvNeXtClassifier
 
 
 def milliseconds(call, times):
-    """The median over calls that come after two that do not count. Each ends when its result is on the CPU."""
+    """The median time of a call, after two calls that do not count. A call ends when its result is on the CPU."""
     seconds = []
     for _ in range(times + 2):
         started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Put a ConvNeXt backbone under keras-cv's RetinaNet and train a few steps: it drops in as it is.
+"""Use a ConvNeXt backbone in keras-cv's RetinaNet as it is, and train a few steps.
 
     python examples/keras_cv_retinanet.py
 
-The scenes are bundled digits, enlarged and pasted on a dark ground, so their boxes are exact. Needs
+The scenes are bundled digits, enlarged and pasted on a dark background, so their boxes are exact. The example needs
 `pip install "keras-convnext[cv]"`. `--smoke` takes four steps.
 """
 

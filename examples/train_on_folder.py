@@ -1,4 +1,4 @@
-"""Train on a folder of images, one sub-folder per class, with compile and fit in plain sight.
+"""Train on a folder of images, one sub-folder per class, with Keras's own `compile` and `fit`.
 
     python examples/train_on_folder.py FOLDER
 

@@ -1,6 +1,6 @@
-"""How the command line is parsed: every error is one line, and says where an option belongs.
+"""The parser of the command line. Every error is one line, and says where an option belongs.
 
-Nothing is imported for it but argparse, so that a command line can be refused before Keras is there.
+It imports only the standard library, so that a command line can be refused before Keras is imported.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 
 
 class _Paragraphs(argparse.HelpFormatter):
-    """Wraps each paragraph of a text by itself, and keeps one with indented lines, such as an example, as it is."""
+    """Wraps each paragraph of a text separately. One with indented lines, such as an example, stays as it is."""
 
     def _fill_text(self, text, width, indent):
         fill = super()._fill_text
@@ -22,8 +22,8 @@ class _Paragraphs(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` for commands and subcommands, with errors of one line.
 
-    An option of another subcommand is refused with the name of the subcommand that has it. So is an option in the place
-    of the subcommand.
+    An option of another subcommand is refused with the name of the subcommand that has it. An option before the
+    subcommand is refused too.
     """
 
     def __init__(self, *args, **kwargs):
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         return namespace, left_over
 
     def _refuse_option_first(self, args):
-        """Refuses a missing subcommand, and an option in its place, whose value argparse would take for it."""
+        """Refuses a missing subcommand, and an option before it, whose value argparse would take for the subcommand."""
         option = args[0].partition("=")[0] if args else "nothing"
         if not args or (option.startswith("-") and option not in self._option_string_actions):
             names = ", ".join(self._subcommands.choices)

@@ -1,8 +1,9 @@
-"""The command `keras-convnext` while it starts: its name for each command, and what it does before Keras is there.
+"""The start of the command `keras-convnext`: the names of its commands, and what it does before Keras is imported.
 
-Keras and its backend are imported with this package, for seconds, before `cli.main` could do anything. So `--help`,
-`--version` and a wrong command are answered before; Ctrl-C and an import that fails take one line and no traceback; and
-the backend's log lines stay away. In a process that imports the package as a library, none of this happens.
+Importing this package imports Keras and its backend, which takes seconds, before `cli.main` can run. Therefore
+`--help`, `--version` and a wrong command are answered first, Ctrl-C and an import that fails print one line and no
+traceback, and the backend's log lines are hidden. None of this happens in a process that imports the package as a
+library.
 """
 
 import os
@@ -18,7 +19,7 @@ from keras_convnext.parser import Parser
 from keras_convnext.version import __version__
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+"""The exit code after Ctrl-C, as in shells."""
 
 REFUSED = 2
 
@@ -33,11 +34,11 @@ COMMANDS = {
     "evaluate": "Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.",
     "predict": "Prints the most likely classes of images, by name.",
     "convert": "Converts a checkpoint into the layout of another package, or into a whole Keras model.",
-    "augment": "Draws a grid of augmented images; or times the augmentation against timm's.",
+    "augment": "Draws a grid of augmented images, or times the augmentation against timm's.",
     "benchmark": "Times this package's models against those of other packages: in turn, each in a separate process.",
     "roadmap": "The path from ResNet to ConvNeXt: its steps, its blocks, and training it in miniature.",
 }
-"""The first line of the docstring of each command's file in `cli/`, which is not imported to print it."""
+"""The first line of the docstring of each command's file in `cli/`, repeated here so that `--help` imports none."""
 
 
 def command_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -59,7 +60,7 @@ def is_command():
 
 
 def start_command():
-    """In the command's process, does what comes before Keras; in any other process, nothing.
+    """In the command's process, does what comes before the import of Keras. In any other process it does nothing.
 
     `--help`, `--version` and a wrong command end the process here.
     """
@@ -74,10 +75,10 @@ def start_command():
 
 
 def exit_on_interrupt():
-    """Has Ctrl-C end the command at once, until `restore_interrupts`; in any other process this does nothing.
+    """Makes Ctrl-C end the command at once, until `restore_interrupts`. In any other process it does nothing.
 
-    A `KeyboardInterrupt` amid an import can be swallowed there, or come out as another error. Nothing is lost by ending
-    here: a command that still starts has written nothing.
+    A `KeyboardInterrupt` during an import can be swallowed there, or turn into another error. Nothing is lost by ending
+    here: a command that is still starting has written nothing.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     if is_command() and in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -85,14 +86,14 @@ def exit_on_interrupt():
 
 
 def restore_interrupts():
-    """Has Ctrl-C raise `KeyboardInterrupt` again."""
+    """Makes Ctrl-C raise `KeyboardInterrupt` again."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
 def in_one_line():
-    """Ends the command with one line and exit code 2 where Keras cannot be imported; elsewhere the error goes on."""
+    """Ends the command with one line and exit code 2 if Keras cannot be imported. Other processes get the error."""
     try:
         yield
     except (ImportError, ValueError) as error:
@@ -103,7 +104,7 @@ def in_one_line():
 
 
 def _take_an_installed_backend():
-    """Where no backend was chosen and Keras's own choice is not installed, takes one that is, and says so."""
+    """If no backend was chosen and Keras's default is not installed, takes one that is installed, and says so."""
     if chosen_backend() is not None or is_installed("tensorflow"):
         return
     found = next((name for name in BACKENDS if is_installed(name)), None)

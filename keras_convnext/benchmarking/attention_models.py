@@ -55,7 +55,7 @@ def attention_model(name: str, size: int, num_classes: int = 1000, dtype: str | 
         name: `"swin_tiny"` or `"vit_small"`.
         size: side of the images in pixels, a multiple of the model's stride.
         num_classes: number of classes. Defaults to 1000.
-        dtype: of weights and activations. Defaults to Keras's.
+        dtype: type of weights and activations. Defaults to Keras's.
 
     Returns:
         A model that maps images to logits.

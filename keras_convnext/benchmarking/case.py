@@ -19,8 +19,8 @@ class Case:
         variant: a key of `VARIANTS`; empty for a package that is a single model.
         batch: images per step.
         size: side of the images in pixels.
-        dtype: `"float32"` or `"bfloat16"`: of weights and activations in a forward pass, and of the activations
-            alone in training (mixed precision).
+        dtype: `"float32"` or `"bfloat16"`: type of weights and activations in a forward pass, and of only the
+            activations in training (mixed precision).
         device: `"cpu"` or `"gpu"`.
 
     Example:

@@ -10,7 +10,7 @@ from keras_convnext.benchmarking.spread import spread_of
 from keras_convnext.benchmarking.turns import Timing, ratios, time_in_turn
 
 PASSES = {"forward": 1, "train": 3}
-"""Multiply-accumulates of a task in units of the forward pass. The backward pass has two products for each product."""
+"""Multiply-accumulates of a task in units of the forward pass. The backward pass has twice as many."""
 
 
 def compare(cases: list[Case], rounds: int, progress: Callable[[str], None]) -> dict:
@@ -72,7 +72,7 @@ def timing_facts(timing: Timing, peak: float | None = None) -> dict:
     """Turns a `Timing` into a dict for JSON.
 
     Args:
-        timing: of a model.
+        timing: the `Timing` of a model.
         peak: operations per second of the machine's fastest matrix product. Defaults to None: unknown.
     """
     case = timing.case

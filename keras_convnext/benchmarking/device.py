@@ -1,7 +1,8 @@
 """The device that a benchmark times: the environment of its processes, its settings, waiting for it, and its memory.
 
-On a GPU, only the process whose turn it is computes, since autotuning and timing want the GPU to themselves. So each
-process waits for its results before it answers, takes memory as it needs it, and counting is done where no GPU is seen.
+On a GPU, only the process whose turn it is computes, since autotuning and timing need the GPU to themselves. Therefore
+each process waits for its results before it answers, and allocates memory only as it needs it. Multiply-accumulates are
+counted in a process that sees no GPU.
 """
 
 import json
@@ -26,7 +27,7 @@ def environment(device: str, backend: str) -> dict[str, str]:
 
     Args:
         device: `"cpu"`, where the process sees no GPU, or `"gpu"`.
-        backend: a backend of Keras. For any other name the process has the backend of this one.
+        backend: a backend of Keras. With any other name, the new process has the backend of this one.
 
     Returns:
         This process's variables, with those that choose backend and device.
@@ -52,7 +53,7 @@ def prepare_device(device: str, backend: str) -> None:
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
 
     Raises:
-        ValueError: The device is a GPU, and the backend sees none.
+        ValueError: the device is a GPU, and the backend sees none.
     """
     if device != "gpu":
         return
@@ -91,7 +92,7 @@ def synchronize(backend: str, result: Any) -> None:
 
     Args:
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
-        result: tensors in any structure. Numbers and arrays in it are there already.
+        result: tensors in any structure. It may contain numbers and arrays, which need no waiting.
     """
     if backend == "torch":
         import torch
@@ -130,7 +131,7 @@ def reset_peak_device_bytes(device: str, backend: str) -> None:
 
 
 def peak_device_bytes(device: str, backend: str) -> int | None:
-    """The most memory of a GPU that this process had allocated at a time.
+    """Returns the peak of the GPU memory that this process allocated.
 
     Args:
         device: `"cpu"` or `"gpu"`.
@@ -159,14 +160,14 @@ def call_without_gpu(function: str, *arguments: Any) -> Any:
 
     Args:
         function: such as `"keras_convnext.variants:variant_for"`.
-        *arguments: of the function, as JSON has them.
+        *arguments: arguments of the function, as JSON types.
 
     Returns:
-        What the function returns, as JSON has it.
+        The result of the function, as JSON types.
 
     Raises:
-        ValueError: The function raised a ValueError or an OSError.
-        RuntimeError: The process ended with another error, which it printed.
+        ValueError: the function raised a ValueError or an OSError.
+        RuntimeError: the process ended with another error, which it printed.
 
     Example:
 
@@ -181,7 +182,7 @@ def call_without_gpu(function: str, *arguments: Any) -> Any:
         text=True,
     )
     if process.returncode:
-        raise RuntimeError(f"The process that called {function} ended with an error; its message stands above.")
+        raise RuntimeError(f"The process that called {function} ended with an error; its message is printed above.")
     answer = json.loads(process.stdout)
     if "refusal" in answer:
         raise ValueError(answer["refusal"])

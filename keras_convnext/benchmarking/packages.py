@@ -22,9 +22,9 @@ class Package:
     """How to time one package.
 
     Attributes:
-        module: the module to import. The package is skipped where it is not installed.
-        backend: the backend on which it runs; None where it runs on any of Keras's.
-        forms: the ways to run it. Of another package, the fastest form counts.
+        module: the module to import. The package is skipped if it is not installed.
+        backend: the backend on which it runs; None if it runs on any of Keras's.
+        forms: the ways to run it. For another package than ours, the fastest form counts.
         build: returns one step of a case: a function without arguments that returns its result, for which
             `device.synchronize` waits.
     """
@@ -103,7 +103,7 @@ def _attention_model(case):
 
 
 def _configure(case):
-    """Sets for the whole process what the models of a package have no argument for."""
+    """Sets globally what the models of a package have no argument for."""
     import keras
 
     keras.config.set_dtype_policy(_policy(case))
@@ -228,7 +228,7 @@ def macs(case: Case) -> int:
     """Counts the multiply-accumulates of a case's forward pass for one image, including those of attention.
 
     Raises:
-        ValueError: The images are smaller than the stride of a ConvNeXt.
+        ValueError: the images are smaller than the stride of a ConvNeXt.
     """
     if case.package in ATTENTION_MODELS:
         return _attention_macs(case.package, case.size, case.device)
@@ -240,7 +240,7 @@ def macs(case: Case) -> int:
 
 @functools.cache
 def _attention_macs(name, size, device):
-    """Built to be counted; for a GPU in another process, since the GPU is for the processes that are timed."""
+    """Builds a model and counts it. For a GPU this is done in another process, to leave the GPU to the timed ones."""
     if device == "gpu":
         return call_without_gpu(f"{__name__}:_attention_macs", name, size, "cpu")
     return profile_with_attention(attention_model(name, size, CLASSES)).macs
@@ -262,13 +262,13 @@ def _known(case, names):
 
 
 def _plain_variant(case):
-    """The variant's row, for a package whose ConvNeXts differ in depths, widths and GRN alone."""
+    """The variant's row, for a package whose ConvNeXts differ only in depths, widths and GRN."""
     row = get_variant(case.variant)
     layer_scale = None if row.use_grn else ConvNeXtConfig.layer_scale_init_value
     plain = ConvNeXtConfig(row.depths, row.dims, use_grn=row.use_grn, layer_scale_init_value=layer_scale)
     if match(plain) != case.variant:
         raise ValueError(
-            f"{case.package} has plain ConvNeXts alone, of any depths and widths, with GRN or without: "
+            f"{case.package} has only plain ConvNeXts, of any depths and widths, with or without GRN: "
             f"{case.variant} has other settings too."
         )
     return row

@@ -37,7 +37,7 @@ def compare(
         folder: a folder of images with one sub-folder per class. Unreadable images are left out.
         image_size: side of the results in pixels. Defaults to 224.
         rounds: number of turns of each package. Defaults to 15.
-        from_files: whether images are read from their files. If False, they are decoded beforehand. Defaults to False.
+        from_files: whether images are read from their files. Otherwise they are decoded beforehand. Defaults to False.
         progress: called with a line of text after each round. Defaults to `print`.
 
     Returns:
@@ -45,7 +45,7 @@ def compare(
         speed divided by timm's; and its `spread` over the rounds.
 
     Raises:
-        RuntimeError: A process ended early.
+        RuntimeError: a process ended early.
     """
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     with contextlib.ExitStack() as stack:
@@ -87,11 +87,11 @@ def _ask(name, worker):
     for line in worker.stdout:
         if line.startswith("seconds "):
             return float(line.split()[1])
-    raise RuntimeError(f"The timed process of {name} ended early; its message stands above.")
+    raise RuntimeError(f"The timed process of {name} ended early; its message is printed above.")
 
 
 def _images(folder, from_files):
-    """`PASS` images of a folder, repeated where there are fewer."""
+    """`PASS` images of a folder, repeated if there are fewer."""
     from keras_convnext.data import Images, load_folder, read_image
     from keras_convnext.preprocessing import ResizeAndCrop
 

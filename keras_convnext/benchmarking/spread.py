@@ -1,4 +1,4 @@
-"""The spread of a measurement over its rounds, and the warning where it is too wide for the median to mean much."""
+"""The spread of a measurement over its rounds, and the warning if it is too wide for the median to mean much."""
 
 import statistics
 from collections.abc import Sequence

@@ -24,8 +24,8 @@ class Timing:
         case: what was timed.
         seconds: the median time of a step in each round.
         start_seconds: time from the imported package to a warm model: building, tracing and compiling.
-        peak_bytes: peak memory of the steps: on the CPU that beyond the memory after importing, on a GPU that of
-            the GPU. None where the system does not tell it, or where the process was killed after its last step.
+        peak_bytes: peak memory of the steps: on the CPU, what exceeds the memory after importing; on a GPU, the memory
+            of the GPU. None if the system does not tell it, or if the process was killed after its last step.
 
     Example:
 
@@ -81,7 +81,7 @@ def time_in_turn(
 ) -> tuple[list[Timing], dict[Case, str]]:
     """Starts a process for each case, and lets them take steps in turn: first, second, ..., first, second, ...
 
-    At any time a single process computes, also while they start: the next one starts when the last is built and warm.
+    Only one process computes at a time, even while they start: the next one starts when the last one's model is warm.
 
     Args:
         cases: what is timed.
@@ -173,7 +173,7 @@ class _Worker:
         return self._median_of(self._steps)
 
     def peak_bytes(self):
-        """Ends the process, and returns the peak memory of its steps; None where it had ended before."""
+        """Ends the process, and returns the peak memory of its steps; None if it had ended before."""
         self._close_input()
         with contextlib.suppress(_WorkerFailedError):
             return self._answer("peak_bytes")

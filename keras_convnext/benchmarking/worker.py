@@ -1,8 +1,8 @@
 """The process that times one case, given as JSON.
 
-It prints one line of JSON when the model is built and warm. Then it reads numbers of steps: for each, it takes one step
-that does not count, and prints one line with the seconds of each step, each until its result is there. At the end of
-its input it prints its peak memory.
+It prints one line of JSON when the model is built and warm. Then it reads numbers of steps. For each number, it takes
+one step that does not count, then that many steps, and prints one line with the seconds of each step, measured until
+its result is ready. At the end of its input it prints its peak memory.
 """
 
 import ctypes
@@ -54,7 +54,7 @@ def main(case: str) -> None:
 
 
 def _memory(field):
-    """A field of /proc/self/status in bytes; None where there is no such file."""
+    """A field of /proc/self/status in bytes; None if there is no such file."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return None

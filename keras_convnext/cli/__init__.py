@@ -1,9 +1,9 @@
 """The command line: `keras-convnext COMMAND`, one file per command; a command with subcommands is a package.
 
 A command's file has `add_arguments(parser)` and `prepare(args)`, and is imported when its command is called. `prepare`
-checks everything that was given and returns the work, a function without arguments; what it refuses becomes one line
-and exit code 2, before any work is done. What the system or the backend refuses while work is done, such as space on a
-disk or memory, becomes one line and exit code 1.
+checks everything that was given and returns the work, a function without arguments. Bad input ends the command with one
+line and exit code 2, before any work is done. A failure during the work, such as a full disk or too little memory, ends
+it with one line and exit code 1.
 """
 
 import functools
@@ -20,7 +20,8 @@ from keras_convnext.startup import INTERRUPTED, command_parser, is_command, rest
 def main(argv=None):
     """Runs one command and returns its exit code.
 
-    0, 1 where the work failed, 2 for bad input, 130 when interrupted, 141 when nobody reads what is printed.
+    The code is 0 for success, 1 if the work failed, 2 for bad input, 130 after Ctrl-C, and 141 if the program that
+    reads the output has ended.
 
     Args:
         argv: list of str. Defaults to the process's arguments.
@@ -47,14 +48,14 @@ def main(argv=None):
 
 
 def _print_any_name():
-    """Has file names that are not UTF-8 printed as they are, and characters that the terminal lacks as escapes."""
+    """Makes stdout print file names that are not UTF-8 as they are, and characters that it lacks as escapes."""
     if hasattr(sys.stdout, "reconfigure") and sys.stdout.errors == "strict":
         is_unicode = sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.reconfigure(errors="surrogateescape" if is_unicode else "backslashreplace")
 
 
 def _show_in_a_line(message, category, filename, lineno, file=None, line=None):
-    """A warning without the line of code that it comes from, and once."""
+    """Prints a warning in one line, without the code that raised it, and only once."""
     _print_once(f"keras-convnext: warning: {' '.join(str(message).split())}")
 
 
@@ -64,7 +65,7 @@ def _print_once(line):
 
 
 def _close_stdout():
-    """Leaves nothing for Python to print at its end, which would fail once more."""
+    """Discards what is not printed yet. Python would try to print it at its end, and fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""What several commands share: kinds of arguments, checked as they are read, options in messages, files to write."""
+"""What several commands share: types of arguments with their checks, options in messages, and files to write."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ FAILURES = (OSError, RuntimeError, MemoryError)
 """What ends a training from outside: a disk, a process, too little memory. It can be resumed."""
 
 CLOSED_PIPE = 141
-"""The exit code, as shells have it, where what is printed goes to a command that has ended, such as `head`."""
+"""The exit code, as in shells, if the output goes to a command that has ended, such as `head`."""
 
 OPTIONS = {
     "batch_size": "--batch",
@@ -30,19 +30,19 @@ OPTIONS = {
         )
     },
 }
-"""The option by which the command line has each argument of the library."""
+"""The option of the command line for each argument of the library."""
 
 
 class BackendError(Exception):
-    """What a backend raised while it computed, such as for want of memory: one line, and exit code 1."""
+    """An error of the backend while it computed, such as too little memory. It becomes one line and exit code 1."""
 
 
 @contextlib.contextmanager
 def backend_errors():
-    """A context in which a model computes, where no training catches what the backend raises.
+    """A context for computing with a model outside of a training, which catches the backend's errors itself.
 
     Raises:
-        BackendError: the backend failed, such as for want of memory.
+        BackendError: the backend failed, for example with too little memory.
     """
     try:
         with original_errors():
@@ -54,10 +54,10 @@ def backend_errors():
 def in_options(message, args):
     """A message of the library, with options where it names arguments: ``--lr`` for `` `learning_rate` ``.
 
-    Arguments stay as they are that this command has no option for, and those that are in a file of `--settings`.
+    Arguments stay as they are if the command has no option for them, or if they are in a file of `--settings`.
 
     Args:
-        message: str, in which names of arguments stand between backquotes, or before their values.
+        message: str, in which the names of arguments are between backquotes, alone or with their values.
         args: `argparse.Namespace` of the command.
     """
     from_file = getattr(args, "settings", None)
@@ -114,10 +114,10 @@ def add_skip_unreadable(parser):
 
 
 def check_new_figure(path):
-    """Refuses a path that no new picture can be drawn into by matplotlib.
+    """Refuses a path to which matplotlib cannot write a new figure.
 
     Raises:
-        ValueError: another ending than .png, .svg or .pdf; and as `check_new_file`.
+        ValueError: another ending than .png, .svg or .pdf; and as for `check_new_file`.
         ModuleNotFoundError: matplotlib is not installed.
     """
     require("matplotlib", extra="cli")
@@ -125,15 +125,15 @@ def check_new_figure(path):
 
 
 def check_new_file(path, suffixes=None):
-    """Refuses a path that no new file can be written to. No command replaces what is there.
+    """Refuses a path to which no new file can be written. No command overwrites a file.
 
     Args:
         path: str or `Path`.
         suffixes: tuple of str, the endings that the name may have. Defaults to None: any.
 
     Raises:
-        ValueError: an empty name, another ending, something that is there already, no such folder, or one that cannot
-            be written.
+        ValueError: an empty name, another ending, a path that exists already, or a folder that does not exist or
+            cannot be written.
     """
     if not str(path):
         raise ValueError("expected the name of a file to write, got an empty one.")
@@ -149,7 +149,7 @@ def check_new_file(path, suffixes=None):
 
 
 def _number(text):
-    """The number, or -1 where there is none."""
+    """The number, or -1 if the text is not a number."""
     try:
         return float(text)
     except ValueError:

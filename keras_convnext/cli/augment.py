@@ -1,7 +1,7 @@
-"""Draws a grid of augmented images; or times the augmentation against timm's.
+"""Draws a grid of augmented images, or times the augmentation against timm's.
 
 Each row begins with an image that is only resized, followed by its augmentations in successive epochs. The images are
-of as many classes as possible. The last row is a batch after MixUp or CutMix.
+from as many classes as possible. The last row is a batch after MixUp or CutMix.
 
 Examples:
 
@@ -70,14 +70,14 @@ def prepare(args):
 
 
 def across_classes(labels, count):
-    """Indices of a few images, of as many classes as can be: the first of each class, then the second of each.
+    """Chooses a few images from as many classes as possible: the first of each class, then the second of each.
 
     Args:
         labels: int array of shape `(images,)`.
-        count: int, how many images. Of more classes than that, some are taken at even distances.
+        count: int, number of images. If there are more classes than that, evenly spaced ones are chosen.
 
     Returns:
-        A list of int, no more than there are images.
+        A list of indices, no more than there are images.
     """
     of_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if count < len(of_class):

@@ -1,8 +1,8 @@
 """Times this package's models against those of other packages: in turn, each in a separate process.
 
 The result is our time divided by theirs, as the median over the rounds. The spread is half the interquartile range over
-the rounds, divided by the median; a warning is printed where it is too wide for the median to mean much. --sweep
-instead draws how time grows with the size of the images or of the batch.
+the rounds, divided by the median; a warning is printed if it is too wide for the median to mean much. With --sweep, the
+command instead draws how time grows with the size of the images or of the batch.
 
 Examples:
 
@@ -143,7 +143,7 @@ def _check_sweep(args):
             raise ValueError(f"--{given[0]}: only with --sweep.")
         return
     if getattr(args, args.sweep) is not None:
-        raise ValueError(f"--{args.sweep}: the sweep goes over it; give --values instead.")
+        raise ValueError(f"--{args.sweep}: the sweep sets it; give --values instead.")
     check_new_figure(_output(args))
 
 
@@ -156,7 +156,7 @@ def _variant_for(package, variant):
 
 
 def _check(cases):
-    """Refuses images that a model does not take. Ours raises an error itself when it is counted."""
+    """Refuses images that a model does not take. Counting our model raises an error for such images."""
     for case in cases:
         if case.package in ATTENTION_MODELS:
             check_size(case.package, case.size)
@@ -213,7 +213,7 @@ def _compare(args, cases, missing):
 
 
 def _warnings(measured):
-    """The warnings of several measurements, each a name, a spread and a number of rounds."""
+    """The warnings about several measurements, each of which is a name, a spread and a number of rounds."""
     return [warning for one in measured if (warning := spread_warning(*one))]
 
 

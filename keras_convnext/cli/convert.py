@@ -43,7 +43,7 @@ def prepare(args):
 
 
 def _load(source, variant, ema):
-    """The model in a file, or that was published under a name; and a line about it."""
+    """The model in a file or of a published checkpoint, and a line about it."""
     model, layout, variant, _ = load(source, variant, ema)
     license = getattr(getattr(model, "backbone", model), "license", None)
     facts = [layout, variant, f"{getattr(model, 'num_classes', 0) or 'no'} classes", license]

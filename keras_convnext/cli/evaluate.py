@@ -2,8 +2,8 @@
 
 A run is scored on the test images of the data it was trained with, or of --data if that has the same classes. Other
 weights need --data. Class folders must be named like the model's classes; for ImageNet-1k, WordNet ids such as
-n01440764 work too. Without test images, the validation images are scored, and without either, all images. The published
-accuracy is printed next to the measured one where there is one.
+n01440764 work too. Without test images, the validation images are scored, and without either, all images. If a
+published accuracy exists, it is printed next to the measured one.
 
 Examples:
 
@@ -72,7 +72,7 @@ def prepare(args):
 
 
 def _published(source):
-    """The published figures of weights, where they are scored at the size at which they were published; or None."""
+    """The published figures of a checkpoint, if it is scored at the image size for which they were published."""
     checkpoint = source.checkpoint
     if not checkpoint or not checkpoint.top1 or source.transform.height != checkpoint.image_size:
         return None
@@ -99,7 +99,7 @@ def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json
     )
     if published:
         top5 = f", top-5 {published['top5_accuracy']:.4f}" if published["top5_accuracy"] else ""
-        print(f"published, of ImageNet-1k's 50000 validation images: accuracy {published['accuracy']:.4f}{top5}")
+        print(f"published, on ImageNet-1k's 50000 validation images: accuracy {published['accuracy']:.4f}{top5}")
     classes = sorted(scores["classes"], key=lambda one: one["accuracy"])
     width = max(len(one["name"]) for one in classes[:SHOWN])
     for one in classes[:SHOWN]:

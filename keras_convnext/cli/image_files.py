@@ -1,4 +1,4 @@
-"""Which image files are meant by what stands on the command line, and which of them can be read."""
+"""The image files that the command line names, and which of them can be read."""
 
 import glob
 import sys
@@ -8,12 +8,12 @@ from keras_convnext.data.image_files import describe_left_out, find_images, find
 
 
 def find_image_files(names):
-    """The files that names stand for, in their order.
+    """Finds the image files that names on the command line stand for, in the order of the names.
 
     Args:
-        names: sequence of str: of files, each taken for an image whatever it is called; of folders, of which the images
-            are taken, with those of all folders within, by their names; or shell-style patterns of both, such as
-            `"photos/*.jpg"`, for shells that leave them as they are.
+        names: sequence of str. The name of a file stands for an image, whatever its ending. The name of a folder stands
+            for all images in it and its sub-folders, sorted by name. A pattern such as `"photos/*.jpg"` stands for the
+            files and folders that match it; it is for shells that do not expand patterns.
 
     Returns:
         A list of str.
@@ -31,18 +31,18 @@ def find_image_files(names):
 
 
 def split_readable(paths, channels, skip_unreadable=False):
-    """Reads each image once, to see that it is whole, before any work is done with the others.
+    """Reads each image once, to check that it is complete before any work is done.
 
     Args:
         paths: list of str.
         channels: int, as for `data.read_image`.
-        skip_unreadable: bool, whether those that cannot be read are left out. Defaults to False.
+        skip_unreadable: bool, whether to leave out images that cannot be read. Defaults to False.
 
     Returns:
         `(readable, skipped)`: lists of paths.
 
     Raises:
-        ValueError: an image that cannot be read and is not to be left out; or none that can.
+        ValueError: an image cannot be read and is not to be left out, or no image can be read.
     """
     unreadable = find_unreadable(paths, channels)
     if not skip_unreadable:
@@ -54,7 +54,7 @@ def split_readable(paths, channels, skip_unreadable=False):
 
 
 def _matches(name):
-    """What a pattern matches."""
+    """The files and folders that a pattern matches, sorted."""
     if not glob.has_magic(name):
         raise ValueError(f"No such file or folder: {name}")
     matches = sorted(glob.glob(name, recursive=True))
@@ -64,7 +64,7 @@ def _matches(name):
 
 
 def _images_in(folder):
-    """The images of a folder and of all folders in it; a line says how many other files there are, and why."""
+    """The images in a folder and its sub-folders. Prints a line about the files that are left out, if any."""
     images, left_out = find_images(folder)
     if not images:
         raise ValueError(f"{folder}: no images in this folder.")

@@ -1,4 +1,4 @@
-"""Labelled images for a model: loaded, and held against the channels and the classes that it has."""
+"""Loads labelled images for a model, and checks them against its channels and classes."""
 
 import sys
 from dataclasses import replace
@@ -18,7 +18,7 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
     """Loads the data that a run's `config.json` names, or another source of the same classes and channels.
 
     Raises:
-        ValueError: other classes, or images of another number of channels; and as `load_data`.
+        ValueError: other classes, or images of another number of channels; and as for `load_data`.
     """
     source = config.get("data") if source is None else source
     if source is None:
@@ -30,16 +30,16 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
 
 
 def load_source_data(source, data, skip_unreadable=False, verbose=True):
-    """Loads a data set, with the labels that a model has for its classes.
+    """Loads a data set, and converts its labels to those that a model has for the classes.
 
     Args:
         source: `Source` of the model.
-        data: `digits`, an `.npz` file or a folder; of a folder with validation or test images and no training images,
-            such as ImageNet's with `val` alone, these are taken.
+        data: `digits`, an `.npz` file or a folder. A folder may have validation or test images without training images,
+            such as ImageNet's with `val` alone.
         skip_unreadable, verbose: as for `load_data`.
 
     Raises:
-        ValueError: classes that are not the model's, or images of another number of channels; and as `load_data`.
+        ValueError: classes that are not the model's, or images of another number of channels; and as for `load_data`.
     """
     if data is None:
         raise ValueError("--data is needed: a folder of images, with a sub-folder per class, or an .npz file.")
@@ -56,7 +56,7 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
 
 
 def _load(source, skip_unreadable, verbose):
-    """`load_data`, which says what is left out also where it shows no progress, as for JSON."""
+    """Calls `load_data`, and prints what is left out even if it shows no progress, as for JSON."""
     data = load_data(source, skip_unreadable, verbose)
     if data.left_out and not verbose:
         print(describe_left_out(data.left_out, source), file=sys.stderr)
@@ -64,7 +64,7 @@ def _load(source, skip_unreadable, verbose):
 
 
 def _scored_folder(source):
-    """A source as it is; of a folder with parts and none for training, the folder of its validation or test images."""
+    """The source; for a folder with parts but no training images, the folder of its validation or test images."""
     if is_name(source) or not Path(source).is_dir():
         return source
     folders = part_folders(Path(source))
@@ -87,7 +87,7 @@ def _labels(data, given, class_names):
         return np.arange(len(given))
     ids = " (or WordNet's ids, such as 'n01440764')" if len(class_names) == 1000 else ""
     raise ValueError(
-        f"{data}: {len(unknown)} of its {len(given)} classes are none of the model's {len(class_names)}: "
+        f"{data}: {len(unknown)} of its {len(given)} classes are not among the model's {len(class_names)}: "
         f"{_some(unknown)}. Expected names such as {_some(class_names)}{ids}."
     )
 

@@ -20,7 +20,7 @@ from keras_convnext.data import read_image
 from keras_convnext.models import returns_logits
 
 BATCH = 32
-"""Images at a time."""
+"""Images per batch."""
 
 
 def add_arguments(parser):

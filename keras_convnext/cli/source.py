@@ -1,6 +1,6 @@
-"""What a user names on the command line where a model is wanted: a preset, a file of weights, or a run folder.
+"""The model that a user names on the command line: a preset, a file of weights, or a run folder.
 
-`load` loads the model that is named; `find_source` tells how it takes images, for predictions.
+`load` loads the model. `find_source` also tells how to prepare images for it.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ HELP = "a run folder, a file of weights, or the name of a checkpoint that `keras
 
 
 def load(source, variant=None, ema=False):
-    """The model that a name stands for, channels last. What the user should know goes to stderr.
+    """Loads the model that a name stands for, with channels last, and prints notes about it to stderr.
 
     Args:
         source, variant, ema: as for `models.load_model`.
@@ -42,15 +42,15 @@ def load(source, variant=None, ema=False):
 
 @dataclass(frozen=True)
 class Source:
-    """A model to be loaded, and what is known of it before.
+    """A model that is loaded when it is needed, and how to use it.
 
     Attributes:
         load: function without arguments that returns the model.
-        class_names: tuple of str, by the index of the output.
-        channels: int, of the images.
-        transform: `ResizeAndCrop`, from a picture to an image for the model.
-        run: the `Run` that it is of, or None.
-        checkpoint: the published `Checkpoint` that it is, or None.
+        class_names: tuple of str, the name of each output's class.
+        channels: int, number of channels of the images.
+        transform: `ResizeAndCrop`, which prepares an image for the model.
+        run: the `Run` to which the model belongs, or None.
+        checkpoint: the published `Checkpoint` of the model, or None.
     """
 
     load: Callable[[], keras.Model]
@@ -62,14 +62,14 @@ class Source:
 
 
 def find_source(name, size=None):
-    """The source of a name on the command line.
+    """Finds the model that a name on the command line stands for.
 
     Args:
-        name: of a run folder, a file, or a preset. A file in a run's folder has the run's class names and image size.
-        size: int, another side of the images in pixels than the model's.
+        name: a run folder, a file, or a preset. A file in a run's folder has the run's class names and image size.
+        size: int, side of the images in pixels, if it is not the model's own.
 
     Raises:
-        ValueError: nothing of the kind there, or a model that does not tell classes of images apart.
+        ValueError: there is no such model, or it does not classify images.
     """
     named = find_model(name)
     if named.path is None:
@@ -100,7 +100,7 @@ def _as_in_run(run, load, size):
 
 
 def _misfit(model, config):
-    """In which way a model is not the one that a run's configuration describes; empty where it is."""
+    """How a model differs from the one that a run's configuration describes; empty if it does not."""
     classes, shape = len(config["class_names"]), tuple(config["image_shape"])
     if model.output_shape[1:] != (classes,):
         return f"gives outputs of shape {model.output_shape[1:]}, and the run has {classes} classes"
@@ -129,7 +129,7 @@ def _of_preset(name, variant, checkpoint, size):
 
 
 def _of_file(path, run, size):
-    """Prepared as in its run, or as published where it is known what as, and else as the authors do it."""
+    """The model in a file. Its run, its published checkpoint or the authors' rule say how images are prepared."""
     loaded = load(path)
     model, variant = loaded.model, loaded.variant
     if run and not _misfit(model, run.config):
@@ -165,7 +165,7 @@ def _check_size(size, stride):
 
 
 def _class_names(count):
-    """Those of ImageNet-1k for 1000 classes; else numbers."""
+    """The class names of ImageNet-1k for 1000 classes, else numbers."""
     if count == 1000:
         return tuple(one.name for one in imagenet_classes())
     return tuple(f"class {number}" for number in range(count))

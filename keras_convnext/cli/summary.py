@@ -22,7 +22,7 @@ HELP = "a name that `keras-convnext list` prints, a file of weights, or a run fo
 COUNTS = ("params", "macs", "activation_bytes")
 
 IMAGE_SIZE = 224
-"""Side of the images, in pixels, for a file that leaves it free and does not tell the variant."""
+"""Side of the images in pixels, for a file that neither fixes it nor tells the variant."""
 
 
 def add_arguments(parser):
@@ -69,9 +69,7 @@ def _of_preset(args, named):
 
 
 def _of_file(args, path):
-    """The model of a file, all of it trainable, so that its parameters count; and the size of images that it leaves
-    free.
-    """
+    """The model of a file, made trainable so that all parameters count, and the image size where it fixes none."""
     given = [name for name in ("channels", "classes", "stem") if getattr(args, name) is not None]
     if given:
         raise ValueError(f"--{given[0]} applies to names; the model in {path} already has its architecture.")
@@ -80,7 +78,7 @@ def _of_file(args, path):
     sides = model.input_shape[2:] if is_channels_first else model.input_shape[1:-1]
     if args.size and None not in sides and sides != (args.size, args.size):
         raise ValueError(f"--size {args.size}: the model takes images of {sides[0]} x {sides[1]} pixels.")
-    for trainable in (False, True):  # one that is trainable as a whole ignores being told so
+    for trainable in (False, True):  # a model that is trainable already ignores True
         model.trainable = trainable
     return model, args.size or (get_variant(variant).image_size if variant else IMAGE_SIZE)
 

@@ -1,8 +1,8 @@
 """Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder per class, or tfds:NAME.
 
-Leaves a run folder with model.keras (best on validation images), config.json, history.csv, metrics.json and pictures:
-curves.png, confusion.png and mistakes.png. Where batch and epochs are not given, this package's own recipes choose them
-by the number of training images.
+The command writes a run folder with model.keras (the best model on the validation images), config.json, history.csv,
+metrics.json and three figures: curves.png, confusion.png and mistakes.png. Without --batch and --epochs, this package's
+own recipes choose both by the number of training images.
 
 Examples:
 
@@ -36,7 +36,7 @@ from keras_convnext.training.recipe import DTYPES
 from keras_convnext.training.resume import prepare_resumed
 
 WHILE_RESUMING = ("command", "resume", "tensorboard", "epochs")
-"""What may be given together with --resume."""
+"""The options that are allowed with --resume."""
 
 
 def add_arguments(parser):
@@ -64,7 +64,7 @@ def add_arguments(parser):
         "--recipe",
         choices=RECIPES,
         metavar="RECIPE",
-        help="a recipe listed below (default: digits for the digits, fine_tune with --checkpoint, else small_images)",
+        help="a recipe listed below (default: fine_tune with --checkpoint, digits for the digits, else small_images)",
     )
     how.add_argument(
         "--epochs",
@@ -76,7 +76,7 @@ def add_arguments(parser):
         type=positive,
         dest="batch_size",
         metavar="BATCH",
-        help="images per update; the learning rate scales with it (default: as --epochs)",
+        help="images per update; the learning rate scales with it (default: chosen like --epochs)",
     )
     how.add_argument(
         "--lr", type=rate, dest="learning_rate", metavar="LR", help="peak learning rate; not scaled with the batch size"
@@ -113,12 +113,12 @@ def _recipes():
         for name, recipe in RECIPES.items()
     ]
     return "\n".join(
-        ["recipes:", *lines, "  * smaller batches and more epochs where there are few images; the others are published"]
+        ["recipes:", *lines, "  * smaller batches and more epochs for few images; the other recipes are published ones"]
     )
 
 
 def prepare(args):
-    require("matplotlib", extra="cli")  # for the pictures, which are drawn last
+    require("matplotlib", extra="cli")  # for the figures, which are drawn last
     given = {name: value for name, value in vars(args).items() if value is not None and value is not False}
     if args.resume:
         ignored = [name for name in given if name not in WHILE_RESUMING]
@@ -140,7 +140,7 @@ def prepare(args):
 
 @contextlib.contextmanager
 def _own_steps_in_python(call):
-    """Says of a step that is unknown here, where no module of the user's is imported, which call trains with it."""
+    """Adds to the error about an unknown step the call that trains with it: this command imports no user's module."""
     try:
         yield
     except UnknownStepError as error:
@@ -203,7 +203,7 @@ def _what_is_left(run):
 
 
 def _removed(run):
-    """Removes a run without an epoch, whose folder would only be in the way, and says so; else an empty text."""
+    """Removes a run without a complete epoch, and returns a sentence about it; otherwise returns an empty text."""
     if run.last_state is not None:
         return ""
     try:

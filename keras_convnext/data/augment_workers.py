@@ -1,4 +1,4 @@
-"""Processes that read and augment images: Python and Pillow need one for each core.
+"""Processes that read and augment images: Python and Pillow use one core per process.
 
 Such a process runs `serve`: it reads pickled jobs from its standard input, writes the pickled results to its standard
 output, and ends with the process that started it. It uses no Keras backend, and imports the lightest one that is
@@ -30,7 +30,7 @@ NUMPY_BACKEND_IMPORTS = ("scipy", "jax", "jaxlib")
 CLOSED = "These batches were closed and give no more items. Make new ones."
 
 LAST_LINES = 15
-"""How many of the last lines that a process wrote an error quotes."""
+"""The number of lines that an error quotes from the end of what a process wrote."""
 
 
 def augmented_images(sources, seeds, image_steps, array_steps, size):
@@ -196,7 +196,7 @@ def environment():
 
 
 def _how_it_ended(process):
-    """What an error says of a process that gave no answer: how it ended, and the last lines that it wrote."""
+    """The message about a process that gave no answer: how it ended, and the last lines that it wrote."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=5)
     if process.poll() is None:
@@ -212,7 +212,7 @@ def _how_it_ended(process):
 
 
 def serve():
-    """What such a process runs, see the module's docstring."""
+    """The program of such a process; see the module's docstring."""
     jobs, results = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     while True:

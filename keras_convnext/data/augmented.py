@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 AHEAD = 3
-"""How many batches are prepared at a time, the one that is asked for included."""
+"""The number of batches that are prepared in parallel, including the one that is asked for."""
 
 SLICE = 16
-"""How many images a process is given at a time."""
+"""The number of images in a job for a process."""
 
 
 class AugmentedBatches(Batches):
@@ -37,17 +37,17 @@ class AugmentedBatches(Batches):
         images: `Images`, of three channels or one.
         image_size: `(height, width)` of the results in pixels.
         augmentation: `preprocessing.Augmentation`.
-        batch_size: at most this many images per batch; fewer where there are fewer images.
-        label_smoothing: in [0, 1), of the labels before they are mixed. Defaults to 0.1.
-        seed: 0 or more. Defaults to 0.
-        workers: number of processes that augment. Defaults to None: one per core.
-        mean: in units of 0..1, per channel, what the model subtracts. Defaults to None: ImageNet's for three channels,
-            their average for one, as the backbone's.
-        std: in units of 0..1, per channel, what the model divides by. Defaults to None, likewise.
+        batch_size: images per batch; fewer if there are fewer images.
+        label_smoothing: smoothing of the labels before they are mixed, in [0, 1). Defaults to 0.1.
+        seed: seed of order and augmentation, 0 or more. Defaults to 0.
+        workers: number of processes that augment images. Defaults to None: one per core.
+        mean: what the model subtracts, one value per channel in units of 0..1. Defaults to None, as in the backbone:
+            ImageNet's for three channels, their average for one.
+        std: what the model divides by, one value per channel in units of 0..1. Defaults to None: chosen as for `mean`.
         group: as for `Batches`. Defaults to 1.
 
-    Item: `(pixels, labels)`, both float32: of shape `(batch, height, width, channels)`, about 0..255, and of shape
-    `(batch, classes)`.
+    Item: `(pixels, labels)`, both float32. `pixels` has the shape `(batch, height, width, channels)` and values of
+    about 0..255. `labels` has the shape `(batch, classes)`.
 
     Raises:
         ValueError: a negative seed, a label smoothing out of range, or images of neither three channels nor one.
@@ -131,7 +131,7 @@ class AugmentedBatches(Batches):
         return augment_batch(pixels, labels, seed, self._augmentation.steps_on("batches"))
 
     def close(self) -> None:
-        """Ends the workers. Who waits for a batch gets an error."""
+        """Ends the workers. Waiting for a batch then raises an error."""
         try:
             self._end()
         finally:
@@ -163,14 +163,14 @@ def augmented_dataset(
         augmentation: as for `AugmentedBatches`.
         batch_size: images per batch.
         epochs: how many epochs the dataset has. Defaults to 1.
-        first_epoch: the number of the first of them. Defaults to 0.
+        first_epoch: number of the first epoch. Defaults to 0.
         **options: `label_smoothing`, `seed`, `workers`, `mean` and `std`, as for `AugmentedBatches`.
 
     Returns:
         `tf.data.Dataset` of `(pixels, labels)`.
 
     Raises:
-        ValueError: there are fewer images than a batch has; and as `AugmentedBatches`.
+        ValueError: there are fewer images than a batch has; and as for `AugmentedBatches`.
         ModuleNotFoundError: TensorFlow or Pillow is not installed.
 
     Example:

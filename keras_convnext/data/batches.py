@@ -20,16 +20,16 @@ class Batches(keras.utils.PyDataset):
 
     Args:
         images: `Images`, not empty.
-        batch_size: at most this many images per batch; fewer if there are fewer images.
+        batch_size: images per batch; fewer if there are fewer images.
         transform: function of an image, an array of shape `(height, width, channels)`; all results must have the same
             shape. Image files are RGB. Defaults to None: images stay as they are.
         shuffle: whether to shuffle the images in each epoch, and to leave out a last, smaller batch. Defaults to
             False.
-        seed: of the order. Defaults to 0.
-        threads: how many images of a batch are read and transformed at a time. Defaults to None: one per core. (Keras's
-            own `workers` do not keep the order of the batches.)
-        group: if shuffled, the number of batches in an epoch is a multiple of this: where gradients are accumulated,
-            the batches per update. Defaults to 1.
+        seed: seed of the order. Defaults to 0.
+        threads: number of images of a batch that are read and transformed in parallel. Defaults to None: one per core.
+            (Keras's own `workers` do not keep the order of the batches.)
+        group: number of batches per update of the weights, where gradients are accumulated. If shuffled, the number of
+            batches in an epoch is a multiple of it. Defaults to 1.
 
     Item: `(pixels, labels)` of shape `(batch, height, width, channels)`, float32 in 0..255, and `(batch, classes)`.
 
@@ -114,7 +114,7 @@ class Batches(keras.utils.PyDataset):
         return np.asarray(pixels, "float32"), labels.astype("float32")
 
     def close(self) -> None:
-        """Ends the batches, after the one that is being prepared. Who asks for another one gets an error."""
+        """Closes the batches after the one that is being prepared. Asking for another one then raises an error."""
         with self._one_at_a_time:
             self._is_closed = True
 

@@ -31,7 +31,7 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
     lower case. Sub-folders of a class are searched too. `find_images` says which files are images.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
         skip_unreadable: whether to leave out images that cannot be read, and list them in `skipped`. Defaults to False.
         verbose: whether to show a progress bar, and to print to standard error how many files are left out because
             they are hidden or not images. Defaults to True.
@@ -41,7 +41,7 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
 
     Raises:
         ValueError: no such folder, another folder beside the folders of the parts, fewer than two classes, a class
-            without images or with folders alone, a class in `val` or `test` that `train` does not have, or an image
+            without images or with only folders, a class in `val` or `test` that `train` does not have, or an image
             that cannot be read.
 
     Example:
@@ -65,7 +65,7 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
         raise ValueError(f"{path}: expected a folder of images, got a file.")
     folders = part_folders(path) or {"train": path}
     if "train" not in folders:
-        raise ValueError(f"{path}: {', '.join(sorted(one.name for one in folders.values()))} there, but no train.")
+        raise ValueError(f"{path}: found {', '.join(sorted(one.name for one in folders.values()))}, but no train.")
     class_names = _class_names(folders["train"])
     found = {part: _find(folder, class_names) for part, folder in folders.items()}
     left_out = {file for _, _, others in found.values() for file in others}
@@ -117,7 +117,7 @@ def part_folders(path):
     for child in named:
         other = folders.setdefault(PARTS[child.name.lower()], child)
         if other is not child:
-            raise ValueError(f"{path}: both {other.name} and {child.name} there; keep one.")
+            raise ValueError(f"{path}: both {other.name} and {child.name} are there; keep one.")
     return folders
 
 
@@ -149,7 +149,7 @@ def _find(folder, class_names):
         within = [one.name for one in _folders(child)]
         if within and not any(image.parent == child for image in images):
             raise ValueError(
-                f"{child}: a class holds images, and this folder has none beside its folders "
+                f"{child}: the folder of a class must hold images, and this one holds only folders "
                 f"({', '.join(within[:3])}{' ...' if len(within) > 3 else ''}). Expected FOLDER/CLASS/IMAGE, or "
                 "FOLDER/train/CLASS/IMAGE with val and test beside train."
             )
@@ -160,6 +160,6 @@ def _find(folder, class_names):
 
 
 def _in_no_class(folder):
-    """The files in a folder that are beside the classes or parts, or in hidden folders there."""
+    """The files beside the classes or parts of a folder, and those in hidden folders there."""
     hidden = [child for child in folder.iterdir() if child.is_dir() and is_hidden(child)]
     return [*(child for child in folder.iterdir() if child.is_file()), *(f for one in hidden for f in all_files(one))]

@@ -11,7 +11,7 @@ from keras_convnext.data.images import IMAGE_SUFFIXES, UnreadableImageError, rea
 from keras_convnext.extras import require
 
 SYSTEM_NAMES = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
-"""Folders that operating systems and archives create. Names of hidden ones, as `.ipynb_checkpoints`, have a dot."""
+"""Folders that operating systems and archives create. Hidden ones, such as `.ipynb_checkpoints`, begin with a dot."""
 
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 
@@ -97,15 +97,15 @@ def describe_left_out(files: Sequence[Path], folder: str | Path) -> str:
 def find_unreadable(
     paths: Sequence[Path], channels: int = 3, verbose: bool = False
 ) -> dict[Path, UnreadableImageError]:
-    """Reads each image once, to see that it is whole, before any work is done with the others.
+    """Reads each image once, to check that it is complete before any work is done.
 
     Args:
-        paths: of the image files.
+        paths: paths of the image files.
         channels: as for `data.read_image`. Defaults to 3.
         verbose: whether to show a progress bar. Defaults to False.
 
     Returns:
-        A dict of `UnreadableImageError` by path, of the images that cannot be read, in their order.
+        A dict from the path of each image that cannot be read to its `UnreadableImageError`, in their order.
     """
 
     def problem(path):
@@ -127,10 +127,10 @@ def find_unreadable(
 
 
 def refuse_unreadable(unreadable: dict[Path, UnreadableImageError]) -> None:
-    """Raises a ValueError that names the first image which cannot be read, if there is one, and counts the others.
+    """Raises a ValueError if there are unreadable images. It names the first and counts the others.
 
     Args:
-        unreadable: errors by path, as `find_unreadable` returns it.
+        unreadable: errors by path, as `find_unreadable` returns them.
     """
     if unreadable:
         first = next(iter(unreadable.values()))

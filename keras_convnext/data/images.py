@@ -17,11 +17,11 @@ IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pbm", ".pgm"),
     *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
-"""Endings of image files, in lower case. Such a file that Pillow cannot read is an error, and is not ignored."""
+"""Endings of image files, in lower case. A file with such an ending that Pillow cannot read is an error."""
 
 
 class UnreadableImageError(OSError, ValueError):
-    """An image file that cannot be read: bad input where it is checked, and a failure of the disk later on."""
+    """An image file that cannot be read: a ValueError when input is checked, and an OSError later on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Images:
     array([0, 1])
     """
 
-    pixels: np.ndarray | Any  # arrays have attributes that files have not, which `are_files` tells
+    pixels: np.ndarray | Any  # `are_files` tells arrays from files
     labels: np.ndarray
     class_names: tuple[str, ...]
 
@@ -63,10 +63,10 @@ class Images:
         return not isinstance(self.pixels, np.ndarray)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Images":
-        """The images at `indices`, as `Images`.
+        """Returns the images at `indices`, as `Images`.
 
         Args:
-            indices: from 0 to the number of images, without it; in any order.
+            indices: indices of images, counted from 0, in any order.
         """
         if isinstance(self.pixels, list):
             pixels = [self.pixels[i] for i in indices]
@@ -109,7 +109,7 @@ class ImageData:
 
     @property
     def channels(self) -> int:
-        """How many channels the images have."""
+        """The number of channels of the images."""
         return 3 if self.train.are_files else self.train.pixels.shape[-1]
 
 
@@ -124,8 +124,8 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
     """Reads an image file with Pillow.
 
     Args:
-        path: of a file in any format that Pillow reads. An array is returned as it is.
-        channels: 1 (grey) or 3 (RGB), to which the image is converted. Defaults to 3.
+        path: path of a file in any format that Pillow reads. An array is returned as it is.
+        channels: number of channels to which the image is converted, 1 (grey) or 3 (RGB). Defaults to 3.
 
     Returns:
         A uint8 array of shape `(height, width, channels)`.
@@ -152,11 +152,11 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
 
 
 def read_pil(path: str | Path, channels: int = 3) -> "Image":
-    """The same as a PIL image."""
+    """Reads an image file as a PIL image; see `read_image`."""
     image_module = require("PIL.Image", extra="cli")
     modes = {1: "L", 3: "RGB"}
     if channels not in modes:
-        raise ValueError(f"Image files give 1 or 3 channels. This model takes {channels}.")
+        raise ValueError(f"Image files can be read with 1 or 3 channels. This model takes {channels}.")
     try:
         with image_module.open(path) as image:
             if image.mode.startswith(("I", "F")):

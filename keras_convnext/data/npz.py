@@ -19,7 +19,7 @@ def load_npz(path: str | Path) -> ImageData:
     from 0 on, of shape `(count,)` or `(count, 1)`. An optional array `class_names` names the classes.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
         `ImageData` with `train` and `test`.
@@ -81,7 +81,7 @@ def _read(path):
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise ValueError(
-            f"{path}: expected the arrays {', '.join(ARRAYS)}; {', '.join(missing)} not there. "
+            f"{path}: expected the arrays {', '.join(ARRAYS)}; {', '.join(missing)} missing. "
             f"It holds: {', '.join(names) or 'none'}"
         )
     return arrays
@@ -108,7 +108,7 @@ def _labels_hint(array):
     if array.ndim == 1 and array.dtype.kind in "US":
         return " Names: take class_names, y = numpy.unique(array, return_inverse=True), and save class_names too."
     if array.ndim == 1 and array.dtype.kind == "f" and (array == np.floor(array)).all():
-        return ' They are whole: take array.astype("int64").'
+        return ' All are whole numbers: take array.astype("int64").'
     return ""
 
 

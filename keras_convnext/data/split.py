@@ -13,7 +13,7 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
 
     Args:
         images: `Images`.
-        fraction: in (0, 1), the share of each class. Defaults to 0.1.
+        fraction: share of each class that becomes validation images, in (0, 1). Defaults to 0.1.
         seed: the same seed samples the same images. Defaults to 0.
 
     Returns:
@@ -45,7 +45,7 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
 
 
 def with_validation(data: ImageData, seed: int = 0) -> ImageData:
-    """`ImageData` with validation images: its own ones, or a tenth of its training images by `split_validation`.
+    """Returns the data with validation images: their own, or a tenth of the training images by `split_validation`.
 
     Args:
         data: any data set.

@@ -15,8 +15,8 @@ def load_tfds(name: str, data_dir: str | None = None) -> ImageData:
     left out.
 
     Args:
-        name: as `tfds.builder` takes it, such as `"cifar10"` or `"imagenet2012:5.1.0"`.
-        data_dir: folder of prepared data sets. Defaults to None: that of TensorFlow Datasets.
+        name: name of the data set for `tfds.builder`, such as `"cifar10"` or `"imagenet2012:5.1.0"`.
+        data_dir: folder of prepared data sets. Defaults to None: the default folder of TensorFlow Datasets.
 
     Returns:
         `ImageData`.
@@ -55,7 +55,7 @@ def load_tfds(name: str, data_dir: str | None = None) -> ImageData:
         builder.as_data_source(next(iter(builder.info.splits)))
     except (AssertionError, NotImplementedError, OSError, ValueError) as error:
         raise ValueError(
-            f"tfds:{name}: cannot be prepared as array_record, or is prepared otherwise already: "
+            f"tfds:{name}: cannot be prepared as array_record, or is already prepared in another format: "
             f"{' '.join(str(error).split())[:300]} Try another data_dir (TFDS_DATA_DIR), or prepare it by hand."
         ) from error
     found = {part: split for part, names in PARTS.items() for split in names if split in builder.info.splits}

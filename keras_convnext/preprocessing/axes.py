@@ -7,15 +7,15 @@ MOST_CHANNELS = 4
 def check_channels_last(shape: tuple[int | None, ...], where: str = "image") -> None:
     """Refuses a shape whose channels seem to be first, such as `(..., 3, 32, 32)` in place of `(..., 32, 32, 3)`.
 
-    They seem so if the first of the last three axes has at most four entries and the other two have more; or if the
-    last two axes are equal and longer than the first, as in images with many channels, such as a satellite's.
+    Channels seem to be first if the first of the last three axes has at most four entries and the other two have more;
+    or if the last two axes are equal and longer than the first, as in satellite images with many channels.
 
     Args:
-        shape: of an image or of a batch of images; unknown sides may be None.
-        where: what the error calls the array. Defaults to `"image"`.
+        shape: shape of an image or of a batch of images; unknown sides may be None.
+        where: name of the array in the error. Defaults to `"image"`.
 
     Raises:
-        ValueError: such a shape. The message has the line that moves the channels.
+        ValueError: the channels seem to be first. The message has the line that moves them.
 
     Example:
 

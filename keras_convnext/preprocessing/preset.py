@@ -7,15 +7,15 @@ from keras_convnext.variants import get_variant
 
 
 def preprocessor(preset: str, image_size: int | None = None) -> ResizeAndCrop:
-    """The transform that prepares images for a preset's model, as in its published evaluation.
+    """Returns the transform that prepares images for a preset's model, as in its published evaluation.
 
     It resizes with Pillow and crops the centre. The model's first layer normalizes with mean and standard deviation.
 
     Args:
         preset: a name that `list_presets()` returns, or its name on the hub.
-        image_size: side in pixels. Defaults to None: the preset's. For other sizes, and for variants without weights,
-            the authors' rule holds: a centre crop with 7/8 of the shorter side, and from 384 pixels on the whole image
-            resized to a square.
+        image_size: side of the result in pixels. Defaults to None: the preset's own. Other sizes, and variants without
+            weights, follow the authors' rule: a centre crop with 7/8 of the shorter side below 384 pixels, and the
+            whole image resized to a square from 384 pixels on.
 
     Returns:
         `ResizeAndCrop`: call it with an array of shape `(height, width, 3)` in 0..255, or a PIL image.

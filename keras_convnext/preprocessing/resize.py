@@ -22,12 +22,11 @@ class ResizeAndCrop:
     Sizes are rounded as timm's and torchvision's transforms round them.
 
     Attributes:
-        height: pixels of the result.
-        width: pixels of the result.
-        crop_pct: in (0, 1], the sides of the result over those of the resized image, which must cover it. Defaults to
-            1: the shorter side is resized to that of the result.
-        squash: whether to resize to the result's aspect ratio, so that no margins are cropped for it. Defaults to
-            False.
+        height: height of the result in pixels.
+        width: width of the result in pixels.
+        crop_pct: size of the crop divided by that of the resized image, in (0, 1]. Defaults to 1: the image is resized
+            until it just covers the result.
+        squash: whether the image is resized to the result's aspect ratio, instead of cropped to it. Defaults to False.
         interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
 
     Call: takes an array of shape `(any, any, channels)` in 0..255, or a PIL image, which is converted to RGB. Returns
@@ -75,7 +74,7 @@ class ResizeAndCrop:
         return image[top : top + self.height, left : left + self.width]
 
     def _resized(self, height, width):
-        """The size before the crop. The shorter side is given, and the other one follows."""
+        """The size before the crop: one side just covers the crop, and the other one keeps the aspect ratio."""
         least_height, least_width = covering_sides(self.height, self.width, self.crop_pct)
         if self.squash:
             return least_height, least_width
@@ -113,5 +112,5 @@ def check_settings(height: int, width: int, crop_pct: float, interpolation: str)
 
 
 def covering_sides(height: int, width: int, crop_pct: float) -> tuple[int, int]:
-    """The least sides that the resized image must have to contain the crop."""
+    """The smallest sides at which the resized image contains the crop."""
     return math.floor(height / crop_pct), math.floor(width / crop_pct)

@@ -14,12 +14,12 @@ from keras_convnext.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class ResizeAndCropLayer(keras.layers.Layer):
-    """Does in the graph, on each backend, what `ResizeAndCrop` does with Pillow.
+    """`ResizeAndCrop` as a layer: it computes in the graph, on each backend, what `ResizeAndCrop` does with Pillow.
 
-    Resizing is two matrix products, over columns and over rows, each rounded to integers in 0..255, as Pillow does with
-    bytes. Pillow's coefficients are integers of 22 bits, these are float32: where a sum is close to a half, a value may
-    differ by 1. On a CPU and photographs, tests allow this for 0.02 % of the values with the bicubic filter and 0.2 %
-    with the bilinear one, on each backend; no value differs by more.
+    Resizing is two matrix products, over columns and over rows. Each is rounded to integers in 0..255, as Pillow rounds
+    bytes. Pillow's coefficients are integers of 22 bits, and those of this layer are float32, so a value may differ by
+    1 if a sum is close to a half. On photographs on a CPU, the tests allow this for 0.02 % of the values with the
+    bicubic filter and for 0.2 % with the bilinear one, on each backend. No value differs by more than 1.
 
     Args:
         height: as for `ResizeAndCrop`.
@@ -29,7 +29,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         interpolation: as for `ResizeAndCrop`.
         **kwargs: as for `keras.layers.Layer`, such as `name`.
 
-    Call: takes `(batch, any, any, channels)` in 0..255 and returns `(batch, height, width, channels)`, float32. On JAX
+    Call: takes `(batch, any, any, channels)` in 0..255 and returns float32 `(batch, height, width, channels)`. On JAX
     each image size is compiled separately, and sizes may be symbolic in an exported program. On TensorFlow they may be
     unknown when the graph is traced.
 
@@ -61,10 +61,10 @@ class ResizeAndCropLayer(keras.layers.Layer):
 
     @classmethod
     def like(cls, transform: ResizeAndCrop, **kwargs: Any) -> "ResizeAndCropLayer":
-        """The layer that does the same as a `ResizeAndCrop`, such as one that `preprocessor(...)` returned.
+        """Creates a layer with the settings of a `ResizeAndCrop`, such as `preprocessor(...)` returns.
 
         Args:
-            transform: what to do the same as.
+            transform: a `ResizeAndCrop`.
             **kwargs: as for `keras.layers.Layer`, such as `name`.
         """
         return cls(
@@ -99,7 +99,7 @@ class ResizeAndCropLayer(keras.layers.Layer):
         stretch = ops.maximum(scale, 1.0)
         filter = {"bilinear": _bilinear, "bicubic": _bicubic}[self.interpolation]
         margin = resized - cropped
-        offset = margin // 2 + (margin % 2) * ((margin // 2) % 2)  # half of it, rounded to even as Python does
+        offset = margin // 2 + (margin % 2) * ((margin // 2) % 2)  # half the margin, rounded to even as Python does
         centers = (ops.cast(offset + ops.arange(cropped), "float32") + 0.5) * scale
         places = ops.cast(ops.arange(side), "float32") + 0.5
         distances = (places[None, :] - centers[:, None]) / stretch

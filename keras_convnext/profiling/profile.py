@@ -49,7 +49,7 @@ class ProfileRow:
 
 @dataclass(frozen=True)
 class Profile:
-    """The rows of a model, and their sums.
+    """The counts of a model: a row for each call of a layer, and their sums.
 
     Attributes:
         rows: one for each call of a layer without sublayers, in the order of the calls. A layer
@@ -85,18 +85,18 @@ def profile(
     """Counts a model's parameters and multiply-accumulates for one image. Only shapes are traced, nothing is computed.
 
     Args:
-        model: any built one with one input.
-        input_shape: shape of one image without the batch. It is needed where the model's own has None.
+        model: any built model with one input.
+        input_shape: shape of one image without the batch. It is needed if the model's own shape has None.
         attention: whether the two products of Keras's `MultiHeadAttention`, queries by keys and weights by
             values, count as MACs. Defaults to False.
         elementwise: whether layers without a kernel (norms, activations, pooling, sums) count one MAC for each
             number of their output. Defaults to False.
-        counts: from a layer class to a function `(layer, inputs, output)` of the shapes of its input and output
-            tensors, with a batch of one. It returns the MACs of a call beyond those of the sublayers, for attention
-            layers that are not Keras's. Defaults to None.
+        counts: a dict from a layer class to a function `(layer, inputs, output)` of the shapes of its input and output
+            tensors, with a batch of one. The function returns the MACs of a call beyond those of the sublayers. It is
+            for attention layers that are not Keras's. Defaults to None.
 
     Raises:
-        ValueError: The shape has None.
+        ValueError: the shape has None.
 
     Example:
 
@@ -190,13 +190,13 @@ def _tensors(values):
 
 
 def _item_size(dtype):
-    """Bytes of a number: of `bfloat16` two, of `bool` one."""
+    """The bytes of one number: 2 for `bfloat16`, 1 for `bool`."""
     bits = re.search(r"\d+", keras.backend.standardize_dtype(dtype))
     return int(bits[0]) // 8 if bits else 1
 
 
 def _attention_macs(layer, inputs, output):
-    """Each of the queries is held against each of the keys, and takes from each of the values."""
+    """Each query is multiplied with each key, and each weight with each value."""
     queries, values = (math.prod(shape[1:-1]) for shape in inputs[:2])
     return inputs[0][0] * queries * values * layer.num_heads * (layer.key_dim + layer.value_dim)
 

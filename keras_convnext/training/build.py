@@ -1,4 +1,4 @@
-"""From an experiment to a training that can begin: data, model and recipe, held against each other."""
+"""Builds a training from an experiment: loads data, model and recipe, and checks that they fit each other."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keras_convnext.training.experiment import Experiment
 
 FILES_SIZE = 224
-"""Pixels, the side that images of files are resized to where nothing else is said."""
+"""The side in pixels to which image files are resized by default."""
 
 
 class Start(NamedTuple):
@@ -30,9 +30,9 @@ class Start(NamedTuple):
 
     Attributes:
         make: makes the model from `num_classes`, `input_shape`, `data_format` and the recipe's arguments.
-        variant: a name in `VARIANTS`, or None for the model of a file that is of none.
-        name: what the run is called by.
-        channels: of the images that a model from a file takes, else None.
+        variant: a name in `VARIANTS`, or None for a model from a file that is none of them.
+        name: the part of the run's name that stands for the model.
+        channels: number of channels that a model from a file takes, else None.
     """
 
     make: Callable
@@ -48,7 +48,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
         experiment: an `Experiment`.
 
     Raises:
-        ValueError: `output` exists, a checkpoint or data that cannot be read, or that do not fit each other.
+        ValueError: `output` exists, the checkpoint or the data cannot be read, or they do not fit each other.
         ModuleNotFoundError: a package is missing; the message names the extra that brings it.
     """
     check_backend()
@@ -64,7 +64,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
         start = _from_variant(experiment, shape)
     if start.channels not in (None, shape[-1]):
         raise ValueError(
-            f"{experiment.checkpoint}: takes images of {start.channels} channels; those of the data have {shape[-1]}."
+            f"{experiment.checkpoint}: the model takes images of {start.channels} channels; the data have {shape[-1]}."
         )
     asked = adapted_recipe(chosen, experiment, start.variant, shape[:2])
     check_training(asked, data)
@@ -73,7 +73,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
     fixed = {*chosen.fixed, *(name for name in SIZED if getattr(experiment, name) is not None)}
     recipe = for_data_size(asked, len(data.train), tuple(fixed))
     has_base = not isinstance(experiment.recipe, dict) or "base" in experiment.recipe
-    if has_base:  # else the whole recipe is the caller's own, to whom its `dataset` says more
+    if has_base:  # otherwise the caller wrote the whole recipe, and the error of its `dataset` says more
         check_batch_size(recipe.batch_size, len(data.train), "" if recipe.min_updates is None else ", or none")
     note = explain_data_size(asked, recipe, len(data.train))
     recipe = with_learning_rate(recipe, experiment.learning_rate)
@@ -86,8 +86,8 @@ def build(experiment: "Experiment") -> PreparedTraining:
     )
     if experiment.freeze is not None:
         _freeze(model, experiment.freeze)
-    batches = training_batches(recipe, model, data.train)  # refuses images that it is not for, or asks for Pillow
-    recipe.compile(model, steps_per_epoch=len(batches))  # refuses rules that are not for this model
+    batches = training_batches(recipe, model, data.train)  # refuses images that it cannot augment, or asks for Pillow
+    recipe.compile(model, steps_per_epoch=len(batches))  # refuses rules that do not fit this model
     batches.close()
     return PreparedTraining(
         model=model,
@@ -112,7 +112,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
 
 
 def check_backend() -> None:
-    """Refuses a backend of Keras that is for inference alone.
+    """Refuses a backend of Keras that is only for inference.
 
     Raises:
         ValueError: the backend cannot train.
@@ -124,10 +124,10 @@ def check_backend() -> None:
 
 
 def require_tensorboard() -> None:
-    """Imports what writes logs for TensorBoard.
+    """Imports the packages that write logs for TensorBoard.
 
     Raises:
-        ModuleNotFoundError: it is not installed.
+        ModuleNotFoundError: one of them is not installed.
     """
     for package in ("tensorflow", "tensorboard"):
         require(package, extra="tensorboard")
@@ -146,7 +146,7 @@ def _from_variant(experiment, shape):
 
 
 def _from_checkpoint(checkpoint):
-    """A model with the weights of a checkpoint. That of a file or a run folder is loaded here; a preset later."""
+    """A model with the weights of a checkpoint. A file or a run folder is loaded here, and a preset later."""
     found = find_model(checkpoint)
     if found.path is None:
         return Start(
@@ -155,7 +155,7 @@ def _from_checkpoint(checkpoint):
     model = load_model(checkpoint, data_format="channels_last")
     backbone = getattr(model, "backbone", model)
     if getattr(backbone, "data_format", None) != "channels_last":
-        received = getattr(backbone, "data_format", f"a {type(model).__name__}, which is no ConvNeXt")
+        received = getattr(backbone, "data_format", f"a {type(model).__name__}, which is not a ConvNeXt")
         raise ValueError(f"{checkpoint}: expected a ConvNeXt with data_format channels_last. Received: {received}")
 
     def make(layer_scale_init_value=None, data_format=None, **arguments):  # both are the checkpoint's
@@ -166,7 +166,7 @@ def _from_checkpoint(checkpoint):
 
 
 def _image_shape(images, size, recipe_size):
-    """`(height, width, channels)` that the model takes: `size` squared, the recipe's, or the images' own."""
+    """`(height, width, channels)` that the model takes: a square of `size`, the recipe's size, or the images' own."""
     if size:
         recipe_size = (size, size)
     if images.are_files:
@@ -182,5 +182,5 @@ def _freeze(model, count):
 
 
 def _absolute(checkpoint):
-    """A path that holds wherever the settings are used again; a name as it is."""
+    """A path made absolute, so that it is valid wherever the settings are used again; a name as it is."""
     return str(Path(checkpoint).resolve()) if checkpoint and Path(checkpoint).exists() else checkpoint

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from keras_convnext.training.experiment import Experiment
 
 WHOLE = {"source", "epochs", "batch_size", "learning_rate", "warmup_epochs"}
-"""What a recipe has that stands for itself, without a `base`."""
+"""The settings that a recipe without a `base` must have."""
 
 SIZED = ("batch_size", "epochs")
-"""What `for_data_size` chooses by the number of images where nobody else did."""
+"""The settings that `for_data_size` chooses by the number of images, unless they are given."""
 
 OWN = ("dtype", "remat", "ema", "drop_path_rate", "seed")
 """Settings of an experiment that replace those of its recipe as they are."""
@@ -23,12 +23,12 @@ MIXING = ("mixup", "cutmix")
 
 
 class ChosenRecipe(NamedTuple):
-    """A recipe before anything is known of the images and the variant.
+    """A recipe before the images and the variant are known.
 
     Attributes:
         recipe: the `Recipe`.
-        changes: settings that come after those that the recipe has for a variant.
-        fixed: which of `SIZED` were given with it.
+        changes: settings that replace the recipe's, including those that it has for a variant.
+        fixed: the names in `SIZED` that were given with it.
     """
 
     recipe: Recipe
@@ -37,7 +37,7 @@ class ChosenRecipe(NamedTuple):
 
 
 def choose_recipe(given: str | dict) -> ChosenRecipe:
-    """The recipe of a name, of settings under a `base`, or of all settings.
+    """Makes a recipe from its name, from changes to a `base`, or from all settings.
 
     Args:
         given: a name in `RECIPES`; a dict of settings with the `base` that they change; or a dict of a whole recipe,
@@ -55,7 +55,7 @@ def choose_recipe(given: str | dict) -> ChosenRecipe:
     if isinstance(given, str):
         given = {"base": given}
     if not isinstance(given, dict):
-        raise ValueError(f"`recipe` is a name or an object. Received: recipe={given!r}")
+        raise ValueError(f"`recipe` must be a name or a dict. Received: recipe={given!r}")
     changes = dict(given)
     base = changes.pop("base", None)
     if base is None and WHOLE - set(changes):
@@ -72,7 +72,7 @@ def choose_recipe(given: str | dict) -> ChosenRecipe:
 
 
 def recipe_as_json(given: dict) -> dict:
-    """What `choose_recipe` takes, as JSON has it: what is read from a file equals what was written.
+    """Converts settings for `choose_recipe` to JSON types, so that reading them from a file gives equal settings.
 
     Args:
         given: a dict of settings, whose augmentation may be a list of steps.
@@ -87,7 +87,7 @@ def recipe_as_json(given: dict) -> dict:
     >>> recipe_as_json({"base": "digits", "augmentation": [RandomFlip(0.25)]})
     {'base': 'digits', 'augmentation': [{'class': 'RandomFlip', 'probability': 0.25}]}
     """
-    choose_recipe(given)  # what is wrong with a value comes before that it cannot be written
+    choose_recipe(given)  # an error about a value takes precedence over one about writing it
     return _through_json(plain(settings_config(given)))
 
 
@@ -112,9 +112,10 @@ def adapted_recipe(
     variant: str | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> Recipe:
-    """The recipe for a variant, with the settings of an experiment except the learning rate.
+    """Adapts a recipe to a variant and to the settings of an experiment, except the learning rate.
 
-    Epochs scale the warmup, and a batch size scales the rate; see `with_learning_rate` for a rate that is given.
+    The number of epochs scales the warmup, and the batch size scales the learning rate. `with_learning_rate` sets a
+    rate that is given.
 
     Args:
         chosen: what `choose_recipe` returned.
@@ -153,7 +154,7 @@ def adapted_recipe(
 
 
 def with_learning_rate(recipe: Recipe, learning_rate: float | None) -> Recipe:
-    """The recipe with another peak of the learning rate, at whatever batch size it has; None leaves it."""
+    """Returns the recipe with another peak of the learning rate, unscaled by the batch size; None keeps it."""
     if learning_rate is None:
         return recipe
     settings = {"learning_rate": learning_rate, "min_learning_rate": min(recipe.min_learning_rate, learning_rate)}

@@ -12,7 +12,7 @@ class ClassAccuracy(keras.metrics.Metric):
 
     Args:
         num_classes: number of classes.
-        name: of the metric. Defaults to `"class_accuracy"`.
+        name: name of the metric. Defaults to `"class_accuracy"`.
 
     After an evaluation `hits` and `totals` are arrays of shape `(num_classes,)`: correctly classified images, and all
     images.

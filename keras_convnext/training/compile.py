@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keras_convnext.training.recipe import Recipe
 
 SANE_LEARNING_RATES = (1e-6, 2e-2)
-"""Outside of these, AdamW hardly moves, or diverges: a peak there warns."""
+"""Outside of this range AdamW hardly moves or diverges, so a peak outside of it warns."""
 
 
 def compile_model(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
@@ -76,8 +76,8 @@ def _unfreeze_rules(recipe, model, updates):
     count = len(model.backbone.depths)
     if len(recipe.unfreeze) > count:
         raise ValueError(
-            f"`unfreeze` has {len(recipe.unfreeze)} epochs, one per stage from the last one on, and the model has "
-            f"{count} stages."
+            f"`unfreeze` has {len(recipe.unfreeze)} epochs, one per stage from the last one backwards, but the model "
+            f"has {count} stages."
         )
     model.backbone.freeze_stages(count - len(recipe.unfreeze))
     stages = (f"stage_{count - 1 - place}" for place in range(count))

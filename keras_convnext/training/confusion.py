@@ -22,8 +22,8 @@ def confusion_matrix(
     """Counts how often each class was predicted for the images of each class.
 
     Args:
-        labels: of shape `(images,)`, the true classes.
-        predicted: of shape `(images,)`, the predicted classes.
+        labels: the true classes, integers of shape `(images,)`.
+        predicted: the predicted classes, integers of shape `(images,)`.
         num_classes: number of classes.
 
     Returns:
@@ -49,13 +49,13 @@ def draw_confusion(
 ) -> None:
     """Draws a confusion matrix into a PNG file. Rows are true classes, and colours are shares of a row's images.
 
-    Of more than 30 classes, the 30 with the most mistakes are shown, and the others together in one column.
+    With more than 30 classes, the 30 with the most mistakes are shown, and all others share one column.
 
     Args:
-        labels: of shape `(images,)`, the true classes.
-        predicted: of shape `(images,)`, the predicted classes.
+        labels: the true classes, integers of shape `(images,)`.
+        predicted: the predicted classes, integers of shape `(images,)`.
         class_names: the names of all classes.
-        path: of the file to write; an existing one is replaced.
+        path: path of the file to write; an existing one is replaced.
         part: the name of the part to which the images belong. Defaults to `"test"`.
 
     Example:

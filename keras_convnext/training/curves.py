@@ -15,7 +15,7 @@ def draw_curves(history: Sequence[dict], path: str | Path) -> None:
     Args:
         history: rows with `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`; and with a moving average of the
             weights, `val_ema_loss` and `val_ema_accuracy`.
-        path: of the file to write; an existing one is replaced.
+        path: path of the file to write; an existing one is replaced.
 
     Example:
 

@@ -21,7 +21,7 @@ SMALLEST_BATCH = 8
 
 
 def for_data_size(recipe: Recipe, training_images: int, keep: Sequence[str] = ()) -> Recipe:
-    """The recipe with batch size and epochs chosen for a number of training images.
+    """Returns the recipe with batch size and epochs chosen for a number of training images.
 
     The batch size is halved, down to 8 images, until an epoch has 8 updates of the weights. The number of epochs is
     raised until there are `recipe.min_updates` updates. The learning rate follows the batch size, and the warmup the
@@ -30,7 +30,7 @@ def for_data_size(recipe: Recipe, training_images: int, keep: Sequence[str] = ()
     Args:
         recipe: a `Recipe`.
         training_images: number of images, without those for validation.
-        keep: `"batch_size"`, `"epochs"` or both: what stays as it is. Defaults to none.
+        keep: the settings that stay as they are: `"batch_size"`, `"epochs"` or both. Defaults to none.
 
     Returns:
         A `Recipe`.
@@ -54,12 +54,15 @@ def for_data_size(recipe: Recipe, training_images: int, keep: Sequence[str] = ()
 
 
 def explain_data_size(recipe: Recipe, chosen: Recipe, training_images: int) -> str | None:
-    """One line on what `for_data_size` chose and why; None if the recipe did not change and has enough updates.
+    """Explains in one line what `for_data_size` chose and why.
 
     Args:
         recipe: the `Recipe` before.
         chosen: the `Recipe` after.
         training_images: number of images, without those for validation.
+
+    Returns:
+        The line, or None if the recipe did not change and an epoch has enough updates.
 
     Example:
 

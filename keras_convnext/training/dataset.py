@@ -46,12 +46,12 @@ def make_dataset(
 
 
 def check_batch_size(batch_size: int, training_images: int, otherwise: str = "") -> None:
-    """Refuses a batch that is larger than the training images.
+    """Refuses a batch that has more images than there are for training.
 
     Args:
         batch_size: images per update.
         training_images: number of images, without those for validation.
-        otherwise: what else the caller may do than give a smaller batch. Defaults to nothing.
+        otherwise: what the caller may do instead of giving a smaller batch. Defaults to nothing.
 
     Raises:
         ValueError: there are fewer images than a batch has.
@@ -64,6 +64,6 @@ def check_batch_size(batch_size: int, training_images: int, otherwise: str = "")
 
 
 def training_batches(recipe: "Recipe", model: keras.Model, images: Images) -> Batches:
-    """The batches to train a model on: augmentation fills and erases with what the model subtracts and divides by."""
+    """Makes the batches to train a model on. Augmentation fills and erases with the model's own mean and std."""
     backbone = getattr(model, "backbone", None)
     return recipe.dataset(images, mean=getattr(backbone, "mean", None), std=getattr(backbone, "std", None))

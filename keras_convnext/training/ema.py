@@ -13,7 +13,7 @@ def has_average(model: keras.Model) -> bool:
 
 @contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """A context in which a compiled model has the moving average of its weights; afterwards it has its own again.
+    """A context in which a compiled model uses the moving average of its weights. Its own weights return on exit.
 
     It is for callbacks during a training. At the end of the training, Keras's `fit` leaves the average in the model.
 

@@ -19,12 +19,12 @@ def evaluate(
     metrics: Sequence[keras.metrics.Metric] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict:
-    """Scores a classifier. It need not be compiled; if it is, that does not change.
+    """Scores a classifier. The model need not be compiled, and if it is, it stays as it is.
 
     Args:
         model: a `ConvNeXtClassifier`, or another functional model that returns logits.
-        batches: of images in their order.
-        label_smoothing: in [0, 1), of the loss, cross-entropy. Defaults to 0.
+        batches: batches of images in their order, not shuffled.
+        label_smoothing: label smoothing of the cross-entropy loss, in [0, 1). Defaults to 0.
         verbose: as for `keras.Model.evaluate`. Defaults to `"auto"`.
         metrics: further Keras metrics to update, such as `Predictions`. Defaults to none.
         callbacks: Keras callbacks for the evaluation. Defaults to none.

@@ -1,4 +1,4 @@
-"""What is trained, on what and how, as data: an `Experiment` is what `keras-convnext train` runs."""
+"""The settings of a whole training, as data: an `Experiment` is what `keras-convnext train` runs."""
 
 import os
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from keras_convnext.training.run import Run
 from keras_convnext.variants import get_variant
 
 STEMS = (1, 2, 4)
-"""Strides of the stem that can be asked for; a variant may have another, as the isotropic ones do."""
+"""Strides of the stem that every variant takes. A variant's own may differ, as that of the isotropic ones does."""
 
 STRINGS = ("data", "variant", "checkpoint", "output", "dtype")
 COUNTS = {"stem": 1, "size": 1, "epochs": 1, "batch_size": 1, "accumulate": 1, "freeze": 0, "seed": 0}
@@ -38,39 +38,40 @@ FLAGS = ("skip_unreadable", "tensorboard", "remat")
 
 @dataclass(frozen=True)
 class Experiment:
-    """A training as data: what is trained, on what and how. `run()` trains and leaves a run folder.
+    """The settings of a training, as data: model, data set and recipe. `run()` trains and writes a run folder.
 
-    Where a setting is None, the recipe decides, or the images' size. All settings are checked when the experiment is
-    made; no file is read before `build()`.
+    A setting that is None is chosen by the recipe or by the size of the images. All settings are checked when the
+    experiment is created; no file is read before `build()`.
 
     Attributes:
-        data: `"digits"`, or the path of an `.npz` file or a folder, or `"tfds:NAME"`; see `data.load_data`.
+        data: `"digits"`, the path of an `.npz` file or of a folder, or `"tfds:NAME"`; see `data.load_data`.
         variant: a name in `VARIANTS`. Defaults to one that fits the images' size.
-        checkpoint: the weights to start with: a name, a file or a run folder; see `models.load_model`. Defaults to
-            None: the weights are randomly initialized.
-        stem: the stride of the stem, 1, 2, 4 or the variant's own. Defaults to one that fits the images' size, also
-            with a `variant`; see `variants.stem_for`.
-        size: pixels, the side of the square that images are resized to. Defaults to the recipe's; then to the images'
-            own, or to 224 for files.
-        recipe: a name in `RECIPES`, a `Recipe`, or a dict of its settings; with a `base`, a name, the dict may have
-            some of them alone. A list of steps in its augmentation is kept as a list of dicts. Defaults to `"digits"`
-            for the digits, `"fine_tune"` with a checkpoint, else `"small_images"`.
-        epochs: how many; warmup and unfreezing keep their share. Defaults to the recipe's, by the number of images.
-        batch_size: images per update; the learning rate scales with it. Defaults to the recipe's, by the number of
-            images.
-        learning_rate: its peak, whatever the batch size.
+        checkpoint: the weights to start from: the name of a preset, a file or a run folder; see `models.load_model`.
+            Defaults to None: the weights are randomly initialized.
+        stem: stride of the stem: 1, 2, 4 or the variant's own. Defaults to one that fits the images' size, even if
+            `variant` is given; see `variants.stem_for`.
+        size: side in pixels of the square to which images are resized. Defaults to the recipe's `image_size`. If that
+            is None too, arrays keep their size, and image files are resized to 224 pixels.
+        recipe: a name in `RECIPES`, a `Recipe`, or a dict of a recipe's settings. A dict with a `base`, the name of a
+            recipe, needs only the settings that differ from it. Augmentation steps are stored as dicts. Defaults to
+            `"fine_tune"` with a checkpoint, else to `"digits"` for the digits, else to `"small_images"`.
+        epochs: number of epochs; warmup and unfreezing keep their share of the training. Defaults to what
+            `for_data_size` chooses for the recipe and the number of images.
+        batch_size: images per update of the weights; the learning rate scales with it. Defaults to what
+            `for_data_size` chooses for the recipe and the number of images.
+        learning_rate: peak of the learning rate; it is not scaled with the batch size. Defaults to the recipe's.
         accumulate: as in `Recipe`.
         dtype: as in `Recipe`.
         remat: as in `Recipe`.
         ema: as in `Recipe`.
         drop_path_rate: as in `Recipe`.
-        mixup: the concentration of MixUp, 0 for none; for a recipe that augments.
-        cutmix: the concentration of CutMix, 0 for none; for a recipe that augments.
-        freeze: how many stages of a checkpoint do not train, counted from the stem, which does not either.
+        mixup: concentration of MixUp, 0 for none. Only for a recipe with augmentation.
+        cutmix: concentration of CutMix, 0 for none. Only for a recipe with augmentation.
+        freeze: number of stages of a checkpoint that are frozen, from the first one on. The stem is frozen too.
         seed: as in `Recipe`.
         skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
         tensorboard: whether logs for TensorBoard are written into the run folder. Defaults to False.
-        output: the path of the run folder, a new one. Defaults to a new folder under `runs/`.
+        output: path of the new run folder. Defaults to a new folder under `runs/`.
 
     Raises:
         ValueError: a value out of its range, or settings that exclude each other; the message names the argument.
@@ -126,7 +127,7 @@ class Experiment:
         for name in STRINGS:
             value = getattr(self, name)
             if not (isinstance(value, str) and value) and (value is not None or name == "data"):
-                raise ValueError(f"`{name}` must be a string that is not empty. Received: {name}={value!r}")
+                raise ValueError(f"`{name}` must be a non-empty string. Received: {name}={value!r}")
         for name, least in COUNTS.items():
             if getattr(self, name) is not None:
                 integer(name, getattr(self, name), least)
@@ -158,21 +159,22 @@ class Experiment:
 
     @property
     def chosen_recipe(self) -> str | dict:
-        """The recipe that is given, or the name of the one that is taken where none is."""
+        """The given recipe, or the name of the default recipe if none is given."""
         if self.recipe is not None:
             return self.recipe  # type: ignore[return-value]  # `__post_init__` made a dict of a `Recipe`
         return "fine_tune" if self.checkpoint else "digits" if self.data == "digits" else "small_images"
 
     @classmethod
     def from_config(cls, config: dict | str | Path) -> "Experiment":
-        """The experiment of a configuration.
+        """Creates an experiment from a configuration.
 
         Args:
-            config: a dict as `to_config` returns it; the path of a JSON file of it; or a run folder, its `config.json`
-                or what that holds. The latter has all that the run was made by, and repeats it, in a new folder.
+            config: a dict as `to_config` returns it, or the path of a JSON file with such a dict. Or a run: its folder,
+                the path of its `config.json`, or the content of that file. A run's configuration holds all settings
+                of the run, so the experiment repeats it in a new folder.
 
         Raises:
-            ValueError: not such a configuration, no such setting, or a value out of its range.
+            ValueError: not a configuration, an unknown setting, or a value out of its range.
 
         Example:
 
@@ -191,7 +193,7 @@ class Experiment:
             raise ValueError(str(error) if str(config) in str(error) else f"{config}: {error}") from error
 
     def to_config(self) -> dict:
-        """The settings that are not the defaults, as JSON has them; `from_config` takes them.
+        """Returns `data` and all settings that differ from the defaults, as JSON types, for `from_config`.
 
         Example:
 
@@ -204,13 +206,13 @@ class Experiment:
         return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
     def build(self) -> PreparedTraining:
-        """Loads the data, makes the model and compiles it; nothing is trained, and no folder made.
+        """Loads the data, builds the model and compiles it. It trains nothing and creates no folder.
 
         Returns:
-            `PreparedTraining`: `model`, `train` and `validation` for a `fit` of your own; or its `fit()`.
+            A `PreparedTraining`. Pass its `model`, `train` and `validation` to Keras's `fit`, or call its own `fit()`.
 
         Raises:
-            ValueError: `output` exists, a checkpoint or data that cannot be read, or that do not fit each other.
+            ValueError: `output` exists, the checkpoint or the data cannot be read, or they do not fit each other.
             ModuleNotFoundError: a package is missing; the message names the extra that brings it.
 
         Example:
@@ -226,17 +228,17 @@ class Experiment:
         return build(self)
 
     def run(self, callbacks: Sequence[keras.callbacks.Callback] = (), verbose: str | int = "auto") -> Run:
-        """Trains, and leaves a run folder.
+        """Trains and writes a run folder.
 
         Args:
-            callbacks: more of Keras's callbacks. Defaults to none.
-            verbose: as in `model.fit`. Defaults to `"auto"`.
+            callbacks: further Keras callbacks. Defaults to none.
+            verbose: as for `model.fit`. Defaults to `"auto"`.
 
         Returns:
-            The `Run`: `run.metrics` has the accuracies, `run.load_model()` the best model.
+            The `Run`. `run.metrics` holds the accuracies, and `run.load_model()` loads the best model.
 
         Raises:
-            ValueError: as `build`.
+            ValueError: as for `build`.
             FloatingPointError: the loss is NaN or Inf.
         """
         require("matplotlib", extra="cli")  # for the figures, which are drawn last
@@ -249,21 +251,22 @@ class Experiment:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
     ) -> Run:
-        """Goes on with a run after its last complete epoch, to the end.
+        """Resumes a run after its last complete epoch and trains it to the end.
 
         Args:
-            run: the path of a run folder.
-            epochs: of the whole training, more than the run has trained; a complete run is extended. From there on the
-                learning rate follows the schedule of that many epochs. Defaults to None: as the run was started.
-            callbacks: more of Keras's callbacks. Defaults to none.
-            verbose: as in `model.fit`. Defaults to `"auto"`.
+            run: path of a run folder.
+            epochs: total number of epochs, more than the run has trained so far. A complete run is extended. The
+                learning rate then follows the schedule of that many epochs. Defaults to None: the number of epochs
+                with which the run was started.
+            callbacks: further Keras callbacks. Defaults to none.
+            verbose: as for `model.fit`. Defaults to `"auto"`.
 
         Returns:
             The `Run`.
 
         Raises:
-            ValueError: not a run folder, a run that is complete, `epochs` that are not more than it has trained, or
-                other data than it began with.
+            ValueError: not a run folder, a complete run without new `epochs`, `epochs` that are not more than it has
+                trained, or other data than it began with.
             FloatingPointError: the loss is NaN or Inf.
 
         Example:
@@ -279,7 +282,7 @@ class Experiment:
 
 
 def _settings(config):
-    """The settings in a configuration; a run's `config.json` has facts about the run beside them."""
+    """The settings in a configuration. A run's `config.json` also has facts about the run."""
     known = [one.name for one in fields(Experiment)]
     if not isinstance(config, dict):
         raise ValueError(f"expected an object with some of {', '.join(known)}.")

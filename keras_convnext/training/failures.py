@@ -1,4 +1,4 @@
-"""What ended a training from outside: an image that cannot be read any more, a process that died, too little memory."""
+"""Errors that end a training from outside: an image that can no longer be read, a dead process, too little memory."""
 
 import contextlib
 

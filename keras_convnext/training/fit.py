@@ -1,4 +1,4 @@
-"""A whole training in a run folder: thin sugar over `Recipe`, `compile` and `fit`."""
+"""A whole training in a run folder: a thin layer over `Recipe`, `compile` and `fit`."""
 
 import sys
 import time
@@ -24,24 +24,24 @@ from keras_convnext.training.record import best_row, rank
 from keras_convnext.training.run import METRICS, Run
 
 SECONDS_TO_END = 0.5
-"""How long TensorFlow's threads may take to end, which takes them some milliseconds."""
+"""How long to wait for TensorFlow's threads to end, which usually takes some milliseconds."""
 
 
 def create_run(path: str | Path, model: keras.Model, data: ImageData, recipe: Recipe, notes: dict | None = None) -> Run:
-    """Makes a new run folder whose `config.json` has all that `predict` needs.
+    """Creates a run folder whose `config.json` has all that `keras-convnext predict` needs.
 
-    To evaluate or resume it, `notes` must have `data`, the name or path of the data set, and `skip_unreadable`, as
-    `Experiment` notes them.
+    To evaluate or resume the run, `notes` must have two more entries, which `Experiment` writes: `data`, the name or
+    path of the data set, and `skip_unreadable`.
 
     Args:
-        path: of the folder.
-        model: the classifier that is to be trained.
+        path: path of the new folder.
+        model: the classifier to train.
         data: `data.ImageData`.
         recipe: a `Recipe`.
-        notes: more for `config.json`. Defaults to none.
+        notes: further entries of `config.json`. Defaults to none.
 
     Raises:
-        ValueError: there is something at `path` already, or nothing tells the size of the images.
+        ValueError: `path` exists already, or neither model, recipe nor images determine the size of the images.
 
     Example:
 
@@ -74,12 +74,13 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ) -> dict:
-    """Trains, keeps the best model by validation accuracy, and scores it once on the test images.
+    """Trains a model, keeps its best epoch by validation accuracy, and scores that once on the test images.
 
     `confusion.png` and `mistakes.png` show its predictions for the test images, or for the validation images if there
     are no test images.
 
-    If the data has no validation images, a tenth of the training images, sampled with the recipe's seed, is taken.
+    If the data have no validation images, a tenth of the training images is split off for validation, sampled with the
+    recipe's seed.
 
     Args:
         model: a `ConvNeXtClassifier`, or a functional model of images to logits, such as one of `roadmap.build`.
@@ -96,11 +97,11 @@ def fit(
         the best epoch on the validation images, and the time.
 
     Raises:
-        ValueError: the run has epochs already and `history` is not given, a batch is larger than the training images,
-            or a class has too few images for validation.
+        ValueError: the run has epochs already and `history` is not given, a batch has more images than there are for
+            training, or a class has too few images for validation.
         FloatingPointError: the loss is NaN or Inf; the message has the step, the rate and the last good state.
         OSError: an image that cannot be read any more, or a file that cannot be written.
-        RuntimeError: a process of the augmentation that ended, or too little memory.
+        RuntimeError: an augmentation process ended, or there was too little memory.
 
     Example:
 
@@ -117,7 +118,7 @@ def fit(
     """
     require("matplotlib", extra="cli")  # for the figures, which are drawn last
     if run.last_state is not None and not history:
-        raise ValueError(f"{run.path}: has trained already; a run never writes over another.")
+        raise ValueError(f"{run.path}: this run has trained already, and a run never overwrites another.")
     if not history:
         check_training(recipe, data)
     started = time.perf_counter()

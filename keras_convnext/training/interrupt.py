@@ -10,10 +10,10 @@ import keras
 class StopBetweenBatches(keras.callbacks.Callback):
     """Raises the `KeyboardInterrupt` of a Ctrl-C after the current batch. A second Ctrl-C takes effect at once.
 
-    Python raises it anywhere: while a file is written, or within a callback of another package that swallows it, so
-    that the training continues. Use this callback as a context manager around `compile` and `fit`; it keeps the signal
-    until the batch has ended. It does not replace a signal handler other than Python's own, and does nothing outside
-    the main thread.
+    Without it, Python may raise the interrupt anywhere: while a file is written, or within a callback of another
+    package that swallows it, so that the training continues. Use this callback as a context manager around `compile`
+    and `fit`: it holds the signal back until the batch has ended. It does not replace a signal handler other than
+    Python's own, and does nothing outside the main thread.
 
     Example:
 

@@ -12,21 +12,21 @@ from keras_convnext.training.confusion import shortened
 COLUMNS, ROWS = 6, 4
 
 LONGEST_SIDE = 256
-"""The most pixels per side with which an image is drawn."""
+"""The greatest number of pixels per side with which an image is drawn."""
 
 
 def draw_mistakes(
     images: Images, predicted: np.ndarray, probabilities: np.ndarray, path: str | Path, part: str = "test"
 ) -> None:
-    """Draws the wrongly classified images into a PNG file, beginning with those of which the model is most certain.
+    """Draws the wrongly classified images into a PNG file. Those of which the model is most certain come first.
 
-    If there are none, the images are drawn of which the model is least certain.
+    If there are none, it draws the images of which the model is least certain.
 
     Args:
         images: `data.Images`.
         predicted: int array of shape `(images,)`.
         probabilities: float array of shape `(images,)`, the model's probability of the predicted class.
-        path: of the file to write; an existing one is replaced.
+        path: path of the file to write; an existing one is replaced.
         part: the name of the part to which the images belong. Defaults to `"test"`.
 
     Example:

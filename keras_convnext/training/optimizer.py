@@ -1,4 +1,4 @@
-"""AdamW as the authors' code has it: torch's formula, and no decay of biases, norms and scales."""
+"""AdamW as in the authors' code: torch's formula, and no weight decay of biases, norms and scales."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -17,28 +17,31 @@ from keras_convnext.typing import Tensor
 class AdamW(keras.optimizers.AdamW):
     """Adam with decoupled weight decay (arXiv:1711.05101), by torch's formula.
 
-    It differs from `keras.optimizers.AdamW` in this. `epsilon` is added after the bias correction, and is 1e-8:
-    gradients under a layer scale of 1e-6 are small enough for it to matter. Rules on weight paths decide which weights
-    decay and how fast each learns. They are part of the configuration, so a loaded model continues with them. A factor
-    scales both the step and the decay. With accumulated gradients, schedule, decay and moving average count updates,
-    not batches. The moving average (`use_ema`) starts with the weights at `build`, as timm's does.
+    It differs from `keras.optimizers.AdamW` as follows:
+
+    - `epsilon` is added after the bias correction, and is 1e-8. Gradients under a layer scale of 1e-6 are small enough
+      for this to matter.
+    - Rules on weight paths decide which weights decay and how fast each learns. They are part of the configuration, so
+      a loaded model continues with them. A weight's learning rate factor scales both its step and its decay.
+    - With accumulated gradients, schedule, decay and moving average count updates, not batches.
+    - The moving average (`use_ema`) starts with the weights at `build`, as timm's does.
 
     Args:
-        learning_rate: the rate, or its schedule.
-        weight_decay: multiplied by the current rate at each step. Defaults to 0.05.
+        learning_rate: the learning rate, or its schedule.
+        weight_decay: weight decay, which is multiplied by the current learning rate at each step. Defaults to 0.05.
         epsilon: added after the bias correction. Defaults to 1e-8.
         weight_decay_rules: pairs `(regex, decays)`; each weight's path must match exactly one by `re.search`. Defaults
             to `WEIGHT_DECAY_RULES`: kernels decay; biases, norms, layer scales and GRN's weights do not.
-        learning_rate_rules: pairs `(regex, factor)`, likewise, what the rate is multiplied by; see `layer_decay_rules`.
-            Defaults to 1 for all.
-        unfreeze_rules: pairs `(regex, update)`, likewise, from which update on a weight learns. Defaults to 0 for all.
-            Before, its moments are kept already.
-        ema_warmup: whether the moving average forgets faster at first, `min(ema_momentum, (1 + t) / (10 + t))` at
-            update t: for short trainings. Defaults to False.
-        **kwargs: as `keras.optimizers.AdamW`; `amsgrad` is refused.
+        learning_rate_rules: pairs `(regex, factor)`, which match in the same way. The learning rate of a weight is
+            multiplied by its factor; see `layer_decay_rules`. Defaults to 1 for all weights.
+        unfreeze_rules: pairs `(regex, update)`, which match in the same way. A weight learns from its update on;
+            before that, only its moments are updated. Defaults to 0 for all weights.
+        ema_warmup: whether the momentum of the moving average is lower at first, for short trainings:
+            `min(ema_momentum, (1 + t) / (10 + t))` at update t. Defaults to False.
+        **kwargs: as for `keras.optimizers.AdamW`; `amsgrad` is refused.
 
     Raises:
-        ValueError: at `build`, where weights match no rule or several; the message names them.
+        ValueError: at `build`, if a weight matches no rule or several; the message names all such weights.
 
     Example:
 
@@ -96,7 +99,7 @@ class AdamW(keras.optimizers.AdamW):
                 average.assign(ops.copy(variable))
 
     def factor(self, variable: keras.Variable) -> float:
-        """What the learning rate is multiplied by for a variable that the optimizer was built with.
+        """Returns the factor by which the learning rate of a variable is multiplied.
 
         Args:
             variable: one of those that the optimizer was built with.
@@ -104,7 +107,7 @@ class AdamW(keras.optimizers.AdamW):
         return self._factors[self._get_variable_index(variable)]
 
     def start(self, variable: keras.Variable) -> int:
-        """The update from which on a variable that the optimizer was built with learns.
+        """Returns the update from which on a variable learns.
 
         Args:
             variable: one of those that the optimizer was built with.
@@ -112,7 +115,7 @@ class AdamW(keras.optimizers.AdamW):
         return self._starts[self._get_variable_index(variable)]
 
     def decays(self, variable: keras.Variable) -> bool:
-        """Whether a variable that the optimizer was built with decays.
+        """Returns whether a variable decays.
 
         Args:
             variable: one of those that the optimizer was built with.
@@ -125,7 +128,7 @@ class AdamW(keras.optimizers.AdamW):
         return super()._get_current_learning_rate()
 
     def _apply_weight_decay(self, variables):
-        """Nothing: it is part of the step."""
+        """Does nothing: the decay is part of the step."""
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         if not kernels.adamw_is_multi_tensor():
@@ -142,7 +145,7 @@ class AdamW(keras.optimizers.AdamW):
         self._step([gradient], [variable], learning_rate)
 
     def _step(self, gradients, variables, learning_rate):
-        """Updates weights that are alike by the rules."""
+        """Updates weights to which the same rules apply."""
         first = variables[0]
         indices = [self._get_variable_index(variable) for variable in variables]
         kernels.adamw_step(
@@ -174,12 +177,12 @@ class AdamW(keras.optimizers.AdamW):
             average.assign(average + (variable - average) * ops.cast(rate, average.dtype))
 
     def _overwrite_model_variables_with_average_value(self, trainable_variables):
-        # Copies: where two variables had one buffer, a step on JAX, which gives it away, would refuse them.
+        # Copies, since a step on JAX donates its buffers, and would refuse two variables that share one.
         for variable, average in self._averages():
             variable.assign(ops.copy(average))
 
     def _averages(self):
-        """Pairs of a variable and its moving average. The scales of float8, which are measured, have none."""
+        """Pairs of a variable and its moving average. The scales of float8 have none, since they are measured."""
         pairs = zip(self._trainable_variables, self._model_variables_moving_average, strict=True)
         return [(variable, average) for variable, average in pairs if average is not None]
 

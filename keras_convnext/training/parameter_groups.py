@@ -37,7 +37,7 @@ def layer_decay_rules(depths: tuple[int, ...], decay: float, kind: str = "group"
 
     Args:
         depths: number of blocks in each stage.
-        decay: in (0, 1], the rate of a layer over that of the next.
+        decay: learning rate of a layer divided by that of the next one, in (0, 1].
         kind: `"group"` (V1, and V2 base and large: three blocks of the third stage share an id), `"single"` (V2: each
             block has an id) or `"stage_wise"` (V1's segmentation: each stage has an id, and the stem and all
             downsampling layers have the lowest). All but `"single"` need four stages. Defaults to `"group"`.
@@ -69,8 +69,8 @@ def unfreeze_rules(starts: dict[str, int]) -> tuple[tuple[str, int], ...]:
     """Rules for weights that are frozen at first, such as those of a pretrained backbone under a new head.
 
     Args:
-        starts: by the names of stages, such as `"stage_3"`, the update from which on they learn. Weights outside the
-            stem and stages learn from the first update on.
+        starts: the update from which on a stage learns, by the name of the stage, such as `"stage_3"`. Weights outside
+            the stem and stages learn from the first update on.
 
     Returns:
         Pairs `(regex, update)`, for `AdamW(unfreeze_rules=...)`.
@@ -119,10 +119,10 @@ LAYER_DECAYS = tuple(_IDS)
 
 
 def match_rules(name: str, rules: Sequence[tuple], variables: Sequence[keras.Variable]) -> list:
-    """The value of the one rule that matches a variable's path, for each variable.
+    """Returns, for each variable, the value of the one rule that matches its path.
 
     Args:
-        name: what the error calls the rules.
+        name: name of the rules in the error.
         rules: pairs `(regex, value)`.
         variables: such as the weights of a model.
 

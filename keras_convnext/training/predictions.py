@@ -14,7 +14,7 @@ class Predictions(keras.metrics.Metric):
     Args:
         count: number of images in an evaluation.
         from_logits: whether the outputs are logits rather than probabilities. Defaults to True.
-        name: of the metric. Defaults to `"predictions"`.
+        name: name of the metric. Defaults to `"predictions"`.
 
     After an evaluation `classes` and `probabilities` are arrays of shape `(images,)`, in the order of the images.
 

@@ -1,4 +1,4 @@
-"""A training that can begin: a compiled model, its data and its recipe, before any epoch or between two."""
+"""A training that is ready to start or to resume: a compiled model, its data and its recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,19 +18,21 @@ from keras_convnext.training.run_paths import new_run_path
 
 @dataclass(frozen=True, eq=False)
 class PreparedTraining:
-    """What `Experiment.build` returns: for a `fit` of your own, or for its own `fit()`, which keeps a run folder.
+    """A training that is ready to start, as `Experiment.build` returns it.
+
+    Pass its model and batches to Keras's `fit`, or call its own `fit()`, which writes a run folder.
 
     Attributes:
         model: the compiled `ConvNeXtClassifier`.
         data: `data.ImageData` with validation images.
         recipe: the `Recipe`, with its batch size and epochs chosen for the data.
         name: what is trained: the variant, or the checkpoint that it starts with.
-        settings: what the run's `config.json` has beside the recipe: the experiment's settings.
-        output: the path of the run folder, or None for a new one under `runs/`.
-        run_name: what a folder under `runs/` is called, before its number.
+        settings: the experiment's settings, which the run's `config.json` holds beside the recipe.
+        output: path of the run folder, or None for a new one under `runs/`.
+        run_name: name of a folder under `runs/`, before its number.
         notes: lines that the user should read before the training.
-        run: the `Run` that goes on; None of a new one.
-        history: rows of the epochs that it has.
+        run: the `Run` that is resumed; None for a new one.
+        history: rows of the epochs that a resumed run has trained.
         samples_validation: whether the validation images were sampled from the training images.
 
     Example:
@@ -55,7 +57,7 @@ class PreparedTraining:
 
     @cached_property
     def train(self) -> Batches:
-        """The batches to train on, augmented by the recipe; in `fit`, pass `shuffle=False` with them."""
+        """The batches to train on, augmented by the recipe. Pass `shuffle=False` to `fit` with them."""
         return training_batches(self.recipe, self.model, self.data.train)
 
     @cached_property
@@ -65,21 +67,21 @@ class PreparedTraining:
 
     @cached_property
     def test(self) -> Batches | None:
-        """The batches to test on, or None where the data has no test images."""
+        """The batches to test on, or None if the data have no test images."""
         return None if self.data.test is None else self.recipe.dataset(self.data.test, training=False)
 
     def open_run(self) -> Run:
-        """Makes the run folder; or, where a run goes on, opens its folder for more epochs.
+        """Creates the run folder. If a run is resumed, opens its folder and sets its number of epochs.
 
         Raises:
-            ValueError: there is something at `output` already.
+            ValueError: `output` exists already.
         """
         if self.run is None:
             path = self.output or new_run_path(self.run_name)
             return create_run(path, self.model, self.data, self.recipe, notes=self.settings)
         config = self.run.config
         if config["recipe"]["epochs"] != self.recipe.epochs:
-            # In this order: killed in between, the run is as it was before, but for its scores.
+            # In this order, a run that is killed in between loses its scores and nothing else.
             (self.run.path / METRICS).unlink(missing_ok=True)
             self.run.write_json(CONFIG, {**config, "recipe": {**config["recipe"], "epochs": self.recipe.epochs}})
         return self.run
@@ -90,9 +92,9 @@ class PreparedTraining:
         """Trains in a run folder, keeps the best model and scores it once on the test images; see `training.fit`.
 
         Args:
-            run: what `open_run` returned. Defaults to None: it is called.
-            callbacks: more of Keras's callbacks. Defaults to none.
-            verbose: as in `model.fit`. Defaults to `"auto"`.
+            run: the `Run` that `open_run` returned. Defaults to None: `open_run` is called.
+            callbacks: further Keras callbacks. Defaults to none.
+            verbose: as for `model.fit`. Defaults to `"auto"`.
 
         Returns:
             The `Run`.

@@ -1,6 +1,6 @@
-"""How a model is trained, as data: a `Recipe` gives plain Keras its parts, so that compile and fit stay in sight.
+"""How a model is trained, as data: a `Recipe` makes what Keras's own `compile` and `fit` take.
 
-What builds datasets, compiles models and keeps runs stands beside it, in `dataset`, `compile` and `record`.
+The modules `dataset`, `compile` and `record` beside it build the datasets, compile the model and write the run.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from keras_convnext.training.run import Run
 from keras_convnext.variants import VARIANTS
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
-"""Keras's policies that a training can run in. Quantized ones, such as `"float8_from_float32"`, are for inference."""
+"""Keras's dtype policies for training. Quantized ones, such as `"float8_from_float32"`, are for inference."""
 
 CHECKS = (
     (lambda name, value: integer(name, value, 1), ("epochs", "batch_size", "accumulate")),
@@ -50,43 +50,44 @@ CHECKS = (
     (rate, ("label_smoothing", "drop_path_rate")),
     (flag, ("ema_warmup", "remat")),
 )
-"""How single settings of a recipe are checked."""
+"""The checks of single settings of a recipe."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training, and the parts for `compile` and `fit` that follow from them.
+    """The settings of a training. It makes the datasets, the optimizer and the callbacks for Keras's own `fit`.
 
     Attributes:
         source: where the settings come from.
         epochs: number of epochs.
         batch_size: images per update of the weights.
         learning_rate: peak of the learning rate, after the warmup, at this batch size.
-        warmup_epochs: epochs of linear warmup from 0.
-        min_learning_rate: where the cosine ends.
-        weight_decay: of the weights that `WEIGHT_DECAY_RULES` names.
-        layer_decay: the rate of a layer over that of the next, in (0, 1]; None for equal rates. See
+        warmup_epochs: number of epochs of linear warmup from 0.
+        min_learning_rate: learning rate at the end of the cosine decay.
+        weight_decay: weight decay of the weights that decay by `WEIGHT_DECAY_RULES`.
+        layer_decay: learning rate of a layer divided by that of the next one, in (0, 1]; None for equal rates. See
             `layer_decay_rules`.
         layer_decay_kind: `"group"`, `"single"` or `"stage_wise"`.
-        unfreeze: for a pretrained backbone, the epochs from which on its last stage, the one before it and so on learn,
-            such as `(5, 8)`; earlier stages and the stem stay frozen. None: all layers learn from the start.
-        label_smoothing: in [0, 1); of mixed labels too.
-        drop_path_rate: in [0, 1), for the model that is trained.
-        head_init_scale: for the model's new head.
+        unfreeze: for a pretrained backbone, the epochs at which its stages are unfrozen, from the last stage backwards.
+            `(5, 8)` unfreezes the last stage at epoch 5 and the one before it at epoch 8; earlier stages and the stem
+            stay frozen. None: all layers learn from the start.
+        label_smoothing: smoothing of the labels, before MixUp and CutMix mix them, in [0, 1).
+        drop_path_rate: rate of stochastic depth in the model, in [0, 1).
+        head_init_scale: factor of the initial weights of the model's new head.
         layer_scale_init_value: initial value of the layer scale, in models that have one; None for the variant's own.
-        ema: momentum of the weights' moving average, which is evaluated and saved; None for no average.
-        ema_warmup: whether the average forgets faster at first, for short trainings.
+        ema: momentum of the moving average of the weights, which is evaluated and saved; None for no average.
+        ema_warmup: whether the momentum of the average is lower at first, for short trainings.
         augmentation: `preprocessing.Augmentation`, or a list of its steps; None for no augmentation.
-        image_size: `(height, width)` in pixels that images are resized and cropped to; None keeps their size.
-        accumulate: number of parts that the batch of an update is split into, computed one after the other to save
-            memory.
-        dtype: Keras's policy for the model, one of `DTYPES`, such as `"mixed_bfloat16"`; None for the global one.
+        image_size: `(height, width)` in pixels to which images are resized and cropped; None keeps their size.
+        accumulate: number of parts into which the batch of an update is split. Their gradients are computed one after
+            the other and accumulated, to save memory.
+        dtype: Keras's dtype policy of the model, one of `DTYPES`, such as `"mixed_bfloat16"`; None for the global one.
         remat: whether the model's blocks are recomputed in the backward pass.
-        workers: number of processes that augment, or of threads that read images; None: one per core.
-        seed: of the order of the images and of their augmentation.
-        variants: for some variants, settings in place of these; see `for_variant`.
-        min_updates: how many updates of the weights a training needs at least; with fewer images `for_data_size`
-            chooses smaller batches and more epochs. None: a published recipe, whose batches and epochs it keeps.
+        workers: number of processes that augment images, or of threads that read them; None: one per core.
+        seed: seed of the order of the images and of their augmentation.
+        variants: settings that replace these for some variants, by name of the variant; see `for_variant`.
+        min_updates: least number of updates of the weights in a training. For few images, `for_data_size` chooses
+            smaller batches and more epochs to reach it. None: a published recipe, which it leaves as it is.
         description: what the recipe is for, in one line.
 
     Raises:
@@ -158,10 +159,10 @@ class Recipe:
             raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)!r}")
 
     def with_epochs(self, epochs: int) -> "Recipe":
-        """The recipe with another number of epochs. Warmup and unfreezing keep their share of the training.
+        """Returns the recipe with another number of epochs. Warmup and unfreezing keep their share of the training.
 
         Args:
-            epochs: 1 or more.
+            epochs: number of epochs, 1 or more.
         """
         epochs = integer("epochs", epochs, 1)
         scale = epochs / self.epochs
@@ -169,7 +170,7 @@ class Recipe:
         return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * scale, unfreeze=unfreeze)
 
     def at_batch_size(self, batch_size: int) -> "Recipe":
-        """The recipe at another batch size. The learning rate is scaled in proportion, as the authors do it.
+        """Returns the recipe at another batch size. The learning rate is scaled in proportion, as the authors do it.
 
         Args:
             batch_size: images per update of the weights, 1 or more.
@@ -182,10 +183,10 @@ class Recipe:
         return replace(self, batch_size=batch_size, learning_rate=rate, min_learning_rate=least)
 
     def for_variant(self, name: str | None) -> "Recipe":
-        """The recipe with the settings that its source gives for a variant of `VARIANTS`, if it gives any.
+        """Returns the recipe with the settings that its source gives for a variant, if it gives any.
 
         Args:
-            name: of the variant; None, or another name, for none of them.
+            name: a name in `VARIANTS`. None or another name keeps the general settings.
 
         Example:
 
@@ -198,14 +199,15 @@ class Recipe:
         return recipe if has_layer_scale else replace(recipe, layer_scale_init_value=None)
 
     def with_settings(self, settings: dict) -> "Recipe":
-        """The recipe with other settings.
+        """Returns the recipe with some settings changed.
 
-        If `epochs` is among them, warmup and unfreezing keep their share of the training, as by `with_epochs`, unless
-        they are among them too.
+        If `epochs` changes, warmup and unfreezing keep their share of the training, as in `with_epochs`, unless they
+        are given too.
 
         Args:
-            settings: attributes, as JSON has them. `augmentation` is a whole list of steps, or a dict of some of
-                `Augmentation`'s settings, such as `{"mixup": 0.2}`, which changes the recipe's own augmentation.
+            settings: new values by the names of attributes, as JSON types. `augmentation` is a complete list of steps,
+                or a dict of some of `Augmentation`'s settings, such as `{"mixup": 0.2}`, which changes the recipe's own
+                augmentation.
 
         Raises:
             ValueError: an unknown setting, or a value out of its range; the message names it.
@@ -230,7 +232,7 @@ class Recipe:
 
     @property
     def loss_smoothing(self) -> float:
-        """The label smoothing of the compiled loss: 0 if there is augmentation, whose batches have smoothed labels."""
+        """The label smoothing of the compiled loss. It is 0 with augmentation, which smooths the labels itself."""
         return 0.0 if self.augmentation is not None else self.label_smoothing
 
     def dataset(
@@ -240,25 +242,26 @@ class Recipe:
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
     ) -> Batches:
-        """Batches of images: for training in a new random order each epoch and augmented, otherwise all in order.
+        """Makes batches of images. Those for training are augmented, in a new random order each epoch.
 
         Args:
             images: `data.Images`.
-            training: whether the batches are for training: then there are whole updates only. Defaults to True.
-            mean: in units of 0..1, what the model subtracts; augmentation fills and erases with it. Defaults to None:
-                ImageNet's.
-            std: in units of 0..1, what the model divides by. Defaults to None: ImageNet's.
+            training: whether the batches are for training. If so, an epoch leaves out images that do not fill an
+                update. Otherwise the batches have all images, in order. Defaults to True.
+            mean: what the model subtracts, per channel in units of 0..1. Augmentation fills and erases with it.
+                Defaults to None: ImageNet's.
+            std: what the model divides by, per channel in units of 0..1. Defaults to None: ImageNet's.
 
         Returns:
             `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`.
 
         Raises:
-            ValueError: for training, fewer images than a batch has: the weights would not be updated.
+            ValueError: there are fewer training images than a batch has, so that the weights would not be updated.
         """
         return make_dataset(self, images, training, mean, std)
 
     def compile(self, model: keras.Model, steps_per_epoch: int) -> None:
-        """Compiles a classifier: AdamW with the schedule, cross-entropy of soft labels, accuracy.
+        """Compiles a classifier with AdamW and its schedule, cross-entropy of soft labels, and accuracy.
 
         Args:
             model: a `ConvNeXtClassifier`, or another model that returns logits; with layer decay, one with a
@@ -269,14 +272,14 @@ class Recipe:
             ValueError: an epoch has no update of the weights, or the rules on weights do not fit the model.
 
         Warns:
-            UserWarning: the learning rate is out of any sane range.
+            UserWarning: the learning rate is far outside the usual range for AdamW.
         """
         compile_model(self, model, steps_per_epoch)
 
     def callbacks(
         self, run: Run, history: Sequence[dict] = (), validation: Any = None
     ) -> list[keras.callbacks.Callback]:
-        """The callbacks that keep a run: models, history, and the state that a resumed training needs.
+        """Returns the callbacks that write a run: models, history, and the state that resuming needs.
 
         Args:
             run: a `Run`.
@@ -284,14 +287,14 @@ class Recipe:
             validation: the dataset on which the moving average is evaluated; needed if the recipe has one.
 
         Raises:
-            ValueError: a moving average and no validation dataset.
+            ValueError: the recipe has a moving average, and there is no validation dataset.
         """
         if self.ema is not None and validation is None:
             raise ValueError("`validation` is needed: the moving average of the weights is evaluated on it.")
         return run_callbacks(run, history, validation)
 
     def get_config(self) -> dict:
-        """The settings as JSON has them; a run's `config.json` holds them under `recipe`.
+        """Returns the settings as JSON types. A run's `config.json` holds them under `recipe`.
 
         Raises:
             ValueError: the class of a step of the augmentation is not registered with Keras.
@@ -300,7 +303,7 @@ class Recipe:
 
     @classmethod
     def from_config(cls, config: dict) -> "Recipe":
-        """The recipe of a configuration, as `get_config` returns it or version 0.2.0 wrote it.
+        """Creates a recipe from a configuration that `get_config` returned or version 0.2.0 wrote.
 
         Args:
             config: the settings. `augmentation` is a list of steps, or a dict of settings that changes the paper's
@@ -313,13 +316,13 @@ class Recipe:
 
 
 def settings_config(settings: dict) -> dict:
-    """Settings of a recipe with their augmentation as JSON has it: a list of steps becomes a list of dicts.
+    """Converts the augmentation in a recipe's settings to JSON types: a list of steps becomes a list of dicts.
 
     Args:
         settings: some of a recipe's attributes, by name.
 
     Raises:
-        ValueError: what is no step, or the class of a step is not registered with Keras.
+        ValueError: an item is not a step, or the class of a step is not registered with Keras.
 
     Example:
 
@@ -328,7 +331,7 @@ def settings_config(settings: dict) -> dict:
     >>> settings_config({"epochs": 3, "augmentation": [RandomFlip()]})
     {'epochs': 3, 'augmentation': [{'class': 'RandomFlip', 'probability': 0.5}]}
     """
-    if not isinstance(settings, dict):  # of a variant, where they are used they are refused
+    if not isinstance(settings, dict):  # of a variant: they are refused where they are used
         return settings
     config = dict(settings)
     given = config.get("augmentation")
@@ -342,7 +345,7 @@ def settings_config(settings: dict) -> dict:
 
 
 def _from_settings(settings, augmentation):
-    """The recipe of settings as JSON has them; `augmentation` is what a dict of its settings changes."""
+    """Creates a recipe from settings as JSON types. A dict of augmentation settings changes `augmentation`."""
     if not isinstance(settings, dict):
         raise ValueError(f"Expected a dict of a recipe's settings. Received: {settings!r}")
     settings = plain(settings)

@@ -17,12 +17,12 @@ from keras_convnext.training.stop_at_nan import StopAtNaN
 
 
 class RunRecord(keras.callbacks.Callback):
-    """After each epoch writes the state of the training, its history, and the model if it is the best so far.
+    """Writes the state of the training, its history, and the best model so far, after each epoch.
 
     The best epoch has the highest accuracy on the validation images; among equals, the lowest loss. If `fit` has no
     validation images, the accuracy on the training images counts. If the optimizer keeps a moving average of the
-    weights, the average is evaluated as `val_ema_accuracy`, and `model.keras` has the best average; `model_raw.keras`
-    then has the best of the weights themselves.
+    weights, the average is evaluated as `val_ema_accuracy`. Then `model.keras` holds the best average, and
+    `model_raw.keras` the best of the weights themselves.
 
     Args:
         run: the `Run` to write to.
@@ -82,7 +82,7 @@ class RunRecord(keras.callbacks.Callback):
             )
 
     def _write_state(self, folder, earlier):
-        """Writes the files of a state; before that the best models, so that none is older than the state."""
+        """Writes the files of a state, and the best models before the state is complete, so that none is older."""
         self.model.save(folder / "model.keras")
         kept = {"model.keras": (folder / "model.keras", rank)}
         if self._with_average:
@@ -102,13 +102,13 @@ def run_callbacks(run: Run, history: Sequence[dict] = (), validation: Any = None
 
 
 def restore_state(folder: Path) -> tuple[keras.Model, list[dict]]:
-    """The model and the history of a state that `RunRecord` wrote.
+    """Loads the model and the history from a state that `RunRecord` wrote.
 
     Args:
-        folder: of the state, such as `Run.last_state`.
+        folder: folder of the state, such as `Run.last_state`.
 
     Returns:
-        `(model, history)`: the model is compiled, and its optimizer and random generators have their states.
+        `(model, history)`. The model is compiled, and the states of its optimizer and random generators are restored.
     """
     model = load_model(folder / "model.keras")
     with np.load(folder / "seeds.npz") as seeds:
@@ -123,7 +123,7 @@ def best_row(history: Sequence[dict]) -> dict:
 
 
 def rank(row: dict) -> tuple[float, float]:
-    """What is highest in the best epoch: the accuracy (of the moving average, if any), then the negative loss."""
+    """The key that ranks epochs, highest first: accuracy (of the moving average, if any), then negative loss."""
     if "val_ema_accuracy" in row:
         return row["val_ema_accuracy"], -row["val_ema_loss"]
     return _raw_rank(row)

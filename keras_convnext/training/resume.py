@@ -1,4 +1,4 @@
-"""A run that goes on after its last complete epoch: as it was started, or to another number of epochs."""
+"""Resumes a run after its last complete epoch: as it was started, or to another number of epochs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +16,17 @@ from keras_convnext.training.run import Run, check_run_data
 
 
 def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bool | None = None) -> PreparedTraining:
-    """The training of a run, with the model as it was after the last complete epoch. Nothing is written yet.
+    """Prepares the training of a run to resume after its last complete epoch. Nothing is written yet.
 
     Args:
-        path: of the run folder.
-        epochs: of the whole training, more than the run has trained; the learning rate follows their schedule from
-            there on. Defaults to None: as the run was started.
+        path: path of the run folder.
+        epochs: total number of epochs, more than the run has trained so far. The learning rate then follows the
+            schedule of that many epochs. Defaults to None: as the run was started.
         tensorboard: whether logs for TensorBoard are written. Defaults to None: as the run was started.
 
     Raises:
-        ValueError: not a run folder, a run that is complete, `epochs` that are not more than it has trained, or other
-            data than it began with.
+        ValueError: not a run folder, a complete run without new `epochs`, `epochs` that are not more than it has
+            trained, or other data than it began with.
 
     Example:
 
@@ -85,15 +85,15 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
 
 
 def follow_schedule(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> float:
-    """Has a compiled model's learning rate follow the schedule of a recipe's epochs, where it does not yet.
+    """Sets the schedule of a compiled model's learning rate to a recipe's number of epochs, if it differs.
 
     Args:
-        model: a model that `recipe.compile` compiled, maybe for another number of epochs.
-        recipe: the `Recipe`; its warmup is taken as it is.
-        steps_per_epoch: the batches of an epoch.
+        model: a model that `recipe.compile` compiled, maybe for another number of epochs. Its warmup is kept.
+        recipe: the `Recipe`.
+        steps_per_epoch: number of batches per epoch.
 
     Returns:
-        The rate of the next update.
+        The learning rate of the next update.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     schedule = keras.saving.deserialize_keras_object(optimizer.get_config()["learning_rate"])

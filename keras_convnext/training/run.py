@@ -6,14 +6,14 @@
         history.csv    a row per epoch
         metrics.json   the scores on the test images, computed once, at the end
         curves.png     loss and accuracy by epoch, with the best epoch marked
-        confusion.png  which classes are taken for which, and
-        mistakes.png   the worst mistakes: of the test images, or of the validation images if there are no test images
-        logs/          for TensorBoard, if asked for
+        confusion.png  the confusion matrix, and
+        mistakes.png   the worst mistakes: on the test images, or on the validation images if there are no test images
+        logs/          logs for TensorBoard, on request
         state/epoch-N/ what a resumed training needs of the last complete epoch: model with optimizer, moving average,
                        states of random generators, history
 
-Every file, and the state as a folder, is written beside its place, flushed to disk and then renamed, so that a file
-under its own name is always complete.
+Every file, and the folder of the state, is written under a temporary name, flushed to disk and then renamed. A file
+under its own name is therefore always complete.
 """
 
 import csv
@@ -39,7 +39,7 @@ class Run:
     """A run folder.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
 
     Example:
 
@@ -56,14 +56,14 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path, config: dict) -> "Run":
-        """Makes a new folder with its `config.json`.
+        """Creates a run folder with its `config.json`.
 
         Args:
-            path: of the folder.
-            config: what `config.json` is to hold.
+            path: path of the new folder.
+            config: content of `config.json`, as JSON types.
 
         Raises:
-            ValueError: there is something at `path` already.
+            ValueError: `path` exists already.
         """
         path = Path(path)
         refuse_existing(path)
@@ -74,30 +74,30 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
-        """An existing run folder.
+        """Opens an existing run folder.
 
         Args:
-            path: of the folder.
+            path: path of the folder.
 
         Raises:
-            ValueError: no run folder there.
+            ValueError: there is no run folder at `path`.
         """
         read_run_config(path)  # raises with what is wrong
         return cls(path)
 
     @property
     def config(self) -> dict:
-        """What `config.json` holds."""
+        """The content of `config.json`."""
         return self.read_json(CONFIG)
 
     @property
     def metrics(self) -> dict | None:
-        """What `metrics.json` holds; None of a run that is not complete."""
+        """The content of `metrics.json`; None if the run is not complete."""
         return self.read_json(METRICS) if (self.path / METRICS).is_file() else None
 
     @property
     def model_path(self) -> Path:
-        """The file of the best epoch's model."""
+        """The path of the best epoch's model."""
         return self.path / MODEL
 
     @property
@@ -108,13 +108,13 @@ class Run:
     def remove(self) -> None:
         """Removes the folder of a training that ended before its first epoch was complete, so that the name is free.
 
-        Only what a training writes goes, and the folder if nothing else is in it.
+        It removes only files that a training writes, and the folder itself if nothing else is in it.
 
         Raises:
-            ValueError: an epoch was completed.
+            ValueError: the run has a complete epoch.
         """
         if self.last_state is not None or self.model_path.exists():
-            raise ValueError(f"{self.path}: has a complete epoch; it is not removed.")
+            raise ValueError(f"{self.path}: this run has a complete epoch and is not removed.")
         for place in [self.path / CONFIG, self.path / LOGS, self.path / STATE, *self.path.glob(".partial-*")]:
             if place.is_dir():
                 shutil.rmtree(place)
@@ -124,7 +124,7 @@ class Run:
             self.path.rmdir()
 
     def load_model(self) -> keras.Model:
-        """The best epoch's model.
+        """Loads the best epoch's model.
 
         Raises:
             ValueError: there is none, or its file is damaged.
@@ -132,10 +132,10 @@ class Run:
         return load_model(self.model_path)
 
     def read_json(self, name: str) -> Any:
-        """What a JSON file of the folder holds.
+        """Reads a JSON file in the folder.
 
         Args:
-            name: of the file.
+            name: name of the file.
 
         Raises:
             ValueError: no such file, or not JSON.
@@ -146,17 +146,17 @@ class Run:
         """Writes a JSON file into the folder.
 
         Args:
-            name: of the file.
-            value: what `json.dumps` can write.
+            name: name of the file.
+            value: a value that `json.dumps` accepts.
         """
         self.write(name, lambda path: write_json(path, value))
 
     def write_csv(self, name: str, rows: Sequence[dict]) -> None:
-        """Writes dicts of the same keys as a CSV file into the folder.
+        """Writes dicts with the same keys as a CSV file into the folder.
 
         Args:
-            name: of the file.
-            rows: one or more.
+            name: name of the file.
+            rows: one or more dicts.
         """
 
         def write(path):
@@ -168,20 +168,20 @@ class Run:
         self.write(name, write)
 
     def read_csv(self, name: str) -> list[dict[str, str]]:
-        """The rows of a CSV file of the folder.
+        """Reads the rows of a CSV file in the folder.
 
         Args:
-            name: of the file.
+            name: name of the file.
         """
         with (self.path / name).open(newline="") as file:
             return list(csv.DictReader(file))
 
     def write(self, name: str, write_to: Callable[[Path], object]) -> None:
-        """Has `write_to(path)` write a file beside its place, flushes it to disk and renames it.
+        """Writes a file by `write_to(path)` under a temporary name, flushes it to disk and renames it.
 
         Args:
-            name: of the file in the folder.
-            write_to: function of the path at which it writes the file.
+            name: name of the file in the folder.
+            write_to: function that writes the file to the path that it is given.
         """
         place = self.path / name
         beside = place.with_name(f".partial-{place.name}")
@@ -190,11 +190,11 @@ class Run:
         beside.replace(place)
 
     def write_state(self, epoch: int, write_to: Callable[[Path], object]) -> Path:
-        """Has `write_to(folder)` write the files of `state/epoch-N`; then the earlier epochs' go.
+        """Writes the files of `state/epoch-N` by `write_to(folder)`, then removes the states of earlier epochs.
 
         Args:
             epoch: N, the number of complete epochs.
-            write_to: function of the folder in which it writes the files.
+            write_to: function that writes the files into the folder that it is given.
 
         Returns:
             The folder of the state.
@@ -224,7 +224,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def check_run_data(config: dict, source: str, data: ImageData) -> None:
-    """Refuses data that are not for the model of a run.
+    """Refuses data that do not fit the model of a run.
 
     Args:
         config: the run's `config.json`.

@@ -8,27 +8,27 @@ from keras_convnext.new_paths import check_new_folder
 
 
 def refuse_existing(path: str | Path) -> None:
-    """Refuses a path that no new folder can be made at: a run never writes over another.
+    """Refuses a path at which no new folder can be created. A run never overwrites another.
 
     Raises:
-        ValueError: an empty path, something that is there already, or a folder around it that cannot be written.
+        ValueError: the path is empty or exists already, or its parent folder cannot be written.
     """
     place = Path(path)
     has_state = any((place / STATE).glob("epoch-*[0-9]"))
     if str(path) and (place / CONFIG).is_file() and not (place / MODEL).exists() and not has_state:
         raise ValueError(
-            f"{path} already exists: a run in its first epoch, or one that was killed in it. If it does not train any "
-            "more, remove the folder; else choose another `output`."
+            f"{path} already exists: it is a run in its first epoch, or one that was killed in it. If it is no longer "
+            "training, remove the folder; otherwise choose another `output`."
         )
     check_new_folder(path)
 
 
 def run_name(data: str, model: str) -> str:
-    """A name for a run: that of its data, and that of the variant or preset that is trained on them.
+    """Names a run after its data and after the variant or preset that is trained on them.
 
     Args:
         data: name or path of the data set.
-        model: the variant, or the preset whose checkpoint the training starts with.
+        model: the variant, or the preset whose checkpoint the training starts from.
 
     Example:
 

@@ -39,5 +39,5 @@ class StopAtNaN(keras.callbacks.Callback):
         raise FloatingPointError(
             f"The loss is {loss} after step {step:.0f}, at a learning rate of {rate:g}. "
             + (f"The last good state is {state}. " if state else "No epoch was complete before. ")
-            + "Try a lower rate or a longer warmup; with float16, bfloat16."
+            + "Try a lower learning rate or a longer warmup; in float16, try bfloat16 instead."
         )

@@ -18,7 +18,7 @@ def case_of(package, variant):
 @pytest.mark.parametrize("variant", OTHERS)
 @pytest.mark.parametrize("package", ["zeromodels", "transformers"])
 def test_refuses_a_variant_that_depths_widths_and_grn_do_not_make(package, variant):
-    with pytest.raises(ValueError, match=f"{package} has plain ConvNeXts alone.* {variant} has other "):
+    with pytest.raises(ValueError, match=f"{package} has only plain ConvNeXts.* {variant} has other "):
         PACKAGES[package].build(case_of(package, variant))
 
 

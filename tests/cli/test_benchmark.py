@@ -227,7 +227,7 @@ def test_attention_needs_keras_hub(refusal, without):
         (["--sweep", "size", "--values", "64,16"], "smaller than this network's stride of 32"),
         (["--values", "64"], "--values: only with --sweep."),
         (["--output", "sweep.png"], "--output: only with --sweep."),
-        (["--sweep", "size", "--size", "64"], "--size: the sweep goes over it"),
+        (["--sweep", "size", "--size", "64"], "--size: the sweep sets it"),
         (["--sweep", "size", "--output", "nowhere/sweep.png"], "nowhere: no such folder."),
         (["--sweep", "size", "--output", "sweep"], "expected a name that ends in .png"),
         (["--backend", ","], "--backend: expected some of tensorflow, jax, torch."),

@@ -125,7 +125,7 @@ def test_evaluate_knows_what_is_right(cli, cached, photographs, logits, tmp_path
     assert len(chosen) > 1
     lines = cli("evaluate", NAME, "--data", tmp_path / "right").out.splitlines()
     assert any(line.startswith("6 images (all): accuracy 1.0000, top-5 1.0000, loss") for line in lines)
-    assert "published, of ImageNet-1k's 50000 validation images: accuracy 0.7670" in lines
+    assert "published, on ImageNet-1k's 50000 validation images: accuracy 0.7670" in lines
 
 
 @pytest.mark.filterwarnings("ignore:.*restricts their use")
@@ -225,7 +225,7 @@ def test_classes_are_found_by_id_name_number_or_place(capsys, given, class_names
 @pytest.mark.parametrize("count", [3, 1000])
 def test_a_class_that_is_unknown_among_known_ones_is_refused(count):
     names = tuple(one.name for one in imagenet_classes())
-    with pytest.raises(ValueError, match=rf"1 of its {count} classes are none of the model's 1000: 'tenhc'\."):
+    with pytest.raises(ValueError, match=rf"1 of its {count} classes are not among the model's 1000: 'tenhc'\."):
         _labels("data", ("tenhc", *names[1:count]), names)
 
 
@@ -288,7 +288,7 @@ def test_refuses_pictures_before_the_download(refusal, tmp_path, monkeypatch):
 def test_refuses_data_of_other_classes(refusal, cached, write_digits, tmp_path):
     folder = write_digits(tmp_path / "digits")
     line = refusal("evaluate", NAME, "--data", folder, "--json")
-    assert "3 of its 3 classes are none of the model's 1000: 'one', 'two', 'zero'. Expected names such as" in line
+    assert "3 of its 3 classes are not among the model's 1000: 'one', 'two', 'zero'. Expected names such as" in line
 
 
 def test_refuses_images_of_other_channels(refusal, cached):

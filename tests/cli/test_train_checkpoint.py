@@ -70,4 +70,4 @@ def test_refuses_a_checkpoint_of_other_channels(refusal, trained, fitted, tmp_pa
     images, labels = np.zeros((4, 8, 8, 3), "uint8"), np.arange(4) % 2
     np.savez(tmp_path / "two.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     message = refusal("train", "--data", tmp_path / "two.npz", "--checkpoint", trained.path)
-    assert "takes images of 1 channels; those of the data have 3" in message
+    assert "takes images of 1 channels; the data have 3" in message

@@ -215,7 +215,7 @@ def test_what_followed_from_the_images_is_repeated_too(cli, fitted, tmp_path):
         ({"recipe": {"epochs": 3}}, "`recipe` needs a `base`, one of"),
         ({"recipe": {"base": "best"}}, "No such recipe: 'best'"),
         ({"recipe": {"base": "digits", "rate": 3}}, "No such setting: rate"),
-        ({"recipe": 3}, "`recipe` is a name or an object"),
+        ({"recipe": 3}, "`recipe` must be a name or a dict"),
         ({"recipe": {"base": "digits", "dtype": "float8"}}, "`dtype` must be None, or one of float32"),
         ({"recipe": {"base": "digits", "batch_size": 5000}}, "The batch of 5000 images is larger than the 1295"),
         ({"recipe": {"base": "digits", "warmup_epochs": 31}}, "`warmup_epochs` must be no more than the 30 epochs"),

@@ -82,7 +82,7 @@ def test_refuses_parts_without_classes(write_folder, places):
 def test_refuses_classes_that_hold_only_folders(write_folder, under):
     """Such as the parts of another layout, which would be told apart without a fault."""
     folder = write_folder(*(f"{under}{fold}/{name}/a.png" for fold in ("fold1", "fold2") for name in ("cat", "dog")))
-    message = r"fold1: a class holds images, and this folder has none beside its folders \(cat, dog\)\. Expected FOLDER"
+    message = r"fold1: the folder of a class must hold images, and this one holds only folders \(cat, dog\)\. Expected "
     with pytest.raises(ValueError, match=message):
         load_folder(folder, verbose=False)
 
@@ -164,12 +164,12 @@ def test_refuses_a_class_that_training_has_not(write_folder, part):
 
 def test_refuses_two_folders_of_validation_images(write_folder):
     folder = write_folder("train/cat/a.png", "train/dog/b.png", "val/cat/c.png", "validation/cat/d.png")
-    with pytest.raises(ValueError, match="both val and validation there; keep one"):
+    with pytest.raises(ValueError, match="both val and validation are there; keep one"):
         load_folder(folder, verbose=False)
 
 
 def test_refuses_parts_without_one_for_training(write_folder):
-    with pytest.raises(ValueError, match="Test, val there, but no train"):
+    with pytest.raises(ValueError, match="found Test, val, but no train"):
         load_folder(write_folder("val/cat/a.png", "Test/cat/b.png"), verbose=False)
 
 

@@ -70,8 +70,8 @@ def of_objects(array):
 IMAGES = np.arange(9 * 4 * 5, dtype="uint8").reshape(9, 4, 5)
 
 REFUSED = {
-    "an array missing": ({"y_test": None}, "y_test not there. It holds: x_train, y_train, x_test"),
-    "three arrays missing": ({"x_train": None, "y_train": None, "x_test": None}, "x_train, y_train, x_test not there"),
+    "an array missing": ({"y_test": None}, "y_test missing. It holds: x_train, y_train, x_test"),
+    "three arrays missing": ({"x_train": None, "y_train": None, "x_test": None}, "x_train, y_train, x_test missing"),
     "pickled images": ({"x_train": of_objects(IMAGES)}, "Object arrays"),
     "pickled labels": ({"y_test": of_objects(np.array([0, 1, 2, 0]))}, "Object arrays"),
     "labels that are text": (

@@ -138,7 +138,7 @@ def test_stages_learn_from_their_epoch_on(few_digits):
 
 
 def test_refuses_to_unfreeze_more_stages_than_there_are(recipe, make_model):
-    with pytest.raises(ValueError, match=r"`unfreeze` has 3 epochs.* and the model has 2 stages"):
+    with pytest.raises(ValueError, match=r"`unfreeze` has 3 epochs.*, but the model has 2 stages"):
         replace(recipe, unfreeze=(1, 2, 3)).compile(make_model(), steps_per_epoch=1)
 
 

@@ -47,11 +47,11 @@ def checkpoint(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"data": 3}, "`data` must be a string that is not empty. Received: data=3"),
-        ({"data": None}, "`data` must be a string"),
-        ({"data": ""}, "`data` must be a string"),
-        ({"checkpoint": ""}, "`checkpoint` must be a string that is not empty. Received: checkpoint=''"),
-        ({"output": ""}, "`output` must be a string"),
+        ({"data": 3}, "`data` must be a non-empty string. Received: data=3"),
+        ({"data": None}, "`data` must be a non-empty string"),
+        ({"data": ""}, "`data` must be a non-empty string"),
+        ({"checkpoint": ""}, "`checkpoint` must be a non-empty string. Received: checkpoint=''"),
+        ({"output": ""}, "`output` must be a non-empty string"),
         ({"variant": "convnext_tini"}, "nearest names are convnext_tiny"),
         (
             {"variant": "convnext_mini", "checkpoint": "convnext_tiny_1k_224"},
@@ -82,7 +82,7 @@ def checkpoint(tiny, tmp_path):
         ({"recipe": {"epochs": 3}}, "`recipe` needs a `base`"),
         ({"recipe": {"ema": 0.9}}, "`recipe` needs a `base`"),
         ({"recipe": {"base": "digits", "rate": 3}}, "No such setting: rate"),
-        ({"recipe": 3}, "`recipe` is a name or an object"),
+        ({"recipe": 3}, "`recipe` must be a name or a dict"),
     ],
     ids=str,
 )

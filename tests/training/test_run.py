@@ -208,7 +208,7 @@ def test_a_run_with_an_epoch_is_not_removed(run):
 
 
 def test_a_run_that_was_killed_in_its_first_epoch_is_refused_with_what_to_do(run):
-    with pytest.raises(ValueError, match=r"already exists: a run in its first epoch, or one that was killed.*`output`"):
+    with pytest.raises(ValueError, match=r"it is a run in its first epoch, or one that was killed.*`output`"):
         refuse_existing(run.path)
 
 

@@ -1,6 +1,6 @@
 """Prints the blocks of ResNet, Swin Transformer and ConvNeXt, part by part, as in the paper's Figure 4.
 
-Needs keras-hub, whose Swin Transformer is read: pip install "keras-convnext[hub]"
+The Swin Transformer is keras-hub's, which must be installed: pip install "keras-convnext[hub]"
 
 Example:
 

@@ -21,7 +21,7 @@ def add_arguments(parser):
 
 def prepare(args):
     require("matplotlib", extra="cli")
-    if not args.folder:  # such as an unset shell variable, which does not mean the current folder
+    if not args.folder:  # such as an unset shell variable, which must not stand for the current folder
         raise ValueError("expected the folder of `keras-convnext roadmap train`, got an empty name.")
     if not Path(args.folder).exists():
         raise ValueError(f"No such file or folder: {args.folder}")

@@ -1,4 +1,4 @@
-"""Trains the path in miniature: the network of every step, narrow, on small images, all by one recipe.
+"""Trains the path in miniature: a narrow network for every step, on small images, all by one recipe.
 
 Prints the accuracy of each step beside the paper's, and their rank correlation. The folder keeps results.json,
 roadmap.png and one run folder per training. `keras-convnext roadmap resume` resumes an interrupted experiment.
@@ -35,7 +35,7 @@ def add_arguments(parser):
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--epochs", type=positive, default=3, help="epochs per training (default: 3)")
     budget.add_argument(
-        "--minutes", type=positive, help="time for everything; chooses the number of epochs that fits into it"
+        "--minutes", type=positive, help="time for all trainings; the number of epochs is chosen to fit into it"
     )
     parser.add_argument("--output", metavar="FOLDER", help="new folder (default: one under runs/)")
     parser.add_argument("--json", action="store_true", help="print JSON")

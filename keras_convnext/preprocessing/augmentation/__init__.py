@@ -1,8 +1,8 @@
 """Augmentation: an ordered list of steps on PIL images, arrays and batches (arXiv:2201.03545, Table 5).
 
 `Augmentation` is the list, and `step.py` says what a step is. A new step is one file with one class, and a line below.
-Augmentation is deterministic given (seed, epoch, index): each step draws from a generator that depends on these three
-alone, so the result is the same however many processes work on it, and a resumed training continues it.
+Augmentation is deterministic given (seed, epoch, index): each step draws from a generator that depends on nothing else.
+The result is the same with any number of processes, and a resumed training continues it.
 
 `AugmentationLayer` (in `layer`, which imports keras-cv and TensorFlow) is a keras-cv layer of a step, for tf.data.
 """

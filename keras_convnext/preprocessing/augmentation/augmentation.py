@@ -11,7 +11,7 @@ from keras_convnext.preprocessing.augmentation.settings import ORDER, change_set
 from keras_convnext.preprocessing.augmentation.step import Step, check_step
 
 PACKAGE = "keras_convnext>"
-"""Stands before the names under which this package's steps are registered with Keras."""
+"""Prefix of the names under which this package's steps are registered with Keras."""
 
 
 class UnknownStepError(ValueError):
@@ -20,25 +20,26 @@ class UnknownStepError(ValueError):
 
 @dataclass(frozen=True, init=False)
 class Augmentation:
-    """The augmentation of a training: the steps that each image goes through, in their order.
+    """The augmentation of a training: an ordered list of steps that each image goes through.
 
     Steps on images come first, then steps on arrays, then steps on batches. The other arguments are short names for
-    settings of the paper's steps: `Augmentation(mixup=0.2)` is the paper's augmentation with another MixUp. They
-    default to None, which leaves a setting as it is in `steps`, and are attributes too. A step that they turn off is
+    settings of the paper's steps: `Augmentation(mixup=0.2)` is the paper's augmentation with another MixUp. Each is an
+    attribute too. Each defaults to None, which leaves the setting as it is in `steps`. A step that is turned off is
     removed.
 
     Args:
         steps: sequence of steps. Defaults to None: the paper's (arXiv:2201.03545, Table 5), with timm's details.
-        scale: least and greatest area of the random crop, as a share of the image's.
-        ratio: least and greatest width over height of the random crop.
+        scale: smallest and largest area of the random crop, as a share of the image's area.
+        ratio: smallest and largest aspect ratio (width / height) of the random crop.
         flip_probability: probability of mirroring an image.
         rand_augment: magnitude of RandAugment in 0..10, 0 for none.
         erasing_probability: probability of replacing a rectangle by noise.
         mixup: MixUp's concentration, 0 for none.
-        cutmix: CutMix's concentration, 0 for none. Where there are both, each has half of the batches.
+        cutmix: CutMix's concentration, 0 for none. With both on, each batch gets one of them, MixUp or CutMix, with
+            equal probability.
 
     Raises:
-        ValueError: a value out of its range, what is no step, or steps in an order that does not work.
+        ValueError: a value out of its range, an item that is not a step, or steps in a wrong order.
 
     Example:
 
@@ -113,15 +114,15 @@ class Augmentation:
         return read_setting(self.steps, "cutmix")
 
     def for_images(self, images: ImageFormat) -> "Augmentation":
-        """The augmentation with those settings filled in that depend on the images and on the model.
+        """Returns the augmentation with the settings filled in that depend on the images and on the model.
 
         Args:
-            images: what the augmented images must become.
+            images: format of the augmented images.
         """
         return Augmentation([step.for_images(images) for step in self.steps])
 
     def steps_on(self, kind: str) -> list[Step]:
-        """The steps that work on `"images"`, `"arrays"` or `"batches"`.
+        """Returns the steps that work on one kind of input.
 
         Args:
             kind: `"images"`, `"arrays"` or `"batches"`.
@@ -129,7 +130,7 @@ class Augmentation:
         return [step for step in self.steps if step.works_on == kind]
 
     def get_config(self) -> list[dict]:
-        """The steps as JSON has them: a dict per step, with its class and its settings.
+        """Returns the steps as JSON types: a dict per step, with its class and its settings.
 
         Raises:
             ValueError: the class of a step is not registered with Keras.
@@ -138,12 +139,12 @@ class Augmentation:
 
     @classmethod
     def from_config(cls, config: list[dict] | dict, base: "Augmentation | None" = None) -> "Augmentation":
-        """The augmentation of a configuration.
+        """Creates an augmentation from a configuration.
 
         Args:
-            config: a list of steps, as `get_config` returns it. Or a dict of short names, such as `{"mixup": 0.2}`,
-                for changes of `base`; version 0.2.0 wrote such dicts.
-            base: what a dict changes. Defaults to None: the paper's augmentation.
+            config: a list of steps, as `get_config` returns it; or a dict of settings by their short names, such as
+                `{"mixup": 0.2}`, which change `base`. Version 0.2.0 wrote such dicts.
+            base: the augmentation that a dict changes. Defaults to None: the paper's augmentation.
 
         Raises:
             ValueError: an unknown step or setting, or a value out of its range.
@@ -188,7 +189,7 @@ def _name_of(kind):
 
 
 def _step_from(config):
-    """The step of a dict with its class and settings."""
+    """Creates a step from a dict with its class and settings."""
     if not isinstance(config, dict) or not isinstance(config.get("class"), str):
         raise ValueError(f'Expected a dict such as {{"class": "RandomFlip", "probability": 0.5}}. Received: {config!r}')
     name = config["class"]

@@ -1,4 +1,4 @@
-"""What augmented images must become: their size, their channels, and how the model normalizes them."""
+"""The format of augmented images: their size, their channels, and how the model normalizes them."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from keras_convnext.normalization import mean_and_std
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """The images that a model trains on. Steps take from it what depends on the model, see `Step.for_images`.
+    """The format of the images that a model trains on. Steps adapt to it by `Step.for_images`.
 
     Attributes:
-        height: pixels.
-        width: pixels.
-        channels: 3 or 1.
-        mean: one value per channel in units of 0..1, which the model subtracts. Defaults to None: ImageNet's for three
+        height: height in pixels.
+        width: width in pixels.
+        channels: number of channels, 3 or 1.
+        mean: what the model subtracts, one value per channel in units of 0..1. Defaults to None: ImageNet's for three
             channels, their average for one.
-        std: one value per channel in units of 0..1, which the model divides by. Defaults to None, likewise.
+        std: what the model divides by, one value per channel in units of 0..1. Defaults to None: chosen as for `mean`.
 
     Raises:
         ValueError: a value of another type.

@@ -1,4 +1,4 @@
-"""MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) of a batch with itself backwards, as timm's batch mode."""
+"""MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) of a batch with its reverse, as in timm's batch mode."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,24 +12,24 @@ from keras_convnext.preprocessing.augmentation.step import BatchStep
 from keras_convnext.scalars import between, number, optional, rate
 
 LABEL_SMOOTHING = 0.1
-"""Of the paper; where the step is used by itself."""
+"""The paper's label smoothing, for a step that is used by itself."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
 class MixUpOrCutMix(BatchStep):
-    """Mixes each image of a batch with the one at the same place from the end, and their labels likewise.
+    """Mixes each image of a batch with an image of the reversed batch, and their labels in the same proportion.
 
-    One weight is sampled per batch. MixUp's is from Beta(mixup, mixup), the image's share of each pixel. CutMix's is
-    from Beta(cutmix, cutmix), the share of the image outside of a rectangle that the other image fills; the rectangle
-    is clipped to the image, and the labels have the share that remains.
+    One weight is sampled per batch. For MixUp, the weight is from Beta(mixup, mixup), and is the image's share of each
+    pixel. For CutMix, the weight is from Beta(cutmix, cutmix), and the other image fills a rectangle that has
+    `1 - weight` of the area. The rectangle is clipped to the image, and the labels are mixed by the area that remains.
 
     Attributes:
         mixup: MixUp's concentration; 0 for no MixUp. Defaults to 0.8.
         cutmix: CutMix's concentration; 0 for no CutMix. Defaults to 1.
-        switch_probability: in [0, 1], of CutMix rather than MixUp, where there are both. Defaults to 0.5.
-        label_smoothing: in [0, 1), smooths the labels before they are mixed. Defaults to None: 0.1 where the step is
-            used by itself, and 0 in a training, whose batches smooth labels by the recipe's `label_smoothing`.
+        switch_probability: probability of CutMix rather than MixUp, if both are on, in [0, 1]. Defaults to 0.5.
+        label_smoothing: smoothing of the labels before they are mixed, in [0, 1). Defaults to None: 0.1 if the step is
+            used by itself, and 0 in a training, where the recipe's `label_smoothing` has smoothed the labels already.
 
     Raises:
         ValueError: a value out of its range.
@@ -99,13 +99,13 @@ class MixUpOrCutMix(BatchStep):
         return 1 - (bottom - top) * (right - left) / (height * width)
 
     def box(self, height: int, width: int, weight: float, generator: np.random.Generator) -> list[int]:
-        """The rectangle of CutMix: `1 - weight` of the image's area, centred on any pixel, clipped to the image.
+        """Samples CutMix's rectangle: `1 - weight` of the image's area, centred on any pixel, clipped to the image.
 
         Args:
-            height: of the image in pixels.
-            width: of the image in pixels.
-            weight: in [0, 1], the share of the image outside of the rectangle, before it is clipped.
-            generator: where all random numbers come from.
+            height: height of the image in pixels.
+            width: width of the image in pixels.
+            weight: share of the image outside of the rectangle, before it is clipped, in [0, 1].
+            generator: source of all random numbers.
 
         Returns:
             `[top, bottom, left, right]`.
@@ -123,5 +123,5 @@ def smooth_labels(labels: np.ndarray, smoothing: float) -> np.ndarray:
 
 
 def _pairs(images):
-    """Views of the images that are mixed with each other; the middle one of an odd batch is in no pair."""
+    """Pairs of views of the images that are mixed with each other. The middle image of an odd batch is in no pair."""
     return [(images[place], images[-1 - place]) for place in range(len(images) // 2)]

@@ -1,4 +1,4 @@
-"""Images through the steps of an augmentation, as the processes that augment and the keras-cv layers do it."""
+"""Applies the steps of an augmentation, for the processes that augment and for the keras-cv layers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ Kind = TypeVar("Kind", bound=Step)
 
 
 def to_pil(pixels: np.ndarray) -> "Image":
-    """The PIL image of a uint8 array of shape `(height, width, channels)`, of three channels or one.
+    """Converts an array to a PIL image of mode `RGB` or `L`.
 
     Args:
-        pixels: uint8 array.
+        pixels: uint8 array of shape `(height, width, channels)`, with three channels or one.
 
     Example:
 
@@ -35,7 +35,7 @@ def to_pil(pixels: np.ndarray) -> "Image":
 
 
 def with_generators(steps: Sequence[Kind], seed: Sequence[int]) -> list[tuple[Kind, np.random.Generator]]:
-    """Pairs each step with its random numbers.
+    """Pairs each step with its random generator.
 
     Args:
         steps: the steps of an augmentation, or some of them.
@@ -55,13 +55,13 @@ def with_generators(steps: Sequence[Kind], seed: Sequence[int]) -> list[tuple[Ki
 def through_image_steps(
     image: "Image", seed: Sequence[int], steps: Sequence[ImageStep], size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """A PIL image through steps on images.
+    """Applies steps on images to a PIL image.
 
     Args:
         image: PIL image of mode `RGB` or `L`.
         seed: three integers: the training's seed, the epoch, and the index of the image.
         steps: steps on images.
-        size: `(height, width)` that the result must have. A result of another size is resized and cropped as in
+        size: `(height, width)` of the result. If the steps give another size, it is resized and cropped as in
             evaluation. Defaults to None: any size.
 
     Returns:
@@ -74,7 +74,7 @@ def through_image_steps(
 
 
 def through_array_steps(pixels: np.ndarray, seed: Sequence[int], steps: Sequence[ArrayStep]) -> np.ndarray:
-    """An image through steps on arrays.
+    """Applies steps on arrays to an image.
 
     Args:
         pixels: uint8 or float32 array of shape `(height, width, channels)`.
@@ -82,10 +82,10 @@ def through_array_steps(pixels: np.ndarray, seed: Sequence[int], steps: Sequence
         steps: steps on arrays.
 
     Returns:
-        A float32 array of the same shape; or `pixels` itself, where no step changed it.
+        A float32 array of the same shape; or `pixels` itself, if no step changed it.
 
     Raises:
-        ValueError: a step gives an array of another shape; the message names the step.
+        ValueError: a step returns an array of another shape; the message names the step.
     """
     if not steps:
         return pixels
@@ -101,7 +101,7 @@ def through_array_steps(pixels: np.ndarray, seed: Sequence[int], steps: Sequence
 
 
 def _read_only(pixels, before=None):
-    """The array as float32 that cannot be written to; `before` itself, if that is what it is."""
+    """A read-only float32 view of the array; `before` if the array is that same object."""
     if pixels is before:
         return before
     floats = np.asarray(pixels, "float32").view()
@@ -112,17 +112,17 @@ def _read_only(pixels, before=None):
 def augment_image(
     image: "Image", seed: Sequence[int], steps: Sequence[Step], size: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """A PIL image through steps on images, then on arrays.
+    """Applies steps on images, then steps on arrays, to a PIL image.
 
     Args:
         image: PIL image of mode `RGB` or `L`.
         seed: three integers: the training's seed, the epoch, and the index of the image.
         steps: steps on images, then on arrays, in this order, such as those of `Augmentation.for_images`. Steps on
             batches are left out.
-        size: `(height, width)` that the result must have. Defaults to None: what the steps give.
+        size: `(height, width)` of the result. Defaults to None: the size that the steps give.
 
     Returns:
-        An array of shape `(height, width, channels)`: uint8, or float32 where a step on arrays changed the image.
+        An array of shape `(height, width, channels)`: uint8, or float32 if a step on arrays changed the image.
 
     Example:
 
@@ -140,7 +140,7 @@ def augment_image(
 def augment_batch(
     images: np.ndarray, labels: np.ndarray, seed: Sequence[int], steps: Sequence[BatchStep]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A batch through steps on batches.
+    """Applies steps on batches to a batch.
 
     Args:
         images: float32 array of shape `(batch, height, width, channels)`, which may be changed in place.

@@ -21,17 +21,17 @@ LEVELS = 10.0
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
 class RandAugment(ImageStep):
-    """Applies some operations to an image, sampled with replacement, each with a magnitude around a given one.
+    """Applies operations to an image. They are sampled with replacement, each with a magnitude around a given one.
 
-    `rand_augment_operations.OPERATIONS` has the operations.
+    `rand_augment_operations.OPERATIONS` lists the operations.
 
     Attributes:
-        magnitude: in [0, 10]. Defaults to 9.
+        magnitude: mean of the magnitude, in [0, 10]. Defaults to 9.
         magnitude_std: standard deviation of the magnitude, which is clipped to [0, 10]. Defaults to 0.5.
-        count: operations per image. Defaults to 2.
-        probability: in [0, 1], of applying an operation that was sampled. Defaults to 0.5.
-        fill: colour in 0..255 of pixels that come in from outside the image. Defaults to None: the mean that the
-            training's model subtracts; where the step is used by itself, ImageNet's.
+        count: number of operations per image. Defaults to 2.
+        probability: probability of applying an operation that was sampled, in [0, 1]. Defaults to 0.5.
+        fill: colour in 0..255 of pixels that come in from outside the image. Defaults to None: in a training, the mean
+            that the model subtracts; if the step is used by itself, ImageNet's mean.
 
     Raises:
         ValueError: a value out of its range.
@@ -66,10 +66,10 @@ class RandAugment(ImageStep):
         return replace(self, fill=self.fill or _colour(images.mean))
 
     def sample(self, generator: np.random.Generator) -> list[tuple]:
-        """The operations for an image: their names and amounts.
+        """Samples the operations for an image: their names and amounts.
 
         Args:
-            generator: where all random numbers come from.
+            generator: source of all random numbers.
         """
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 

@@ -13,8 +13,8 @@ class Operation(NamedTuple):
 
     Attributes:
         apply: function of the PIL image, the amount, and the colour of pixels that come in from outside the image.
-        amount: function of the magnitude in 0..1, which is negative half of the time where `signed`.
-        signed: whether the magnitude has a sign.
+        amount: function of the magnitude in 0..1, or in -1..1 if `signed`.
+        signed: whether the magnitude is negative half of the time.
     """
 
     apply: Callable
@@ -86,4 +86,4 @@ OPERATIONS = {
         signed=True,
     ),
 }
-"""The operations by name. Each is the stronger, the greater the magnitude."""
+"""The operations by name. Each becomes stronger with its magnitude."""

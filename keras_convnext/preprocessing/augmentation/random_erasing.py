@@ -23,12 +23,12 @@ class RandomErasing(ArrayStep):
     sampled again, up to ten times.
 
     Attributes:
-        probability: in [0, 1]. Defaults to 0.25.
-        area: least and greatest area, as a share of the image's. Defaults to `(0.02, 1 / 3)`.
-        ratio: least and greatest height over width. Defaults to `(0.3, 1 / 0.3)`.
-        mean: in units of 0..1, one value per channel, which the model subtracts. Defaults to None: what the
-            training's model subtracts; where the step is used by itself, ImageNet's.
-        std: in units of 0..1, what the model divides by. Defaults to None, likewise.
+        probability: probability of erasing, in [0, 1]. Defaults to 0.25.
+        area: smallest and largest area of the rectangle, as a share of the image's area. Defaults to `(0.02, 1 / 3)`.
+        ratio: smallest and largest aspect ratio (height / width). Defaults to `(0.3, 1 / 0.3)`.
+        mean: what the model subtracts, one value per channel in units of 0..1. Defaults to None: in a training, the
+            model's own; if the step is used by itself, ImageNet's.
+        std: what the model divides by, one value per channel in units of 0..1. Defaults to None: chosen as for `mean`.
 
     Raises:
         ValueError: a value out of its range.
@@ -71,14 +71,14 @@ class RandomErasing(ArrayStep):
         return pixels
 
     def patch(self, shape: tuple[int, int, int], generator: np.random.Generator) -> tuple[int, int, np.ndarray] | None:
-        """The noise for an image of some shape, and its place.
+        """Samples the noise for an image of a given shape, and its place.
 
         Args:
             shape: `(height, width, channels)`.
-            generator: where all random numbers come from.
+            generator: source of all random numbers.
 
         Returns:
-            `(top, left, noise)`, or None where nothing is erased.
+            `(top, left, noise)`, or None if nothing is erased.
 
         Raises:
             ValueError: `mean` and `std` are for another number of channels.
@@ -94,15 +94,15 @@ class RandomErasing(ArrayStep):
         return top, left, noise
 
     def box(self, height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
-        """The rectangle in an image of some size.
+        """Samples the rectangle in an image of a given size.
 
         Args:
-            height: of the image in pixels.
-            width: of the image in pixels.
-            generator: where all random numbers come from.
+            height: height of the image in pixels.
+            width: width of the image in pixels.
+            generator: source of all random numbers.
 
         Returns:
-            `(top, left, height, width)`, of no size where none fits.
+            `(top, left, height, width)`, all 0 if no rectangle fits.
         """
         low, high = (math.log(ratio) for ratio in self.ratio)
         for _ in range(ATTEMPTS):

@@ -20,7 +20,7 @@ class RandomFlip(ImageStep):
     """Mirrors an image left to right.
 
     Attributes:
-        probability: in [0, 1]. Defaults to 0.5.
+        probability: probability of mirroring, in [0, 1]. Defaults to 0.5.
 
     Raises:
         ValueError: a probability out of its range.

@@ -29,10 +29,11 @@ class RandomResizedCrop(ImageStep):
     is taken. This is what timm and torchvision do.
 
     Attributes:
-        height: pixels of the result. Defaults to None: the size that the training asks for.
-        width: pixels of the result. Defaults to None, likewise.
-        scale: least and greatest area of the crop, as a share of the image's, in (0, 1]. Defaults to `(0.08, 1.0)`.
-        ratio: least and greatest width over height. Defaults to `(3 / 4, 4 / 3)`.
+        height: height of the result in pixels. Defaults to None: the height of the images in the training.
+        width: width of the result in pixels. Defaults to None: the width of the images in the training.
+        scale: smallest and largest area of the crop, as a share of the image's area, in (0, 1]. Defaults to
+            `(0.08, 1.0)`.
+        ratio: smallest and largest aspect ratio (width / height). Defaults to `(3 / 4, 4 / 3)`.
         interpolation: `"bicubic"` or `"bilinear"`. Defaults to `"bicubic"`.
 
     Raises:
@@ -73,7 +74,7 @@ class RandomResizedCrop(ImageStep):
 
     def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
         if self.height is None or self.width is None:
-            raise ValueError("RandomResizedCrop needs `height` and `width` where it is used outside of a training.")
+            raise ValueError("RandomResizedCrop needs `height` and `width` if it is used outside of a training.")
         top, left, height, width = random_box(image.height, image.width, self.scale, self.ratio, generator)
         resampling = require("PIL.Image", extra="cli").Resampling[self.interpolation.upper()]
         return image.crop((left, top, left + width, top + height)).resize((self.width, self.height), resampling)
@@ -86,14 +87,14 @@ def random_box(
     ratio: tuple[float, float],
     generator: np.random.Generator,
 ) -> tuple[int, int, int, int]:
-    """A random part of an image.
+    """Samples a random part of an image.
 
     Args:
-        height: of the image.
-        width: of the image.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
         scale: as for `RandomResizedCrop`.
         ratio: as for `RandomResizedCrop`.
-        generator: where all random numbers come from.
+        generator: source of all random numbers.
 
     Returns:
         `(top, left, height, width)`.

@@ -1,8 +1,7 @@
 """Short names for settings of the paper's augmentation, such as `mixup`: each names a field of a class of steps.
 
-They are what `Augmentation(mixup=0.2)` and `{"augmentation": {"mixup": 0.2}}` in a file of settings understand, and
-what version 0.2.0 wrote into a run's `config.json`. To change a step that has no short names, give the whole list of
-steps.
+`Augmentation(mixup=0.2)` and `{"augmentation": {"mixup": 0.2}}` in a file of settings take these names, and version
+0.2.0 wrote them into a run's `config.json`. To change a step that has no short names, give the whole list of steps.
 """
 
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ SETTINGS = {
 }
 
 RENAMED = {"flip_rate": "flip_probability", "erasing_rate": "erasing_probability"}
-"""Names of version 0.2.0."""
+"""The short names of version 0.2.0."""
 
 
 def read_setting(steps: Sequence[Step], name: str) -> Any:
@@ -49,7 +48,7 @@ def read_setting(steps: Sequence[Step], name: str) -> Any:
         name: a key of `SETTINGS`.
 
     Returns:
-        The field of the first such step. Without one: 0 of a field that turns the step off, else None.
+        The field of the first such step. If there is none, 0 for a field that turns the step off, else None.
     """
     kind, field = SETTINGS[name]
     for step in steps:
@@ -59,17 +58,17 @@ def read_setting(steps: Sequence[Step], name: str) -> Any:
 
 
 def change_settings(steps: Sequence[Step], changes: dict) -> list[Step]:
-    """The steps with other settings.
+    """Returns the steps with some settings changed.
 
-    A step that a change turns off, such as `mixup=0.0` where there is no CutMix, is removed. One that is missing is
-    added, with its defaults otherwise.
+    A step that a change turns off is removed, for example by `mixup=0.0` without CutMix. A missing step is added, with
+    its other settings at their defaults.
 
     Args:
         steps: the steps of an augmentation.
-        changes: of `SETTINGS`, by name; `RENAMED` names are understood.
+        changes: new values by their names in `SETTINGS`; names in `RENAMED` are accepted too.
 
     Raises:
-        ValueError: no such setting, or a value out of its range; the message names it.
+        ValueError: an unknown setting, or a value out of its range; the message names it.
     """
     changes = {RENAMED.get(name, name): value for name, value in changes.items()}
     unknown = sorted(set(changes) - set(SETTINGS))
@@ -84,7 +83,7 @@ def change_settings(steps: Sequence[Step], changes: dict) -> list[Step]:
 
 
 def _changed(steps, kind, changes):
-    """The steps with other settings of one class of them."""
+    """The steps, with changed settings in the steps of one class."""
     if not any(type(step) is kind for step in steps):
         steps = _inserted(steps, kind(**dict.fromkeys(kind.STRENGTHS, 0.0)))
     for name, value in changes.items():
@@ -102,7 +101,7 @@ def _in_words_of_the_caller(message, field, name):
 
 
 def _inserted(steps, new):
-    """The steps with a new one: behind those that come before it in the paper's order, or work on less than it does."""
+    """Inserts a new step after those that precede it in the paper's order, or by what they work on."""
     before = ORDER[: ORDER.index(type(new))]
     place = max((index + 1 for index, step in enumerate(steps) if type(step) in before), default=0)
     while place < len(steps) and _rank(steps[place]) < _rank(new):

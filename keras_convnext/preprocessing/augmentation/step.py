@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Step(ABC):
     """Base of all steps. Derive from `ImageStep`, `ArrayStep` or `BatchStep` instead.
 
-    A step is a frozen dataclass. A number among its fields that is of another type than annotated is refused; a step
-    that restricts its fields further does so in `__post_init__`, after `super().__post_init__()`.
+    A step is a frozen dataclass. A number whose type differs from its field's annotation is refused. A step that
+    restricts its fields further does so in `__post_init__`, after `super().__post_init__()`.
 
     Example:
 
@@ -36,26 +36,26 @@ class Step(ABC):
     """
 
     works_on: ClassVar[str]
-    """What the step works on, in words."""
+    """What the step works on: `"images"`, `"arrays"` or `"batches"`."""
 
     SALT: ClassVar[int | None] = None
-    """Makes the random numbers of a kind of step independent of other kinds'. None: derived from the class's name."""
+    """A number that makes this class's random numbers independent of other steps'. None: derived from its name."""
 
     STRENGTHS: ClassVar[tuple[str, ...]] = ()
-    """The fields that are all 0 where the step leaves everything as it is."""
+    """The fields that turn the step off when all of them are 0."""
 
     RENAMED: ClassVar[dict[str, str]] = {}
-    """Fields of earlier versions by their old names, for configurations that were saved then."""
+    """The fields' names by those of earlier versions, for configurations that were saved then."""
 
     def __post_init__(self):
         make_plain(self)
         check_fields(self)
 
     def for_images(self, images: ImageFormat) -> "Step":
-        """The step with those settings filled in that depend on the images, such as their size. Override if needed.
+        """Returns the step with settings filled in that depend on the images, such as their size. Override if needed.
 
         Args:
-            images: what the augmented images must become.
+            images: format of the augmented images.
         """
         return self
 
@@ -65,7 +65,7 @@ class Step(ABC):
         return bool(self.STRENGTHS) and not any(getattr(self, name) for name in self.STRENGTHS)
 
     def generator(self, seed: Sequence[int], repeat: int = 0) -> np.random.Generator:
-        """The random numbers of this step for one image, or for one batch.
+        """Creates the random generator of this step for one image or for one batch.
 
         Args:
             seed: three integers: the training's seed, the epoch, and the index of the image (of a batch's first image).
@@ -76,12 +76,12 @@ class Step(ABC):
         return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
     def get_config(self) -> dict:
-        """The step's settings."""
+        """Returns the step's settings by name."""
         return asdict(self)  # type: ignore[call-overload]  # each class of steps is a dataclass
 
     @classmethod
     def from_config(cls, config: dict) -> "Step":
-        """The step of these settings; names that version 0.2.0 used are understood.
+        """Creates a step from its settings. The names that version 0.2.0 used are accepted.
 
         Args:
             config: settings by name.
@@ -93,7 +93,7 @@ class Step(ABC):
 
 
 def check_step(step: object) -> None:
-    """Refuses what is no step.
+    """Refuses an object that is not a step.
 
     Raises:
         ValueError: the message says what was expected.
@@ -134,21 +134,21 @@ class ImageStep(Step):
 
         Args:
             image: PIL image of mode `RGB` or `L`.
-            generator: where all random numbers must come from.
+            generator: the only source of random numbers that may be used.
 
         Returns:
             A PIL image of the same mode. Its size may differ.
         """
 
     def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
-        """The height and width of the result. Override it in a step that changes the size.
+        """Returns the height and width of the result. Override it in a step that changes the size.
 
         Args:
-            height: of the image in pixels; None if it is not known.
-            width: of the image in pixels; None if it is not known.
+            height: height of the image in pixels; None if it is not known.
+            width: width of the image in pixels; None if it is not known.
 
         Returns:
-            `(height, width)`, in pixels; None where it is not known.
+            `(height, width)` in pixels; None if it is not known.
         """
         return height, width
 
@@ -179,7 +179,7 @@ class ArrayStep(Step):
 
         Args:
             pixels: read-only float32 array of shape `(height, width, channels)`, in 0..255 before the first such step.
-            generator: where all random numbers must come from.
+            generator: the only source of random numbers that may be used.
 
         Returns:
             A float32 array of the same shape, which may exceed 0..255; or `pixels` itself, to leave the image as it is.
@@ -212,7 +212,7 @@ class BatchStep(Step):
         Args:
             images: float32 array of shape `(batch, height, width, channels)`, which may be changed in place.
             labels: array of shape `(batch, classes)`, the probability of each class.
-            generator: where all random numbers must come from.
+            generator: the only source of random numbers that may be used.
 
         Returns:
             `(images, labels)`, both float32 and of the same shapes.
