@@ -31,7 +31,7 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     Args:
         kernel_size: side of the depthwise kernel, an odd number. Defaults to 7.
-        mlp_ratio: hidden channels per channel. The number of hidden channels is rounded down. Defaults to 4.
+        mlp_ratio: ratio of hidden to input channels. The number of hidden channels is rounded down. Defaults to 4.
         layer_scale_init_value: initial value of the layer scale; None for no layer scale. Defaults to 1e-6.
         use_grn: whether Global Response Normalization follows the activation. Defaults to False.
         drop_path_rate: probability, in [0, 1), that stochastic depth drops the branch of a sample. Defaults to 0.
