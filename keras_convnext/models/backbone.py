@@ -248,7 +248,8 @@ class ConvNeXtBackbone(ImageModel):
             **changes: arguments of the constructor, in place of the preset's.
 
         Raises:
-            ValueError: the name is unknown, and the message has the nearest ones; or as `load_published_checkpoint`.
+            ValueError: the name is unknown; the message has the nearest names. The errors of
+                `load_published_checkpoint` are raised too.
 
         Example:
 

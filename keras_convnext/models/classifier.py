@@ -160,7 +160,8 @@ class ConvNeXtClassifier(ImageModel):
             **changes: arguments of the head or of `ConvNeXtBackbone`, in place of the preset's.
 
         Raises:
-            ValueError: the name is unknown, and the message has the nearest ones; or as `load_published_checkpoint`.
+            ValueError: the name is unknown; the message has the nearest names. The errors of
+                `load_published_checkpoint` are raised too.
 
         Example:
 

@@ -31,7 +31,7 @@ def read_run_config(path: str | Path) -> dict:
     """Reads the `config.json` of a run folder.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
 
     Raises:
         ValueError: the path is not a run folder; the message says what it lacks.

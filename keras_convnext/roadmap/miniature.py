@@ -199,7 +199,7 @@ def train_step(
     Args:
         experiment: the settings.
         step: a name in `TRAINED_STEPS`.
-        seed: of the weights, the order of the images and their augmentation.
+        seed: seed of the weights, the order of the images and their augmentation.
         data: with validation images.
         folder: where the run folder lies.
         verbose: as in `model.fit`. Defaults to 2.

@@ -1,6 +1,6 @@
 """A block on JAX, whose MLP is always recomputed in the backward pass on the CPU.
 
-On the CPU, XLA allocates the memory of the hidden activations anew in each step, which takes longer than recomputing
+On the CPU, XLA allocates the memory of the hidden activations again in each step, which takes longer than recomputing
 the first product of the MLP. On a GPU, allocated memory is reused, and the product would be a sixth of the block's
 arithmetic. There the block is recomputed only on request.
 """

@@ -9,8 +9,8 @@ PART_BYTES = 2.5 * 2**20
 def batch_parts(images, nbytes):
     """The number of parts into which to split a batch. All have equally many images, and about `PART_BYTES`.
 
-    If no number of parts, from that number to twice as many, splits the batch equally, it is not split. This is so for
-    most prime numbers of images. A batch of symbolic size, in a program that is exported, is not split either.
+    A batch is not split if parts of equally many images would be smaller than half of `PART_BYTES`, as they are for
+    most prime numbers of images. Nor is a batch of symbolic size, in a program that is exported.
 
     Args:
         images: int or symbolic, the number of images in the batch.
