@@ -302,7 +302,7 @@ class ConvNeXtBackbone(ImageModel):
             raise ValueError(f"`count` must be None or from 0 to {len(self.depths)}. Received: {count}")
         frozen = tuple(f"stage_{stage}_" for stage in range(count or 0)) + (("stem",) if count is not None else ())
         self.trainable = True
-        for layer in self.layers:  # on TensorFlow, setting True on a trainable model changes nothing
+        for layer in self.layers:  # one by one: on TensorFlow, setting True on a trainable model changes nothing
             layer.trainable = not layer.name.startswith(frozen)
 
     def fuse(self) -> "ConvNeXtBackbone":
