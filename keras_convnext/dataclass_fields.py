@@ -8,20 +8,20 @@ from typing import Any, get_args, get_origin
 from keras_convnext.scalars import flag, integer, number, plain, sequence
 
 CHECKS: dict[Any, Callable[[str, Any], object]] = {int: integer, float: number, bool: flag}
-"""By type, what refuses a value that is not of it."""
+"""The function that checks the values of a field, by its type."""
 
 
 def make_plain(instance: Any) -> None:
-    """Replaces NumPy's numbers in every field of a frozen dataclass by Python's; to be called in `__post_init__`."""
+    """Replaces NumPy's numbers in every field of a frozen dataclass by Python's. Call it in `__post_init__`."""
     for field in fields(instance):
         object.__setattr__(instance, field.name, plain(getattr(instance, field.name)))
 
 
 def check_fields(instance: Any) -> None:
-    """Checks the fields of a dataclass whose type is int, float or bool, a tuple of these, or one of them or None.
+    """Checks those fields of a dataclass that are int, float or bool, a tuple of these, or one of these or None.
 
     Raises:
-        ValueError: the message has the field's name.
+        ValueError: a value is not of its field's type; the message has the name of the field.
     """
     for field in fields(instance):
         value = getattr(instance, field.name)
@@ -44,7 +44,7 @@ def dataclass_from(kind: type, config: dict) -> Any:
         config: its fields.
 
     Raises:
-        ValueError: no dict, a name that is no field, or a required field that is missing.
+        ValueError: `config` is not a dict, has a name that is not a field, or lacks a required field.
     """
     known = {field.name for field in fields(kind)}
     if not isinstance(config, dict):
@@ -52,7 +52,7 @@ def dataclass_from(kind: type, config: dict) -> Any:
     unknown = sorted(set(config) - known)
     missing = [one.name for one in fields(kind) if one.default is one.default_factory and one.name not in config]
     if missing:
-        raise ValueError(f"{kind.__name__} needs {', '.join(missing)} too.")
+        raise ValueError(f"{kind.__name__} requires {', '.join(missing)}.")
     if unknown:
         raise ValueError(f"No such setting: {', '.join(unknown)}. {kind.__name__} has {', '.join(sorted(known))}.")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})

@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are used, and asked for by the name of the extra that brings them."""
+"""Optional packages. They are imported where they are used, and the error for a missing one names its extra."""
 
 import importlib
 import importlib.util
@@ -16,11 +16,11 @@ UNTOUCHED = {"floatx": "float32", "epsilon": 1e-07, "backend": "tensorflow", "im
 
 
 def require(module, extra):
-    """Imports `module`, or says which extra to install.
+    """Imports `module`, or raises an error that says which extra to install.
 
     Args:
         module: str, the name to import.
-        extra: str, the extra of this package that brings it.
+        extra: str, the extra of this package that installs it.
 
     Raises:
         ModuleNotFoundError: the module is not installed.
@@ -36,9 +36,9 @@ def require(module, extra):
 
 
 def is_installed(package):
-    """Whether a package is there, without importing it.
+    """Whether a package is installed, without importing it.
 
-    A script or a folder of the same name that lies on `sys.path`, such as a user's own `jax.py`, is no package.
+    A script or a folder of the same name on `sys.path`, such as a user's own `jax.py`, does not count.
 
     Args:
         package: str, the name to import, without dots.
@@ -51,12 +51,12 @@ def is_installed(package):
 
 
 def import_keras():
-    """Imports Keras, or says what keeps it from it: no backend that it looks for, or a setting that it does not know.
+    """Imports Keras, or raises an error that says why it cannot be imported: a missing backend or an invalid setting.
 
     Raises:
         ModuleNotFoundError: Keras or its backend is not installed.
-        ValueError: `KERAS_BACKEND` or `keras.json` has something that Keras does not take.
-        ImportError: Keras or its backend is installed and cannot be imported.
+        ValueError: `KERAS_BACKEND` or `keras.json` has an invalid value.
+        ImportError: Keras or its backend is installed, but cannot be imported.
     """
     try:
         return importlib.import_module("keras")
@@ -71,11 +71,11 @@ def import_keras():
     except (ImportError, ValueError, TypeError, AttributeError, OSError) as error:
         if problem := _problem_of_settings():
             raise ValueError(problem) from error
-        raise ImportError(f"{_backend_in_words()} is installed and cannot be imported: {error}") from error
+        raise ImportError(f"{_backend_in_words()} is installed, but cannot be imported: {error}") from error
 
 
 def _what_to_do(extra):
-    """What to set where other backends are installed than Keras looks for, and the extra to install."""
+    """The end of the message: how to choose a backend that is installed, and which extra to install."""
     install = f'pip install "keras-convnext[{extra}]"' if extra else f"install {BACKENDS_IN_WORDS}"
     installed = [name for name in BACKENDS if name != extra and is_installed(name)]
     if not installed:
@@ -90,8 +90,9 @@ def _what_to_do(extra):
 def import_torchvision():
     """Imports torchvision, also where its compiled operators do not load.
 
-    They do not load beside another build of torch, such as one without CUDA. No ConvNeXt needs them, but importing
-    torchvision, which timm does too, fails unless two of them are declared. Call this before importing timm.
+    They do not load with another build of torch than they were compiled for, such as one without CUDA. A ConvNeXt does
+    not need them, but the import of torchvision fails unless two of them are declared. timm imports torchvision too, so
+    call this function before importing timm.
 
     Returns:
         The module `torchvision`.
@@ -113,9 +114,9 @@ def import_torchvision():
 
 
 def chosen_backend() -> str | None:
-    """The backend that `KERAS_BACKEND` or `keras.json` names; None where nobody chose one.
+    """The backend that `KERAS_BACKEND` or `keras.json` names; None if neither names one.
 
-    A `keras.json` that is as Keras itself wrote it chooses none.
+    A `keras.json` that Keras wrote itself, and that nobody changed, does not count.
     """
     name, place = _backend()
     untouched = not os.environ.get("KERAS_BACKEND") and _keras_json()[1] == UNTOUCHED
@@ -123,13 +124,13 @@ def chosen_backend() -> str | None:
 
 
 def _backend_in_words():
-    """The backend that Keras looks for, and where it is told to."""
+    """The backend that Keras looks for, and where it was set, in words."""
     name, place = _backend()
     return f"Keras's backend {name}{place and f', which {place} names,'}"
 
 
 def _backend():
-    """Its name, and what names it: `KERAS_BACKEND`, the path of `keras.json`, or nothing for Keras's own choice."""
+    """The backend's name, and what names it: `KERAS_BACKEND`, the path of `keras.json`, or `""` for Keras's default."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
     path, settings = _keras_json()
@@ -149,7 +150,7 @@ def _keras_json():
 
 
 def _problem_of_settings():
-    """What Keras cannot have taken of its settings, in words; None where nothing of the kind is found."""
+    """Describes an invalid setting of Keras; None if there is none."""
     path, settings = _keras_json()
     if path.exists() and settings is not None and not isinstance(settings, dict):
         return f"{path}: expected an object of Keras's settings. Fix the file, or remove it: Keras writes a new one."

@@ -1,8 +1,8 @@
 """Log lines that TensorFlow's C++ code writes while it is imported, kept away from a user's terminal.
 
 TensorFlow writes them to file descriptor 2 before any setting for logs takes effect. A separate process, which runs
-this file, reads that descriptor during the import, and passes on at once every line that is not a log line. So no error
-is lost, even if the import crashes. With the other backends Keras imports TensorFlow too, if it is installed, for
+this file, reads that descriptor during the import, and at once passes on every line that is not a log line. No error is
+lost, even if the import crashes. With the other backends Keras imports TensorFlow too, if it is installed, for
 example to set its seed.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 DRIVER = Path("/dev/nvidiactl")
-"""Is there where a GPU of NVIDIA can be used."""
+"""This file exists where a GPU of NVIDIA can be used."""
 
 LOG_LINE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR"
@@ -25,17 +25,18 @@ LOG_LINE = re.compile(
     rb"|.* Unable to register cu(?:FFT|DNN|BLAS) factory: "  # logged as errors; nothing is wrong
     rb"|To enable the following instructions: "  # goes on from the line before
 )
-"""What is left out: messages of the severities I and W. Errors, and what anything else prints, are passed on."""
+"""The lines that are left out: messages of the severities I and W. Errors and all other output are passed on."""
 
 SECONDS_TO_END = 2
-"""What the process is given to pass on the last lines."""
+"""How long the process may take to pass on the last lines."""
 
 
 def keep_log_lines_away():
-    """Has TensorFlow, whenever it is imported in this process, log nothing but errors.
+    """Makes TensorFlow log only errors, whenever it is imported in this process.
 
-    `TF_CPP_MIN_LOG_LEVEL=0` in the environment leaves all as it is. Where it is not set, it is set for what comes after
-    the import, too: to 2, errors alone; to 3 where there is no GPU driver, since just that is logged as an error.
+    `TF_CPP_MIN_LOG_LEVEL=0` in the environment turns this off. If the variable is not set, it is set here, also for the
+    time after the import: to 2, which logs only errors; or to 3 if there is no GPU driver, because TensorFlow logs the
+    missing driver as an error.
     """
     os.environ.setdefault(LEVEL, "2" if DRIVER.exists() else "3")
     if os.environ[LEVEL] != "0" and not any(isinstance(finder, QuietTensorFlow) for finder in sys.meta_path):
@@ -43,7 +44,7 @@ def keep_log_lines_away():
 
 
 class QuietTensorFlow:
-    """An importer that finds TensorFlow as the others do, and has it executed within `without_log_lines`."""
+    """An importer that finds TensorFlow as the other importers do, and executes it within `without_log_lines`."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "tensorflow":
@@ -63,7 +64,7 @@ class QuietTensorFlow:
 
 @contextmanager
 def without_log_lines():
-    """Within, what is written to file descriptor 2 comes out there without the log lines."""
+    """A context that removes the log lines from what is written to file descriptor 2."""
     if sys.stderr is None:  # the shell closed it
         yield
         return
@@ -85,7 +86,7 @@ def without_log_lines():
 
 
 def pass_on(source: int, target: int) -> None:
-    """Copies lines from one file descriptor to another, without the log lines, until nobody can write any more."""
+    """Copies lines from one file descriptor to another, without the log lines, until all writers have closed it."""
     rest = b""
     while block := os.read(source, 65536):
         *lines, rest = (rest + block).split(b"\n")

@@ -1,14 +1,14 @@
-"""Paths of files and folders that are to be made: nothing that is there is replaced."""
+"""Checks of the paths of new files and folders, so that nothing that exists is replaced."""
 
 import os
 from pathlib import Path
 
 
 def check_new_path(path: str | Path) -> None:
-    """Refuses a path at which there is something.
+    """Raises an error if a path exists.
 
     Raises:
-        ValueError: it exists.
+        ValueError: the path exists.
 
     Example:
 
@@ -20,10 +20,10 @@ def check_new_path(path: str | Path) -> None:
 
 
 def check_new_folder(path: str | Path) -> None:
-    """Refuses a path at which no new folder can be made.
+    """Raises an error if no new folder can be made at a path.
 
     Raises:
-        ValueError: an empty path, something that exists, or a folder around it that is a file or cannot be written.
+        ValueError: the path is empty or exists, or the folder around it is a file or not writable.
 
     Example:
 
@@ -38,4 +38,4 @@ def check_new_folder(path: str | Path) -> None:
     if not around.is_dir():
         raise ValueError(f"{path}: no folder can be made there, since {around} is a file.")
     if not os.access(around, os.W_OK):
-        raise ValueError(f"{path}: no folder can be made there, since {around} cannot be written.")
+        raise ValueError(f"{path}: no folder can be made there, since {around} is not writable.")

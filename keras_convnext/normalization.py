@@ -47,7 +47,7 @@ def mean_and_std(
         `(mean, std)`, each with one value per channel.
 
     Raises:
-        ValueError: There is another number of values than channels, or a standard deviation is not positive.
+        ValueError: The number of values is not the number of channels, or a standard deviation is not positive.
 
     Example:
 
@@ -62,12 +62,12 @@ def mean_and_std(
 
 
 def normalization_layer(mean: Sequence[float], std: Sequence[float], **options: Any) -> keras.layers.Normalization:
-    """Builds the layer that computes `(x / 255 - mean) / std` of images in 0..255.
+    """Builds the layer that computes `(x / 255 - mean) / std` for images in 0..255.
 
     Args:
         mean: one value per channel of the last axis, in units of 0..1.
         std: one value per channel of the last axis, in units of 0..1.
-        **options: of the layer, such as its `name`.
+        **options: arguments of the layer, such as its `name`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Helper processes of this package: they import what the process that starts them imports, in whatever folder."""
+"""Helper processes of this package. In any folder, they import the same packages as the process that starts them."""
 
 import json
 import os
@@ -12,7 +12,7 @@ START = (
     "import json, pkgutil, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "sys.path[:] = json.loads(sys.argv.pop(1)); pkgutil.resolve_name(sys.argv.pop(1))(*sys.argv[1:])"
 )
-"""Ctrl-C goes to these processes too, from their first moment on: the process that started them answers it."""
+"""The program of a helper process. It ignores Ctrl-C from the start, and leaves it to the process that started it."""
 
 
 def python_command(function, *arguments):
@@ -29,11 +29,11 @@ def python_command(function, *arguments):
 
 
 def import_path():
-    """`sys.path` for another process, which finds the same packages with it as this one.
+    """The `sys.path` with which another process finds the same packages as this one.
 
-    Folders that stand in `sys.path` as relative paths, such as the current one of notebooks and prompts, come last:
-    this process may have imported everything before it went there, so a `keras.py` in them must hide nothing. Where
-    `keras_convnext` would then not be found, or another copy of it, its own folder comes first.
+    Relative paths in `sys.path`, such as the current folder of notebooks and prompts, come last: this process may have
+    imported Keras before it changed to that folder, so a `keras.py` there must not hide Keras. If this would find no
+    `keras_convnext`, or another copy of it, the folder of this copy comes first.
     """
     entries = [entry for entry in sys.path if isinstance(entry, str)]
     relative = [entry for entry in entries if not os.path.isabs(entry)]

@@ -1,7 +1,7 @@
-"""Arguments that are numbers: NumPy's scalars and arrays without axes become Python's, which JSON can hold.
+"""Checks of arguments that are numbers. NumPy's scalars and arrays without axes become Python's, which JSON can hold.
 
-`y.max() + 1` of an array of labels is a NumPy integer, and as good a number of classes as any. A bool is not accepted
-as a number.
+For example, `y.max() + 1` of an array of labels is a NumPy integer, and a valid number of classes. A bool is not
+accepted as a number.
 """
 
 import math
@@ -16,12 +16,12 @@ def integer(name: str, value: Any, least: int | None = None) -> int:
     """Returns the value of an argument as an int.
 
     Args:
-        name: of the argument, for the message.
+        name: the name of the argument, for the message.
         value: an integer of Python or NumPy, or an array or tensor of one without axes.
-        least: the least that it may be. Defaults to None: any.
+        least: the smallest value that is accepted. Defaults to None, for no bound.
 
     Raises:
-        ValueError: another value, or one out of range.
+        ValueError: the value is not an integer, or out of range.
 
     Example:
 
@@ -41,12 +41,12 @@ def number(name: str, value: Any, least: float | None = None) -> float:
     """Returns the value of an argument as a finite float.
 
     Args:
-        name: of the argument, for the message.
+        name: the name of the argument, for the message.
         value: a number of Python or NumPy, or an array or tensor of one without axes.
-        least: the least that it may be. Defaults to None: any.
+        least: the smallest value that is accepted. Defaults to None, for no bound.
 
     Raises:
-        ValueError: another value, NaN or Inf, or one out of range.
+        ValueError: the value is not a number, is NaN or Inf, or is out of range.
 
     Example:
 
@@ -81,11 +81,11 @@ def rate(name: str, value: Any) -> float:
     """Returns the value of an argument as a float in [0, 1).
 
     Args:
-        name: of the argument, for the message.
+        name: the name of the argument, for the message.
         value: as for `number`.
 
     Raises:
-        ValueError: not a finite number, or one outside [0, 1).
+        ValueError: the value is not a finite number in [0, 1).
 
     Example:
 
@@ -103,11 +103,11 @@ def share(name: str, value: Any) -> float:
     """Returns the value of an argument as a float in (0, 1].
 
     Args:
-        name: of the argument, for the message.
+        name: the name of the argument, for the message.
         value: as for `number`.
 
     Raises:
-        ValueError: not a finite number, or one outside (0, 1].
+        ValueError: the value is not a finite number in (0, 1].
 
     Example:
 
@@ -154,7 +154,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def optional(convert: Callable, name: str, value: Any, *bounds: Any) -> Any:
-    """Returns None for None, and otherwise what one of these functions returns for the value.
+    """Returns None for None, and otherwise what `convert`, one of the functions here, returns for the value.
 
     Example:
 
@@ -183,7 +183,7 @@ def numbers(name: str, values: Any, least: float | None = None) -> tuple[float, 
 
 
 def image_shape(name: str, values: Any) -> tuple[int | None, ...]:
-    """Returns the shape of an image as a tuple of int, or None for sizes that are free.
+    """Returns the shape of an image as a tuple of int, with None for sizes that are free.
 
     Raises ValueError for sizes below 1.
 
@@ -201,7 +201,7 @@ def sequence(name, values):
     """Returns several values, as a tuple or list of Python's own.
 
     Raises:
-        ValueError: a single value.
+        ValueError: `values` is a single value.
 
     Example:
 
@@ -212,7 +212,7 @@ def sequence(name, values):
     """
     found = plain(values)
     if not isinstance(found, (list, tuple)):
-        raise ValueError(f"`{name}` must have several numbers, in a tuple. Received: {name}={values!r}")
+        raise ValueError(f"`{name}` must be a tuple or list of numbers. Received: {name}={values!r}")
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import keras
 
 Tensor: TypeAlias = keras.KerasTensor | Any
-"""A tensor of the backend in use, or a symbolic one while a functional model is built; Keras has no common type."""
+"""A tensor of the backend, or a symbolic one while a functional model is built. Keras has no type for both."""
 
 Shape: TypeAlias = tuple[int | None, ...]
 """The shape of a tensor. A size is None where it is free."""

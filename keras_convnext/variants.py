@@ -25,19 +25,20 @@ class ConvNeXtConfig:
             `"overlap"`, with the activation between the two).
         stem_patch_size: stride of the stem, a power of two.
         stem_norm: whether a norm follows the stem.
-        kernel_size: side of the depthwise kernels; a tuple where the stages differ.
-        mlp_ratio: hidden channels of a block over its channels, rounded down.
+        kernel_size: side of the depthwise kernels; a tuple if the stages differ.
+        mlp_ratio: ratio of hidden to input channels in a block. The number of hidden channels is rounded down.
         conv_mlp: whether timm's checkpoints store the pointwise layers as 1x1 convolutions. The function computed is
             the same.
-        layer_scale_init_value: initial value of the layer scale; None leaves it out.
+        layer_scale_init_value: initial value of the layer scale; None for no layer scale.
         use_grn: whether Global Response Normalization follows the activation (V2).
-        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`, every norm of the network.
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`, for every norm of the network.
         norm_eps: epsilon of every norm.
-        hidden_activation: of the blocks, `"gelu"`, `"gelu_tanh"` or a name in `keras.activations`.
-        conv_bias: whether the convolutions of stem, downsampling layers and blocks have biases; the MLPs always have.
+        hidden_activation: activation of the blocks, `"gelu"`, `"gelu_tanh"` or a name in `keras.activations`.
+        conv_bias: whether the convolutions of stem, downsampling layers and blocks have biases. The MLPs always have
+            biases.
         head_norm_first: whether the head normalizes before it pools.
         head_hidden_size: width of a hidden layer in the head; None for a linear head.
-        image_size: side of the images, in pixels, that the published figures are for.
+        image_size: side in pixels of the images for which the published figures hold.
         source: where the row comes from.
 
     Example:
@@ -180,7 +181,7 @@ BY_IMAGE_SIZE = (
     (80, "convnext_atto", 2),
     (float("inf"), "convnext_atto", 4),
 )
-"""Which variant and `stem_patch_size` to start with, by the longer side of the images in pixels, at most."""
+"""The most pixels of the longer side of the images, and the variant and `stem_patch_size` to start with."""
 
 
 def variant_for(image_size: int) -> tuple[str, int]:
@@ -202,10 +203,10 @@ def variant_for(image_size: int) -> tuple[str, int]:
 
 
 def stem_for(name: str, image_size: int) -> int:
-    """The `stem_patch_size` with which a variant fits images of a size: that of `variant_for`, where it can have one.
+    """The `stem_patch_size` with which a variant suits images of a size.
 
-    An overlapping stem has no other stride than 4, and an isotropic network, of a single stage, halves nowhere else:
-    these keep their own.
+    It is that of `variant_for`, except for two kinds of variants, which keep their own: an overlapping stem supports
+    only stride 4, and in an isotropic network, which has a single stage, only the stem reduces the image.
 
     Args:
         name: a name in `VARIANTS`.
@@ -215,7 +216,7 @@ def stem_for(name: str, image_size: int) -> int:
         The stride of the stem.
 
     Raises:
-        ValueError: no such variant.
+        ValueError: there is no such variant.
 
     Example:
 
@@ -232,7 +233,7 @@ def get_variant(name: str) -> ConvNeXtConfig:
     """The row of `VARIANTS` called `name`.
 
     Raises:
-        ValueError: no such row; the message names the nearest ones.
+        ValueError: there is no such row; the message names the nearest ones.
 
     Example:
 

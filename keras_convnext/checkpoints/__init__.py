@@ -1,4 +1,4 @@
-"""Checkpoints, that is, files of published or converted weights: reading and writing them, and their catalog.
+"""Reading and writing checkpoints, which are files of published or converted weights, and their catalog.
 
 A *preset* is a name in the catalog: a variant, or a published checkpoint. A *layout* is how a source, such as timm,
 names and stores the weights in its checkpoints.

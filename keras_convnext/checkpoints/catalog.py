@@ -1,4 +1,4 @@
-"""The catalog of published checkpoints: of which variant, from where, under which licence, how they were evaluated."""
+"""The catalog of published checkpoints: their variants, addresses, licences, and how they were evaluated."""
 
 import os
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from keras_convnext.variants import VARIANTS
 
 SQUASH_FROM = 384
-"""From this many pixels on, the authors' evaluation resizes the whole image to a square."""
+"""The image size, in pixels, from which on the authors' evaluation resizes the whole image to a square."""
 
 WEIGHT_SUFFIXES = (".keras", ".pth", ".pt", ".bin", ".safetensors", ".h5")
-"""Of files of weights. Names of presets have dots in them too."""
+"""The suffixes of files of weights. A dot alone does not make a path, since names of presets have dots too."""
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,21 @@ class Checkpoint:
     """A published checkpoint.
 
     Attributes:
-        name: the preset's name.
-        variant: the name of its architecture in `VARIANTS`.
-        url: where the file is.
-        license: of the weights; an SPDX identifier if there is one.
+        name: name of the preset.
+        variant: name of its architecture in `VARIANTS`.
+        url: address of the file.
+        license: licence of the weights; an SPDX identifier if there is one.
         num_classes: size of the last layer's output; 0 if there is no such layer.
-        image_size: side in pixels of the images that it was evaluated on.
-        crop_pct: that side over the shorter side of the resized image, whose centre is cropped.
+        image_size: side in pixels of the images on which it was evaluated.
+        crop_pct: `image_size` divided by the shorter side of the resized image, whose centre is cropped.
         squash: whether the whole image is resized to a square instead, without keeping its aspect ratio.
         interpolation: `"bicubic"` or `"bilinear"`, Pillow's filter.
-        mean: per channel in units of 0..1, what is subtracted from the images.
-        std: per channel in units of 0..1, what the images are divided by.
+        mean: mean per channel, in units of 0..1, which is subtracted from the images.
+        std: standard deviation per channel, in units of 0..1, by which the images are divided.
         top1: published accuracy in percent on ImageNet-1k's validation images; None if none was published.
-        top5: the same of the five best classes.
-        sha256: of the file, or its first digits; empty if it was not published.
-        hub_name: the name of these weights on the hub, by timm or transformers; empty if they are not there.
+        top5: published accuracy among the five best classes, likewise.
+        sha256: SHA-256 of the file, or its first digits; empty if none was published.
+        hub_name: name of these weights on the hub, by timm or transformers; empty if they are not there.
 
     Example:
 
@@ -71,7 +71,7 @@ class Checkpoint:
     def output(self) -> str:
         """What the model outputs: `"classes"`, `"embedding"` (CLIP's, of size `num_classes`) or `"features"`.
 
-        `"masked pre-training"` are features of a network that needs fine-tuning.
+        The value `"masked pre-training"` stands for the features of a network that needs fine-tuning.
         """
         if self.is_classifier:
             return "classes"
@@ -114,7 +114,7 @@ def _torchvision():
 
 
 def _keras_applications():
-    """Converted from the authors' checkpoints, so under their licence."""
+    """These are converted from the authors' checkpoints, and so under the same licence."""
     for variant, top1, sha256, sha256_notop in published.KERAS_APPLICATIONS:
         name = f"keras.applications/{variant}"
         url = f"https://storage.googleapis.com/tensorflow/keras-applications/convnext/{variant}"
@@ -196,7 +196,7 @@ CHECKPOINTS = {
         *_dinov3_hub(),
     )
 }
-"""Every published checkpoint by its preset's name: the authors' file names; timm's and DINOv3's names on the hub."""
+"""Every published checkpoint by its preset's name: the authors' file name, or timm's or DINOv3's name on the hub."""
 
 _HUB_NAMES = {entry.hub_name: name for name, entry in CHECKPOINTS.items() if entry.hub_name}
 
@@ -205,11 +205,12 @@ def list_presets(pattern: str = "*") -> list[str]:
     """Names of the presets that match a pattern: the variants, then the checkpoints.
 
     Args:
-        pattern: a part of the name, such as `"atto"`; or a pattern for the whole name as in `fnmatch`, where `*` stands
-            for any characters and `?` for one. Case does not matter. Names on the hub match too, such as `"timm/*"`.
+        pattern: a part of the name, such as `"atto"`, or a pattern for the whole name as in `fnmatch`, in which `*`
+            stands for any characters and `?` for one. Case does not matter. Names on the hub match too, such as
+            `"timm/*"`. Defaults to `"*"`.
 
     Returns:
-        A list of names, each accepted by `from_preset`. A variant is an architecture, randomly initialized.
+        A list of names, each of which `from_preset` accepts. A variant is an architecture, randomly initialized.
 
     Example:
 
@@ -230,17 +231,17 @@ def list_presets(pattern: str = "*") -> list[str]:
 
 
 def find_preset(name: str) -> tuple[str, Checkpoint | None]:
-    """Looks a preset up in the catalog. A preset comes before a file or folder of its name.
+    """Looks a preset up in the catalog. A preset precedes a file or folder of the same name.
 
     Args:
         name: a name that `list_presets()` returns, or its name on the hub, such as `"timm/convnext_tiny.fb_in1k"` or
             `"facebook/convnext-tiny-224"`.
 
     Returns:
-        `(variant, checkpoint)`: the name of a row of `VARIANTS`, and a `Checkpoint`, or None for a variant alone.
+        `(variant, checkpoint)`: the name of a row of `VARIANTS`, and a `Checkpoint`; the latter is None for a variant.
 
     Raises:
-        ValueError: no such preset; the message has the most similar names, or says what takes the path of a file.
+        ValueError: there is no such preset. The message has the most similar names, or the functions that take a path.
 
     Example:
 
@@ -261,8 +262,8 @@ def find_preset(name: str) -> tuple[str, Checkpoint | None]:
         raise ValueError(f"{name}: no weights were published. {variant!r} is the architecture, randomly initialized.")
     if is_path(name):
         raise ValueError(
-            f"Expected the name of a preset. Received the path of a file or folder: {str(name)!r}. `load_model` makes "
-            "the model of a file or run folder; `load_checkpoint` loads a file into a model that you made."
+            f"Expected the name of a preset. Received the path of a file or folder: {str(name)!r}. Use `load_model` to "
+            "load the model of a file or run folder, or `load_checkpoint` to load a file into an existing model."
         )
     nearest = get_close_matches(bare.lower(), (*VARIANTS, *CHECKPOINTS, *_HUB_NAMES), n=3, cutoff=0.4)
     hint = f"the nearest names are {', '.join(nearest)}"
@@ -272,7 +273,7 @@ def find_preset(name: str) -> tuple[str, Checkpoint | None]:
 
 
 def is_path(name: str | Path) -> bool:
-    """Whether a name that is no preset's is meant as a path: something is there, or it is written like one.
+    """Whether a name that is not a preset is meant as a path: the path exists, or the name is written like one.
 
     Example:
 

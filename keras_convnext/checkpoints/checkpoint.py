@@ -1,4 +1,4 @@
-"""Loading a model's weights from a checkpoint, and saving them as one, in the layouts of other packages."""
+"""Loading a model's weights from a checkpoint, and saving them as a checkpoint, in the layouts of other packages."""
 
 import warnings
 from pathlib import Path
@@ -23,7 +23,7 @@ WRITTEN = tuple(dict.fromkeys(layout.name for layout in LAYOUTS if layout.name !
 """The layouts that `save_checkpoint` writes. `model.save` writes this package's own."""
 
 PLAIN = {"norm": "layer_norm", "hidden_activation": "gelu", "conv_bias": True}
-"""What the models of all sources except timm have."""
+"""The arguments that the models of all sources except timm have."""
 
 ALWAYS_SCALED = ("torchvision", "dinov3", "keras.applications")
 """The sources whose blocks all have a layer scale."""
@@ -33,30 +33,30 @@ def load_checkpoint(model: keras.Model, path: str | Path, adapt_stem: bool = Fal
     """Loads the weights of a checkpoint, written by this package or another one, into a model.
 
     The kind of file and its layout are recognized from its content. Every weight of the model must have a counterpart
-    in the file, and every array of the file one in the model; otherwise the model stays as it was. There are
-    exceptions: if the number of classes differs, the last layer is left out, and if the file has no head, the model's
-    head stays as it is; a warning says so. If the model has no last layer, the file's is left out. What a training
-    script saved beside the weights, such as an optimizer, is left out too.
+    in the file, and every array of the file must have one in the model; otherwise nothing is loaded. There are three
+    exceptions. If the number of classes differs, the last layer is not loaded; if the file has no head, the model's
+    head is unchanged. In both cases a warning says so. If the model has no last layer, that of the file is ignored.
+    Other things that a training script saved, such as an optimizer, are ignored too.
 
-    If the origin of the weights is known, a preset or a licence, the model keeps it in its configuration. A licence
-    that restricts their use causes a warning.
+    If the preset or the licence of the weights is known, the model keeps it in its configuration. A licence that
+    restricts the use of the weights causes a warning.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
-        path: of a file of torch (`.pth`; nothing in its pickle is run), safetensors, Keras (`.keras`) or
+        path: path of a file of torch (`.pth`; no code in its pickle is run), safetensors, Keras (`.keras`) or
             keras.applications (`.h5`). Its layout may be the authors' (V1, V2, isotropic models, masked pre-training
             and backbones of detectors), or that of timm, torchvision, transformers or keras.applications.
-        adapt_stem: whether to adapt the stem to a model whose images have another number of channels: for one channel
-            the kernel is summed over its channels, for others its channels are repeated. The model's `mean` and `std`
-            do not change; by default they are the averages of ImageNet's. Defaults to False.
+        adapt_stem: whether to adapt the stem to a model whose images have another number of channels. For one channel,
+            the kernel is summed over its channels; for other numbers, its channels are repeated. The model's `mean` and
+            `std` do not change; by default they are the averages of ImageNet's. Defaults to False.
         ema: whether to load the moving average that a training script saved beside the weights. Defaults to False.
 
     Returns:
         The name of the layout.
 
     Raises:
-        ValueError: a file that cannot be read, or does not fit; the message names all that does not fit. The model is
-            as it was.
+        ValueError: the file cannot be read, or does not fit the model; the message names everything that does not fit.
+            The model is then unchanged.
         ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
 
     Example:
@@ -81,11 +81,11 @@ def load_published_checkpoint(model: keras.Model, checkpoint: Checkpoint, adapt_
     Args:
         model: as for `load_checkpoint`.
         checkpoint: `Checkpoint`, such as `CHECKPOINTS["convnext_tiny_1k_224_ema"]`.
-        adapt_stem: as for `load_checkpoint`.
+        adapt_stem: as for `load_checkpoint`. Defaults to False.
 
     Raises:
         OSError: the download failed; the message says where to put the file by hand.
-        ValueError: a file that is damaged or not the published one (it is removed), or that does not fit the model.
+        ValueError: the file is damaged or not the published one, and was removed; or it does not fit the model.
         ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
 
     Example:
@@ -98,7 +98,7 @@ def load_published_checkpoint(model: keras.Model, checkpoint: Checkpoint, adapt_
     path, arrays = read_published(checkpoint)
     _, notes = assign_arrays(model, path, arrays, adapt_stem, Origin(checkpoint.name, checkpoint.license))
     for note in notes:
-        warnings.warn(note, stacklevel=3)  # `from_preset` stands between
+        warnings.warn(note, stacklevel=3)  # `from_preset` calls this function
 
 
 def read_published(checkpoint: Checkpoint) -> tuple[Path, dict[str, np.ndarray]]:
@@ -137,16 +137,16 @@ def assign_arrays(
 
     Args:
         model: as for `load_checkpoint`.
-        path: of the file, for messages.
-        arrays: by name, as `read_arrays` returns it.
+        path: path of the file, for messages.
+        arrays: arrays by name, as `read_arrays` returns them.
         adapt_stem: as for `load_checkpoint`.
-        origin: `Origin` of the weights. Defaults to None: what the file says.
+        origin: `Origin` of the weights. Defaults to None, which is the origin that the file has.
 
     Returns:
         `(layout, notes)`: the name of the layout, and a list of what the user should know.
 
     Raises:
-        ValueError: the arrays do not fit; the message names all that do not. The model is as it was.
+        ValueError: the arrays do not fit; the message names all that do not. The model is then unchanged.
 
     Example:
 
@@ -179,21 +179,21 @@ def assign_arrays(
 def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "official") -> None:
     """Saves the weights of a model as a checkpoint in the layout of another package, in float32.
 
-    A safetensors file has the licence of the weights in its metadata.
+    The metadata of a safetensors file has the licence of the weights.
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
-        path: of the file; an existing one is replaced, as by `model.save`. Its suffix determines the kind of file:
-            `.pth`, `.pt` or `.bin` for torch, `.safetensors`, or `.h5`, which is for the layout keras.applications
-            alone.
+        path: path of the file; an existing file is replaced, as by `model.save`. Its suffix determines the kind of
+            file: `.pth`, `.pt` or `.bin` for torch, `.safetensors`, or `.h5`, which is only for the layout
+            keras.applications.
         layout: `"official"` (the authors'), `"fcmae"` (their masked pre-training), `"timm"`, `"torchvision"`,
-            `"transformers"`, `"dinov3"` (transformers' for DINOv3's ConvNeXts) or `"keras.applications"`. A backbone
-            with `level_norm` is written as the authors' for detection, or transformers' `ConvNextBackbone`. Defaults to
-            `"official"`.
+            `"transformers"`, `"dinov3"` (transformers' layout of DINOv3's ConvNeXts) or `"keras.applications"`. A
+            backbone with `level_norm` is written in the authors' layout for detection, or in that of transformers'
+            `ConvNextBackbone`. Defaults to `"official"`.
 
     Raises:
-        ValueError: an unknown layout or suffix, no such folder, or a model that the layout cannot represent.
-        ModuleNotFoundError: safetensors is needed, and not installed.
+        ValueError: the layout or suffix is unknown, the folder does not exist, or the layout has no such model.
+        ModuleNotFoundError: safetensors is needed, and is not installed.
 
     Example:
 
@@ -243,7 +243,7 @@ def check_target(model: keras.Model, path: str | Path, layout: str = "official")
 
 
 def check_target_path(path: str | Path, layout: str = "official") -> None:
-    """Raises those of the errors that do not depend on the model, so that they come before it is loaded.
+    """Raises the errors of `save_checkpoint` that do not depend on the model, so that they come before it is loaded.
 
     Args:
         path: as for `save_checkpoint`.
@@ -261,7 +261,7 @@ def check_target_path(path: str | Path, layout: str = "official") -> None:
         raise ValueError(f"{path}: expected a name that ends in {', '.join(WRITERS)} (or .keras: `model.save`).")
     if (path.suffix == ".h5") != (layout == "keras.applications"):
         raise ValueError(
-            f"{path}: `.h5` files are for the layout keras.applications, which has no others; got {layout}."
+            f"{path}: `.h5` files are only for the layout keras.applications, which has no others; got layout {layout}."
         )
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{path.parent}: no such folder.")
@@ -271,7 +271,7 @@ def check_target_path(path: str | Path, layout: str = "official") -> None:
 
 
 def _form(model, name):
-    """The table among those of a layout in which its source stores such a model."""
+    """Chooses, among the tables of a layout, the one in which its source stores such a model."""
     require_float_weights(model, "write a checkpoint of")
     paths = [weight.path for weight in model.weights]
     backbone = getattr(model, "backbone", model)

@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 60
 
 
 def cached_path(checkpoint: Checkpoint) -> Path:
-    """The place of a checkpoint's file in the cache, whether it is there or not.
+    """The path of a checkpoint's file in the cache, whether the file exists or not.
 
     The cache is `models/keras_convnext` in Keras's folder, which is `~/.keras`, or the value of the environment
     variable KERAS_HOME.
@@ -48,8 +48,8 @@ def cached_file(checkpoint):
     """The cached file of a checkpoint. Downloads it, with a progress bar, if it is not in the cache.
 
     A file in the cache is complete: an incomplete download has another name. If the publisher gives the SHA-256 of the
-    file, it is checked each time. For files that the hub gives only to those who accepted a licence, set the
-    environment variable HF_TOKEN to a token of yours.
+    file, it is checked each time. If the hub gives a file only to users who accepted its licence, set the environment
+    variable HF_TOKEN to your token.
 
     Args:
         checkpoint: `Checkpoint`.
@@ -58,9 +58,9 @@ def cached_file(checkpoint):
         `Path`.
 
     Raises:
-        OSError: no connection, an error of the server, an incomplete download, or a cache that cannot be written; the
-            message has the address, and says where to put the file by hand.
-        ValueError: the file is not the published one. It is removed.
+        OSError: there is no connection, the server has an error, the download is incomplete, or the cache is not
+            writable. The message has the address, and says where to put the file by hand.
+        ValueError: the file is not the published one, and was removed.
     """
     path = cached_path(checkpoint)
     if path.exists():
@@ -88,7 +88,7 @@ def cached_file(checkpoint):
 
 
 def published_as(path):
-    """The published checkpoint that a file is, by its name in the cache and its SHA-256, if there is one; else None.
+    """Finds the published checkpoint whose name in the cache and SHA-256 a file has; None if there is none.
 
     How a file is read does not depend on this, but on its content.
     """
@@ -101,7 +101,7 @@ def published_as(path):
 
 def _download(url, path):
     request = Request(url, headers={"User-Agent": "keras_convnext"})
-    if url.startswith(HUB) and os.environ.get("HF_TOKEN"):  # for the hub alone, and not where it redirects to
+    if url.startswith(HUB) and os.environ.get("HF_TOKEN"):  # only to the hub, not to where it redirects
         request.add_unredirected_header("Authorization", f"Bearer {os.environ['HF_TOKEN']}")
     print(f"Downloading data from {url}")
     with urlopen(request, timeout=TIMEOUT_SECONDS) as answer, path.open("xb") as file:
@@ -115,13 +115,13 @@ def _download(url, path):
 
 
 def _how_to_log_in(url, error):
-    """What to do if the hub gives a file only to those who accepted its licence; empty for other errors."""
+    """What to do if the hub gives a file only to users who accepted its licence; empty for other errors."""
     if not url.startswith(HUB) or getattr(error, "code", None) not in (401, 403):
         return ""
     page = url.partition("/resolve/")[0]
     return (
-        f"The hub gives it to those who accepted its licence: log in at {page}, accept it, and set the environment "
-        f"variable HF_TOKEN to a token of yours from {HUB}settings/tokens,"
+        f"The hub gives it only to users who accepted its licence: log in at {page}, accept it, and set the "
+        f"environment variable HF_TOKEN to your token from {HUB}settings/tokens,"
     )
 
 
@@ -130,7 +130,7 @@ def _keras_home():
 
 
 def _check_digest(path, checkpoint):
-    """Removes a file that is not the published one, and raises ValueError."""
+    """Removes a file that is not the published one, and then raises ValueError."""
     if not _digest_fits(path, checkpoint):
         path.unlink()
         raise ValueError(

@@ -6,11 +6,11 @@ import keras
 
 
 def require_float_weights(model: keras.Model, action: str) -> None:
-    """Refuses a model with quantized layers or with LoRA.
+    """Raises an error for a model with quantized layers or with LoRA.
 
     Args:
         model: a model.
-        action: what was asked for, such as `"fuse"`; for the message.
+        action: the action that needs float weights, such as `"fuse"`, for the message.
 
     Raises:
         ValueError: there are such layers. The message names them and says what to do.
@@ -35,8 +35,8 @@ def require_float_weights(model: keras.Model, action: str) -> None:
     with_lora = layers_that(has_lora, model)
     if with_lora:
         raise ValueError(
-            f"Cannot {action} a model with LoRA ({_some(with_lora)}). Enable LoRA last; or merge it: "
-            "`model.save_weights` writes the merged weights, which a model without LoRA loads."
+            f"Cannot {action} a model with LoRA ({_some(with_lora)}). Enable LoRA last, or merge it: "
+            "`model.save_weights` writes the merged weights, which you can load into a model without LoRA."
         )
 
 

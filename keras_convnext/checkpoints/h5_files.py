@@ -10,7 +10,7 @@ from keras_convnext.checkpoints.errors import DamagedFileError, first_line
 
 
 def read_h5(path):
-    """The arrays by `LAYER/WEIGHT`, without the model's name in front."""
+    """Reads the arrays by `LAYER/WEIGHT`, without the model's name in front."""
     try:
         with h5py.File(path) as file:
             group = _within(file, "model_weights") if "model_weights" in file else file
@@ -47,7 +47,7 @@ def write_h5(path, arrays, metadata):
 
 
 def _within(group, name):
-    """A member of a group, refused if it is in another file, to which links and external datasets can lead."""
+    """A member of a group. Raises KeyError if it is in another file, as links and external datasets can be."""
     for part in name.split("/"):
         if part in group and not isinstance(group.get(part, getlink=True), h5py.HardLink):
             raise KeyError(f"{name} is a link")
@@ -64,8 +64,8 @@ def _names(group, attribute):
 def _layer_and_weight(layer, weight):
     """`LAYER/WEIGHT` from the names in the file.
 
-    The layer of a weight within a `Sequential` is part of the weight's name. Keras 2 named layer scales `Variable`.
-    Without the top, the last norm has a generic name.
+    The name of a weight within a `Sequential` contains its layer. Keras 2 named the weights of layer scales `Variable`.
+    In files without the top, the last norm has a generic name.
     """
     *owners, name = weight.removesuffix(":0").split("/")
     owner = owners[-1] if owners else layer
@@ -74,7 +74,7 @@ def _layer_and_weight(layer, weight):
 
 
 def _sequential(layer):
-    """The `Sequential` that holds a layer of keras.applications, or the layer."""
+    """The `Sequential` that contains a layer of keras.applications, or the layer if none does."""
     if layer.startswith("stem_"):
         return "stem"
     if layer.startswith("downsampling_"):

@@ -1,4 +1,4 @@
-"""Which variant a checkpoint is of: its architecture arguments, read off the names and sizes of its arrays."""
+"""The variant of a checkpoint, identified from the names and sizes of its arrays."""
 
 import itertools
 import math
@@ -10,16 +10,16 @@ from keras_convnext.variants import match
 
 
 def identify(arrays: dict[str, np.ndarray]) -> tuple[str, int | None]:
-    """The variant and the number of classes of a checkpoint.
+    """Identifies the variant and the number of classes of a checkpoint.
 
     Args:
-        arrays: by name, as `read_arrays` returns it.
+        arrays: arrays by name, as `read_arrays` returns them.
 
     Returns:
-        `(variant, num_classes)`: 0 classes if the last layer is missing, None if the whole head is.
+        `(variant, num_classes)`. `num_classes` is 0 if the last layer is missing, and None if the whole head is.
 
     Raises:
-        ValueError: the arrays belong to no variant of `VARIANTS`.
+        ValueError: the arrays do not match any variant of `VARIANTS`.
 
     Example:
 
@@ -39,15 +39,15 @@ def identify(arrays: dict[str, np.ndarray]) -> tuple[str, int | None]:
             has_norm = _size("head_norm/gamma", layout, arrays)
             return variant, _size("head/bias", layout, arrays) or (0 if has_norm else None)
     raise ValueError(
-        f"of no variant that `keras-convnext list` prints; its {len(arrays)} arrays begin {list(arrays)[:3]}."
+        f"not a variant that `keras-convnext list` prints. It has {len(arrays)} arrays, such as {list(arrays)[:3]}."
     )
 
 
 def has_level_norms(arrays: dict[str, np.ndarray]) -> bool:
-    """Whether a checkpoint has norms of pyramid levels, of all or of some.
+    """Whether a checkpoint has norms of some or all pyramid levels.
 
     Args:
-        arrays: by name, as `read_arrays` returns it.
+        arrays: arrays by name, as `read_arrays` returns them.
 
     Example:
 
@@ -61,7 +61,7 @@ def has_level_norms(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def _architecture(layout, arrays):
-    """The architecture arguments that the arrays tell, if their names are those of a layout; None if they are not."""
+    """The architecture arguments that the arrays show; None if their names are not those of the layout."""
     depths, dims, kernel_sizes = [], [], []
     while depth := _depth(len(depths), layout, arrays):
         last = f"stage_{len(depths)}_block_{depth - 1}"

@@ -1,7 +1,7 @@
 """The classes of ImageNet-1k, in the order of the published checkpoints' logits.
 
-`imagenet1k.txt` has a line a class: its WordNet id, and the first of its names in WordNet 3.0 (where two classes share
-it, with the difference in brackets). The order is that of the ids.
+`imagenet1k.txt` has a line per class: its WordNet id, and the first of its names in WordNet 3.0. If two classes share
+that name, brackets tell them apart. The lines are in the order of the ids.
 """
 
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""Whole Keras models: `.keras` files, zip archives with a configuration and weights."""
+"""`.keras` files, which are zip archives with the configuration and the weights of a whole Keras model."""
 
 import contextlib
 import struct
@@ -30,10 +30,10 @@ DAMAGED_KERAS = (
 
 @contextlib.contextmanager
 def with_keras_suffix(path: str | Path) -> Iterator[str | Path]:
-    """A path of the same file with the suffix `.keras`, without which Keras does not load it.
+    """A context with a path of the same file that ends in `.keras`, without which Keras does not load it.
 
     Args:
-        path: of a saved Keras model, of any name.
+        path: path of a saved Keras model, with any name.
 
     Example:
 
@@ -55,10 +55,10 @@ def is_keras(path: str | Path) -> bool:
     """Whether a file is a saved Keras model: a zip archive with a `config.json`.
 
     Args:
-        path: of the file, which need not exist.
+        path: path of the file, which need not exist.
 
     Raises:
-        DamagedFileError: it begins like a zip archive, but is not one.
+        DamagedFileError: the file begins like a zip archive, but is not one.
 
     Example:
 
@@ -84,7 +84,7 @@ def is_keras(path: str | Path) -> bool:
 
 
 def read_keras(path):
-    """The arrays of a saved model by weight path."""
+    """Reads the arrays of a saved model by weight path."""
     try:
         with with_keras_suffix(path) as path:
             model = keras.saving.load_model(path, compile=False)

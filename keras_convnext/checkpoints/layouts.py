@@ -1,9 +1,9 @@
 """The layouts: how each source of checkpoints names and stores the weights, in a table per source.
 
 A row has the path of one of our layers, the source's name for that layer, and how the source stores its arrays. `{s}`
-is the index of a stage, `{b}` that of a block within it, `{previous}` and `{following}` those of the stages before and
-after. `{leading}` and `{features}` are indices into torchvision's `features`, which has two entries per stage: what
-leads to the stage (the stem or a downsampling), and the stage.
+is the index of a stage, `{b}` that of a block within it, and `{previous}` and `{following}` are those of the stages
+before and after. `{leading}` and `{features}` are indices into torchvision's `features`, which has two entries per
+stage: the stem or downsampling layer before the stage, and the stage.
 """
 
 import re
@@ -16,10 +16,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Array:
-    """How a source stores an array of ours.
+    """How a source stores one of our arrays.
 
     Attributes:
-        suffix: what follows the name of the layer.
+        suffix: suffix that follows the name of the layer.
         axes: permutation of the axes, applied first; None for none.
         shape: function of the permuted shape that returns the stored shape.
     """
@@ -29,16 +29,16 @@ class Array:
     shape: Callable = tuple
 
     def stored(self, value):
-        """Our array as the source stores it."""
+        """Converts our array to the stored one."""
         value = value if self.axes is None else value.transpose(self.axes)
         return np.ascontiguousarray(value.reshape(self.shape(value.shape)))
 
     def stored_shape(self, shape):
-        """The shape in which the source stores an array of ours."""
+        """The shape in which the source stores our array of the given shape."""
         return tuple(self.shape(shape if self.axes is None else tuple(shape[axis] for axis in self.axes)))
 
     def restored(self, value, shape):
-        """Our array, of the given shape, from the stored one."""
+        """Converts the stored array to ours, which has the given shape."""
         if self.axes is None:
             return value.reshape(shape)
         return value.reshape([shape[axis] for axis in self.axes]).transpose(np.argsort(self.axes))
@@ -95,12 +95,12 @@ class Layout:
     """The table of one source, or one of several tables of a source that names its models differently.
 
     Attributes:
-        name: of the source.
-        rows: tuples of our layer, the source's layer, and how its arrays are stored.
+        name: name of the source.
+        rows: tuples of our layer's path, the source's name for it, and how its arrays are stored.
         conv_mlp: whether pointwise layers are stored as 1x1 convolutions.
-        head_norm_first: whether it is for models that normalize before they pool; None for both.
-        ignored: pattern for other names that a checkpoint may have, which no classifier has.
-        stem_activation: whether it is for models with an activation between the stem's convolutions.
+        head_norm_first: whether the models normalize before they pool; None for both kinds.
+        ignored: pattern for names that a checkpoint may have besides those of a classifier.
+        stem_activation: whether the models have an activation between the stem's convolutions.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Layout:
         return None
 
     def has_head_like(self, head_norm_first):
-        """Whether it is for models with such a head. None, a model without a head, fits every layout."""
+        """Whether the layout is for models with such a head. None, for a model without a head, fits every layout."""
         return None in (head_norm_first, self.head_norm_first) or head_norm_first == self.head_norm_first
 
     def head(self):
@@ -238,7 +238,7 @@ _TIMM_OVERLAP_ACT = (("stem/conv_1", "stem.0", CONV), ("stem/conv_2", "stem.2", 
 
 
 _TRANSFORMERS_LEVELS = (
-    ("stem_norm", "hidden_states_norms.stem", NORM),  # of a level that no model has here
+    ("stem_norm", "hidden_states_norms.stem", NORM),  # of a level that no model in this package has
     ("stage_{s}_norm", "hidden_states_norms.stage{following}", NORM),
 )
 
@@ -347,4 +347,4 @@ LAYOUTS = (
     _KERAS_APPLICATIONS,
     _OURS,
 )
-"""Where a source has several tables, the first one with all weights of a model is used."""
+"""If a source has several tables, the first one with all weights of a model is used."""

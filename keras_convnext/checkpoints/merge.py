@@ -1,4 +1,4 @@
-"""From the arrays of a checkpoint to the weights of a model: all of them have counterparts, or nothing is loaded."""
+"""Matching the arrays of a checkpoint with the weights of a model. Unless all match, nothing is loaded."""
 
 import re
 
@@ -13,11 +13,11 @@ LEVEL_NORMS = re.compile(r"(stage_\d+_norm)/.*")
 
 
 def find_layout(paths, names, head_norm_first=None):
-    """The layout of a checkpoint: the one that gives most of a model's weights a name that the checkpoint has.
+    """Finds the layout of a checkpoint: the one in which the checkpoint has most of the model's weights.
 
     Args:
-        paths: of the model's weights.
-        names: of the arrays in the checkpoint.
+        paths: paths of the model's weights.
+        names: names of the arrays in the checkpoint.
         head_norm_first: whether the model normalizes before it pools; None if it has no head.
 
     Raises:
@@ -43,19 +43,21 @@ def find_layout(paths, names, head_norm_first=None):
 
 
 def merge(shapes, arrays, layout, adapt_stem=False):
-    """The values of a model's weights from the arrays of a checkpoint.
+    """Computes the values of a model's weights from the arrays of a checkpoint.
 
     Args:
         shapes: dict of the shapes of the model's weights by path.
         arrays: dict of the checkpoint's arrays by name.
         layout: `Layout` of the checkpoint.
-        adapt_stem: whether to adapt a stem for another number of channels. Defaults to False.
+        adapt_stem: whether to adapt the stem to another number of channels. Defaults to False.
 
     Returns:
-        `(values, notes)`: a dict of arrays by path, and what the user should know, such as that the head was left out.
+        `(values, notes)`: a dict of arrays by path, and a list of what the user should know, such as that the head was
+        left out.
 
     Raises:
-        ValueError: names without a counterpart, shapes that do not fit, or NaN or Inf; the message has all of them.
+        ValueError: there are names without a counterpart, shapes that do not fit, or NaN or Inf. The message has all of
+            them.
     """
     notes, problems, values = [], [], {}
     entries = {path: layout.entry(path) for path in shapes}
@@ -68,22 +70,22 @@ def merge(shapes, arrays, layout, adapt_stem=False):
         entries = {path: entry for path, entry in entries.items() if path not in levels}
         if levels:
             lacking = ", ".join(sorted({LEVEL_NORMS.match(path)[1] for path in levels}))
-            notes.append(f"The checkpoint has no norms of pyramid levels for {lacking}: the model's stay as they are.")
+            notes.append(f"The checkpoint has no norms of pyramid levels for {lacking}: the model's are unchanged.")
         if other_levels:
             notes.append(f"The model has no pyramid levels for {', '.join(other_levels)}: they are left out.")
             ignored |= set(other_levels)
     absent = {path for path, entry in head.items() if not entry or entry.name not in arrays}
     last = {path for path in head if path.startswith("head/")}
     if head and absent == set(head):
-        notes.append("The checkpoint has no head: the model's stays as it is.")
+        notes.append("The checkpoint has no head: the model's head is unchanged.")
         entries = {path: entry for path, entry in entries.items() if path not in absent}
     elif last and last <= absent:
         parts = sorted({path.partition("/")[0] for path in absent})
-        notes.append(f"The checkpoint has no last layer: of the model {', '.join(parts)} stay as they are.")
+        notes.append(f"The checkpoint has no last layer. These parts of the model are unchanged: {', '.join(parts)}.")
         entries = {path: entry for path, entry in entries.items() if path not in absent}
     elif (classes := _classes(head, shapes, arrays)) is not None:
         stored, own = classes
-        notes.append(f"The checkpoint has {stored} classes and the model {own}: the model's last layer stays as it is.")
+        notes.append(f"The checkpoint has {stored} classes and the model {own}: the model's last layer is unchanged.")
         ignored |= {head[path].name for path in last}
         entries = {path: entry for path, entry in entries.items() if path not in last}
     expected = {entry.name for entry in entries.values() if entry}
@@ -106,7 +108,7 @@ def merge(shapes, arrays, layout, adapt_stem=False):
             value = _adapted(value, shape, stored)
         if _squeezed(value.shape) != _squeezed(stored.stored_shape(shape)):
             adapted = path in STEM_KERNELS and _adapted(value, shape, stored).shape == stored.stored_shape(shape)
-            hint = " (adapt_stem=True fits it)" if adapted else ""
+            hint = " (adapt_stem=True adapts it)" if adapted else ""
             problems.append(f"{path}: expected {stored.stored_shape(shape)}, got {value.shape} in {name}{hint}")
         elif not np.isfinite(value).all():
             problems.append(f"{path}: {name} has NaN or Inf")
@@ -123,9 +125,9 @@ def merge(shapes, arrays, layout, adapt_stem=False):
 
 
 def _level_norms(entries, layout, arrays):
-    """The norms of levels that only one side has: the model's by path, the checkpoint's by name.
+    """The norms of levels that only one side has: those of the model by path, those of the checkpoint by name.
 
-    A norm of which the checkpoint has a part counts as present.
+    A norm counts as present if the checkpoint has a part of it.
     """
     stages = sorted({stage for path in entries for stage in re.findall(r"^stage_\d+", path)})
     lacking, others = [], []
@@ -154,7 +156,7 @@ def _classes(head, shapes, arrays):
 
 
 def _adapted(value, shape, array):
-    """A stem's kernel for another number of channels: their sum, or the channels repeated to the same total."""
+    """A stem's kernel for another number of channels: its channels are summed, or repeated and rescaled."""
     height, width, wanted, filters = shape
     channels = value.size // (height * width * filters)
     if channels == wanted or value.shape != array.stored_shape((height, width, channels, filters)):

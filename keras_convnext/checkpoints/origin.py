@@ -1,4 +1,4 @@
-"""The origin of weights: the preset as which they were published, and their licence."""
+"""The origin of weights: the preset under which they were published, and their licence."""
 
 import json
 import zipfile
@@ -21,14 +21,13 @@ class Origin(NamedTuple):
 
 
 def origin_of(path: str | Path) -> Origin:
-    """The origin of the weights in a file.
+    """Finds the origin of the weights in a file.
 
-    `.keras` and safetensors files that `model.save` and `save_checkpoint` wrote contain it. Otherwise it follows from
-    the name under which a checkpoint was published.
+    `.keras` and safetensors files that `model.save` and `save_checkpoint` wrote contain it. For other files it follows
+    from the name under which the checkpoint was published.
 
     Args:
-        path: of a file that `read_arrays` reads.
-
+        path: path of a file that `read_arrays` reads.
 
     Example:
 
@@ -63,13 +62,13 @@ def backbone_config(path: str | Path) -> dict:
 
 
 def set_origin(model: keras.Model, origin: Origin) -> None:
-    """Puts an origin into the configuration of a model's backbone, with which it is saved."""
+    """Puts an origin into the configuration of a model's backbone, so that it is saved with the model."""
     backbone = getattr(model, "backbone", model)
     backbone.preset, backbone.license = origin
 
 
 def restriction(license: str | None) -> str:
-    """The warning for weights under a licence; empty if it allows any use, or is unknown.
+    """The warning about the licence of weights; empty if the licence allows any use, or is unknown.
 
     Args:
         license: an SPDX identifier or another name, as in `Checkpoint`; None if it is unknown.

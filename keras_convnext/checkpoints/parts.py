@@ -3,7 +3,7 @@
 from keras_convnext.checkpoints.origin import backbone_config
 
 PARTS = {"stem": "patchify", "norm": "layer_norm", "norm_eps": 1e-6, "hidden_activation": "gelu"}
-"""The backbone's arguments for such parts, with their values for files that do not contain them."""
+"""The backbone's arguments for such parts, with the values that apply to files without them."""
 
 
 def differing_parts(model, path):
@@ -11,7 +11,7 @@ def differing_parts(model, path):
 
     Args:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`, into which the file's weights are loaded.
-        path: of the file.
+        path: path of the file.
 
     Returns:
         A sentence; empty if the parts are equal, or the file does not contain them.

@@ -1,7 +1,7 @@
 """What each publisher says about each checkpoint of a ConvNeXt: rows of facts, of which `catalog` makes its entries.
 
-Top-1 and top-5 accuracies are in percent, on ImageNet-1k's validation images, at the row's image size. None stands
-where nothing was published; 0 classes where the checkpoint has no classifier.
+Top-1 and top-5 accuracies are in percent, on ImageNet-1k's validation images, at the row's image size. None means that
+nothing was published, and 0 classes that the checkpoint has no classifier.
 """
 
 from typing import Any
@@ -237,7 +237,7 @@ TIMM_OF_AUTHORS = (
 
 DINOV3_HUB = (
     # huggingface/transformers, models/dinov3_convnext. Its DINOv3ViTImageProcessor squashes images to 224 pixels, with
-    # the bilinear filter. The hub gives the files to those who accepted the licence.
+    # the bilinear filter. The hub gives the files only to users who accepted the licence.
     ("facebook/dinov3-convnext-tiny-pretrain-lvd1689m", "convnext_tiny"),
     ("facebook/dinov3-convnext-small-pretrain-lvd1689m", "convnext_small"),
     ("facebook/dinov3-convnext-base-pretrain-lvd1689m", "convnext_base"),
@@ -245,4 +245,4 @@ DINOV3_HUB = (
 )
 
 WITHOUT_WEIGHTS = ("convnext_atto_rms.untrained", "convnextv2_small.untrained")
-"""timm's names for architectures of which no weights were published."""
+"""timm's names for architectures without published weights."""

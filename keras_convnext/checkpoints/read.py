@@ -1,4 +1,4 @@
-"""Reading the arrays of a checkpoint file by name. The kind of a file follows from its first bytes."""
+"""Reading the arrays of a checkpoint file by name. The first bytes of a file show of which kind it is."""
 
 from pathlib import Path
 
@@ -16,18 +16,19 @@ READ_WITH = {".safetensors": "safetensors"}
 
 
 def read_arrays(path: str | Path, ema: bool = False) -> dict[str, np.ndarray]:
-    """Reads the arrays of a checkpoint: of torch, safetensors, Keras (`.keras`) or keras.applications (`.h5`).
+    """Reads the arrays of a checkpoint file of torch, safetensors, Keras (`.keras`) or keras.applications (`.h5`).
 
     Args:
-        path: of the file.
+        path: path of the file.
         ema: whether to read the moving average that a training script saved beside the weights. Defaults to False.
 
     Returns:
         A dict of NumPy arrays by their names in the file; for a `.keras` file, by weight path.
 
     Raises:
-        ValueError: no such file, a folder, a file that is truncated, damaged, or of another kind, a torch file with
-            other objects than tensors (nothing in it is run), or a file without a moving average if one is asked for.
+        ValueError: the file does not exist, is a folder, or is truncated, damaged or of another kind; it is a torch
+            file with other objects than tensors, of which no code is run; or it has no moving average although `ema` is
+            True.
         ModuleNotFoundError: safetensors is needed, or torch for a file from before torch 1.6, and is not installed.
 
     Example:

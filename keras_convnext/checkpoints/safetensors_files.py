@@ -23,14 +23,14 @@ STORED_AS = {
     "U8": "uint8",
     "BOOL": "bool",
 }
-"""NumPy's types of the same size for the types that are read."""
+"""For each type that is read, NumPy's type of the same size."""
 
 WIDENED_AS = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 """The names in `WIDENED` of the types that NumPy does not have."""
 
 
 def read_safetensors(path):
-    """The arrays of a file by name; those of types that NumPy does not have as float32."""
+    """Reads the arrays of a file by name. Types that NumPy does not have become float32."""
     safetensors = require("safetensors", "checkpoints")
     try:
         entries = safetensors.deserialize(path.read_bytes())
@@ -40,7 +40,7 @@ def read_safetensors(path):
 
 
 def write_safetensors(path, arrays, metadata):
-    """Writes arrays by name, and texts by name as the metadata."""
+    """Writes arrays by name, and strings by name as the metadata."""
     require("safetensors.numpy", "checkpoints").save_file(arrays, path, metadata={"format": "pt", **metadata})
 
 

@@ -16,13 +16,13 @@ from keras_convnext.checkpoints.torch_zip import TorchZip
 from keras_convnext.extras import require
 
 WRAPPERS = ("model", "state_dict", "module")
-"""The names under which training scripts save the weights beside the optimizer, in order of preference."""
+"""The keys under which training scripts save the weights beside the optimizer, in order of preference."""
 
 EMA_WRAPPERS = ("model_ema", "state_dict_ema")
-"""The same for the moving average of the weights, in the authors' scripts and timm's."""
+"""The keys of the moving average of the weights, in the authors' scripts and timm's."""
 
 PREFIXES = ("module.", "_orig_mod.")
-"""What wrappers of a torch model prepend to all names: DistributedDataParallel and `torch.compile`."""
+"""The prefixes that DistributedDataParallel and `torch.compile` add to all names."""
 
 SAFE_TORCH = (2, 6)
 """The first torch whose `weights_only=True` is safe (CVE-2025-32434)."""
@@ -39,7 +39,7 @@ DAMAGED = (
     AssertionError,
     struct.error,
 )
-"""What reading damaged bytes can raise."""
+"""The errors that reading damaged bytes can raise."""
 
 
 def read_torch(path, ema=False):
@@ -53,8 +53,8 @@ def read_torch(path, ema=False):
         A dict of NumPy arrays by name, floating-point ones as float32.
 
     Raises:
-        ValueError: a file that is truncated or damaged, that has no weights, or other objects than tensors (nothing in
-            it is run), or that has no moving average if one is asked for.
+        ValueError: the file is truncated or damaged, has no weights, or has other objects than tensors, of which no
+            code is run; or it has no moving average although `ema` is True.
         ModuleNotFoundError: the file is not a zip archive, and torch is not installed.
     """
     try:
@@ -105,14 +105,14 @@ def _safe_torch(path):
     if version < SAFE_TORCH:
         needed = ".".join(map(str, SAFE_TORCH))
         raise CheckpointFileError(
-            f"{path}: files in torch's format from before 1.6 need torch {needed} or later, to be read safely. "
+            f"{path}: to read files in the format of torch before 1.6 safely, torch {needed} or later is needed. "
             f"Got {torch.__version__}."
         )
     return torch
 
 
 def _weights(path, content, kinds, ema):
-    """The tensors by name in what was saved."""
+    """The tensors by name in the saved object."""
     if not isinstance(content, dict):
         raise CheckpointFileError(f"{path}: expected a dict of tensors, got {type(content).__name__}.")
     wrappers = EMA_WRAPPERS if ema else WRAPPERS

@@ -1,8 +1,9 @@
 """The pickle in a file that `torch.save` wrote, read as data: nothing that it names is imported or called.
 
 A pickle is a program for a small stack machine. `unpickle` runs only those instructions that make dicts, lists, tuples,
-numbers and strings. What the program calls must be in one of the lists below. A tensor becomes a description of where
-its numbers are in the file. Objects that are not weights, such as a training script's arguments, become an `Unread`.
+numbers and strings. Whatever the program calls must be in one of the lists below. A tensor becomes a description of
+where its numbers are in the file. An object that is not a weight, such as a training script's arguments, becomes an
+`Unread`.
 """
 
 import pickletools
@@ -30,7 +31,7 @@ STORAGES = {
 """The data types of torch's classes of storages, such as `torch.FloatStorage`."""
 
 STORED_AS = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}
-"""For types that NumPy does not have, its types of the same size."""
+"""For each type that NumPy does not have, a type of the same size that it has."""
 
 UNREAD_TENSORS = re.compile(
     r"torch\._utils\._rebuild_(sparse_tensor|qtensor|meta_tensor_no_storage|nested_tensor|wrapper_subclass"
@@ -44,7 +45,7 @@ UNREAD = re.compile(
     r"|torch\.(Tensor|device|serialization\._get_layout|(cuda\.)?\w+Storage|storage\.(Untyped|Typed)Storage)"
     r"|torch\.(bool|bfloat16|((u|q|qu)?int|float|complex|bits)\w+|per_(tensor|channel)_\w+)"
 )
-"""Other names that are allowed: what else training scripts save, and types. Calling them returns an `Unread`."""
+"""Other allowed names: types, and objects that training scripts save. Calling them returns an `Unread`."""
 
 MOST_AXES = 64
 """The most axes that a tensor of torch, and an array of NumPy, can have."""
@@ -144,7 +145,7 @@ CALLED = {
 
 def _call(function, arguments):
     if type(function) is not Global or type(arguments) is not tuple:
-        raise UnpicklingError("a call of something that is no function")
+        raise UnpicklingError("a call of something that is not a function")
     if function.name in CALLED:
         return CALLED[function.name](*arguments)
     return (UnreadTensor if UNREAD_TENSORS.fullmatch(function.name) else Unread)(function.name)
@@ -169,12 +170,12 @@ def unpickle(data):
         data: bytes, the pickle.
 
     Returns:
-        Of dicts, lists, tuples, numbers and texts, with `Tensor` in place of tensors and `Unread` in place of what is
-        not read. An `OrderedDict` becomes a dict.
+        Dicts, lists, tuples, numbers and strings, with `Tensor` in place of tensors and `Unread` in place of other
+        objects. An `OrderedDict` becomes a dict.
 
     Raises:
-        UnpicklingError: it names or calls what is in none of the lists above, or is not made as torch makes it.
-        LookupError, TypeError, ValueError: it is damaged.
+        UnpicklingError: the pickle names or calls something that is not in the lists above, or was not made by torch.
+        LookupError, TypeError, ValueError: the pickle is damaged.
 
     Example:
 
@@ -193,7 +194,7 @@ def unpickle(data):
 
 
 class _Machine:
-    """The stack, and the instructions that work on it. Each takes its argument in the pickle, or None."""
+    """The stack, and the instructions that work on it. Each instruction takes its argument in the pickle, or None."""
 
     def __init__(self):
         self.stack, self.marked, self.memo = [], [], {}
@@ -210,7 +211,7 @@ class _Machine:
         return values
 
     def target(self, *kinds):
-        """The object on top of the stack, to be filled."""
+        """The object on top of the stack, which the instruction fills."""
         if type(self.stack[-1]) not in kinds:
             raise UnpicklingError(f"a change to {type(self.stack[-1]).__name__}")
         return self.stack[-1]
@@ -221,7 +222,7 @@ class _Machine:
     def push(self, value):
         self.stack.append(value)
 
-    # === The memo: what is used again
+    # === The memo: objects that are used again
 
     def put(self, number):
         self.memo[number] = self.stack[-1]
@@ -263,7 +264,7 @@ class _Machine:
     def fill(self, values):
         target, keys = self.target(dict, Unread), values[::2]
         if not all(map(_is_key, keys)):
-            raise UnpicklingError("a dict whose keys are neither numbers nor texts")
+            raise UnpicklingError("a dict whose keys are neither numbers nor strings")
         if type(target) is dict:
             target.update(zip(keys, values[1::2], strict=True))
 
@@ -284,7 +285,7 @@ class _Machine:
         self.stack.append(_call(*self.pop(2)))
 
     def set_state(self, _):
-        """Attributes of an object, which are not read."""
+        """Drops the attributes of an object."""
         self.pop(1)
         self.target(dict, Tensor, Unread, UnreadTensor)
 
@@ -292,7 +293,7 @@ class _Machine:
         (identity,) = self.pop(1)
         kind, storage, key, _, size = identity
         if (kind, type(storage), type(key), type(size)) != ("storage", Global, str, int) or size < 0:
-            raise UnpicklingError("a reference to something that is no storage")
+            raise UnpicklingError("a reference to something that is not a storage")
         name = storage.name.rpartition(".")[2].removesuffix("Storage")
         self.stack.append(Storage(key, "uint8" if name == "Untyped" else STORAGES.get(name, name), size))
 

@@ -16,8 +16,8 @@ def write_torch(path, content):
     """Writes a file as `torch.save` does.
 
     Args:
-        path: of the file.
-        content: dict of NumPy arrays by name, or of such dicts and of text.
+        path: path of the file.
+        content: dict of NumPy arrays by name, or of such dicts and of strings.
 
     Example:
 
@@ -43,7 +43,7 @@ def write_torch(path, content):
 
 
 def _write_record(file, archive, name, data):
-    """Padding for the header's extra field, which aligns the data."""
+    """Writes a record. Padding in the extra field of its header aligns the data."""
     info = zipfile.ZipInfo(f"archive/{name}")
     start = file.tell() + zipfile.sizeFileHeader + len(info.filename) + 4
     padding = -start % ALIGNMENT
@@ -52,7 +52,7 @@ def _write_record(file, archive, name, data):
 
 
 def _pickled(value, arrays):
-    """The pickle's instructions for a value. Appends its arrays to a list."""
+    """The pickle's instructions for a value. Appends the arrays of the value to `arrays`."""
     if isinstance(value, dict):
         items = (_plain(name) + _pickled(each, arrays) for name, each in value.items())
         return b"}(" + b"".join(items) + b"u"

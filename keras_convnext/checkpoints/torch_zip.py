@@ -1,4 +1,4 @@
-"""Reading the zip archive of `torch.save` with NumPy alone: it has a pickle, and a record per storage of numbers."""
+"""Reading the zip archive of `torch.save`, a pickle and a record per storage of numbers, with NumPy alone."""
 
 import os
 import zipfile
@@ -18,18 +18,18 @@ CHUNK = 1 << 24
 class TorchZip:
     """The content of a torch file.
 
-    Storages are read when their arrays are asked for; their records' checksums are checked. No array is larger than
-    the file allows.
+    A storage is read, and the checksum of its record checked, when `array` is called for one of its tensors. No array
+    is larger than the file allows.
 
     Args:
-        archive: `zipfile.ZipFile` of the file, open as long as arrays are read.
+        archive: `zipfile.ZipFile` of the file, which must stay open as long as arrays are read.
 
     Attributes:
-        content: what was saved, as `unpickle` returns it: with `Tensor`s, each for `array`.
+        content: the saved object, as `unpickle` returns it. `array` turns each `Tensor` in it into an array.
 
     Raises:
-        DamagedFileError: not as torch writes it.
-        CheckpointFileError: a TorchScript program.
+        DamagedFileError: the file is not as torch writes it.
+        CheckpointFileError: the file is a TorchScript program.
         UnpicklingError: the pickle holds other objects than tensors and plain values.
     """
 
@@ -43,10 +43,10 @@ class TorchZip:
         self.content = unpickle(self._bytes("data.pkl").tobytes())
 
     def array(self, tensor):
-        """The array of a `Tensor`, floating-point ones as float32. Tensors of one storage share its memory."""
+        """Reads the array of a `Tensor`; floating-point ones as float32. Tensors of one storage share its memory."""
         numbers = self._numbers(tensor.storage)
         size = prod(tensor.shape)
-        if size > max(numbers.size, self.size):  # of strides of 0
+        if size > max(numbers.size, self.size):  # with strides of 0
             raise DamagedFileError(f"{self.path}: a tensor of shape {tensor.shape} from {numbers.size} numbers.")
         if not size:
             return np.empty(tensor.shape, numbers.dtype)
@@ -55,7 +55,7 @@ class TorchZip:
         return view.copy() if size > numbers.size else view
 
     def check_rest(self):
-        """Reads the records that were not read so far, which checks their checksums."""
+        """Checks the checksums of the records that have not been read."""
         for name in sorted(self.unread):
             for _ in self._chunks(name):
                 pass
@@ -67,8 +67,8 @@ class TorchZip:
             raise DamagedFileError(f"{self.path}: it has two records of one name.")
         if f"{self.root}/constants.pkl" in self.records:
             raise CheckpointFileError(
-                f"{self.path}: expected weights, got a TorchScript program. Where it comes from, save the weights "
-                "alone: torch.save(torch.jit.load(path).state_dict(), other)."
+                f"{self.path}: expected weights, got a TorchScript program. Save its weights alone where it was "
+                "made: torch.save(torch.jit.load(path).state_dict(), other)."
             )
         if f"{self.root}/data.pkl" not in self.records:
             raise DamagedFileError(

@@ -1,10 +1,10 @@
-"""Floating-point types that NumPy does not have: their bits as float32."""
+"""Converting floating-point types that NumPy does not have to float32."""
 
 import numpy as np
 
 
 def _float8_e4m3fn(bits):
-    """Sign, 4 bits of exponent, 3 of fraction: a float16's but for the exponent's offset, and NaN for Inf."""
+    """1 bit of sign, 4 of exponent, 3 of fraction: a float16 with another exponent offset, and with NaN for Inf."""
     bits = bits.astype("uint16")
     halves = ((bits & 0x80) << 8 | (bits & 0x7F) << 7).view("float16")
     return np.where(bits & 0x7F == 0x7F, np.float32("nan"), halves.astype("float32") * 256)

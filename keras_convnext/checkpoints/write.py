@@ -1,4 +1,4 @@
-"""Writing the arrays of a checkpoint to a file by name. The kind of a file follows from its suffix."""
+"""Writing the arrays of a checkpoint to a file by name. The suffix of the file determines its kind."""
 
 import os
 from pathlib import Path
@@ -23,14 +23,14 @@ WRITERS = {
     ".safetensors": ("safetensors", write_safetensors),
     ".h5": (None, write_h5),
 }
-"""By suffix: the package that is needed, and the function that writes such a file."""
+"""The package that is needed and the function that writes the file, by suffix."""
 
 
 def write_arrays(path, arrays, wrapped=False, metadata=None):
     """Writes arrays to a file. If that fails, an existing file is left as it was.
 
     Args:
-        path: of the file. Its suffix, one of `WRITERS`, determines the kind of file.
+        path: path of the file. Its suffix, one of `WRITERS`, determines the kind of file.
         arrays: dict of NumPy arrays by name, in order.
         wrapped: whether a torch file holds a dict whose `"model"` is the dict of arrays, as the authors' scripts
             expect. Defaults to False.

@@ -1,8 +1,9 @@
-"""What the layers and the optimizer compute with: one set of functions per backend, with the same names and signatures.
+"""The functions with which layers and the optimizer compute: one set per backend, with the same names and signatures.
 
-`reference.py` has every function in `keras.ops`, and says what it computes. `jax/`, `tensorflow/` and `torch/` have
-those that are faster there, and take the others from the reference. This file chooses the set: no layer, model or
-optimizer asks which backend or device runs. A backend without a set, such as OpenVINO, runs on the reference.
+`reference.py` implements every function in `keras.ops`, and documents what it computes. `jax/`, `tensorflow/` and
+`torch/` have the functions that are faster on that backend, and import the others from the reference. This file chooses
+the set, so that no layer, model or optimizer asks which backend or device runs. A backend without a set, such as
+OpenVINO, runs on the reference.
 
 The kernels take tensors. Two also take objects of Keras: `is_observed` looks at layers, and `adamw_step` updates
 variables.

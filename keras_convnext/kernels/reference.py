@@ -1,4 +1,4 @@
-"""Every kernel in `keras.ops`: what each function computes, and what runs where a backend has nothing faster."""
+"""Every kernel in `keras.ops`. It defines what a function computes, and runs where a backend has nothing faster."""
 
 import contextlib
 import math
@@ -17,13 +17,13 @@ class BlockWeights(NamedTuple):
     Attributes:
         depthwise_kernel: `(side, side, channels, 1)`.
         depthwise_bias: `(channels,)`.
-        gamma: `(channels,)`, of the norm.
-        beta: `(channels,)`, of the norm.
-        kernel_1: `(channels, hidden)`.
+        gamma: weight of the norm, `(channels,)`.
+        beta: weight of the norm, `(channels,)`.
+        kernel_1: kernel of the first linear layer, `(channels, hidden)`.
         bias_1: `(hidden,)`.
         grn_gamma: `(hidden,)`.
         grn_beta: `(hidden,)`.
-        kernel_2: `(hidden, channels)`.
+        kernel_2: kernel of the second linear layer, `(hidden, channels)`.
         bias_2: `(channels,)`.
         layer_scale: `(channels,)`.
 
@@ -62,14 +62,14 @@ class BlockWeights(NamedTuple):
 
 
 class BlockSettings(NamedTuple):
-    """What else decides what a ConvNeXt block computes.
+    """The settings of a ConvNeXt block: everything but its weights that determines what it computes.
 
     Attributes:
-        dilation: of the depthwise convolution.
+        dilation: dilation of the depthwise convolution.
         norm: one of the norms here, such as `layer_norm`.
-        epsilon: of the norm.
+        epsilon: epsilon of the norm.
         activation: an elementwise function, such as `gelu`.
-        grn_epsilon: of the Global Response Normalization, where the block has one.
+        grn_epsilon: epsilon of the Global Response Normalization; None if the block has none.
 
     Example:
 
@@ -143,7 +143,7 @@ def rms_norm(x: Tensor, gamma: Tensor, beta: Tensor | None = None, *, epsilon: f
     Args:
         x: `(..., channels)`.
         gamma: `(channels,)`.
-        beta: None. The argument is there so that all norms are called alike.
+        beta: must be None. All norms have this argument, so that they are called alike. Defaults to None.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
 
@@ -165,9 +165,9 @@ def simple_norm(
     """Division by the standard deviation of the last axis: `x / sqrt(var(x) + epsilon) * gamma`, `var` unbiased.
 
     Args:
-        x: `(..., channels)`, of two channels or more.
+        x: `(..., channels)`, with two channels or more.
         gamma: `(channels,)`.
-        beta: None, as for `rms_norm`.
+        beta: must be None, as for `rms_norm`. Defaults to None.
         epsilon: keeps the division finite.
         training: whether gradients are likely to follow. Defaults to False.
 
@@ -208,13 +208,13 @@ def gelu(x: Tensor, *, training: bool = False) -> Tensor:
 def linear(
     x: Tensor, kernel: Tensor, bias: Tensor | None, *, activation: Callable | None = None, training: bool = False
 ) -> Tensor:
-    """`activation(x @ kernel + bias)` over the last axis.
+    """A linear layer over the last axis: `activation(x @ kernel + bias)`.
 
     Args:
         x: `(..., inputs)`.
         kernel: `(inputs, units)`.
         bias: `(units,)` or None.
-        activation: elementwise function, such as `gelu`; None for none. Defaults to None.
+        activation: elementwise function, such as `gelu`; None for no activation. Defaults to None.
         training: whether gradients are likely to follow. Defaults to False.
 
     Example:
@@ -234,8 +234,8 @@ def grn(x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float) -> Tensor:
     """Global Response Normalization: `x * (norm / (mean(norm) + epsilon)) * gamma + beta + x`.
 
     `norm` is taken over height and width, and its mean over the channels. Squares are summed in float32 at least,
-    because they leave float16's range at 256. The gradient at a channel of zeros is zero, where the gradient of a plain
-    square root is NaN.
+    because 256 squared overflows float16. The gradient of a channel of zeros is zero, where that of a plain square root
+    is NaN.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -260,7 +260,7 @@ def grn(x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float) -> Tensor:
 
 
 def layer_scale(x: Tensor, gamma: Tensor) -> Tensor:
-    """`gamma * x`, multiplied in the type of gamma: float16 has few bits for a scale of 1e-6.
+    """Layer scale: `gamma * x`, multiplied in the type of gamma, because float16 has few bits for a scale of 1e-6.
 
     Args:
         x: `(..., channels)`.
@@ -296,11 +296,11 @@ def global_mean(x: Tensor) -> Tensor:
 
 
 def patches(x: Tensor, side: int) -> Tensor:
-    """Cuts a map into square patches that do not overlap. Rows and columns that fill no patch are left out.
+    """Cuts a map into square patches that do not overlap. Rows and columns that do not fill a patch are dropped.
 
     Args:
         x: `(batch, height, width, channels)`.
-        side: in pixels.
+        side: side of a patch in pixels.
 
     Returns:
         `(batch, height // side, width // side, side * side * channels)`.
@@ -313,7 +313,7 @@ def patches(x: Tensor, side: int) -> Tensor:
 
 
 def composed_patch_embed(linear: Callable) -> Callable:
-    """A `patch_embed` that computes with the given `linear`."""
+    """Returns a `patch_embed` that computes with the given `linear`."""
 
     def patch_embed(
         x: Tensor,
@@ -327,7 +327,7 @@ def composed_patch_embed(linear: Callable) -> Callable:
         norm_first: bool = False,
         training: bool = False,
     ) -> Tensor:
-        """A convolution whose stride is its kernel's side, as a linear layer over patches; and a norm.
+        """A convolution whose stride equals its kernel size, as a linear layer over patches, and a norm.
 
         Args:
             x: `(batch, height, width, channels)`.
@@ -335,8 +335,8 @@ def composed_patch_embed(linear: Callable) -> Callable:
             bias: `(filters,)` or None.
             gamma: weight of the norm. Defaults to None.
             beta: weight of the norm. Defaults to None.
-            norm: one of the norms here, such as `layer_norm`; None for none. Defaults to None.
-            epsilon: of the norm. Defaults to None.
+            norm: one of the norms here, such as `layer_norm`; None for no norm. Defaults to None.
+            epsilon: epsilon of the norm. Defaults to None.
             norm_first: whether the norm precedes the convolution. Defaults to False.
             training: whether gradients are likely to follow. Defaults to False.
 
@@ -366,10 +366,10 @@ def mlp(linear: Callable, x: Tensor, weights: BlockWeights, settings: BlockSetti
     """The second half of a block's branch: `W2 grn(activation(W1 norm(x)))`.
 
     Args:
-        linear: the `linear` to compute with.
+        linear: the kernel of that name to compute with.
         x: `(batch, height, width, channels)`.
-        weights: of the block.
-        settings: of the block.
+        weights: weights of the block.
+        settings: settings of the block.
         training: whether gradients are likely to follow.
     """
     y = settings.norm(x, weights.gamma, weights.beta, epsilon=settings.epsilon, training=training)
@@ -380,13 +380,13 @@ def mlp(linear: Callable, x: Tensor, weights: BlockWeights, settings: BlockSetti
 
 
 def add_branch(x: Tensor, y: Tensor, weights: BlockWeights, keep: Tensor | None) -> Tensor:
-    """`x + keep * layer_scale(y)`, the end of a block. `keep` may be None."""
+    """The end of a block: `x + keep * layer_scale(y)`. `keep` may be None."""
     y = y if weights.layer_scale is None else layer_scale(y, weights.layer_scale)
     return x + (y if keep is None else y * keep)
 
 
 def composed_block(depthwise_conv: Callable, linear: Callable, remat: Callable) -> Callable:
-    """A `block` that computes with the given functions."""
+    """Returns a `block` that computes with the given functions."""
 
     def block(
         x: Tensor,
@@ -401,11 +401,11 @@ def composed_block(depthwise_conv: Callable, linear: Callable, remat: Callable) 
 
         Args:
             x: `(batch, height, width, channels)`.
-            weights: of the block.
-            settings: of the block.
-            keep: `(batch, 1, 1, 1)`, what stochastic depth multiplies the branch by; None for 1. Defaults to None.
-            recompute: whether to keep only the inputs of the branch for the gradient, and to compute the branch again
-                in the backward pass. Defaults to False.
+            weights: weights of the block.
+            settings: settings of the block.
+            keep: `(batch, 1, 1, 1)`, the factor of the branch by stochastic depth; None for 1. Defaults to None.
+            recompute: whether to keep only the inputs of the branch for the gradient, and to recompute the branch in
+                the backward pass. Defaults to False.
             training: whether gradients are likely to follow. Defaults to False.
 
         Example:
@@ -449,17 +449,19 @@ def present(weights: BlockWeights) -> list[Tensor]:
 
 
 def restored(weights: BlockWeights, present: Iterable[Tensor]) -> BlockWeights:
-    """`BlockWeights` with those that are not None replaced, in their order, by others."""
+    """Replaces those weights of a block that are not None, in their order, by the tensors of `present`."""
     present = iter(present)
     return BlockWeights(*(None if weight is None else next(present) for weight in weights))
 
 
 def remat(function: Callable) -> Callable:
-    """`function(x, *weights)`, of whose call only the arguments are kept for the gradient (arXiv:1604.06174).
+    """Returns a function like `function` that keeps only its arguments for the gradient (arXiv:1604.06174).
+
+    The backward pass recomputes the rest.
 
     Args:
-        function: function of x and tensors. What it computes of one image of x must not depend on the others, and it
-            must sample nothing: random numbers would be sampled again.
+        function: function of x and further tensors. Its result for one image of x must not depend on the other images.
+            It must not use random numbers, because the backward pass would sample others.
 
     Example:
 
@@ -487,17 +489,17 @@ def adamw_step(
     betas: tuple[float, float],
     epsilon: float,
 ) -> None:
-    """One step of AdamW by torch's formula, in place: epsilon is added after the bias correction.
+    """One step of AdamW in place, by torch's formula, which adds epsilon after the bias correction.
 
     Args:
-        gradients: of the weights.
-        weights: shaped like the gradients.
-        momentums: shaped like the gradients.
-        velocities: shaped like the gradients.
+        gradients: gradients of the weights.
+        weights: variables shaped like the gradients.
+        momentums: variables shaped like the gradients.
+        velocities: variables shaped like the gradients.
         iterations: the number of steps before this one.
-        learning_rate: what a step is multiplied by.
-        weight_decay: for all of these weights.
-        betas: of the momentums and of the velocities.
+        learning_rate: the learning rate of this step.
+        weight_decay: the weight decay of all these weights.
+        betas: the decay rates of the momentums and of the velocities.
         epsilon: keeps the division finite.
 
     Example:
@@ -534,13 +536,13 @@ def adamw_step(
 
 
 def bias_corrections(iterations: Tensor, betas: tuple[float, float]) -> list[Tensor]:
-    """`1 - beta ** step` for each beta, without the cancellation that float32 has there."""
+    """`1 - beta ** step` for each beta, without the cancellation that this formula has in float32."""
     step = ops.cast(iterations + 1, "float32")
     return [-ops.expm1(step * (math.log(beta) if beta else -math.inf)) for beta in betas]
 
 
 def adamw_is_multi_tensor() -> bool:
-    """Whether one `adamw_step` for many weights is faster than one for each.
+    """Whether one `adamw_step` for many weights is faster than one per weight.
 
     Example:
 
@@ -564,7 +566,7 @@ def avoids_jit() -> bool:
 
 
 def as_runtime_errors() -> contextlib.AbstractContextManager:
-    """A context in which the backend's errors while it computes, such as for want of memory, are `RuntimeError`s.
+    """A context in which errors of the backend's computations, such as too little memory, are `RuntimeError`s.
 
     Example:
 
@@ -577,10 +579,10 @@ def as_runtime_errors() -> contextlib.AbstractContextManager:
 
 
 def comparable_size(size: Any) -> Any:
-    """A size of a tensor's shape as something that can be compared with another one.
+    """Returns a size of a tensor's shape as a value that can be compared.
 
     Args:
-        size: an integer, or what the backend has in a shape while it traces a program: a tensor, or a symbol.
+        size: an integer, or the tensor or symbol that a shape has while the backend traces a program.
 
     Example:
 
@@ -592,11 +594,11 @@ def comparable_size(size: Any) -> Any:
 
 
 def is_observed(x: Tensor, layers: Sequence[keras.layers.Layer]) -> bool:
-    """Whether something looks at the single layers or operations of a call, so that the layers must be called.
+    """Whether something observes the layers or operations of a call one by one, so that the layers must be called.
 
     Args:
         x: the input of the call.
-        layers: the layers that would be called.
+        layers: the layers that the call consists of.
 
     Example:
 
@@ -610,5 +612,5 @@ def is_observed(x: Tensor, layers: Sequence[keras.layers.Layer]) -> bool:
 
 
 def _exact(x: Tensor) -> Tensor:
-    """x in float32, or in float64 where it is that."""
+    """x in float32, or in float64 if it is float64."""
     return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))

@@ -24,18 +24,18 @@ def gelu_tanh(x):
 
 
 ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh}
-"""Those that go before Keras's of the same name."""
+"""The activations that take precedence over Keras's of the same name."""
 
 
 def get_activation(activation: str | dict | Callable | None) -> Callable:
     """The function of an activation.
 
     Args:
-        activation: a name in `ACTIVATIONS` or `keras.activations`; None for none; or what Keras serializes: a function
-            of `keras.activations`, one that is registered, or its configuration.
+        activation: a name in `ACTIVATIONS` or `keras.activations`, a function of `keras.activations`, a registered
+            function, or the configuration of one. None is the linear activation.
 
     Raises:
-        ValueError: an unknown name, or a lambda, which no file could hold.
+        ValueError: the name is unknown, or the function is a lambda, which cannot be saved in a file.
 
     Example:
 
@@ -54,7 +54,7 @@ def get_activation(activation: str | dict | Callable | None) -> Callable:
         ) from error
     if getattr(function, "__name__", "") == "<lambda>":
         raise ValueError(
-            "An activation must not be a lambda: no file can hold it. Give a function that is registered with "
+            "An activation must not be a lambda, which cannot be saved in a file. Use a function registered with "
             "keras.saving.register_keras_serializable()."
         )
     return function
@@ -80,6 +80,6 @@ def activation_config(activation: str | dict | Callable | None) -> str | dict:
         if known is function:
             return name
     config = keras.activations.serialize(function)
-    if isinstance(config, dict):  # made while a file is loaded, it has a number that is valid in that file alone
+    if isinstance(config, dict):  # Keras sets an id while it loads a file; it is valid only in that file
         config.pop("shared_object_id", None)
     return config

@@ -30,11 +30,11 @@ class ConvNeXtBlock(keras.layers.Layer):
     V1 has the layer scale and no GRN; V2 has GRN and no layer scale.
 
     Args:
-        kernel_size: odd side of the depthwise kernel. Defaults to 7.
-        mlp_ratio: hidden channels over channels; a product that is no integer is rounded down. Defaults to 4.
-        layer_scale_init_value: initial layer scale; None leaves it out. Defaults to 1e-6.
+        kernel_size: side of the depthwise kernel, an odd number. Defaults to 7.
+        mlp_ratio: ratio of hidden to input channels. The number of hidden channels is rounded down. Defaults to 4.
+        layer_scale_init_value: initial value of the layer scale; None for no layer scale. Defaults to 1e-6.
         use_grn: whether Global Response Normalization follows the activation. Defaults to False.
-        drop_path_rate: in [0, 1), stochastic depth's probability to drop the branch for a sample. Defaults to 0.
+        drop_path_rate: probability, in [0, 1), that stochastic depth drops the branch of a sample. Defaults to 0.
         norm_eps: epsilon of the norm. Defaults to 1e-6.
         dilation_rate: dilation of the depthwise convolution. Defaults to 1.
         remat: in training, keep only the block's input and recompute the branch in the backward pass: less memory, more
@@ -42,14 +42,15 @@ class ConvNeXtBlock(keras.layers.Layer):
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's). Defaults to `"layer_norm"`.
         activation: `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name in `keras.activations`, or a
             function that Keras serializes. Defaults to `"gelu"`.
-        conv_bias: whether the depthwise convolution has a bias. The MLP always has. Defaults to True.
-        overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        conv_bias: whether the depthwise convolution has a bias. The MLP always has biases. Defaults to True.
+        overrides: settings of inner layers that were changed after they were made, such as quantization; see
+            `layers.overrides`. Defaults to None.
         **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in and out.
 
     Raises:
-        ValueError: an unknown norm or activation, or a `mlp_ratio` that leaves no hidden channel.
+        ValueError: the norm or activation is unknown, or `mlp_ratio` leaves no hidden channel.
 
     Example:
 
@@ -102,7 +103,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.drop_path = StochasticDepth(drop_path_rate, dtype=policy, name="drop_path")
 
     def build(self, input_shape: Shape) -> None:
-        dim: int = input_shape[-1]  # type: ignore[assignment]  # which is known when a layer is built
+        dim: int = input_shape[-1]  # type: ignore[assignment]  # known when a layer is built
         hidden_dim = int(self.mlp_ratio * dim)
         if hidden_dim < 1:
             raise ValueError(
@@ -168,7 +169,10 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     @property
     def _is_quantized(self):
-        """Whether there are integer weights, which have no gradients, or scales of float8, which a step measures."""
+        """Whether a linear layer is quantized.
+
+        Integer weights have no gradients, and a training step measures the scales of float8.
+        """
         return any(layer.quantization_mode for layer in (self.pointwise_conv_1, self.pointwise_conv_2))
 
     def _branch(self, x):

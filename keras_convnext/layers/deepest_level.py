@@ -7,7 +7,7 @@ from keras_convnext.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class DeepestLevel(keras.layers.Layer):
-    """Returns the last of its inputs. All of them, and the layers that gave them, are thereby part of the model."""
+    """Returns the last of its inputs. This makes all inputs, and the layers that compute them, part of the model."""
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         return inputs[-1]

@@ -13,16 +13,17 @@ from keras_convnext.typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class DepthwiseConv2D(keras.layers.Layer):
-    """Convolves each channel with its own kernel, with `kernel_size // 2` zeros (dilated, more) around the map.
+    """Convolves each channel with its own kernel. The input is padded by `dilation_rate * (kernel_size // 2)` zeros.
 
-    On TensorFlow without a GPU the layer turns XLA off for every model that it stands in and that is compiled with
-    Keras's default `jit_compile="auto"`: there XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's.
+    On TensorFlow without a GPU, Keras's default `jit_compile="auto"` compiles a model with this layer without XLA,
+    because XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's there.
 
     Args:
-        kernel_size: an odd side of the kernel. Defaults to 7.
-        dilation_rate: the distance of the kernel's taps. Defaults to 1.
+        kernel_size: side of the kernel, an odd number. Defaults to 7.
+        dilation_rate: distance between the taps of the kernel. Defaults to 1.
         use_bias: whether there is a bias. Defaults to True.
-        strides: with 2, every second row and column is left out, after they were computed. Defaults to 1.
+        strides: stride of the output. With 2, every second row and column is dropped after the convolution. Defaults
+            to 1.
         **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Weights: `kernel` of shape `(kernel_size, kernel_size, channels, 1)`, `bias` of shape `(channels,)`.

@@ -20,12 +20,13 @@ class Downsample(keras.layers.Layer):
 
     Args:
         dim: output channels.
-        strides: 2; or 1, which keeps the size ("same" padding), for networks with a smaller output stride.
-        dilation_rate: dilation of the convolution; goes with `strides=1`. Defaults to 1.
+        strides: 2, or 1 to keep the size ("same" padding), for networks with a smaller output stride. Defaults to 2.
+        dilation_rate: dilation of the convolution. A value above 1 requires `strides=1`. Defaults to 1.
         norm_eps: epsilon of the norm. Defaults to 1e-6.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
         conv_bias: whether the convolution has a bias. Defaults to True.
-        overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        overrides: settings of inner layers that were changed after they were made, such as quantization; see
+            `layers.overrides`. Defaults to None.
         **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // strides, width // strides, dim)` out.
@@ -57,7 +58,9 @@ class Downsample(keras.layers.Layer):
         if self.strides not in (1, 2):
             raise ValueError(f"`strides` must be 1 or 2. Received: strides={strides}")
         if self.strides == 2 and self.dilation_rate > 1:
-            raise ValueError(f"`dilation_rate` goes with strides=1. Received: strides=2, dilation_rate={dilation_rate}")
+            raise ValueError(
+                f"A `dilation_rate` above 1 requires strides=1. Received: strides=2, dilation_rate={dilation_rate}"
+            )
         self.norm_eps = number("norm_eps", norm_eps, 0)
         self.norm_kind = norm
         self.conv_bias = flag("conv_bias", conv_bias)

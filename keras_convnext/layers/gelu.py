@@ -14,4 +14,4 @@ import keras
 from keras_convnext import kernels
 
 gelu = keras.saving.register_keras_serializable(package="keras_convnext")(kernels.gelu)
-"""The backend's kernel, by which other kernels recognize the activation that they can fuse."""
+"""The backend's kernel. Other kernels recognize by it the activation that they can fuse."""

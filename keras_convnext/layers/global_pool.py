@@ -18,13 +18,13 @@ class GlobalPool(keras.layers.GlobalAveragePooling2D):
     Args:
         pooling: `"avg"`, `"max"`, `"avgmax"` (half the sum of both, as in timm) or None, which returns the map as it
             is. Defaults to `"avg"`.
-        **kwargs: `keepdims`, and as `keras.layers.Layer`.
+        **kwargs: `keepdims`, and as for `keras.layers.Layer`.
 
-    Shapes: `(batch, height, width, channels)` in, `(batch, channels)` out, with `keepdims`
-    `(batch, 1, 1, channels)`. Without pooling the shape stays.
+    Shapes: `(batch, height, width, channels)` in, `(batch, channels)` out, or `(batch, 1, 1, channels)` with
+    `keepdims`. With `pooling=None` the shape is unchanged.
 
     Raises:
-        ValueError: an unknown pooling.
+        ValueError: `pooling` is unknown.
 
     Example:
 

@@ -18,14 +18,14 @@ class GlobalResponseNormalization(keras.layers.Layer):
         N = G / (mean of G over channels + epsilon)
         y = x * N * gamma + beta + x
 
-    The norms are summed in float32 whatever the type of the input, since squares leave float16's range at 256; and the
-    gradient at a channel that is all zeros is zero, where that of a plain square root is NaN.
+    The squares are summed in float32, whatever the type of the input, because 256 squared overflows float16. The
+    gradient of a channel that is all zeros is zero, where that of a plain square root is NaN.
 
     Args:
         epsilon: keeps the division finite. Defaults to 1e-6.
         **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Weights: `gamma` and `beta`, of shape `(channels,)`, zeros at first: the layer starts as the identity.
+    Weights: `gamma` and `beta`, of shape `(channels,)`, initialized to zeros: the layer starts as the identity.
 
     Shapes: `(batch, height, width, channels)` in and out.
 

@@ -8,8 +8,8 @@ import numpy as np
 class Normal(keras.initializers.RandomNormal):
     """A normal initializer that samples with NumPy: a seed gives the same weights on every backend.
 
-    Keras's samples with the backend: other numbers on each, and on JAX a compilation for each shape, many seconds for
-    `convnext_tiny`.
+    Keras's initializer samples with the backend. Its values differ between backends, and on JAX it compiles once per
+    shape, which takes many seconds for `convnext_tiny`.
     """
 
     def __call__(self, shape, dtype=None):
@@ -20,11 +20,11 @@ class Normal(keras.initializers.RandomNormal):
 def weight_initializer(scale: float = 1.0) -> Normal:
     """A new normal initializer of standard deviation `0.02 * scale`.
 
-    The authors call `trunc_normal_(std=0.02)`, which cuts at plus and minus 2, a hundred standard deviations away: a
-    plain normal distribution. (Table 5 of arXiv:2201.03545 prints 0.2; the code uses 0.02.) Each call returns a new
-    initializer: a shared one would give the same numbers for every weight of a shape.
+    The authors call `trunc_normal_(std=0.02)`, which truncates at -2 and 2, a hundred standard deviations away: that is
+    a plain normal distribution. (Table 5 of arXiv:2201.03545 prints 0.2; the code uses 0.02.) Each call returns a new
+    initializer: a shared one would give equal values to all weights of the same shape.
 
     Args:
-        scale: what the sampled weights are multiplied by (`head_init_scale`).
+        scale: factor of the sampled weights (`head_init_scale`). Defaults to 1.
     """
     return Normal(stddev=0.02 * scale)

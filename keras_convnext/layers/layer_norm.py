@@ -12,11 +12,11 @@ from keras_convnext.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class LayerNorm(keras.layers.LayerNormalization):
-    """`keras.layers.LayerNormalization` of the last axis, computed by the backend's kernel.
+    """`keras.layers.LayerNormalization` over the last axis, computed by the backend's kernel.
 
     Args:
         epsilon: keeps the division finite. Defaults to 1e-6.
-        **kwargs: as `keras.layers.Layer`.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(..., channels)` in and out.
 

@@ -14,8 +14,8 @@ from keras_convnext.typing import Shape, Tensor
 class LayerScale(keras.layers.Layer):
     """Multiplies each channel by a learned factor: `y = gamma * x`.
 
-    The product is taken in the weight's own type (float32 under mixed precision): 1e-6 is below the normal range of
-    float16, and would keep four of its bits there.
+    The product is computed in the dtype of the weight, which is float32 under mixed precision: 1e-6 is below the normal
+    range of float16, and would keep only four significant bits there.
 
     Args:
         init_value: the initial value of every factor. Defaults to 1e-6.

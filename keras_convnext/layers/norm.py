@@ -10,11 +10,11 @@ from keras_convnext.layers.rms_norm import RmsNorm
 from keras_convnext.layers.simple_norm import SimpleNorm
 
 NORMS = {"layer_norm": LayerNorm, "rms_norm": RmsNorm, "simple_norm": SimpleNorm}
-"""Of the blocks, the stem and the downsampling layers."""
+"""The norms of the blocks, the stem and the downsampling layers."""
 
 MODEL_NORMS = {**NORMS, "layer_norm": keras.layers.LayerNormalization}
-"""Of a model's own norms, such as that of the head. A `.keras` file has such a layer under its class's name: LayerNorm,
-which computes the same, would not find its weights in the files of earlier versions."""
+"""The norms that are layers of the model itself, such as that of the head. A `.keras` file stores such a layer under
+its class name: `LayerNorm` computes the same, but would not find its weights in files of earlier versions."""
 
 
 def make_norm(norm: str, epsilon: float, norms: Mapping[str, type] = NORMS, **kwargs: Any) -> keras.layers.Layer:
@@ -23,11 +23,11 @@ def make_norm(norm: str, epsilon: float, norms: Mapping[str, type] = NORMS, **kw
     Args:
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`.
         epsilon: keeps the division finite.
-        norms: the table to look it up in, `NORMS` or `MODEL_NORMS`. Defaults to `NORMS`.
-        **kwargs: as `keras.layers.Layer`.
+        norms: the table to look the name up in, `NORMS` or `MODEL_NORMS`. Defaults to `NORMS`.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: `norm` is unknown.
 
     Example:
 

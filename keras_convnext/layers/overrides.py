@@ -1,21 +1,21 @@
-"""What Keras changes on a layer after it was made: quantized weights, low-rank adapters (LoRA), another dtype policy.
+"""Changes to a layer after it was made: quantized weights, low-rank adapters (LoRA), another dtype policy.
 
-A ConvNeXt block makes its inner layers from its own arguments, and a model its layers. What `quantize`, `enable_lora`
-or a user changed on them is kept as overrides: arguments of an inner layer by its name, in place of the usual ones.
-They stand in the configuration, so that a loaded model has the same layers.
+A ConvNeXt block makes its inner layers from its own arguments, and so does a model. What `quantize`, `enable_lora` or a
+user changes on these layers afterwards is kept as overrides: arguments of an inner layer, by its name, that replace the
+usual ones. Overrides are part of the configuration, so that a loaded model has the same layers.
 """
 
 import keras
 
 
 def overrides_of(layer: keras.layers.Layer) -> dict[str, dict]:
-    """The overrides of a layer's inner layers; an empty dict where all are as the layer makes them.
+    """The overrides of a layer's inner layers; an empty dict if none was changed.
 
     Args:
         layer: a layer with inner layers, or a model.
 
     Returns:
-        What JSON can hold, by the names of the inner layers.
+        A dict that JSON can hold, by the names of the inner layers.
 
     Example:
 
@@ -33,16 +33,16 @@ def overrides_of(layer: keras.layers.Layer) -> dict[str, dict]:
 
 
 def configured_overrides(layer: keras.layers.Layer) -> dict[str, dict] | None:
-    """What `get_config` of a layer or a model has as `overrides`: None where no inner layer was changed."""
+    """The entry `overrides` of a layer's or model's `get_config`; None if no inner layer was changed."""
     return (overrides_of(layer) if layer.built else layer.overrides) or None
 
 
 def override(layer: keras.layers.Layer, overrides: dict[str, dict] | None) -> keras.layers.Layer:
-    """Gives a layer that is not built yet what the overrides have for it.
+    """Applies the overrides of a layer to it, before it is built.
 
     Args:
         layer: a layer.
-        overrides: as `overrides_of` returns them; None for none.
+        overrides: of all inner layers, as `overrides_of` returns them; None for none.
 
     Returns:
         The layer.
@@ -68,7 +68,7 @@ def _inner_layers(layer):
 
 
 def _override(layer, usual_policy):
-    """The changed arguments of one layer; without a usual policy, any that does not quantize is."""
+    """The changed arguments of one layer. If `usual_policy` is None, only a policy that quantizes is a change."""
     override = {}
     if _is_quantized(layer) or (usual_policy and not _same_policy(layer.dtype_policy, usual_policy)):
         override["dtype"] = keras.dtype_policies.serialize(layer.dtype_policy)

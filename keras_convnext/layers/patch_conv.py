@@ -1,4 +1,4 @@
-"""A convolution whose patches do not overlap, as a linear layer over them (arXiv:2010.11929, section 3.1)."""
+"""A convolution whose patches do not overlap, as a linear layer over the patches (arXiv:2010.11929, section 3.1)."""
 
 import keras
 from keras import ops
@@ -11,12 +11,12 @@ from keras_convnext.typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class PatchConv(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` whose stride is its kernel's side, as one matrix product.
+    """A `keras.layers.Conv2D` whose stride equals its kernel size, computed as one matrix product.
 
-    The libraries' convolutions take up to four times longer for it on CPU, and their gradients more.
+    On CPU, the backends' convolutions take up to four times longer, and their gradients even more.
 
     Args:
-        filters: channels that come out.
+        filters: output channels.
         patch_size: side of the kernel and of the patches.
         use_bias: whether there is a bias. Defaults to True.
         trainable: as in `keras.layers.Layer`.
@@ -26,7 +26,7 @@ class PatchConv(keras.layers.Conv2D):
     Weights: `kernel` of shape `(patch_size, patch_size, channels, filters)`, `bias` of shape `(filters,)`.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, filters)` out;
-    rows and columns that fill no patch are left out.
+    rows and columns that do not fill a patch are dropped.
 
     Example:
 

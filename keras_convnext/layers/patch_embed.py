@@ -1,4 +1,4 @@
-"""The convolution by patches and the norm of a stem or a downsampling layer, in one kernel."""
+"""The patch convolution and the norm of a stem or a downsampling layer, in one kernel."""
 
 import keras
 from keras import ops
@@ -11,14 +11,14 @@ from keras_convnext.typing import Tensor
 def patch_embed(
     x: Tensor, conv: PatchConv, norm: keras.layers.Layer | None, *, norm_first: bool, training: bool | None = None
 ) -> Tensor:
-    """What a convolution by patches and a norm compute, without calling the two layers.
+    """Computes a patch convolution and a norm in one kernel, without calling the two layers.
 
     Args:
         x: `(batch, height, width, channels)`.
-        conv: the convolution, built.
-        norm: a layer of `norm.NORMS`, built; or None.
+        conv: the convolution, which must be built.
+        norm: a layer of `norm.NORMS`, which must be built; None for no norm.
         norm_first: whether the norm precedes the convolution.
-        training: whether gradients are likely to follow. Defaults to None, which is as False.
+        training: whether gradients are likely to follow. Defaults to None, which means False.
 
     Returns:
         `(batch, height // side, width // side, filters)`, for patches of `side` pixels.

@@ -1,4 +1,4 @@
-"""When a kernel may compute what the inner layers of a layer compute, without calling them."""
+"""Whether one kernel may compute the result of a layer's inner layers without calling them."""
 
 import keras
 
@@ -31,9 +31,9 @@ _CALLS = {kind: kind.call for kind in _KINDS}
 def may_fuse(layer: keras.layers.Layer, x: Tensor) -> bool:
     """Whether one kernel may replace the inner layers of a layer: they are unmodified, and nothing observes them.
 
-    Not so where an inner layer was replaced by one of another class, its `call` by another function (as
-    `profiling.profile` does), or its dtype policy by another one; where it is quantized, or has low-rank adapters or an
-    activity regularizer; and where the backend's own tools look at it, such as torch's hooks.
+    An inner layer counts as modified if it was replaced by a layer of another class, its `call` by another function (as
+    `profiling.profile` does), or its dtype policy by another one; and if it is quantized, or has low-rank adapters or
+    an activity regularizer. The backend's own tools, such as torch's hooks, observe a layer.
 
     Args:
         layer: the layer that has the inner layers.

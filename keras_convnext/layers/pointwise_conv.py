@@ -17,9 +17,9 @@ class PointwiseConv(keras.layers.Dense):
     """`keras.layers.Dense` with the authors' initial weights, computed by the backend's kernel.
 
     Args:
-        units: channels that come out.
-        activation: as in `keras.layers.Dense`.
-        **kwargs: as `keras.layers.Dense`.
+        units: output channels.
+        activation: as for `keras.layers.Dense`. Defaults to None.
+        **kwargs: as for `keras.layers.Dense`.
 
     Shapes: `(..., channels)` in, `(..., units)` out.
 
@@ -38,7 +38,7 @@ class PointwiseConv(keras.layers.Dense):
     def build(self, input_shape: Shape) -> None:
         lora_alpha = self.lora_alpha  # type: ignore[has-type]  # Keras's `Dense` sets it
         super().build(input_shape)
-        self.lora_alpha = lora_alpha  # which Keras's `Dense` sets to the rank
+        self.lora_alpha = lora_alpha  # Keras's `Dense` sets it to the rank
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         bias = None if self.bias is None else ops.convert_to_tensor(self.bias)
@@ -46,5 +46,5 @@ class PointwiseConv(keras.layers.Dense):
         return kernels.linear(inputs, kernel, bias, activation=self.activation, training=bool(training))
 
     def quantize(self, mode: str | None = None, type_check: bool = True, **kwargs: Any) -> None:
-        """As `keras.layers.Dense`, whose `type_check` refuses the classes that derive from it."""
+        """Quantizes the layer as `keras.layers.Dense` does, whose `type_check` would refuse a subclass."""
         super().quantize(mode, type_check=False, **kwargs)

@@ -1,4 +1,4 @@
-"""Recomputation of layers: only inputs and weights are kept for the gradient (arXiv:1604.06174)."""
+"""Recomputing layers: only their inputs and weights are kept for the backward pass (arXiv:1604.06174)."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from keras_convnext.typing import Tensor
 
 
 def recomputed(function: Callable, weights: list[keras.Variable], x: Tensor) -> Tensor:
-    """`function(x)`, of which only x and the weights are kept for the gradient. The gradient is the same.
+    """Computes `function(x)`, and keeps only x and the weights for the backward pass. The gradient is the same.
 
-    `kernels.remat` takes pure functions; this wraps a function that reads variables. Random masks must stay outside:
-    they would be sampled again.
+    `kernels.remat` takes pure functions; this function takes one that reads variables. Random masks must be sampled
+    outside of it: they would be sampled again when it is recomputed.
 
     Args:
         function: function of x that uses the weights.
-        weights: all that it uses.
+        weights: all variables that the function uses.
         x: tensor.
     """
 
@@ -24,7 +24,7 @@ def recomputed(function: Callable, weights: list[keras.Variable], x: Tensor) -> 
     has_gradient = ["float" in keras.backend.standardize_dtype(value.dtype) for value in values]
 
     def pure(x, *floats):
-        """Integers, such as quantized kernels, have no gradient: they are not among the arguments."""
+        """The function of x and the float weights. Integer weights, such as quantized kernels, have no gradient."""
         floats = iter(floats)
         state = [next(floats) if one else value for one, value in zip(has_gradient, values, strict=True)]
         with keras.StatelessScope(state_mapping=list(zip(weights, state, strict=True))):

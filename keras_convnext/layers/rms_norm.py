@@ -16,13 +16,13 @@ class RmsNorm(keras.layers.Layer):
 
         y = x / sqrt(mean(x**2) + epsilon) * gamma
 
-    The squares are summed in float32 or better, whatever the type of the input: they leave float16's range at 256.
+    The squares are summed in float32 or better, whatever the type of the input: 256 squared overflows float16.
 
     Args:
         epsilon: keeps the division finite. Defaults to 1e-6.
-        **kwargs: as `keras.layers.Layer`.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Weights: `gamma` of shape `(channels,)`, ones at first.
+    Weights: `gamma` of shape `(channels,)`, initialized to ones.
 
     Shapes: `(..., channels)` in and out.
 

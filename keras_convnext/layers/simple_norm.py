@@ -13,18 +13,18 @@ class SimpleNorm(RmsNorm):
 
         y = x / sqrt(var(x) + epsilon) * gamma,   var(x) = sum((x - mean(x))**2) / (channels - 1)
 
-    timm's `convnext_zepto_rms` has it, in spite of its name. The variance is the unbiased one, as in `torch.var`.
+    timm's `convnext_zepto_rms` uses it, in spite of its name. The variance is the unbiased one, as in `torch.var`.
 
     Args:
         epsilon: keeps the division finite. Defaults to 1e-6.
-        **kwargs: as `keras.layers.Layer`.
+        **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
-    Weights: `gamma` of shape `(channels,)`, ones at first.
+    Weights: `gamma` of shape `(channels,)`, initialized to ones.
 
     Shapes: `(..., channels)` in and out.
 
     Raises:
-        ValueError: there is a single channel, of which the variance is not defined.
+        ValueError: there is a single channel, whose variance is undefined.
 
     Example:
 

@@ -25,23 +25,25 @@ class Stem(keras.layers.Layer):
     Args:
         dim: output channels.
         kind: `"patchify"`: one convolution whose kernel and stride are `patch_size`. `"overlap"`: two 3x3 convolutions
-            of stride 2 and padding 1. `"overlap_tiered"`: the same, the first with half of `dim`, rounded to a multiple
-            of 8 (timm's `_ols` variants). `"overlap_act"`: as `"overlap"`, with the activation between the two
-            (timm's `convnext_zepto_rms_ols`).
-        patch_size: the stride. Defaults to 4; overlapping stems have no other.
+            of stride 2 and padding 1. `"overlap_tiered"`: the same, but the first convolution has half of `dim`
+            channels, rounded to a multiple of 8 (timm's `_ols` variants). `"overlap_act"`: as `"overlap"`, with the
+            activation between the two (timm's `convnext_zepto_rms_ols`). Defaults to `"patchify"`.
+        patch_size: the stride. Overlapping stems support only 4. Defaults to 4.
         use_norm: whether a norm follows. Defaults to True.
         norm_eps: epsilon of the norm. Defaults to 1e-6.
         norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"`. Defaults to `"layer_norm"`.
-        activation: of the kind `"overlap_act"`, as in `ConvNeXtBlock`; the other kinds have none. Defaults to `"gelu"`.
+        activation: the activation of the kind `"overlap_act"`, as for `ConvNeXtBlock`; the other kinds have none.
+            Defaults to `"gelu"`.
         conv_bias: whether the convolutions have biases. Defaults to True.
-        overrides: of inner layers that were changed: see `layers.overrides`. Defaults to None.
+        overrides: settings of inner layers that were changed after they were made, such as quantization; see
+            `layers.overrides`. Defaults to None.
         **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // patch_size, width // patch_size, dim)` out
     (overlapping stems round up).
 
     Raises:
-        ValueError: an unknown kind, norm or activation, or an overlapping stem with another `patch_size` than 4.
+        ValueError: the kind, norm or activation is unknown, or an overlapping stem has a `patch_size` other than 4.
 
     Example:
 
@@ -148,6 +150,6 @@ class Stem(keras.layers.Layer):
 
 
 def multiple_of_8(channels: int) -> int:
-    """The multiple of 8 nearest to `channels`, at least 8, at most a tenth below it (timm's `make_divisible`)."""
+    """The multiple of 8 nearest to `channels`, but at least 8 and at most a tenth below (timm's `make_divisible`)."""
     rounded = max(8, (channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8

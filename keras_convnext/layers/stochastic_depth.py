@@ -1,4 +1,4 @@
-"""Stochastic depth: drops a residual branch for single samples (arXiv:1603.09382)."""
+"""Stochastic depth: drops a residual branch for some of the samples (arXiv:1603.09382)."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from keras_convnext.typing import Shape, Tensor
 class StochasticDepth(keras.layers.Layer):
     """In training, zeroes whole samples with probability `rate` and scales the kept ones by `1 / (1 - rate)`.
 
-    Each sample of the batch is dropped independently; the layer has a seed generator. Outside training, and at
-    rate 0, the input passes unchanged.
+    Each sample of the batch is dropped independently, by the layer's own seed generator. Outside training, and at
+    rate 0, the output is the input.
 
     Args:
-        rate: in [0, 1), the probability that a sample is dropped.
+        rate: probability, in [0, 1), that a sample is dropped.
         seed: the seed of the layer's generator. Defaults to one sampled from Keras's global seed.
         **kwargs: as for `keras.layers.Layer`, such as `name` and `dtype`.
 
@@ -50,14 +50,14 @@ class StochasticDepth(keras.layers.Layer):
         return inputs if keep is None else inputs * keep
 
     def sample(self, inputs: Tensor, training: bool | None = None) -> Tensor | None:
-        """Samples what each sample of a batch is multiplied by: 0, or `1 / (1 - rate)`.
+        """Samples the factor of each sample in a batch: 0 or `1 / (1 - rate)`.
 
         Args:
             inputs: `(batch, ...)`.
-            training: whether samples are dropped. Defaults to None, which is as False.
+            training: whether samples are dropped. Defaults to None, which means False.
 
         Returns:
-            `(batch, 1, ...)`, as many axes as the inputs have; None where nothing is dropped.
+            `(batch, 1, ...)`, with as many axes as the inputs; None if nothing is dropped.
         """
         if not training or not self.rate:
             return None

@@ -1,4 +1,4 @@
-"""The models: the backbone, the classifier that stands on it, and a model from a name, a file or a run folder."""
+"""The models: the backbone, the classifier built on it, and loading a model from a name, a file or a run folder."""
 
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier

@@ -1,4 +1,4 @@
-"""ConvNeXt without its head: a stem, and stages of blocks with a downsampling layer between two (arXiv:2201.03545)."""
+"""ConvNeXt without its head: a stem, and stages of blocks with downsampling layers between (arXiv:2201.03545)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,62 +23,64 @@ from keras_convnext.variants import get_variant
 class ConvNeXtBackbone(ImageModel):
     """The feature extractor of a ConvNeXt, V1 or V2.
 
-    Images go in as 0..255, and the first layer normalizes them. Out comes the last stage's feature map, without a norm
-    after it: the final norm belongs to the classifier, which puts it behind the pooling. `pyramid_outputs` has the
-    maps of all stages.
+    The model takes images in 0..255, which its first layer normalizes, and returns the feature map of the last stage.
+    No norm follows that stage: the final norm belongs to the classifier, which applies it after the pooling.
+    `pyramid_outputs` has the feature maps of all stages.
 
     Args:
-        depths: blocks in each stage. Any number of stages.
+        depths: blocks in each stage. There may be any number of stages.
         dims: channels of each stage.
         stem: `"patchify"`, `"overlap"`, `"overlap_tiered"` or `"overlap_act"`; see `layers.Stem`. Defaults to
             `"patchify"`.
         stem_patch_size: stride of the stem, a power of two. 1 and 2 suit small images. Defaults to 4.
         stem_norm: whether a norm follows the stem. Defaults to True.
-        kernel_size: odd side of the depthwise kernels, one for all stages or one for each. Defaults to 7.
-        mlp_ratio: hidden channels of a block over its channels; a product that is no integer is rounded down. Defaults
+        kernel_size: side of the depthwise kernels, an odd number: one for all stages, or one per stage. Defaults to 7.
+        mlp_ratio: ratio of hidden to input channels in a block. The number of hidden channels is rounded down. Defaults
             to 4.
-        layer_scale_init_value: initial layer scale; None for no layer scale. Defaults to 1e-6.
-        use_grn: Global Response Normalization in each block (V2). Defaults to False.
+        layer_scale_init_value: initial value of the layer scale; None for no layer scale. Defaults to 1e-6.
+        use_grn: whether each block has Global Response Normalization (V2). Defaults to False.
         norm_eps: epsilon of every norm. Defaults to 1e-6.
-        drop_path_rate: in [0, 1), stochastic depth's rate in the last block; it grows linearly from 0 in the first
+        drop_path_rate: rate of stochastic depth in the last block, in [0, 1). It grows linearly from 0 in the first
             block. Defaults to 0.
-        output_stride: the largest stride, a power of two. Stages that would pass it keep their size and dilate their
-            kernels instead (timm's convention). Defaults to 32.
+        output_stride: the largest stride, a power of two. Stages that would exceed it keep the size of the map and
+            dilate their kernels instead (timm's convention). Defaults to 32.
         level_norm: whether each pyramid level has a separate norm, as in the authors' detection backbone. Defaults to
             False.
-        input_shape: the shape of one image in `data_format`; None where a size is free. Any number of channels.
-            Defaults to `(None, None, 3)`.
-        input_tensor: what to build upon, instead of `input_shape`: a `keras.Input` of another name or dtype, or the
-            output of other layers. They become part of the model, and of a `.keras` file.
+        input_shape: the shape of one image in `data_format`; None where a size is free. There may be any number of
+            channels. Defaults to `(None, None, 3)`.
+        input_tensor: the tensor to build the model on, instead of `input_shape`: a `keras.Input` of another name or
+            dtype, or the output of other layers. Those layers become part of the model and of its `.keras` file.
+            Defaults to None.
         include_preprocessing: whether the first layer turns 0..255 into `(x / 255 - mean) / std`. Without it the model
             takes images that are normalized already. Defaults to True.
-        mean: in units of 0..1. Defaults to ImageNet's for three channels, and to its average for another number.
-        std: the same.
+        mean: one value for all channels or one per channel, in units of 0..1. Defaults to ImageNet's for three
+            channels, and to the average of ImageNet's for another number.
+        std: the same for the standard deviation.
         data_format: `"channels_last"` or `"channels_first"`, of the images and of all outputs. Defaults to Keras's
             `image_data_format`. Inside, the layout is always channels last.
-        remat: recompute each block's branch in the backward pass: less memory, more time. Defaults to False.
-        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's): every norm, the head's too. Defaults to
+        remat: whether to recompute each block's branch in the backward pass: less memory, more time. Defaults to False.
+        norm: `"layer_norm"`, `"rms_norm"` or `"simple_norm"` (timm's), for every norm including the head's. Defaults to
             `"layer_norm"`.
         hidden_activation: the blocks' activation: `"gelu"` (exact), `"gelu_tanh"` (its approximation) or another name
             in `keras.activations`, such as `"silu"`. Defaults to `"gelu"`.
-        conv_bias: whether the convolutions of stem, downsampling layers and blocks have biases. The MLPs always have.
-            Defaults to True.
-        preset: what the weights were published as. Loading weights sets it; it is kept in the configuration, and so in
-            a `.keras` file. Defaults to None.
-        license: of the weights; likewise. Defaults to None.
-        frozen_layers: names of layers that do not train; `freeze_stages` sets them by stage. Which layers and weights
-            train at last, however that was set, is kept in a `.keras` file. Defaults to none.
-        overrides: of layers that were quantized or changed otherwise since they were made: see `layers.overrides`.
-            Defaults to None.
-        dtype: of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
-        trainable: whether the model trains. Defaults to True.
-        name: of the model.
+        conv_bias: whether the convolutions of stem, downsampling layers and blocks have biases. The MLPs always have
+            biases. Defaults to True.
+        preset: the name under which the weights were published. Loading weights sets it. It is part of the
+            configuration, and so of a `.keras` file. Defaults to None.
+        license: the licence of the weights, set and kept in the same way. Defaults to None.
+        frozen_layers: names of layers that are not trainable; `freeze_stages` freezes layers by stage. A `.keras` file
+            keeps which layers and weights are trainable, however that was set. Defaults to none.
+        overrides: settings of layers that were changed after they were made, such as quantization; see
+            `layers.overrides`. Defaults to None.
+        dtype: dtype policy of all layers, such as `"mixed_bfloat16"`. Defaults to Keras's global policy.
+        trainable: whether the model is trainable. Defaults to True.
+        name: name of the model. Defaults to one that Keras chooses.
 
     Shapes: `(batch, height, width, channels)` in, `(batch, height // stride, width // stride, dims[-1])` out.
 
     Raises:
-        ValueError: `depths` and `dims` differ in length, images smaller than the network's stride, or another argument
-            out of its range.
+        ValueError: `depths` and `dims` differ in length, the images are smaller than the network's stride, or another
+            argument is out of its range.
 
     Example:
 
@@ -151,7 +153,7 @@ class ConvNeXtBackbone(ImageModel):
 
         # === The graph
         is_double = keras.dtype_policies.get(dtype).compute_dtype == "float64"
-        exact = "float64" if is_double else "float32"  # bfloat16 has no 129.5, float16 no variance of (255 * 2)**2
+        exact = "float64" if is_double else "float32"  # bfloat16 cannot hold 129.5, float16 not (255 * 2)**2
         x = keras.layers.Permute((2, 3, 1), dtype=dtype, name="to_channels_last")(image) if channels_first else image
         if include_preprocessing:
             x = normalization_layer(mean, std, dtype=exact, name="normalization")(x)
@@ -226,7 +228,7 @@ class ConvNeXtBackbone(ImageModel):
         self._image = image
         self._pyramid = tuple(pyramid.items())
         self._stride = plan[-1].stride
-        self.layers_before = ()  # the names of those that `input_tensor` is the output of
+        self.layers_before = ()  # names of the layers that compute `input_tensor`
         if image is not self.inputs[0]:
             self.layers_before = tuple(layer.name for layer in self._front().layers)
         self._settle(trainable, frozen_layers, self.layers_before)
@@ -246,7 +248,8 @@ class ConvNeXtBackbone(ImageModel):
             **changes: arguments of the constructor, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones. And as `load_published_checkpoint`.
+            ValueError: the name is unknown; the message has the nearest names. The errors of
+                `load_published_checkpoint` are raised too.
 
         Example:
 
@@ -269,19 +272,19 @@ class ConvNeXtBackbone(ImageModel):
     def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
         """The feature map of each stage by level: `{"P2": tensor, ..., "P5": tensor}`, where level n has stride 2**n.
 
-        The contract of keras-hub's detectors. Where two stages share a stride, the level has the later one.
+        keras-hub's detectors require this property. If two stages share a stride, the level is that of the later one.
         """
         return dict(self._pyramid)
 
     @property
     def pyramid_level_inputs(self) -> dict[str, str]:
-        """The name of the layer that gives each level: the contract of keras-cv's detectors."""
+        """The name of the layer that computes each level. keras-cv's detectors require this property."""
         return {level: tensor._keras_history.operation.name for level, tensor in self._pyramid}
 
     def freeze_stages(self, count: int | None) -> None:
         """Makes the stem and the first `count` stages untrainable, and the rest trainable.
 
-        Call it before `compile`. Which layers train is kept in the configuration, and so in a `.keras` file.
+        Call it before `compile`. The configuration, and so a `.keras` file, keeps which layers are trainable.
 
         Args:
             count: from 0 (the stem alone) to the number of stages; None makes everything trainable.
@@ -299,16 +302,17 @@ class ConvNeXtBackbone(ImageModel):
             raise ValueError(f"`count` must be None or from 0 to {len(self.depths)}. Received: {count}")
         frozen = tuple(f"stage_{stage}_" for stage in range(count or 0)) + (("stem",) if count is not None else ())
         self.trainable = True
-        for layer in self.layers:  # each one: on TensorFlow, a model that is trainable ignores being told so again
+        for layer in self.layers:  # one by one: on TensorFlow, setting True on a trainable model changes nothing
             layer.trainable = not layer.name.startswith(frozen)
 
     def fuse(self) -> "ConvNeXtBackbone":
-        """A copy for inference: layer scale folded into the linear layer before it: one pass less per block.
+        """Returns a copy for inference, with layer scale folded into the linear layer before it.
 
-        The outputs are equal up to rounding. The copy has no layer scale left to train. V2, which has none, is copied.
+        This saves one pass over the activations per block. The outputs are equal up to rounding. The copy has no layer
+        scale left to train. A V2 model has no layer scale, and is copied as it is.
 
         Raises:
-            ValueError: a model that was quantized, or has LoRA.
+            ValueError: the model is quantized, or has LoRA.
 
         Example:
 
@@ -323,7 +327,7 @@ class ConvNeXtBackbone(ImageModel):
 
     @property
     def stride(self) -> int:
-        """The stride of the output: an image's sides over the output's."""
+        """The stride of the output: the side of an image divided by that of the output."""
         return self._stride
 
     def _front(self):
@@ -331,7 +335,7 @@ class ConvNeXtBackbone(ImageModel):
         return keras.Model(self.inputs, self._image, name="before")
 
     def get_arguments(self) -> dict:
-        """The constructor's arguments, but for `name`, `trainable`, `frozen_layers` and `overrides`."""
+        """The constructor's arguments, except `name`, `trainable`, `frozen_layers` and `overrides`."""
         image = {"input_shape": tuple(self._image.shape[1:])}
         is_default = self._image is self.inputs[0] and self._image.name == "image"
         if not is_default or self._image.dtype != "float32" or self._image.shape[0] is not None:
@@ -373,7 +377,7 @@ class ConvNeXtBackbone(ImageModel):
 
 
 def _channels(input_shape, input_tensor, data_format):
-    """How many channels the images have, by those arguments of the backbone."""
+    """The number of channels that these arguments of the backbone give the images; None if it is free."""
     shape = input_shape if input_tensor is None else input_tensor.shape[1:]
     channels_first = (data_format or keras.config.image_data_format()) == "channels_first"
     return 3 if shape is None else shape[0 if channels_first else -1]

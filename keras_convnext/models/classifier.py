@@ -23,32 +23,32 @@ class ConvNeXtClassifier(ImageModel):
 
     The layers of the backbone are layers of this model: `get_layer("stage_3_block_0")` returns one of them, and
     `keras.Model(model.input, [model.output, model.get_layer("stage_3_block_0").output])` computes each layer once.
-    `backbone` holds them as a model. Under a mixed precision policy pooling and logits are float32.
+    `backbone` is the model of its layers alone. Under a mixed precision policy, pooling and logits are float32.
 
     Args:
         backbone: a `ConvNeXtBackbone`.
-        num_classes: 0 leaves the linear layer out and returns the pooled, normalized features (timm's convention; where
-            the head has a hidden layer, its activations). Defaults to 1000.
-        head_init_scale: what the linear layer's initial weights are multiplied by: 0.001 in the paper's fine-tuning.
-            Defaults to 1.
-        activation: of the output, `"softmax"` for instance. Defaults to None: logits.
-        head_norm_first: normalize the feature map before it is pooled. Defaults to False.
-        head_hidden_size: width of a hidden layer with GELU before the linear one. Defaults to None: no such layer.
-        drop_rate: in [0, 1), dropout's rate before the linear layer. Defaults to 0.
-        global_pool: `"avg"`, `"max"`, `"avgmax"` (the mean of both) or None: the head computes each pixel of the
-            feature map by itself. Defaults to `"avg"`.
-        frozen_layers: names of layers that do not train. Which layers and weights train at last, however that was set,
-            is kept in a `.keras` file. Defaults to none.
-        overrides: of layers of the head that were quantized or changed otherwise since they were made: see
+        num_classes: number of classes. With 0 there is no linear layer, and the model returns the pooled, normalized
+            features, or the activations of the head's hidden layer if it has one (timm's convention). Defaults to 1000.
+        head_init_scale: factor of the linear layer's initial weights; 0.001 in the paper's fine-tuning. Defaults to 1.
+        activation: activation of the output, such as `"softmax"`. Defaults to None, which returns logits.
+        head_norm_first: whether the feature map is normalized before it is pooled. Defaults to False.
+        head_hidden_size: width of a hidden layer with GELU before the linear layer. Defaults to None, for no hidden
+            layer.
+        drop_rate: rate of the dropout before the linear layer, in [0, 1). Defaults to 0.
+        global_pool: `"avg"`, `"max"`, `"avgmax"` (the mean of both), or None to apply the head to each pixel of the
+            feature map. Defaults to `"avg"`.
+        frozen_layers: names of layers that are not trainable. A `.keras` file keeps which layers and weights are
+            trainable, however that was set. Defaults to none.
+        overrides: settings of layers of the head that were changed after they were made, such as quantization; see
             `layers.overrides`. Defaults to None.
-        trainable: whether the model trains. Defaults to True.
-        name: of the model.
+        trainable: whether the model is trainable. Defaults to True.
+        name: name of the model. Defaults to one that Keras chooses.
 
-    Shapes: images as the backbone takes them in, `(batch, num_classes)` out; without pooling a map of the backbone's
-    height and width, in its `data_format`.
+    Shapes: `(batch, height, width, channels)` in, `(batch, num_classes)` out. With `global_pool=None` the output is a
+    map of the backbone's height and width. Images and map are in the backbone's `data_format`.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of its range.
 
     Example:
 
@@ -148,8 +148,8 @@ class ConvNeXtClassifier(ImageModel):
 
         Args:
             preset: a name that `list_presets()` returns, or its name on the hub.
-            num_classes: if it differs from the checkpoint's, the last layer is randomly initialized. Defaults to None:
-                the checkpoint's, and 1000 for a variant.
+            num_classes: number of classes. If it differs from the checkpoint's, the last layer is randomly initialized.
+                Defaults to None, which is the checkpoint's number, or 1000 for a variant.
             load_weights: whether to load the checkpoint, and to download it if it is not in Keras's cache. Defaults to
                 True.
             adapt_stem: whether to adapt the stem to another number of channels, as `load_checkpoint` does. Defaults to
@@ -160,7 +160,8 @@ class ConvNeXtClassifier(ImageModel):
             **changes: arguments of the head or of `ConvNeXtBackbone`, in place of the preset's.
 
         Raises:
-            ValueError: an unknown name; the message has the nearest ones. And as `load_published_checkpoint`.
+            ValueError: the name is unknown; the message has the nearest names. The errors of
+                `load_published_checkpoint` are raised too.
 
         Example:
 
@@ -187,15 +188,16 @@ class ConvNeXtClassifier(ImageModel):
         return model
 
     def reset_classifier(self, num_classes: int, head_init_scale: float = 1.0, **changes: Any) -> "ConvNeXtClassifier":
-        """A classifier with a new last layer on the same backbone; the head's norm and hidden layer keep their weights.
+        """Returns a classifier with a new last layer on the same backbone.
 
-        The backbone's layers are shared, not copied: go on with the model that is returned. `models.transfer` copies.
+        The head's norm and hidden layer keep their weights. The two models share the backbone's layers, so use the
+        returned model in place of this one. `models.transfer` copies the layers instead.
 
         Args:
-            num_classes: 0 for no last layer.
-            head_init_scale: what the new layer's initial weights are multiplied by. Defaults to 1.
-            **changes: `drop_rate`, `global_pool` or `activation`, in place of this model's; the activation is not
-                taken over.
+            num_classes: number of classes; 0 for no last layer.
+            head_init_scale: factor of the new layer's initial weights. Defaults to 1.
+            **changes: `drop_rate` and `global_pool`, in place of this model's, or an `activation`. The new model
+                returns logits unless `activation` is given.
 
         Returns:
             The classifier, not compiled.
@@ -223,10 +225,10 @@ class ConvNeXtClassifier(ImageModel):
         return new
 
     def fuse(self) -> "ConvNeXtClassifier":
-        """A copy for inference, not compiled: see `ConvNeXtBackbone.fuse`.
+        """Returns a copy for inference, not compiled; see `ConvNeXtBackbone.fuse`.
 
         Raises:
-            ValueError: a model that was quantized, or has LoRA.
+            ValueError: the model is quantized, or has LoRA.
 
         Example:
 
@@ -246,17 +248,20 @@ class ConvNeXtClassifier(ImageModel):
 
     @property
     def stride(self) -> int:
-        """The stride of the backbone's output: an image's sides over the output's."""
+        """The stride of the backbone's output: the side of an image divided by that of the output."""
         return self.backbone.stride
 
     @property
     def layers_before(self) -> tuple[str, ...]:
-        """The names of the layers before the backbone, if it was given an `input_tensor` that is their output."""
+        """The names of the layers that compute the backbone's `input_tensor`, if it has one."""
         return self.backbone.layers_before
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """All layers of the graph; but once after the start of a nested file, those that such a file has."""
+        """All layers of the graph.
+
+        While a nested file is loaded, the next call returns the layers of that file instead: see `load_own_variables`.
+        """
         layers = super().layers
         if not self._reads_nested:
             return layers
@@ -265,13 +270,13 @@ class ConvNeXtClassifier(ImageModel):
         return [self.backbone, *(layer for layer in layers if id(layer) not in inner)]
 
     def load_own_variables(self, store: Any) -> None:
-        """Has what Keras loads next, `layers`, follow the file: in version 0.1 the backbone was one nested layer."""
+        """Makes `layers`, which Keras loads next, match the file: in version 0.1 the backbone was one nested layer."""
         super().load_own_variables(store)
         path = f"{store._h5_entry_path}/layers/conv_ne_xt_backbone"
         self._reads_nested = store.has_path(path) if hasattr(store, "has_path") else path in store.h5_file
 
     def get_arguments(self) -> dict:
-        """The constructor's arguments, but for `name`, `trainable`, `frozen_layers` and `overrides`."""
+        """The constructor's arguments, except `name`, `trainable`, `frozen_layers` and `overrides`."""
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_classes": self.num_classes,

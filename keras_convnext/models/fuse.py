@@ -1,4 +1,4 @@
-"""The form of a model for inference: what folds into its neighbours' weights, folded."""
+"""Fusing a model for inference: layer scale is folded into the weights of the layer before it."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from keras_convnext.layers import ConvNeXtBlock
 
 
 def without_layer_scale(config: dict) -> dict:
-    """The configuration of a backbone or classifier, without what it says of layer scales: those are not there."""
+    """The configuration of a backbone or classifier, without the settings of layer scales, which a fused one lacks."""
     kept = {
         name: {path: value for path, value in config[name].items() if "layer_scale" not in path.split("/")}
         for name in ("trainability", "settings")
@@ -21,14 +21,14 @@ def fold_layer_scale(model: keras.Model, fused: keras.Model) -> None:
 
         gamma * (x W + b) = x (W * gamma) + b * gamma
 
-    The product is taken in float64, and rounded once.
+    The product is computed in float64, and rounded once.
 
     Args:
         model: a built model with `ConvNeXtBlock`s in it.
-        fused: one with the same layers by name, whose blocks have no layer scale.
+        fused: a model with the same layer names, whose blocks have no layer scale.
 
     Raises:
-        ValueError: a block has an activation before its layer scale, or the models differ in other weights than layer
+        ValueError: a block has an activation before its layer scale, or the models differ in weights other than layer
             scales.
     """
     values = {weight.path: np.asarray(weight) for weight in model.weights}
@@ -37,14 +37,14 @@ def fold_layer_scale(model: keras.Model, fused: keras.Model) -> None:
             if block.pointwise_conv_2.activation is not keras.activations.linear:
                 raise ValueError(
                     f"Cannot fuse a model whose {block.name} has an activation after pointwise_conv_2: the layer scale "
-                    "does not fold into the weights before it. Remove the activation first."
+                    "cannot be folded into the weights before it. Remove the activation first."
                 )
             gamma = np.asarray(values.pop(block.layer_scale.gamma.path), "float64")
             for weight in block.pointwise_conv_2.weights:
                 values[weight.path] = values[weight.path] * gamma
     unknown = sorted(values.keys() ^ {weight.path for weight in fused.weights})
     if unknown:
-        raise ValueError(f"Cannot fuse a model with other weights than its configuration describes: {unknown}.")
+        raise ValueError(f"Cannot fuse a model whose weights do not match its configuration: {unknown}.")
     for weight in fused.weights:
         weight.assign(values[weight.path].astype(weight.dtype))
 

@@ -1,4 +1,4 @@
-"""What the backbone and the classifier have in common: how they take images in, and how they are saved."""
+"""What the backbone and the classifier have in common: how they check images, and how they are saved."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ from keras_convnext.typing import Tensor
 
 
 class ImageModel(keras.Model):
-    """A functional model that is made from the arguments of its constructor, and saved as those.
+    """A functional model that is saved as the arguments of its constructor.
 
-    What users set on its layers afterwards is saved too: which layers and weights train, settings such as a rate,
-    and what `layers.overrides` keeps, such as quantized weights.
+    What users set on its layers afterwards is saved too: which layers and weights are trainable, settings such as a
+    rate, and what `layers.overrides` keeps, such as quantized weights.
 
-    A subclass has `get_arguments()`, the constructor's but for `name`, `trainable`, `frozen_layers` and `overrides`;
-    `data_format`, `stride` and `layers_before`; and calls `_settle` last in its constructor.
+    A subclass has `data_format`, `stride` and `layers_before`, and `get_arguments()`, which returns the constructor's
+    arguments except `name`, `trainable`, `frozen_layers` and `overrides`. Its constructor calls `_settle` last.
     """
 
     def _settle(self, trainable, frozen_layers, others):
         """Freezes the given layers, and records how the constructor made all layers.
 
         Args:
-            others: names of layers that came from elsewhere, and are saved with that.
+            others: names of layers that this constructor did not make, and that are saved elsewhere.
         """
         if not trainable:
             self.trainable = False
@@ -44,16 +44,16 @@ class ImageModel(keras.Model):
     ) -> None:
         """Quantizes the weights of all linear layers, in place: the pointwise layers, and those of a head.
 
-        As `keras.Model.quantize`, which has the modes, and without its warning for each layer that has none. Do it
-        last: `fuse`, `transfer` and the layouts of other packages are for float weights.
+        This calls `keras.Model.quantize`, without its warning for each layer that it cannot quantize. Quantize a model
+        last: `fuse`, `transfer` and the layouts of other packages need float weights.
 
         Args:
-            mode: `"int8"`, `"int4"` or `"float8"`.
-            config: a `keras.quantizers.QuantizationConfig`, for other quantizers than the usual ones.
-            **kwargs: `filters`, a regex or a list of them, of the names of the layers to quantize.
+            mode: `"int8"`, `"int4"` or `"float8"`; see `keras.Model.quantize`.
+            config: a `keras.quantizers.QuantizationConfig`, to use other quantizers. Defaults to None.
+            **kwargs: `filters`, a regex or a list of regexes for the names of the layers to quantize.
 
         Raises:
-            ValueError: a mode that needs calibration data, no layer that can be quantized, or one that is quantized.
+            ValueError: the mode needs calibration data, no layer can be quantized, or a layer is quantized already.
 
         Example:
 
@@ -68,8 +68,8 @@ class ImageModel(keras.Model):
     def compile_from_config(self, config: dict) -> None:
         """Compiles a loaded model, with `jit_compile="auto"`.
 
-        Keras saves what "auto" came to on the backend that saved. Loaded on another, True from JAX would start
-        `torch.compile`, and False from torch would leave JAX to run operation by operation.
+        Keras saves the value that "auto" had on the backend that saved the model. On another backend, True from JAX
+        would start `torch.compile`, and False from torch would make JAX run operation by operation.
         """
         super().compile_from_config({**config, "jit_compile": "auto"})
 
@@ -90,7 +90,7 @@ class ImageModel(keras.Model):
 
     @classmethod
     def _from_arguments(cls, arguments):
-        """A model from its constructor's arguments, and what else `get_config` may have: `trainability`, `settings`."""
+        """Makes a model from its constructor's arguments, and from `trainability` and `settings` if they are given."""
         exceptions, settings = arguments.pop("trainability", None), arguments.pop("settings", {})
         model = cls(**arguments)
         set_settings(model, settings)
@@ -100,12 +100,12 @@ class ImageModel(keras.Model):
 
 
 def check_image(shape: tuple, channels_first: bool, stride: int) -> None:
-    """Refuses a side that is smaller than the network's stride, and an unknown number of channels.
+    """Raises ValueError if a side is smaller than the network's stride, or if the number of channels is unknown.
 
-    A side that is None or symbolic, as in a program that is exported, passes.
+    A side may be None or symbolic, as in a program that is exported.
     """
     if len(shape) != 4:
-        raise ValueError(f"Images have a height, a width and channels. Received: image shape {tuple(shape[1:])}")
+        raise ValueError(f"Images must have a height, a width and channels. Received: image shape {tuple(shape[1:])}")
     channels, height, width = shape[1:] if channels_first else (shape[-1], *shape[1:-1])
     if channels is None:
         raise ValueError(
@@ -120,11 +120,14 @@ def check_image(shape: tuple, channels_first: bool, stride: int) -> None:
 
 def _axes(channels_first):
     """A hint for those who do not know that their keras.json says `channels_first`."""
-    hint = ' The shape was read as (channels, height, width): pass data_format="channels_last" if it is the other way.'
+    hint = (
+        " The shape was read as (channels, height, width). If it is (height, width, channels), pass "
+        'data_format="channels_last".'
+    )
     return hint if channels_first else ""
 
 
 def _probe(height, width):
-    """A hint for those who export: with free sizes Keras traces the model on PyTorch with 1 or 2 pixels."""
+    """A hint for exports: with free sizes, Keras traces the model on PyTorch with images of 1 or 2 pixels."""
     hint = " To export from PyTorch with free sizes, pass an `input_signature`."
     return hint if height in (1, 2) and width in (1, 2) else ""

@@ -6,12 +6,12 @@ import keras
 
 
 def sublayers(layer: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.Layer, keras.layers.Layer]]:
-    """`(path, layer, the layer it is part of)` of all layers in one, or in a model, outer ones first."""
+    """Yields `(path, layer, parent)` for all layers inside a layer or model, outer layers first."""
     yield from _below(layer, _children(layer), "")
 
 
 def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """The weights of a layer that are not those of a layer in it."""
+    """The weights of a layer that do not belong to a layer inside it."""
     inner = {id(weight) for child in _children(layer) for weight in child.weights}
     return [weight for weight in layer.weights if id(weight) not in inner]
 
@@ -23,7 +23,7 @@ def _below(layer, children, prefix):
 
 
 def _children(layer):
-    """Of a model the layers of its graph, which may be a part of what it keeps as attributes."""
+    """The layers directly inside. For a model, the layers of its graph, even if its attributes hold more layers."""
     return (
         layer.layers if isinstance(layer, keras.Model) else layer._flatten_layers(include_self=False, recursive=False)
     )

@@ -33,7 +33,7 @@ from keras_convnext.variants import get_variant
 
 OURS = (ConvNeXtClassifier, ConvNeXtBackbone)
 OF_A_RUN = (*OURS, keras.Model)
-"""What `fit` trains: also plain functional models, such as those of the roadmap."""
+"""What `fit` trains. This includes plain functional models, such as those of the roadmap."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class ModelSource:
     """What a name stands for: a file, or a preset.
 
     Attributes:
-        path: of the file of a model; of a run folder that of its best epoch's. None of a preset.
-        run: the run folder that was named, or in which the file is; or None.
-        variant: the preset's architecture; None of a file.
-        checkpoint: the preset's `Checkpoint`; None of a file, and of an architecture alone.
+        path: the file of the model; for a run folder, the file of its best epoch. None for a preset.
+        run: the run folder that was named, or that contains the file; otherwise None.
+        variant: the preset's variant; None for a file.
+        checkpoint: the preset's `Checkpoint`; None for a file, and for a variant.
 
     Example:
 
@@ -61,12 +61,12 @@ class ModelSource:
 
 
 class LoadedModel(NamedTuple):
-    """A model and what was found out about it.
+    """A model, and the facts found while loading it.
 
     Attributes:
         model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`; from a run folder, any functional model that was trained.
         layout: how its source names the weights.
-        variant: a name in `VARIANTS`; None of a `.keras` model whose architecture is no variant's.
+        variant: a name in `VARIANTS`; None for a `.keras` model whose architecture is not a variant.
         notes: what the user should know, such as a licence that restricts the use of the weights.
 
     Example:
@@ -88,13 +88,13 @@ class LoadedModel(NamedTuple):
 
 
 def find_model(source: str | Path) -> ModelSource:
-    """What a name stands for. Nothing is loaded. A file or a run folder comes before a preset of the same name.
+    """Finds what a name stands for, and loads nothing. A file or a run folder precedes a preset of the same name.
 
     Args:
         source: the name of a preset, the path of a file of weights, or that of a run folder.
 
     Raises:
-        ValueError: nothing of the kind there; or a folder that is not a run folder.
+        ValueError: nothing has this name, or it is a folder but not a run folder.
 
     Example:
 
@@ -121,28 +121,28 @@ def find_model(source: str | Path) -> ModelSource:
 def load_model(
     source: str | Path, variant: str | None = None, ema: bool = False, data_format: str | None = None
 ) -> keras.Model:
-    """Makes a model with its weights, from wherever they are, on any backend.
+    """Loads a model with its weights from a preset, a file of weights or a run folder, on any backend.
 
     Args:
-        source: the name of published weights, which are downloaded where they are not in the cache; the path of a file
-            of weights: a `.keras` file, or any that `load_checkpoint` reads; or the path of a run folder, whose best
-            epoch's model it is.
-        variant: a name in `VARIANTS`, in place of the one that is found in a file of weights. Defaults to None.
+        source: the name of published weights, which are downloaded if they are not in the cache; the path of a file of
+            weights, which is a `.keras` file or any file that `load_checkpoint` reads; or the path of a run folder, of
+            which the model of the best epoch is loaded.
+        variant: a name in `VARIANTS`, in place of the one that is identified in a file of weights. Defaults to None.
         ema: whether to load the moving average that a training script saved beside the weights. Defaults to False.
-        data_format: as of `ConvNeXtBackbone`, except for `.keras` files, which hold theirs. Defaults to None:
-            Keras's setting.
+        data_format: as for `ConvNeXtBackbone`. It does not apply to `.keras` files, which hold their own. Defaults to
+            None, which is Keras's setting.
 
     Returns:
-        A `ConvNeXtClassifier`, or a `ConvNeXtBackbone` where there is no head. From a `.keras` file it is compiled as
-        it was saved. In a run folder the model may also be another functional one, such as a step of the roadmap.
+        A `ConvNeXtClassifier`, or a `ConvNeXtBackbone` if there is no head. From a `.keras` file it is compiled as it
+        was saved. From a run folder it may be another functional model, such as a step of the roadmap.
 
     Raises:
-        ValueError: nothing of the kind there, an architecture without weights, or a file that is cut off, damaged or of
-            another kind of model.
+        ValueError: nothing has this name, the preset is a variant without weights, or the file is truncated, damaged or
+            of another kind of model.
         OSError: a download failed.
 
     Warns:
-        UserWarning: what is known to restrict the use of the weights, and what of a file was left out.
+        UserWarning: the licence restricts the use of the weights, or a part of a file was left out.
 
     Example:
 
@@ -226,7 +226,7 @@ def _published(source, found, variant, ema, data_format):
 
 
 def _from_arrays(path, arrays, variant, data_format, checkpoint=None):
-    """The model of the arrays in a file; where it is a published one, with its mean and standard deviation."""
+    """Makes the model of a file's arrays. A published checkpoint also determines its mean and standard deviation."""
     try:
         identified, classes = identify(arrays)
     except ValueError as error:
@@ -244,7 +244,7 @@ def _from_arrays(path, arrays, variant, data_format, checkpoint=None):
 
 
 def _load_keras_file(path, kinds):
-    """The model in a `.keras` file, of one of several classes. `keras.Model` stands for a functional model of none."""
+    """Loads the model of a `.keras` file. `kinds` are the classes that it may have; `keras.Model` is a plain one."""
     if not path.is_file():
         raise ValueError(f"No such file or folder: {path}")
     try:

@@ -4,7 +4,7 @@ import keras
 
 
 def returns_logits(model: keras.Model) -> bool:
-    """Tells whether a functional model returns logits: the layer that gives its output has no activation.
+    """Tells whether a functional model returns logits: the layer that computes its output has no activation.
 
     Args:
         model: a functional model with one output, such as a `ConvNeXtClassifier`.

@@ -1,4 +1,4 @@
-"""Quantization of a whole model, in place: its linear layers, as Keras quantizes `keras.layers.Dense`."""
+"""Quantizing the linear layers of a model in place, as Keras quantizes `keras.layers.Dense`."""
 
 import re
 import warnings
@@ -25,14 +25,14 @@ def quantize_linear_layers(
     Args:
         model: a `ConvNeXtBackbone` or `ConvNeXtClassifier`.
         quantize: `keras.Model.quantize` of the model.
-        mode: of the call.
-        config: of the call.
-        filters: of the call.
-        **kwargs: of the call.
+        mode: as for `ImageModel.quantize`.
+        config: as for `ImageModel.quantize`.
+        filters: as for `ImageModel.quantize`.
+        **kwargs: other arguments of `quantize`.
 
     Raises:
-        ValueError: a mode that needs calibration data; layers that are quantized already, or none that can be. The
-            model is as it was.
+        ValueError: the mode needs calibration data, a layer is quantized already, or no layer can be quantized. The
+            model is then unchanged.
     """
     if mode in CALIBRATED_MODES:
         raise ValueError(
@@ -49,7 +49,7 @@ def quantize_linear_layers(
         )
     if not chosen:
         names = ", ".join(sorted({layer.name for layer in linear.values()}))
-        raise ValueError(f"Keras quantizes linear layers, here {names}. Received: filters={filters!r}")
+        raise ValueError(f"`filters` must match a linear layer: {names}. Received: filters={filters!r}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have a `quantize` method implemented")
         quantize(mode, config=config, filters=filters, **kwargs)

@@ -1,6 +1,6 @@
-"""What of a run folder the models know: how it is recognized, and which file in it is the model.
+"""What the models know about a run folder: how to recognize it, and which file in it is the model.
 
-`training.Run` writes run folders, and says what else is in them.
+`training.Run` writes run folders, and its docstring says what else is in them.
 """
 
 import json
@@ -23,18 +23,18 @@ VALID = {
 }
 """What every run's `config.json` must have, and whether a value is one that a run writes.
 
-It is enough to prepare images for the model and to name its classes.
+These settings suffice to prepare images for the model and to name its classes.
 """
 
 
 def read_run_config(path: str | Path) -> dict:
-    """What the `config.json` of a run folder holds.
+    """Reads the `config.json` of a run folder.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
 
     Raises:
-        ValueError: no run folder there; the message says what it lacks.
+        ValueError: the path is not a run folder; the message says what it lacks.
     """
     place = Path(path) / CONFIG
     if not Path(path).exists():
@@ -47,12 +47,12 @@ def read_run_config(path: str | Path) -> dict:
         raise ValueError(f"{path}: not a run folder: its {CONFIG} has no {', '.join(sorted(missing))}.")
     for name, is_valid in VALID.items():
         if not is_valid(config[name]):
-            raise ValueError(f"{path}: not a run folder: its {CONFIG} has {name} {config[name]!r}.")
+            raise ValueError(f"{path}: not a run folder: its {CONFIG} has an invalid {name}, {config[name]!r}.")
     return config
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether there is a run folder."""
+    """Whether a path is that of a run folder."""
     try:
         read_run_config(path)
     except ValueError:
@@ -61,17 +61,17 @@ def is_run(path: str | Path) -> bool:
 
 
 def run_of(path: str | Path) -> Path | None:
-    """The run folder that a file lies in, directly or in the folder of its last state; None where there is none."""
+    """The run folder that contains a file, directly or in the folder of its state; None if there is none."""
     folder = Path(path).absolute().parent
     folders = [folder, folder.parents[1]] if folder.parent.name == STATE else [folder]
     return next(filter(is_run, folders), None)
 
 
 def read_json(path: str | Path) -> Any:
-    """What a JSON file holds.
+    """Reads a JSON file.
 
     Raises:
-        ValueError: no such file, or not JSON.
+        ValueError: there is no such file, or it is not JSON.
     """
     try:
         return json.loads(Path(path).read_text())

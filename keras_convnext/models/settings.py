@@ -1,4 +1,4 @@
-"""What was changed in a model's layers after its constructor made them, such as `layer.activation` or `layer.rate`."""
+"""Settings of a model's layers that were changed after it was made, such as `layer.activation` or `layer.rate`."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ class InitialSettings:
 
     Args:
         model: the model, as it is when its constructor ends.
-        others: names of layers of its graph that are not looked at.
+        others: names of layers of its graph that are ignored. Defaults to none.
     """
 
     def __init__(self, model: keras.Model, others: Sequence[str] = ()):
@@ -23,10 +23,10 @@ class InitialSettings:
         self._settings = self._settings_of(model)
 
     def changed_settings(self, model: keras.Model) -> dict[str, dict]:
-        """The settings that are others now, as the layers' configurations have them.
+        """The settings that differ now, as the layers' configurations have them.
 
         Returns:
-            By the path of a layer: `{"head": {"activation": "softmax"}}`.
+            A dict per path of a layer, such as `{"head": {"activation": "softmax"}}`.
         """
         changed = {
             path: {name: value for name, value in settings.items() if self._settings[path].get(name) != value}
@@ -44,7 +44,7 @@ class InitialSettings:
 
 
 def set_settings(model: keras.Model, changed: dict[str, dict]) -> None:
-    """Sets in the layers of a model what `changed_settings` found."""
+    """Applies the settings that `changed_settings` returned to the layers of a model."""
     layers = {path: layer for path, layer, _ in sublayers(model)}
     for path, settings in changed.items():
         layer = layers[path]
@@ -54,7 +54,7 @@ def set_settings(model: keras.Model, changed: dict[str, dict]) -> None:
 
 
 def _plain(value):
-    """A setting without the numbers by which Keras knows an object again within one file."""
+    """A setting without the ids by which Keras recognizes a shared object within one file."""
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items() if name != "shared_object_id"}
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -6,7 +6,7 @@ from keras_convnext.scalars import integers
 
 
 class StagePlan(NamedTuple):
-    """How one stage and the downsampling layer before it keep to the output stride."""
+    """The strides and dilations of one stage and of the downsampling layer before it."""
 
     stride: int  # of the stage's feature map
     dilation: int  # of its depthwise convolutions
@@ -17,7 +17,7 @@ class StagePlan(NamedTuple):
 def plan_stages(
     depths: tuple[int, ...], dims: tuple[int, ...], stem_patch_size: int, output_stride: int
 ) -> list[StagePlan]:
-    """Where each stage halves the map, and where it dilates instead since `output_stride` is reached."""
+    """Plans which stages halve the map, and which dilate instead because `output_stride` is reached."""
     if not depths or len(depths) != len(dims):
         raise ValueError(
             "`depths` and `dims` must have the same length, one entry per stage. "

@@ -1,4 +1,4 @@
-"""Which layers and weights of a model train, in words that a configuration can keep."""
+"""Which layers and weights of a model are trainable, as a dict that a configuration can keep."""
 
 import warnings
 
@@ -33,7 +33,7 @@ def set_trainability(model: keras.Model, exceptions: dict[str, bool]) -> None:
 
     Args:
         model: a functional model.
-        exceptions: `trainable` by path. What it does not name gets the value of the layer that it is part of.
+        exceptions: `trainable` by path. Every other layer or weight gets the value of the layer that it is part of.
     """
     left = dict(exceptions)
     for path, one, whole in _parts(model):  # outer ones first: a layer passes its value on to its parts

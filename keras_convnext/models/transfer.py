@@ -9,20 +9,20 @@ from keras_convnext.models.classifier import ConvNeXtClassifier
 
 
 def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0, **changes: Any) -> ConvNeXtClassifier:
-    """A classifier with the weights of a model, for fine-tuning.
+    """Returns a classifier with the weights of a model, for fine-tuning.
 
     Args:
         model: a `ConvNeXtClassifier` or a `ConvNeXtBackbone`.
-        num_classes: if the model has another number, the last layer is randomly initialized.
-        head_init_scale: multiplies the weights of a new last layer. Defaults to 1.
-        **changes: arguments of `ConvNeXtBackbone` in place of the model's that leave its weights as they are:
-            `input_shape`, `drop_path_rate`, `dtype`, `remat`.
+        num_classes: number of classes. If the model has another number, the last layer is randomly initialized.
+        head_init_scale: factor of the initial weights of a new last layer. Defaults to 1.
+        **changes: arguments of `ConvNeXtBackbone`, in place of the model's. They must keep the shapes of its weights,
+            as `input_shape`, `drop_path_rate`, `dtype` and `remat` do.
 
     Returns:
-        A classifier that returns logits, not compiled; `model` stays as it was.
+        A classifier that returns logits, not compiled. `model` is unchanged.
 
     Raises:
-        ValueError: a change that changes the shapes of weights; a model that is quantized, or has LoRA.
+        ValueError: an argument changes the shapes of weights, or the model is quantized or has LoRA.
 
     Example:
 
@@ -41,7 +41,7 @@ def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0,
     known = {weight.path: weight for weight in model.weights}
     unknown = [path for path in known.keys() - {weight.path for weight in new.weights} if not path.startswith("head")]
     if unknown:
-        raise ValueError(f"Cannot transfer weights that the model's configuration does not describe: {unknown}.")
+        raise ValueError(f"Cannot transfer a model whose weights do not match its configuration: {unknown}.")
     is_new_head = getattr(model, "num_classes", 0) != num_classes
     for weight in new.weights:
         if is_new_head and weight.path.startswith("head/"):
@@ -51,19 +51,19 @@ def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0,
             continue
         if source is None or source.shape != weight.shape:
             known_shape = "none" if source is None else source.shape
-            raise ValueError(f"{weight.path}: of shape {weight.shape}; the model has {known_shape}.")
+            raise ValueError(f"{weight.path}: the classifier needs shape {weight.shape}, the model has {known_shape}.")
         weight.assign(source)
     return new
 
 
 def _arguments(backbone, changes):
-    """The arguments of a backbone, without those of its input where the changes have some."""
+    """The arguments of a backbone, without those of its input if the changes have some."""
     config = {name: value for name, value in backbone.get_config().items() if name != "trainability"}
     if not {"input_shape", "input_tensor"} & changes.keys():
         return config
     if backbone.layers_before:
         raise ValueError(
-            f"{backbone.name} stands on other layers, {', '.join(backbone.layers_before)}, whose output is its input: "
-            "leave out `input_shape` and `input_tensor`."
+            f"{backbone.name} is built on the output of other layers, {', '.join(backbone.layers_before)}, and keeps "
+            "them. Leave out `input_shape` and `input_tensor`."
         )
     return {name: value for name, value in config.items() if name not in ("input_shape", "input_tensor")}

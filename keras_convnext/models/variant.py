@@ -10,11 +10,11 @@ def variant_of(model: keras.Model, any_stem: bool = False) -> str | None:
 
     Args:
         model: a `ConvNeXtClassifier` or a `ConvNeXtBackbone`.
-        any_stem: whether the stem may have another stride than the variant's, and the blocks another layer scale, as
-            in trainings on small images. Defaults to False.
+        any_stem: whether to ignore the stride of the stem and the presence of layer scale, which differ from the
+            variant's in training on small images. Defaults to False.
 
     Returns:
-        A name in `VARIANTS`, or None where no variant has this architecture.
+        A name in `VARIANTS`, or None if no variant has this architecture.
 
     Example:
 

@@ -1,8 +1,8 @@
 """The path from ResNet to ConvNeXt in seventeen measured steps, each a Keras model (arXiv:2201.03545, section 2).
 
-`STEPS` has the steps as data, `describe` the network of a step, `build` its model. Beside them stand `roadmap.costs`
-(what each step costs) and `roadmap.figure` (the paper's Figure 2), `roadmap.blocks` and `roadmap.blocks_figure` (its
-Figure 4), and `roadmap.miniature` (training every step on small images).
+`STEPS` has the steps as data, `describe` returns the description of a step's network, and `build` returns its model.
+`roadmap.costs` counts what each step costs, `roadmap.figure` draws the paper's Figure 2, `roadmap.blocks` and
+`roadmap.blocks_figure` draw its Figure 4, and `roadmap.miniature` trains every step on small images.
 """
 
 from keras_convnext.roadmap.network import STRIDE, build, convnext_path, narrowed

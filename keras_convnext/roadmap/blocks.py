@@ -29,8 +29,8 @@ class Part:
         kind: `"linear"` (a convolution, or a dense layer, which is a 1 x 1 convolution), `"product"` (of two
             activations, in attention), `"bias"` (of relative positions), `"norm"`, `"activation"` or `"sum"` (of a
             shortcut and a branch).
-        label: as the paper writes it: `"d7x7, 96"` is a depthwise 7 x 7 convolution with 96 channels.
-        output_shape: for one image; within attention, over all windows.
+        label: the label in the paper's notation: `"d7x7, 96"` is a depthwise 7 x 7 convolution with 96 channels.
+        output_shape: shape of the output for one image; within attention, over all windows.
         params: trainable parameters.
         macs: multiply-accumulates for one image.
         begin: index of the part before which the shortcut of a sum begins; None for other kinds.
@@ -51,7 +51,7 @@ class Block:
     Attributes:
         name: `"ResNet"`, `"Swin Transformer"` or `"ConvNeXt"`.
         channels: channels of the input, and of the output.
-        parts: in the order of computation.
+        parts: the parts in the order of computation.
     """
 
     name: str
@@ -112,7 +112,8 @@ def _of_the_path(step):
 def _of_swin():
     """The block as a graph that has the operations inside its attention and its MLP.
 
-    For this, the layers are replaced by their `call`. Its drop path, one layer that is called twice, does nothing here.
+    To get this graph, the layers are replaced by their `call`. The drop path, one layer that is called twice, is
+    replaced by the identity.
     """
     backbone = require("keras_hub", extra="hub").models.SwinTransformerBackbone(
         image_shape=(4 * SIDE, 4 * SIDE, 3),

@@ -7,7 +7,7 @@ from keras_convnext.extras import require
 from keras_convnext.roadmap.blocks import Block, totals
 
 HEIGHTS = {"linear": 1.0, "product": 1.0}
-"""Heights of boxes in the figure. Other parts are written beside the arrow and have 0.6."""
+"""Heights of boxes in the figure. Other parts are written beside the arrow, with a height of 0.6."""
 COLOURS = {"linear": "#dbe9f4", "product": "#f4dfdb", "norm": "#4a90b8", "activation": "#c8644a", "bias": "0.4"}
 
 

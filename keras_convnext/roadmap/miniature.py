@@ -1,6 +1,6 @@
 """The paper's path in miniature: every step's network from ResNet to ConvNeXt, narrow, trained on small images.
 
-A `Miniature` says what is trained, on what and how; `train` trains it in a run folder, step by step and seed by seed:
+A `Miniature` says what is trained, on what data and how. `train` trains it in a run folder, one run per step and seed:
 
     FOLDER/config.json      the settings, from which an interrupted experiment is resumed
       STEP-SEED/            one run folder per training, without its state once it is complete
@@ -57,8 +57,8 @@ class Miniature:
         regime: `"resnet50"` or `"resnet200"`.
         steps: names in `TRAINED_STEPS`.
         seeds: number of trainings per step, with the seeds 0, 1, ...
-        width_divisor: what the widths of the networks are divided by.
-        recipe: one with an `image_size`.
+        width_divisor: the number by which the widths of the networks are divided.
+        recipe: a recipe with an `image_size`.
         skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
 
     Raises:
@@ -98,7 +98,7 @@ class Miniature:
         """Chooses the batch size for the number of training images. The number of epochs stays.
 
         Args:
-            images: those to train on.
+            images: the training images.
 
         Raises:
             ValueError: The images cannot be augmented, or are too few for a batch.
@@ -199,7 +199,7 @@ def train_step(
     Args:
         experiment: the settings.
         step: a name in `TRAINED_STEPS`.
-        seed: of the weights, the order of the images and their augmentation.
+        seed: seed of the weights, the order of the images and their augmentation.
         data: with validation images.
         folder: where the run folder lies.
         verbose: as in `model.fit`. Defaults to 2.

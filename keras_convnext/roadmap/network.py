@@ -43,10 +43,10 @@ def build(
             None: no layer scale, as in the paper's path.
         drop_path_rate: in [0, 1), rate of stochastic depth in the last block. It grows linearly from 0 in the
             first block. The paper uses 0.1 from ResNet-50. Defaults to 0.
-        width_divisor: what all widths are divided by, to train the path in miniature. Defaults to 1.
+        width_divisor: the number by which all widths are divided, to train the path in miniature. Defaults to 1.
         include_preprocessing: whether the first layer computes `(x / 255 - mean) / std` with ImageNet's mean and
             standard deviation. If False, the model takes normalized images. Defaults to True.
-        name: of the model. Defaults to the regime and the step, such as `"resnet50_gelu"`.
+        name: name of the model. Defaults to the regime and the step, such as `"resnet50_gelu"`.
 
     Returns:
         A model that maps images in 0..255, `(batch, height, width, channels)`, to logits,
@@ -105,7 +105,7 @@ def convnext_path(path: str) -> str:
     """Maps the path of a weight of the last step's model to the path of the same weight in `ConvNeXtClassifier`.
 
     Args:
-        path: of a weight in the last step's model.
+        path: path of a weight in the last step's model.
 
     Returns:
         The path in `ConvNeXtClassifier`.
@@ -123,8 +123,8 @@ def narrowed(network: Network, divisor: int) -> Network:
     """Divides all widths of a network.
 
     Args:
-        network: what to narrow.
-        divisor: of the width, 1 or more.
+        network: the description of the network.
+        divisor: divisor of the width, 1 or more.
 
     Raises:
         ValueError: The width is not divisible by `divisor`.

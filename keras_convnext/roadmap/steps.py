@@ -57,7 +57,7 @@ class Network:
         """The output channels of a block of that width.
 
         Args:
-            width: of the block's stage.
+            width: width of the block's stage.
         """
         return 4 * width if self.block == "bottleneck" else width
 
@@ -66,7 +66,8 @@ REGIMES = {
     "resnet50": Network(depths=(3, 4, 6, 3), width=64),
     "resnet200": Network(depths=(3, 24, 36, 3), width=64),
 }
-"""Where the paths begin: they lead to ConvNeXt-T, of the size of Swin-T, and to ConvNeXt-B, of that of Swin-B."""
+"""The networks at which the paths start: one leads to ConvNeXt-T, the size of Swin-T, the other to ConvNeXt-B, the size
+of Swin-B."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Published:
         top1: accuracy on ImageNet-1k's validation images in percent: the mean of three trainings from ResNet-50, or
             a single training from ResNet-200.
         gflops: GFLOPs as the paper prints them, where one multiply-accumulate is one FLOP.
-        standard_deviation: of the three accuracies in percentage points; None for a single training.
+        standard_deviation: that of the three accuracies, in percentage points; None for a single training.
 
     Example:
 
@@ -96,8 +97,8 @@ class Step:
     """A step on the path.
 
     Attributes:
-        name: the paper's.
-        section: the section of the paper.
+        name: the paper's name of the step.
+        section: the section of the paper that describes it.
         change: what the step changes, in words.
         changes: the fields of `Network` that change, with their new values.
         changes_by_regime: the same for changes that differ between the regimes.

@@ -15,7 +15,7 @@ def epochs_within(
 ) -> int:
     """Chooses the number of epochs with which all trainings of an experiment take a given time.
 
-    A few batches of each network are timed for it, which takes its share of the time.
+    It times a few batches of each network. The time that this takes is part of the given time.
 
     Args:
         seconds: the time for everything.
@@ -24,7 +24,7 @@ def epochs_within(
         progress: called with a line of text as each network is timed. Defaults to `print`.
 
     Returns:
-        The number of epochs, 0 where the time is too short for one.
+        The number of epochs, or 0 if the time is too short for one.
     """
     started = time.perf_counter()
     progress(f"timing {len(experiment.steps)} networks")

@@ -44,7 +44,7 @@ def test_a_gated_file_says_how_to_come_by_it(gated, server, monkeypatch, fails, 
         monkeypatch.setenv("HF_TOKEN", token)
     message = fails(gated, OSError, "403" if token else "401")
     assert f"accepted its licence: log in at {server.url}/facebook/dinov3, accept it" in message
-    assert "set the environment variable HF_TOKEN to a token of yours" in message
+    assert "set the environment variable HF_TOKEN to your token" in message
     assert f"or put the file there by hand: {cached_path(gated)}" in message
     assert token is None or token not in message
 

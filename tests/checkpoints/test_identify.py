@@ -76,7 +76,7 @@ def test_each_weight_has_one_row_and_a_name_of_its_own(layout):
 
 def test_no_known_variant(small_classifier, tmp_path):
     save_checkpoint(small_classifier(), tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="of no variant that `keras-convnext list` prints"):
+    with pytest.raises(ValueError, match="not a variant that `keras-convnext list` prints"):
         identify(read_arrays(tmp_path / "model.safetensors"))
-    with pytest.raises(ValueError, match="of no variant"):
+    with pytest.raises(ValueError, match="not a variant"):
         identify({"weight": np.ones(3)})

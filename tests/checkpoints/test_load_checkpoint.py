@@ -151,7 +151,7 @@ def test_torch_is_needed_for_files_from_before_its_zip_format_alone(torch, model
 def test_another_number_of_classes(small_classifier, model, file):
     other = small_classifier(num_classes=3)
     before = other.get_weights()[-2:]
-    with pytest.warns(UserWarning, match="5 classes and the model 3: the model's last layer stays"):
+    with pytest.warns(UserWarning, match="5 classes and the model 3: the model's last layer is unchanged"):
         load_checkpoint(other, file)
     assert_equal(other, model, but=["head/"])
     for old, new in zip(before, other.get_weights()[-2:], strict=True):
@@ -186,7 +186,7 @@ def test_a_classifier_takes_a_file_without_a_last_layer(small_backbone, small_cl
     features = randomize(ConvNeXtClassifier(small_backbone(), num_classes=0))
     save_checkpoint(features, tmp_path / "features.pth", layout="timm")
     other = small_classifier()
-    with pytest.warns(UserWarning, match="has no last layer: of the model head stay as they are"):
+    with pytest.warns(UserWarning, match="has no last layer. These parts of the model are unchanged: head"):
         load_checkpoint(other, tmp_path / "features.pth")
     assert_equal(other, ConvNeXtClassifier(features.backbone, 0), but=["head"])
     np.testing.assert_array_equal(other.get_weights()[-4], features.get_weights()[-2])

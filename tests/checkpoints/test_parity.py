@@ -114,7 +114,7 @@ def test_a_base_model_of_transformers(transformers, torch, randomized, classifie
     config = transformers.ConvNextConfig(depths=model.backbone.depths, hidden_sizes=model.backbone.dims)
     peer = randomized(transformers.ConvNextModel(config))
     peer.save_pretrained(tmp_path)
-    with pytest.warns(UserWarning, match="of the model head stay as they are"):
+    with pytest.warns(UserWarning, match="parts of the model are unchanged: head"):
         assert load_checkpoint(model, tmp_path / "model.safetensors") == "transformers"
     np.testing.assert_array_equal(model.get_layer("head_norm").gamma, peer.layernorm.weight.detach())
 
@@ -230,7 +230,7 @@ def test_keras_applications_without_a_top(classifier, tmp_path):
     with h5py.File(tmp_path / "notop.h5", "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, peer)
     model = classifier("convnext_tiny")
-    with pytest.warns(UserWarning, match="of the model head stay as they are"):
+    with pytest.warns(UserWarning, match="parts of the model are unchanged: head"):
         assert load_checkpoint(model, tmp_path / "notop.h5") == "keras.applications"
     for weight in model.weights[:-2]:
         np.testing.assert_array_equal(weight, np.full(weight.shape, 0.1, "float32"), err_msg=weight.path)

@@ -66,7 +66,7 @@ def test_a_backbone_of_transformers_with_some_of_the_levels(
         load_checkpoint(model, tmp_path / "model.safetensors")
     said = " ".join(str(warning.message) for warning in caught)
     lacking = [f"stage_{number}_norm" for number, stage in enumerate(STAGES) if stage not in chosen]
-    assert f"has no norms of pyramid levels for {', '.join(lacking)}: the model's stay" in said
+    assert f"has no norms of pyramid levels for {', '.join(lacking)}: the model's are unchanged" in said
     assert ("no pyramid levels for hidden_states_norms.stem.weight" in said) == ("stem" in chosen)
     expected = run_torch(lambda x: peer(x).feature_maps, small_images)[-len(set(chosen) & set(STAGES)) :]
     found = [level for stage, level in zip(STAGES, levels(model, small_images), strict=True) if stage in chosen]

@@ -59,7 +59,7 @@ def test_compute_output_shape_is_the_shape_of_the_output(numpy_of, shape, argume
     ("arguments", "message"),
     [
         ({"strides": 3}, "`strides` must be 1 or 2. Received: strides=3"),
-        ({"strides": 2, "dilation_rate": 2}, "`dilation_rate` goes with strides=1"),
+        ({"strides": 2, "dilation_rate": 2}, "A `dilation_rate` above 1 requires strides=1"),
     ],
 )
 def test_refuses(arguments, message):

@@ -64,7 +64,7 @@ def test_refusals_leave_the_model_as_it_was():
     model.quantize("int8", filters="^head$")
     for arguments, message in (
         ({"mode": "int8"}, "1 layers are quantized already, such as head"),
-        ({"mode": "int8", "filters": "depthwise"}, "Keras quantizes linear layers, here head, head_hidden, pointwise"),
+        ({"mode": "int8", "filters": "depthwise"}, "`filters` must match a linear layer: head, head_hidden, pointwise"),
         ({"config": Calibrated()}, "awq"),
         ({"mode": "int3"}, "Invalid quantization mode"),
     ):

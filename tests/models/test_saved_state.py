@@ -137,7 +137,7 @@ def test_two_inputs_before_the_image(images, numpy_of, tmp_path):
 def test_transfer_keeps_the_layers_before_and_refuses_another_input():
     model = on_other_layers()
     assert transfer(model, num_classes=2).input_shape == (None, 10, 10, 1)
-    with pytest.raises(ValueError, match=r"stands on other layers.*to_rgb.*leave out `input_shape`"):
+    with pytest.raises(ValueError, match=r"built on the output of other layers.*to_rgb.*Leave out `input_shape`"):
         transfer(model, num_classes=2, input_shape=(16, 16, 3))
 
 

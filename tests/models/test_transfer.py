@@ -50,6 +50,7 @@ def test_what_was_frozen_learns_again(small_classifier):
 def test_refuses_changes_of_the_weights():
     old = ConvNeXtBackbone(depths=(1, 1), dims=(8, 16), kernel_size=3)
     with pytest.raises(
-        ValueError, match=r"depthwise_conv/kernel: of shape \(5, 5, 8, 1\); the model has \(3, 3, 8, 1\)"
+        ValueError,
+        match=r"depthwise_conv/kernel: the classifier needs shape \(5, 5, 8, 1\), the model has \(3, 3, 8, 1\)",
     ):
         transfer(old, num_classes=2, kernel_size=5)

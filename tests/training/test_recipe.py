@@ -133,9 +133,9 @@ def test_an_average_needs_validation_images(recipe, tmp_path):
         ({"augmentation": "none"}, "`augmentation` must be an `Augmentation`, a list of its steps, or None"),
         (
             {"augmentation": {"scale": 0.5}},
-            "`scale` must have several numbers",
+            "`scale` must be a tuple or list of numbers",
         ),
-        ({"image_size": "224"}, "`image_size` must have several numbers"),
+        ({"image_size": "224"}, "`image_size` must be a tuple or list of numbers"),
         ({"image_size": (0, 0)}, "`image_size` must be an integer, at least 1"),
         ({"image_size": (8, 8, 1)}, r"`image_size` must be None, or \(height, width\) in pixels"),
         ({"layer_decay": 0.0}, "`layer_decay` must be above 0 and at most 1"),

@@ -70,7 +70,7 @@ def test_open_gives_an_existing_run(run):
 )
 def test_open_refuses_a_configuration_that_no_run_writes(tmp_path, change):
     Run.create(tmp_path / "run", {**CONFIG, **change})
-    with pytest.raises(ValueError, match=f"its config.json has {next(iter(change))}"):
+    with pytest.raises(ValueError, match=f"its config.json has an invalid {next(iter(change))}"):
         Run.open(tmp_path / "run")
     assert not is_run(tmp_path / "run")
 

@@ -1,4 +1,4 @@
-"""The kernels on JAX. The reference serves where XLA makes a good program of it."""
+"""The kernels on JAX. The reference is used where XLA compiles it well."""
 
 from keras_convnext.kernels.jax.block import block
 from keras_convnext.kernels.jax.depthwise_conv import depthwise_conv

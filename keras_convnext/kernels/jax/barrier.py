@@ -1,4 +1,4 @@
-"""A result that XLA on the CPU computes once, and as it is written."""
+"""A barrier with which XLA on the CPU computes a result once, and as it is written."""
 
 import jax
 from jax import numpy as jnp
@@ -6,12 +6,13 @@ from jax.extend.core import jaxpr_as_fun
 
 
 def computed_once(compute, weight):
-    """The result of `compute`, kept: XLA neither fuses it into each place that uses it nor rewrites it with them.
+    """The result of `compute`, which XLA neither fuses into each operation that uses it, nor rewrites with them.
 
-    XLA can't move it out of a condition. The condition is always true unless the weight is NaN.
+    The result is computed inside a condition, out of which XLA can't move it. The condition is always true unless the
+    weight is NaN.
 
     Args:
-        compute: function without arguments, of an array or a tuple of arrays.
+        compute: function without arguments that returns an array or a tuple of arrays.
         weight: scalar, an element of a weight.
     """
     computation, shapes = jax.make_jaxpr(compute, return_shape=True)()

@@ -1,8 +1,8 @@
 """A block on JAX, whose MLP is always recomputed in the backward pass on the CPU.
 
-There, to compute the first product of the MLP again takes less time than memory for the hidden activations does: XLA
-asks the system for all of it in each step. On a GPU the product would be a sixth of the block's arithmetic, and memory
-is kept: the block is recomputed where that is asked for.
+On the CPU, XLA allocates the memory of the hidden activations again in each step, which takes longer than recomputing
+the first product of the MLP. On a GPU, allocated memory is reused, and the product would be a sixth of the block's
+arithmetic. There the block is recomputed only on request.
 """
 
 from keras_convnext.kernels.jax.depthwise_conv import depthwise_conv

@@ -2,9 +2,9 @@
 
     y[h, w, c] = sum over taps (i, j) of x[h + i, w + j, c] * kernel[i, j, c]
 
-XLA's CPU convolution takes 10 to 35 times longer than this sum, which it fuses into one loop. Its automatic gradient is
-slow again, so the gradient is given: for the input the same sum with the kernel flipped, for the kernel see
-`depthwise_kernel_gradient`. Taps that reach past the map on every position are left out, so that small maps cost
+XLA's CPU convolution takes 10 to 35 times longer than this sum, which XLA fuses into one loop. The automatic gradient
+of the sum is slow, so the gradient is given: for the input it is the same sum with the kernel flipped; for the kernel,
+see `depthwise_kernel_gradient`. Taps that are outside the map at every position are left out, so that small maps cost
 little. Sums are float32 at least.
 """
 
@@ -31,14 +31,14 @@ def shifted_products(x, kernel, dilation):
     Args:
         x: `(batch, height, width, channels)`.
         kernel: `(side, side, channels)`, `side` odd.
-        dilation: int, the distance of the taps.
+        dilation: int, the distance between the taps.
 
     Returns:
         `(batch, height, width, channels)`.
     """
 
     def convolved(x, kernel):
-        # It is a sum, which XLA would compute again in each place that uses it.
+        # XLA would compute this sum again in each operation that uses it.
         return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
     def gradients(x, kernel, gradient):
@@ -62,7 +62,7 @@ def _convolve(x, kernel, dilation):
 
 
 def _taps(height, width, side, dilation):
-    """Row and column in the kernel of each tap that reaches the map; of a map of symbolic size, all."""
+    """Row and column in the kernel of each tap that reaches the map. For a map of symbolic size, these are all taps."""
 
     def reaching(size):
         return [tap for tap in range(side) if not isinstance(size, int) or abs(tap - side // 2) * dilation < size]

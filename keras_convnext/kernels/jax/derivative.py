@@ -1,7 +1,8 @@
-"""A function's own gradient on JAX, beside which forward mode and higher derivatives remain JAX's.
+"""A custom gradient on JAX that leaves forward mode and higher derivatives to JAX.
 
-`jax.custom_vjp` takes a gradient too, and refuses forward mode, thus Hessian-vector products. Here the derivative is a
-primitive that is linear in the tangents. Evaluated, it is JAX's own derivative; transposed, the given gradient.
+`jax.custom_vjp` takes a gradient too, but does not support forward mode, and thus Hessian-vector products. Here the
+derivative is a primitive that is linear in the tangents. Its evaluation is JAX's own derivative, and its transpose is
+the given gradient.
 """
 
 import jax
@@ -11,13 +12,13 @@ from jax.interpreters import ad, batching, mlir
 
 
 def with_gradient(function, gradient):
-    """`function`, whose reverse mode is `gradient`.
+    """Returns `function` with `gradient` as its gradient in reverse mode.
 
     Args:
-        function: of floating-point arrays that returns one array, differentiable by JAX. It may close over nothing that
-            has a derivative.
-        gradient: function of those arrays and of the gradient in the output, which returns that in each array, as an
-            array of its shape and type. JAX differentiates it for second derivatives.
+        function: function of floating-point arrays that returns one array and that JAX can differentiate. It must not
+            close over anything that has a derivative.
+        gradient: function of the same arrays and of the gradient of the output. It returns the gradient of each array,
+            with the array's shape and type. JAX differentiates it for second derivatives.
     """
 
     @jax.custom_jvp
@@ -34,7 +35,7 @@ def with_gradient(function, gradient):
 
 
 _derivative = Primitive("keras_convnext_derivative")
-"""The tangent of a function's output: of its arguments and their tangents, in which it is linear."""
+"""The tangent of a function's output, as a function of its arguments and of their tangents, in which it is linear."""
 
 
 def _halves(operands):
@@ -65,7 +66,7 @@ def _transpose(grad_output, *operands, gradient, **_):
 
 
 def _batch(operands, axes, function, gradient, shape):
-    """The derivative of the function mapped over the first axis of those arguments that have a further one."""
+    """The derivative of the function mapped over the first axis of those arguments that have a batch axis."""
     count = next(each.shape[axis] for each, axis in zip(operands, axes, strict=True) if axis is not None)
     mapped = [pair != (None, None) for pair in zip(*_halves(axes), strict=True)]
 

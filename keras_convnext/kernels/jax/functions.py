@@ -1,7 +1,7 @@
 """Activation, norm, product and mean on JAX. Their gradients are recomputed from the inputs of each function.
 
-Otherwise XLA keeps several activation-sized residuals, also of the hidden activations. What is recomputed it fuses with
-the operations that follow.
+Otherwise XLA keeps several activation-sized residuals, also of the size of the hidden activations. XLA fuses what is
+recomputed with the operations that follow.
 """
 
 import functools
@@ -17,11 +17,11 @@ from keras_convnext.kernels.jax.device import on_cpu
 ERF_END = 3.9
 ERF_NUMERATOR = (2.05352799e-06, 0.000287004186, 0.0038177635, 0.0529081481, 0.191498547, 1.12837905)
 ERF_DENOMINATOR = (3.82394802e-05, 0.0011770498, 0.0150710657, 0.114575002, 0.50304309, 1.0)
-"""Of polynomials in the square, the highest power first."""
+"""Coefficients of polynomials in the square of x, the highest power first."""
 
 
 def gelu(x, *, training=False):
-    """See the reference. JAX's own computes Phi from `erfc`: more exact next to zero, in twice the time."""
+    """See the reference. JAX's own GELU computes Phi from `erfc`: more exact near zero, but half as fast."""
     return _gelu(jnp.asarray(x))
 
 
@@ -35,10 +35,10 @@ def _gelu(x):
 
 @jax.custom_jvp
 def erf(x):
-    """The error function in float32, to 4e-7, as exported programs can hold it.
+    """The error function in float32, to 4e-7, in operations that exported programs can hold.
 
-    `jax.lax.erf`, as fast, becomes a composite operation of StableHLO there, which TensorFlow 2.21 can't read. This is
-    an odd rational function, fitted to the error function by least squares; from `ERF_END` on the result is 1.
+    `jax.lax.erf` is as fast, but exports as a composite operation of StableHLO, which TensorFlow 2.21 can't read. This
+    is an odd rational function, fitted to the error function by least squares. From `ERF_END` on the result is 1.
     """
     bounded = jnp.clip(x, -ERF_END, ERF_END)
     square = bounded * bounded
@@ -77,7 +77,7 @@ def layer_norm(x, gamma, beta, *, epsilon, training=False):
 
 
 def _normalized(x, epsilon):
-    """The rows of x with mean 0 and variance 1, and what each was multiplied by."""
+    """The rows of x with mean 0 and variance 1, and the factor of each row."""
     rows = _exact(x).reshape(-1, x.shape[-1])
     centered = rows - _mean(rows)
     scale = jax.lax.rsqrt(_mean(centered * centered) + epsilon)
@@ -85,14 +85,14 @@ def _normalized(x, epsilon):
 
 
 def _mean(rows):
-    """The mean of each row. On the CPU it is a product: XLA there computes a sum again for elements of the row."""
+    """The mean of each row. On the CPU it is a product, because XLA would compute a sum again for each use."""
     if not on_cpu():
         return rows.mean(-1, keepdims=True)
     return rows @ jnp.full((rows.shape[-1], 1), 1 / rows.shape[-1], rows.dtype)
 
 
 def linear(x, kernel, bias, *, activation=None, training=False):
-    """See the reference. With two axes XLA fuses the activation with the bias; with four it keeps their input."""
+    """See the reference. With two axes, XLA fuses the activation with the bias; with four, it keeps their input."""
     y = _product(x.reshape(-1, x.shape[-1]), kernel)
     y = y if bias is None else y + bias
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
@@ -101,7 +101,7 @@ def linear(x, kernel, bias, *, activation=None, training=False):
 def _product(x, kernel):
     def gradients(x, kernel, gradient):
         if on_cpu() and kernel.shape[0] > kernel.shape[1]:
-            # With the wider factor last the product takes half the time; XLA would turn it back.
+            # With the wider factor last, the product takes half the time. XLA would swap the factors back.
             grad_kernel = computed_once(lambda: gradient.T @ x, kernel[0, 0]).T
         else:
             grad_kernel = x.T @ gradient
@@ -111,7 +111,7 @@ def _product(x, kernel):
 
 
 def global_mean(x):
-    """See the reference. On the CPU it is a product: XLA there fuses a sum with the whole block before it."""
+    """See the reference. On the CPU it is a product, because XLA would fuse a sum with the whole block before it."""
     if not on_cpu():
         return x.mean((1, 2))
     batch, height, width, channels = x.shape

@@ -1,7 +1,7 @@
 """Recomputation on JAX: on the CPU, a few images at a time.
 
-`jax.checkpoint` separates the second computation from the first by a barrier. On the CPU XLA removes it early, finds
-the two equal, and keeps the first.
+`jax.checkpoint` separates the recomputation from the first computation by a barrier. On the CPU, XLA removes the
+barrier early, finds the two computations equal, and keeps the result of the first one.
 """
 
 import jax
@@ -18,7 +18,7 @@ def remat(function):
     """See the reference.
 
     Args:
-        function: as in the reference. It may close over nothing that has a gradient.
+        function: as in the reference. It must not close over anything that has a gradient.
     """
     if not on_cpu():
         return keras.remat(function)

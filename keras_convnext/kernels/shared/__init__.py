@@ -1,1 +1,1 @@
-"""What several backends' kernels have in common."""
+"""Functions that the kernels of several backends use."""

@@ -1,26 +1,27 @@
-"""The gradient of a depthwise convolution in its kernel, as XLA fuses it on CPU, for JAX and TensorFlow.
+"""The kernel gradient of a depthwise convolution, in a form that XLA fuses on CPU, for JAX and TensorFlow.
 
 It is a sum of shifted products, over the pixels of a block of the map:
 
     gradient[i, j, c] = sum over blocks, and over pixels (u, v) of a block, of x[u + i, v + j, c] * y_gradient[u, v, c]
 
-Image by image, so that the blocks stay in the cache. Sums are float32 at least.
+It is computed image by image, so that the blocks stay in the cache. Sums are float32 at least.
 """
 
 from keras import ops
 
 BLOCK = 7
-"""Side in pixels of the blocks of a map; those of 224-pixel images are multiples of it."""
+"""Side in pixels of a block of the map. The maps of 224-pixel images have multiples of it as sides."""
 
 
 def kernel_gradient(x, gradient, side, dilation):
-    """The gradient of a convolution at stride 1 with "same" padding.
+    """Computes the kernel gradient of a convolution at stride 1 with "same" padding.
 
     Args:
-        x: `(batch, height, width, channels)`, of known sizes but for the batch; in an exported JAX program, symbolic.
-        gradient: of the output, in the same shape.
-        side: int, odd side of the kernel.
-        dilation: int, the distance of the taps.
+        x: `(batch, height, width, channels)`. All sizes except the batch must be known; in a JAX program that is
+            exported they may be symbolic.
+        gradient: gradient of the output, in the same shape.
+        side: int, side of the kernel, an odd number.
+        dilation: int, the distance between the taps.
 
     Returns:
         `(side, side, channels)`.
@@ -47,19 +48,19 @@ def kernel_gradient(x, gradient, side, dilation):
 
 
 def _blocks(x, height, width, reach):
-    """The map in blocks of `height` by `width`, each with `reach` rows and columns that it shares with the next ones.
+    """Cuts a map into blocks of `height` by `width`, and adds `reach` rows and columns of the next blocks to each.
 
     Args:
         x: `(height, width, channels)`.
 
     Returns:
-        `(blocks down, height + reach, blocks across, width + reach, channels)`; zero beyond the map.
+        `(blocks down, height + reach, blocks across, width + reach, channels)`, with zeros beyond the map.
     """
     return _in_blocks(_in_blocks(x, 0, height, reach), 2, width, reach)
 
 
 def _in_blocks(x, axis, block, reach):
-    """The axis as two, `(blocks, block + reach)`: each block, and of those that follow as much as it shares."""
+    """Splits an axis into two, `(blocks, block + reach)`. Each block has `reach` elements of those that follow it."""
     count, following = -(-(x.shape[axis] - reach) // block), -(-reach // block)
     padding = [(0, 0)] * len(x.shape)
     padding[axis] = (0, (count + following) * block - x.shape[axis])

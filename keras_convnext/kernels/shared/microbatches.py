@@ -1,20 +1,20 @@
-"""The parts of a batch that a CPU recomputes one after the other: little is alive at a time, mostly in a cache."""
+"""The parts of a batch that a CPU recomputes one after the other, so that most of a part stays in the cache."""
 
 from numbers import Real
 
 PART_BYTES = 2.5 * 2**20
-"""Of a block's input. What the block makes of it is a dozen times as much."""
+"""Size of the part of a block's input. The arrays that the block computes from it are a dozen times as large."""
 
 
 def batch_parts(images, nbytes):
-    """How many parts of equally many images to make of a batch: about as many as have `PART_BYTES` each.
+    """The number of parts into which to split a batch. All have equally many images, and about `PART_BYTES`.
 
-    A batch that has no such parts, fewer than twice as many as wanted, stays whole: most of a prime number of images.
-    So does one of symbolic size, in a program that is exported.
+    A batch is not split if parts of equally many images would be smaller than half of `PART_BYTES`, as they are for
+    most prime numbers of images. Nor is a batch of symbolic size, in a program that is exported.
 
     Args:
-        images: int or symbolic, how many the batch has.
-        nbytes: number or symbolic, its size.
+        images: int or symbolic, the number of images in the batch.
+        nbytes: number or symbolic, the size of the batch.
     """
     if not isinstance(images, int) or not isinstance(nbytes, Real):
         return 1

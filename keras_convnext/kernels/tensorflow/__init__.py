@@ -1,4 +1,4 @@
-"""The kernels on TensorFlow: for inference, what its graph optimizer fuses; for training, loops that XLA compiles."""
+"""The kernels on TensorFlow. Its graph optimizer fuses those for inference, and XLA compiles those for training."""
 
 from keras_convnext.kernels.reference import (
     adamw_is_multi_tensor,

@@ -9,7 +9,7 @@ from keras_convnext.kernels.reference import bias_corrections
 def adamw_step(gradients, weights, momentums, velocities, *, iterations, learning_rate, weight_decay, betas, epsilon):
     """See the reference.
 
-    The kernel adds epsilon before the bias correction. So it is given an epsilon that is multiplied by the correction.
+    TensorFlow's kernel adds epsilon before the bias correction, so epsilon is multiplied by the correction here.
     """
     betas = [float(np.float32(beta)) for beta in betas]  # the kernel rounds them
     corrections = bias_corrections(iterations, betas)
@@ -23,7 +23,7 @@ def adamw_step(gradients, weights, momentums, velocities, *, iterations, learnin
             var=weight.handle,
             m=momentum.value.handle,
             v=velocity.value.handle,
-            beta1_power=tf.zeros((), dtype),  # leaves out the kernel's own corrections, which cancel digits
+            beta1_power=tf.zeros((), dtype),  # turns off the kernel's own corrections, which lose digits
             beta2_power=tf.zeros((), dtype),
             lr=rate * root / first,
             beta1=tf.constant(betas[0], dtype),

@@ -9,11 +9,11 @@ def on_cpu():
 
 
 def avoids_jit():
-    """On the CPU: XLA's depthwise convolution is 50 to 100 times slower there than TensorFlow's own.
+    """True on the CPU, where XLA's depthwise convolution is 50 to 100 times slower than TensorFlow's own.
 
-    Not on a GPU, where TensorFlow itself was not measured. A report of 2023 has XLA's depthwise convolution 8 times
-    slower than cuDNN's (tensorflow/tensorflow#59772). Today's XLA, measured through JAX on an H200, takes as long as
-    cuDNN for the forward pass of ConvNeXt's convolutions in bfloat16, and less for the gradients, but for those of maps
-    of 7x7. And it fuses norms, activations and residuals, for each of which TensorFlow alone takes several passes.
+    False on a GPU, where TensorFlow itself was not measured. In a report of 2023, XLA's depthwise convolution is 8
+    times slower than cuDNN's (tensorflow/tensorflow#59772). Today's XLA, measured through JAX on an H200, takes as long
+    as cuDNN for the forward pass of ConvNeXt's convolutions in bfloat16, and less for the gradients, except on maps of
+    7x7. XLA also fuses norms, activations and residuals, for each of which TensorFlow alone takes several passes.
     """
     return on_cpu()

@@ -1,15 +1,16 @@
-"""The errors of TensorFlow's operations, which are not `RuntimeError`s."""
+"""Turning the errors of TensorFlow's operations into `RuntimeError`s."""
 
 import contextlib
 
 import tensorflow as tf
 
 NODE = "\t [[{{node "
-"""How the line begins after the one that says what went wrong; a traceback of the graph is before it."""
+"""The start of the line after the one with the error. A traceback of the graph precedes both."""
 
 
 @contextlib.contextmanager
 def as_runtime_errors():
+    """See the reference."""
     try:
         yield
     except tf.errors.OpError as error:

@@ -1,7 +1,7 @@
-"""Whether TensorFlow's forward mode passes through a tensor.
+"""Whether TensorFlow's forward mode differentiates a tensor.
 
-It looks for a custom gradient's derivative within the gradient, or transposes it, as it finds itself in a graph or not.
-Where neither serves, a function asks here, and takes operations that TensorFlow differentiates by itself.
+Inside a graph and outside of one, forward mode finds the derivative of a custom gradient in different ways. A function
+whose gradient supports neither asks here, and in forward mode uses operations that TensorFlow differentiates itself.
 """
 
 import tensorflow as tf

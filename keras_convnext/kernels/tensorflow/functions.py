@@ -1,4 +1,4 @@
-"""Each kernel on TensorFlow in the form that suits the call: `training.py`, `inference.py` or the reference."""
+"""The kernels on TensorFlow. Each call runs the function in `training.py`, `inference.py` or the reference."""
 
 from keras_convnext.kernels import reference
 from keras_convnext.kernels.tensorflow import inference

@@ -1,7 +1,8 @@
 """The kernels for inference on TensorFlow's CPU, written so that its graph optimizer fuses them into oneDNN's kernels.
 
-It fuses a matrix product with the bias and the GELU that follow, but only where all of them have two axes and the bias
-is a `bias_add`; and a layer norm where it is written as a batch norm of training. `keras.ops` takes several passes.
+The optimizer fuses a matrix product with the bias and the GELU that follow, but only if all of them have two axes and
+the bias is a `bias_add`. It fuses a layer norm if it is written as a batch norm in training. The functions of
+`keras.ops` take several passes.
 """
 
 import tensorflow as tf
@@ -14,7 +15,7 @@ def depthwise_conv(x, kernel, bias, dilation):
         x: `(batch, height, width, channels)`.
         kernel: `(side, side, channels, 1)`, `side` odd.
         bias: `(channels,)` or None.
-        dilation: int, the distance of the taps.
+        dilation: int, the distance between the taps.
     """
     y = tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "SAME", dilations=(dilation, dilation))
     return y if bias is None else tf.nn.bias_add(y, bias)
@@ -24,10 +25,10 @@ LAYER_NORM_TYPES = (tf.float32, tf.bfloat16)
 
 
 def layer_norm(x, gamma, beta, epsilon):
-    """Normalizes the last axis: each row as if it were a channel of a batch norm.
+    """Normalizes the last axis. Each row is treated as a channel of a batch norm.
 
-    The optimizer knows the layer norm by the scale of ones that the batch norm is given, as long as it is no constant:
-    so the number of rows is kept from it. It knows it in float32 alone, to which bfloat16 is cast.
+    The optimizer recognizes a layer norm by the batch norm's scale of ones, but only if that scale is not a constant,
+    so the number of rows is hidden from the optimizer. It recognizes float32 only, to which bfloat16 is cast.
     """
     if x.dtype != tf.float32:
         x_32, gamma_32, beta_32 = (tf.cast(tensor, "float32") for tensor in (x, gamma, beta))
@@ -53,6 +54,6 @@ def linear(x, kernel, bias, activation):
 
 
 def _shape(x, channels):
-    """The shape of x with another last axis: numbers where they are known."""
+    """The shape of x with another last axis. Sizes are numbers if they are known."""
     sizes = tf.shape(x)
     return [sizes[axis] if size is None else size for axis, size in enumerate(x.shape[:-1])] + [channels]

@@ -24,7 +24,7 @@ def remat(function):
         def gradients(grad_y):
             grad_x, sums = [], [tf.zeros((), _exact(weight.dtype)) for weight in weights]
             for part, grad_part in zip(tf.split(x, count), tf.split(grad_y, count), strict=True):
-                # Without an order TensorFlow would compute all parts at once, and the first with the forward pass.
+                # Without this order, TensorFlow would compute all parts at once, and the first one in the forward pass.
                 with tf.control_dependencies([grad_part, *grad_x[-1:]]), tf.GradientTape() as tape:
                     arguments = [tf.identity(tensor) for tensor in (part, *weights)]
                     tape.watch(arguments)
@@ -42,7 +42,7 @@ def remat(function):
         return tf.concat(y, 0), gradients
 
     def call(*arguments):
-        """Without recomputation in forward mode: it has no use for it, and the tape above would not work."""
+        """Recomputes except in forward mode, which does not need it, and in which the tape above does not work."""
         arguments = [tf.convert_to_tensor(argument) for argument in arguments]  # the values of variables
         return function(*arguments) if in_forward_mode(*arguments) else recomputed(*arguments)
 
@@ -50,10 +50,10 @@ def remat(function):
 
 
 def _exact(dtype):
-    """The type to add parts up in."""
+    """The type in which parts are added up."""
     return dtype if dtype == tf.float64 else tf.float32
 
 
 def _parts(x):
-    """The parts of x, of which TensorFlow may not know the size before it runs."""
+    """The number of parts of x: 1 if TensorFlow does not know the shape before it runs."""
     return batch_parts(x.shape[0], x.shape.num_elements() * x.dtype.size) if x.shape.is_fully_defined() else 1

@@ -1,7 +1,8 @@
 """The kernels for training on TensorFlow's CPU, compiled by XLA where that is faster.
 
-TensorFlow takes one pass over memory for each operation in a layer norm or a GELU, a dozen for GELU and its gradient,
-and keeps the arrays between them. XLA fuses them into one loop. Only the inputs are kept for the gradient.
+TensorFlow takes one pass over memory for each operation in a layer norm or a GELU, which makes a dozen for GELU and its
+gradient, and keeps the arrays between them. XLA fuses the operations into one loop. Only the inputs are kept for the
+gradient.
 """
 
 import math
@@ -13,12 +14,12 @@ from keras_convnext.kernels.tensorflow.forward_mode import in_forward_mode
 
 
 def serves(x):
-    """Whether all sizes of x but the batch are known: XLA compiles once for each shape."""
+    """Whether x is floating-point with known sizes except the batch, because XLA compiles once per shape."""
     return x.dtype.is_floating and None not in x.shape[1:]
 
 
 def depthwise_conv(x, kernel, bias):
-    """Convolves at stride 1 with "same" padding by TensorFlow's convolution, with the kernel's gradient by XLA.
+    """Convolves at stride 1 with "same" padding by TensorFlow's convolution. XLA computes the kernel's gradient.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -75,7 +76,7 @@ def _input_gradient(x, kernel, gradient):
 
 
 def _kernel_gradient_op(x, gradient, side):
-    """By XLA, of whose loop TensorFlow makes no gradient: it is given, for second derivatives."""
+    """The kernel's gradient by XLA. TensorFlow cannot differentiate XLA's loop, so its own gradient is given too."""
     if in_forward_mode(x, gradient):
         sizes = (side, side, x.shape[-1], 1)
         return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
@@ -100,7 +101,7 @@ def _kernel_gradient(x, gradient, side):
 
 
 def _phi(x):
-    """The normal distribution's cumulative function. XLA's error function stops short of -1: large x show it."""
+    """The normal distribution's cumulative function. XLA's error function does not reach -1, so the tail is cut."""
     return tf.where(x < -5.6, tf.zeros((), x.dtype), 0.5 * (1 + tf.math.erf(x * math.sqrt(0.5))))
 
 
@@ -139,12 +140,12 @@ def _layer_norm_gradient(x, gamma, epsilon, gradient):
 
 
 def _normalized(x, epsilon):
-    """x with mean 0 and variance 1, and what it was multiplied by."""
+    """x with mean 0 and variance 1, and its factor."""
     centered = x - tf.reduce_mean(x, -1, keepdims=True)
     scale = tf.math.rsqrt(tf.reduce_mean(centered * centered, -1, keepdims=True) + epsilon)
     return centered * scale, scale
 
 
 def _exact(x):
-    """In float32, or float64 where it is that."""
+    """x in float32, or in float64 if it is float64."""
     return tf.cast(x, x.dtype if x.dtype == tf.float64 else tf.float32)

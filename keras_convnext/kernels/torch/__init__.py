@@ -1,4 +1,4 @@
-"""The kernels on torch: its own functions, and for inference on the CPU a block by slices that stay in the cache."""
+"""The kernels on torch: its own functions, and for inference on the CPU a block in slices that stay in the cache."""
 
 from keras_convnext.kernels.reference import (
     as_runtime_errors,

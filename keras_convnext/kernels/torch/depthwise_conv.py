@@ -1,11 +1,11 @@
 """The depthwise convolution on torch. Its memory stays channels-last, without a copy.
 
-On a GPU torch's own convolution and that of `depthwise_triton.py` are timed, and the faster one serves: for each shape,
-and separately for the convolution, its gradient in the input and those in its weights. Torch's own always serves where
-something sees the single operations, and for gradients of gradients.
+On a GPU, torch's own convolution and that of `depthwise_triton.py` are timed, and the faster one is used. This is
+decided per shape, and separately for the convolution, the gradient of its input and those of its weights. Torch's own
+is always used if something observes single operations, and for gradients of gradients.
 
 While torch compiles a model, the convolution is a custom operation, which Inductor calls as it is. Otherwise Inductor
-sorts the strides of a permuted map, and fails if a side of the map is symbolic, as it is after a second size.
+would sort the strides of a permuted map, and fail if a side of the map is symbolic, as it is after a second size.
 """
 
 import torch
@@ -96,7 +96,7 @@ def _weight_gradients_in_triton(grad_y, x, kernel, dilation):
 
 
 def _triton(x, kernel, dilation):
-    """The kernels, or an ImportError or a NotImplementedError."""
+    """The module of the Triton kernels. Raises ImportError or NotImplementedError if they cannot be used."""
     from keras_convnext.kernels.torch import depthwise_triton  # importing Triton takes a second
 
     if dilation != 1 or not depthwise_triton.serves(x, kernel):
@@ -112,13 +112,13 @@ _weight_gradients = Fastest(_weight_gradients_of_torch, _weight_gradients_in_tri
 
 
 def _gradients(grad_y, x, kernel, dilation, *, needs_x=True, needs_weights=True):
-    """Those in x, in the kernel and in the bias. None for those that are not needed."""
+    """The gradients of x, of the kernel and of the bias; None for those that are not needed."""
     grad_x = _input_gradient(grad_y, x, kernel, dilation) if needs_x else None
     return grad_x, *(_weight_gradients(grad_y, x, kernel, dilation) if needs_weights else (None, None))
 
 
 class _Eager(torch.autograd.Function):
-    """The convolution where torch neither compiles nor transforms it."""
+    """The convolution when torch neither compiles nor transforms it."""
 
     @staticmethod
     def forward(ctx, x, kernel, bias, dilation):
@@ -130,12 +130,12 @@ class _Eager(torch.autograd.Function):
     def backward(ctx, grad_y):
         needs_x, needs_kernel, needs_bias, _ = ctx.needs_input_grad
         needed = {"needs_x": needs_x, "needs_weights": needs_kernel or needs_bias}
-        function = _gradients_of_torch if torch.is_grad_enabled() else _gradients  # a gradient of these may be sought
+        function = _gradients_of_torch if torch.is_grad_enabled() else _gradients  # a gradient of these may follow
         grad_x, grad_kernel, grad_bias = function(grad_y.contiguous(), *ctx.saved_tensors, ctx.dilation, **needed)
         return grad_x, grad_kernel if needs_kernel else None, grad_bias if needs_bias else None, None
 
 
-# As operations, around which torch compiles.
+# Custom operations, which torch calls from compiled code.
 
 
 @torch.library.custom_op("keras_convnext::depthwise_conv", mutates_args=())

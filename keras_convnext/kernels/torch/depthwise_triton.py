@@ -2,14 +2,15 @@
 
 Importing this file needs Triton. Sums are float32; maps are float32, bfloat16 or float16.
 
-A tile is `ROWS` rows of a block of columns and a block of channels; the columns of all images stand in one line, so
-that no map is too narrow for a tile. A thread has eight channels of a column. For each column of the kernel it reads
-each row of the input once, converts it once, and uses it for all the rows of the output that it touches: 13 reads for
-the 49 products of 7 rows under a kernel of 7x7. What one column of the kernel read is in the L1 cache for the next.
+A tile is `ROWS` rows of a block of columns and a block of channels. The columns of all images are concatenated, so that
+no map is too narrow for a tile. A thread has four channels of a column. For each column of the kernel, it reads each
+row of the input once, converts it once, and uses it for all rows of the output that it contributes to: 13 reads for the
+49 products of 7 rows under a kernel of 7x7. The rows read for one column of the kernel are in the L1 cache for the
+next column.
 
-The gradient in the input is the convolution of the output's gradient with the kernel turned by 180 degrees. For those
-in the kernel and the bias, each program sums over its part of the columns, and a second pass adds the parts up, always
-in the same order: the result is deterministic.
+The gradient of the input is the convolution of the output's gradient with the kernel turned by 180 degrees. For the
+gradients of the kernel and the bias, each program sums over its part of the columns, and a second pass adds up the
+parts. The order is always the same, so the result is deterministic.
 """
 
 from subprocess import CalledProcessError
@@ -20,20 +21,20 @@ import triton.language as tl
 from triton.errors import TritonError
 
 MOST_ROWS, MOST_PRODUCTS = 14, 160
-"""Rows of a tile, whose sums stay in registers; and products of rows of the tile and rows of the kernel: with more, a
-large kernel would take long to compile."""
+"""The most rows of a tile, whose sums stay in registers; and the most products of rows of the tile and rows of the
+kernel, beyond which a large kernel takes long to compile."""
 
 MOST_TAPS = 7
-"""Rows of the kernel whose gradient a program sums at a time, for the same reason."""
+"""The most rows of the kernel whose gradient a program sums at a time, for the same reason."""
 
 WARPS, ELEMENTS = 4, 4
-"""Of a program; and of a thread, in each row of its tile: 16 bytes of bfloat16, the widest load that there is."""
+"""Warps of a program; and elements of a thread in each row of its tile, 8 bytes of bfloat16 or 16 of float32."""
 
 REGISTERS = 168
-"""The most of a thread with which three programs run at once on a multiprocessor of Nvidia's A100, H100 and H200."""
+"""The most registers per thread with which three programs fit on a multiprocessor of Nvidia's A100, H100 and H200."""
 
 MOST_TILES, PROGRAMS = 4, 512
-"""Tiles whose kernel gradient a program adds up: the most, and as many as leave so many programs."""
+"""The most tiles whose kernel gradient one program sums, and the number of programs that this must leave."""
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -50,7 +51,7 @@ def serves(x, kernel):
 
 
 def convolve(x, kernel, bias=None, *, flipped=False):
-    """The convolution, or with `flipped` that with the kernel turned by 180 degrees.
+    """Convolves `x` with the kernel, or with the kernel turned by 180 degrees if `flipped`.
 
     Args:
         x: `(batch, height, width, channels)`, of one of `DTYPES`.
@@ -75,11 +76,11 @@ def convolve(x, kernel, bias=None, *, flipped=False):
 
 
 def weight_gradients(grad_y, x, kernel):
-    """The gradients in the kernel and in the bias, of their shapes and of `x`'s type.
+    """Computes the gradients of the kernel and of the bias, in their shapes and in the type of `x`.
 
     Args:
         grad_y, x: `(batch, height, width, channels)`, of one of `DTYPES`.
-        kernel: `(side, side, channels, 1)`; its shape alone matters.
+        kernel: `(side, side, channels, 1)`; only its shape is used.
     """
     x, grad_y = x.contiguous(), grad_y.contiguous()
     side, channels = kernel.shape[0], x.shape[-1]
@@ -99,7 +100,7 @@ def weight_gradients(grad_y, x, kernel):
         GROUPS=groups,
         TILES=tiles,
         **tile,
-        maxnreg=REGISTERS if x.dtype.itemsize == 2 else None,  # with float32 they would not suffice
+        maxnreg=REGISTERS if x.dtype.itemsize == 2 else None,  # for float32 they do not suffice
     )
     sums = sums.sum(0).to(x.dtype)
     return sums[:-1].view(kernel.shape), sums[-1]
@@ -130,13 +131,13 @@ def _tile(x, side):
 
 
 def _sizes(x, tile):
-    """Columns, height, width and vectors of channels, by which the kernels are called."""
+    """The sizes that the kernels take: columns, height, width and vectors of channels."""
     batch, height, width, channels = x.shape
     return batch * width, height, width, channels // tile["VECTOR"]
 
 
 def _tiles(x, tile):
-    """How many tiles x has."""
+    """The number of tiles of x."""
     batch, height, width, channels = x.shape
     columns, blocks = triton.cdiv(batch * width, tile["BLOCK_COLUMNS"]), triton.cdiv(channels, tile["BLOCK_CHANNELS"])
     return columns * triton.cdiv(height, tile["ROWS"]) * blocks
@@ -222,7 +223,7 @@ def _sum_weight_gradients(  # type: ignore[no-untyped-def]  # Triton reads the a
     BLOCK_CHANNELS: tl.constexpr,
     VECTOR: tl.constexpr,
 ):
-    """Writes the sums over a program's tiles: of the kernel's gradient by rows and columns, then of the bias's."""
+    """Writes the sums over a program's tiles: the kernel's gradient by rows and columns, then the bias's."""
     PADDING: tl.constexpr = SIDE // 2
     channels = vectors * VECTOR
     blocks = tl.cdiv(channels, BLOCK_CHANNELS)

@@ -1,25 +1,26 @@
-"""Functions that compute the same on a GPU: which is the fastest is found by timing them, once for each shape."""
+"""Choosing the fastest of several functions that compute the same on a GPU, by timing them once per shape."""
 
 import torch
 
 WARM_UPS, ROUNDS, CALLS = 3, 5, 10
-"""Of a function: calls before it is timed, rounds that are timed, and calls in each round."""
+"""The calls of a function before it is timed, the rounds that are timed, and the calls in each round."""
 
 
 class Fastest:
     """The fastest of several functions for arguments of the same shapes, types and device.
 
-    The first function serves on other devices than CUDA's. So it does where nothing may be timed, which is while a CUDA
-    graph is captured, and where results must be the same in every run, which they would not be if the choice fell
-    differently: under `torch.use_deterministic_algorithms` and `torch.backends.cudnn.deterministic`.
+    In three cases the first function is used without timing. One is a device other than CUDA's. The second is that a
+    CUDA graph is captured before the choice was made, because nothing can be timed then. The third is
+    `torch.use_deterministic_algorithms` or `torch.backends.cudnn.deterministic`, because results would differ between
+    runs if the choice did.
 
-    Of the other functions, those that raise an ImportError or a RuntimeError, such as NotImplementedError, are left out
-    for arguments of this kind.
+    If another function raises an ImportError or a RuntimeError, such as NotImplementedError, it is not used for
+    arguments of this kind.
 
     Args:
-        functions: of the same arguments, a tensor first, then tensors or hashable values. They change none of them.
-        time: function of a function and its arguments, which returns how long a call takes. Defaults to
-            `milliseconds`.
+        functions: functions of the same arguments: a tensor first, then tensors or hashable values. They must not
+            change their arguments.
+        time: function of a function and its arguments that returns how long a call takes. Defaults to `milliseconds`.
     """
 
     def __init__(self, *functions, time=None):
@@ -31,7 +32,7 @@ class Fastest:
         return self.choose(*arguments)(*arguments)
 
     def choose(self, *arguments):
-        """The function that serves for these arguments."""
+        """The function to use for these arguments."""
         if not may_choose(arguments[0]):
             return self._functions[0]
         kind = tuple(_kind(argument) for argument in arguments)
@@ -50,13 +51,13 @@ class Fastest:
 
 
 def may_choose(x):
-    """Whether another function than the first may serve for x."""
+    """Whether a function other than the first may be used for x."""
     deterministic = torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic
     return x.device.type == "cuda" and not deterministic
 
 
 def is_capturing():
-    """Whether a CUDA graph is being captured, in which nothing can be waited for."""
+    """Whether a CUDA graph is being captured, during which the CPU cannot wait for the GPU."""
     return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 

@@ -1,7 +1,7 @@
-"""A block on torch's CPU without gradients: a few images at a time, and of large images a slice of their pixels.
+"""A block on torch's CPU without gradients, for a few images at a time, or for a slice of the pixels of large images.
 
-The arrays between two operations, such as the hidden activations, four times as wide as the block's, never leave the
-cache. The output of a slice goes to its place, with the layer scale and the residual, in one pass.
+The arrays between two operations, such as the hidden activations, which are four times as wide as the input, never
+leave the cache. One pass applies layer scale to the output of a slice, adds the residual, and writes the result.
 """
 
 from functools import cache
@@ -13,7 +13,7 @@ from keras_convnext.kernels.torch.depthwise_conv import depthwise_conv
 from keras_convnext.kernels.torch.observers import sees_operations
 
 THREAD_BYTES, THREAD_PIXELS = 4 * 2**20, 784
-"""Of hidden activations at a time and thread, the larger of both: they stay in the cache, and the product is fast."""
+"""Hidden activations of a slice per thread, the larger of both: they fit the cache, and the product is fast."""
 
 ONEDNN_WEIGHT_BYTES = 2**20
 """Float32 weights up to this size are multiplied by oneDNN, larger ones by torch's own product."""
@@ -22,21 +22,21 @@ IN_PLACE = {gelu: torch.ops.aten.gelu_}
 """Activations that write their output over their input. Other activations allocate their output."""
 
 KEPT_BLOCK_BYTES = 32 * 2**20 - 2 * 4096
-"""The largest block that glibc takes for a sign that the program needs such blocks again (mallopt(3))."""
+"""The largest block after whose release glibc assumes that the program needs such blocks again (mallopt(3))."""
 
 
 @cache
 def keep_freed_memory():
-    """Has glibc keep up to 64 MiB of what the process frees. To write into new memory takes longer than some products.
+    """Makes glibc keep up to 64 MiB that the process frees, because writing to new memory is slower than some products.
 
-    It does from when the first block of this size is freed, which need not be written to; a model trained, or an array
-    loaded, may have done so already. Elsewhere it does nothing.
+    glibc does so after the first block of this size is freed, even if nothing was written to it. Training a model or
+    loading an array may have freed such a block before. With other C libraries this function has no effect.
     """
     torch.empty(KEPT_BLOCK_BYTES, dtype=torch.uint8)
 
 
 def serves(x):
-    """Whether x is on the CPU, nothing is recorded for gradients, and nothing sees the single operations."""
+    """Whether x is on the CPU, nothing is recorded for gradients, and nothing observes single operations."""
     return not torch.is_grad_enabled() and x.device.type == "cpu" and not sees_operations(x)
 
 
@@ -57,7 +57,7 @@ def block(x, weights, settings):
     for x_images, out_images in zip(*_slices(at_a_time, x, out), strict=True):
         y = depthwise_conv(x_images, weights.depthwise_kernel, weights.depthwise_bias, dilation=settings.dilation)
         maps = x_images, y, out_images
-        if weights.grn_gamma is None:  # which needs whole images
+        if weights.grn_gamma is None:  # GRN needs whole images
             maps = _slices(at_a_time, *(part.reshape(-1, 1, 1, x.shape[-1]) for part in maps))
             for parts in zip(*maps, strict=True):
                 add_mlp(*parts)
@@ -67,7 +67,7 @@ def block(x, weights, settings):
 
 
 def patch_embed(x, kernel, bias, norm):
-    """`norm`, then a convolution by patches, a few images at a time.
+    """Computes `norm`, then a patch convolution, for a few images at a time.
 
     Args:
         x: `(batch, height, width, channels)`.
@@ -91,7 +91,7 @@ def patch_embed(x, kernel, bias, norm):
 
 
 def _slices(pixels, *maps):
-    """Each map in slices of equally many images, about so many pixels at a time."""
+    """Splits each map into slices of equally many images, with about `pixels` pixels each."""
     images = maps[0].shape[0]
     count = max(1, min(images, round(maps[0].shape[:-1].numel() / pixels)))
     return [part.split(-(-images // count)) for part in maps]
@@ -100,7 +100,7 @@ def _slices(pixels, *maps):
 def _product(x, kernel, bias):
     """`x @ kernel + bias`, by oneDNN where it is faster than torch's own product.
 
-    Torch has no public function for oneDNN's; it is what a compiled and frozen model calls.
+    Torch has no public function for oneDNN's product. This one is what a compiled and frozen model calls.
     """
     rows = x.reshape(-1, x.shape[-1])
     small = kernel.nbytes <= ONEDNN_WEIGHT_BYTES or x.dtype == torch.bfloat16
@@ -113,7 +113,7 @@ def _product(x, kernel, bias):
 
 @cache
 def _onednn_types():
-    """The types that oneDNN multiplies here; none where this torch has not got its product."""
+    """The types that oneDNN multiplies on this machine; none if this torch lacks oneDNN's product."""
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return ()
     return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
@@ -127,7 +127,7 @@ def _grn_(x, gamma, beta, epsilon):
 
 
 def _add_scaled(x, y, scale, out):
-    """`out = x + scale * y`; `scale` may be None. In float16, of which 1e-6 has few bits, the product is float32's."""
+    """`out = x + scale * y`; `scale` may be None. float16 has few bits for 1e-6, so its product is in float32."""
     if scale is None:
         torch.add(x, y, out=out)
     elif x.dtype == torch.float16:

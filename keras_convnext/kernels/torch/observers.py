@@ -1,4 +1,4 @@
-"""Whether something besides the kernels works on torch's tensors at the moment: transforms, modes, hooks."""
+"""Whether transforms, modes or hooks observe the operations on torch's tensors at the moment."""
 
 import torch
 from torch.autograd import forward_ad
@@ -8,29 +8,29 @@ _TENSORS = (torch.Tensor, torch.nn.Parameter)
 
 
 def is_transformed():
-    """Whether a transform of `torch.func`, or forward mode, passes through what is called."""
+    """Whether a transform of `torch.func`, or forward mode, is active."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_plain(tensor):
-    """Whether it is no tensor of a subclass, such as one that is spread over devices. None is plain."""
+    """Whether a tensor is not of a subclass, such as one that is distributed over devices. None is plain."""
     return tensor is None or type(tensor) in _TENSORS
 
 
 def is_observed(x, layers):
-    """See the reference. True where `sees_operations`, and where one of the layers, or every module, has hooks."""
+    """See the reference. True if `sees_operations`, or if one of the layers, or every module, has hooks."""
     return sees_operations(x) or module._has_any_global_hook() or any(_has_hooks(layer) for layer in layers)
 
 
 def sees_operations(x):
-    """Whether something sees or changes each operation on x.
+    """Whether something observes or changes each operation on x.
 
-    True for tensors of a subclass, and of the meta device, as in Keras's symbolic calls; within tracing, compilation,
-    transforms and autocast; and within the modes of dispatch and of functions, such as `FlopCounterMode`.
+    True for tensors of a subclass and on the meta device, as in Keras's symbolic calls; during tracing, compilation,
+    transforms and autocast; and in the modes of dispatch and of functions, such as `FlopCounterMode`.
     """
     return (
         not is_plain(x)
-        or x.is_meta  # of which torch cannot tell whether autocast is enabled
+        or x.is_meta  # for this device torch cannot tell whether autocast is enabled
         or torch.jit.is_tracing()
         or torch.compiler.is_compiling()
         or is_transformed()

@@ -1,8 +1,8 @@
 """Recomputation on torch: on the CPU, a few images at a time.
 
-`torch.utils.checkpoint` ends a recomputation early by an exception. Keras adds to its message in each layer that it
-passes, in a way that keeps what the layers computed alive until Python looks for cycles: most of what recomputation
-should free.
+`torch.utils.checkpoint` ends a recomputation early by an exception. Each Keras layer that the exception passes adds to
+its message, and thereby keeps the results of the layers alive until Python collects reference cycles. These are most of
+what recomputation should free.
 """
 
 import torch
@@ -24,14 +24,14 @@ def remat(function):
 
         @staticmethod
         def backward(context, gradient):
-            if torch.is_grad_enabled():  # a gradient of this gradient will be sought
+            if torch.is_grad_enabled():  # this gradient will be differentiated
                 return _recorded_gradients(function, context, gradient)
             x, *weights = (
                 tensor.detach().requires_grad_(needed)
                 for tensor, needed in zip(context.saved_tensors, context.needs_input_grad, strict=True)
             )
             trainable = [weight for weight in weights if weight.requires_grad]
-            grad_x = torch.empty_like(x)  # made, as the sums, before the memory that is freed again
+            grad_x = torch.empty_like(x)  # allocated, like the sums, before the memory that is freed again
             sums = [torch.zeros_like(weight, dtype=_exact(weight.dtype)) for weight in trainable]
             parts = zip(*(tensor.chunk(_parts(x)) for tensor in (x.detach(), gradient, grad_x)), strict=True)
             for images, grad_y, grad_images in parts:
@@ -45,14 +45,14 @@ def remat(function):
             return grad_x, *(next(grad_trainable) if weight.requires_grad else None for weight in weights)
 
     def call(*arguments):
-        """Without recomputation in `torch.func` and forward mode, which pass through no such function."""
+        """Recomputes except in `torch.func` and forward mode, which do not support such a function."""
         return function(*arguments) if is_transformed() else Recomputed.apply(*arguments)
 
     return call
 
 
 def _recorded_gradients(function, context, gradient):
-    """The gradients as torch records them, of the whole batch."""
+    """The gradients of the whole batch, recorded by torch so that they can be differentiated."""
     arguments = context.saved_tensors
     sought = [each for each, needed in zip(arguments, context.needs_input_grad, strict=True) if needed]
     with torch.autocast(*context.autocast):
@@ -62,12 +62,12 @@ def _recorded_gradients(function, context, gradient):
 
 
 def _autocast(device):
-    """The arguments of `torch.autocast` as it is now, for a device such as `"cpu"`."""
+    """The arguments of `torch.autocast` that reproduce its present state on a device such as `"cpu"`."""
     return device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
 
 
 def _exact(dtype):
-    """The type to add parts up in."""
+    """The type in which parts are added up."""
     return torch.promote_types(dtype, torch.float32)
 
 
