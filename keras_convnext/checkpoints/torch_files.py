@@ -105,7 +105,7 @@ def _safe_torch(path):
     if version < SAFE_TORCH:
         needed = ".".join(map(str, SAFE_TORCH))
         raise CheckpointFileError(
-            f"{path}: to read files in the format of torch before 1.6 safely, torch {needed} or later is needed. "
+            f"{path}: files in the format of torch before 1.6 need torch {needed} or later to be read safely. "
             f"Got {torch.__version__}."
         )
     return torch

@@ -76,7 +76,7 @@ def test_a_backbone_with_a_norm_for_each_level_stays_one(cli, randomize, tmp_pat
         ("model.pth", "out.keras", ["--layout", "timm"], "a .keras file has the layout of Keras"),
         ("model.pth", "out.pth", ["--variant", "convnext_atto"], "it does not fit the model"),
         ("model.pth", "out.ckpt", [], "expected a name that ends in"),
-        ("model.pth", "out.h5", ["--layout", "timm"], "are for the layout keras.applications"),
+        ("model.pth", "out.h5", ["--layout", "timm"], "are only for the layout keras.applications"),
         ("model.pth", "out.pth", ["--layout", "fcmae"], "The layout fcmae has no such model"),
     ],
 )
