@@ -23,7 +23,7 @@ from keras_convnext.checkpoints.checkpoint import (
 )
 from keras_convnext.checkpoints.download import cached_path
 from keras_convnext.checkpoints.float_weights import is_quantized, layers_that, require_float_weights
-from keras_convnext.checkpoints.identify import has_level_norms, identify
+from keras_convnext.checkpoints.identify import has_level_norms, identify, patchify_stem_of
 from keras_convnext.checkpoints.imagenet import imagenet_classes
 from keras_convnext.checkpoints.keras_files import is_keras, with_keras_suffix
 from keras_convnext.checkpoints.origin import origin_of, restriction
@@ -49,6 +49,7 @@ __all__ = [
     "load_checkpoint",
     "load_published_checkpoint",
     "origin_of",
+    "patchify_stem_of",
     "read_arrays",
     "read_published",
     "require_float_weights",

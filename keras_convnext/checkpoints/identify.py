@@ -60,6 +60,33 @@ def has_level_norms(arrays: dict[str, np.ndarray]) -> bool:
     return any(_size(path, layout, arrays) for layout in LAYOUTS for path in paths)
 
 
+def patchify_stem_of(arrays: dict[str, np.ndarray]) -> tuple[int, int] | None:
+    """Identifies the stride of a checkpoint's stem, and the number of channels of its images.
+
+    Args:
+        arrays: arrays by name, as `read_arrays` returns them.
+
+    Returns:
+        `(stem_patch_size, channels)`, or None if there is no patchify stem with a stride of a power of two.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.checkpoints import patchify_stem_of
+    >>> patchify_stem_of({"downsample_layers.0.0.weight": np.ones((40, 3, 2, 2))})
+    (2, 3)
+    """
+    for layout in LAYOUTS:
+        entry = layout.entry("stem/conv/kernel")
+        stored = arrays[entry.name].shape if entry and entry.name in arrays else ()
+        if len(stored) == 4:
+            axes = entry.array.axes or range(4)
+            height, width, channels, _ = (stored[list(axes).index(axis)] for axis in range(4))
+            if height == width and height.bit_count() == 1:
+                return height, channels
+    return None
+
+
 def _architecture(layout, arrays):
     """The architecture arguments that the arrays show; None if their names are not those of the layout."""
     depths, dims, kernel_sizes = [], [], []

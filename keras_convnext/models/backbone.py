@@ -11,6 +11,7 @@ from keras_convnext.layers.activation import activation_config
 from keras_convnext.layers.deepest_level import DeepestLevel
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.layers.overrides import override
+from keras_convnext.models.arguments import check_names
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, check_image
 from keras_convnext.models.stages import kernel_size_per_stage, plan_stages
@@ -250,6 +251,7 @@ class ConvNeXtBackbone(ImageModel):
         Raises:
             ValueError: the name is unknown; the message has the nearest names. The errors of
                 `load_published_checkpoint` are raised too.
+            TypeError: the name of an argument is unknown; the message has the nearest name.
 
         Example:
 
@@ -257,6 +259,7 @@ class ConvNeXtBackbone(ImageModel):
         >>> ConvNeXtBackbone.from_preset("convnext_atto", stem_patch_size=1, input_shape=(32, 32, 3)).output.shape
         (None, 4, 4, 320)
         """
+        check_names(changes, [cls.from_preset, cls], f"{cls.__name__}.from_preset")
         variant, checkpoint = find_preset(preset)
         arguments = {"name": variant, **get_variant(variant).backbone_arguments(), **changes}
         if checkpoint and (checkpoint.mean, checkpoint.std) != (IMAGENET_MEAN, IMAGENET_STD):

@@ -10,6 +10,7 @@ from keras_convnext.layers.global_pool import POOLINGS, GlobalPool
 from keras_convnext.layers.initialization import weight_initializer
 from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.layers.overrides import override
+from keras_convnext.models.arguments import check_names
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel
@@ -162,6 +163,7 @@ class ConvNeXtClassifier(ImageModel):
         Raises:
             ValueError: the name is unknown; the message has the nearest names. The errors of
                 `load_published_checkpoint` are raised too.
+            TypeError: the name of an argument is unknown; the message has the nearest name.
 
         Example:
 
@@ -170,6 +172,7 @@ class ConvNeXtClassifier(ImageModel):
         >>> model.backbone.drop_path_rate
         0.1
         """
+        check_names(changes, [cls.from_preset, cls, ConvNeXtBackbone], f"{cls.__name__}.from_preset")
         variant, checkpoint = find_preset(preset)
         if num_classes is None:
             num_classes = checkpoint.num_classes if checkpoint else 1000

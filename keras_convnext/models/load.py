@@ -19,6 +19,7 @@ from keras_convnext.checkpoints import (
     identify,
     is_keras,
     origin_of,
+    patchify_stem_of,
     read_arrays,
     read_published,
     restriction,
@@ -234,13 +235,24 @@ def _from_arrays(path, arrays, variant, data_format, checkpoint=None):
     variant = variant or identified
     checkpoint = checkpoint or CHECKPOINTS.get(origin_of(path).preset)
     options = {"mean": checkpoint.mean, "std": checkpoint.std} if checkpoint else {}
-    options["data_format"] = data_format
+    options |= {"data_format": data_format, **_stem_arguments(arrays, variant, data_format)}
     if classes is None:
         model = ConvNeXtBackbone.from_preset(variant, level_norm=has_level_norms(arrays), **options)
     else:
         model = ConvNeXtClassifier.from_preset(variant, num_classes=classes, **options)
     layout, notes = assign_arrays(model, path, arrays)
     return LoadedModel(model, layout, variant, tuple(notes))
+
+
+def _stem_arguments(arrays, variant, data_format):
+    """The arguments with which a variant has the stem of a file's arrays, for images of as many channels."""
+    found = patchify_stem_of(arrays)
+    if found is None or get_variant(variant).stem != "patchify":
+        return {}
+    patch_size, channels = found
+    channels_first = (data_format or keras.config.image_data_format()) == "channels_first"
+    shape = (channels, None, None) if channels_first else (None, None, channels)
+    return {"stem_patch_size": patch_size, "input_shape": shape}
 
 
 def _load_keras_file(path, kinds):

@@ -11,7 +11,7 @@ from keras_convnext.data.load import is_name
 from keras_convnext.extras import BACKENDS, BACKENDS_IN_WORDS, require
 from keras_convnext.models import ConvNeXtClassifier, find_model, load_model, transfer, variant_of
 from keras_convnext.training.chosen_recipe import SIZED, adapted_recipe, choose_recipe, with_learning_rate
-from keras_convnext.training.data_size import check_training, explain_data_size, for_data_size
+from keras_convnext.training.data_size import check_training, explain_average, explain_data_size, for_data_size
 from keras_convnext.training.dataset import check_batch_size, training_batches
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.run_paths import refuse_existing, run_name
@@ -75,7 +75,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
     has_base = not isinstance(experiment.recipe, dict) or "base" in experiment.recipe
     if has_base:  # otherwise the caller wrote the whole recipe, and the error of its `dataset` says more
         check_batch_size(recipe.batch_size, len(data.train), "" if recipe.min_updates is None else ", or none")
-    note = explain_data_size(asked, recipe, len(data.train))
+    notes = explain_data_size(asked, recipe, len(data.train)), explain_average(recipe, len(data.train))
     recipe = with_learning_rate(recipe, experiment.learning_rate)
     keras.utils.set_random_seed(recipe.seed)
     model = start.make(
@@ -106,7 +106,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
         },
         output=experiment.output,
         run_name=run_name(experiment.data, start.name),
-        notes=(note,) if note else (),
+        notes=tuple(filter(None, notes)),
         samples_validation=samples_validation,
     )
 

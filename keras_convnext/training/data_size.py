@@ -89,6 +89,39 @@ def explain_data_size(recipe: Recipe, chosen: Recipe, training_images: int) -> s
     return f"{_count(training_images, 'training image')}: {batch}, {epochs}"
 
 
+def explain_average(recipe: Recipe, training_images: int) -> str | None:
+    """Explains in one line that the moving average of the weights is longer than the training.
+
+    An average with momentum m is mostly one of the last 1 / (1 - m) updates. In a training with fewer updates it stays
+    close to the initial weights.
+
+    Args:
+        recipe: a `Recipe`.
+        training_images: number of images, without those for validation.
+
+    Returns:
+        The line, or None if there is no average, if it warms up, or if there are enough updates.
+
+    Example:
+
+    >>> from keras_convnext.training import RECIPES
+    >>> from keras_convnext.training.data_size import explain_average
+    >>> recipe = RECIPES["small_images"].with_settings({"ema": 0.9999})
+    >>> print(explain_average(recipe, 1280))
+    the moving average of the weights (ema=0.9999) is over about 10000 updates, and this training has 560: the model \
+that is saved would stay close to its initial weights. A smaller `ema`, such as 0.98, follows the training
+    """
+    updates = training_images // recipe.batch_size * recipe.epochs
+    if not recipe.ema or recipe.ema_warmup or updates * (1 - recipe.ema) >= 1 or not updates:
+        return None
+    fitting = max(0.9, math.floor(100 * (1 - 10 / updates)) / 100)
+    return (
+        f"the moving average of the weights (ema={recipe.ema:g}) is over about {1 / (1 - recipe.ema):.0f} updates, and "
+        f"this training has {updates}: the model that is saved would stay close to its initial weights. A smaller "
+        f"`ema`, such as {fitting:g}, follows the training"
+    )
+
+
 def check_training(recipe: Recipe, data: ImageData) -> None:
     """Refuses a training that cannot work. `Recipe.dataset` refuses a batch larger than the training images.
 

@@ -27,6 +27,16 @@ def test_there_and_back(cli, model, tmp_path):
     assert load_checkpoint(model, again) == "keras.applications"
 
 
+def test_weights_with_a_smaller_stem_and_other_channels(cli, tmp_path):
+    small = ConvNeXtClassifier.from_preset("convnext_mini", 3, stem_patch_size=2, input_shape=(None, None, 1))
+    save_checkpoint(small, tmp_path / "model.pth")
+    assert cli("convert", tmp_path / "model.pth", tmp_path / "timm.pth", "--layout", "timm").code == 0
+    assert cli("convert", tmp_path / "timm.pth", tmp_path / "model.keras").code == 0
+    found = keras.saving.load_model(tmp_path / "model.keras")
+    for weight, exact in zip(found.get_weights(), small.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, exact)
+
+
 def test_takes_a_run_folder(cli, trained, tmp_path):
     result = cli("convert", trained.path, tmp_path / "model.safetensors", "--layout", "timm")
     assert result.code == 0, result.err

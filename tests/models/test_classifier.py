@@ -139,3 +139,19 @@ def test_learns_to_tell_two_colors(version, small_backbone, rng):
     losses = model.fit(x, labels, batch_size=16, epochs=6, verbose=0).history["loss"]
     assert losses[-1] < 0.3 * losses[0]
     np.testing.assert_array_equal(model.predict(x, batch_size=16, verbose=0).argmax(-1), labels)
+
+
+@pytest.mark.parametrize("model", [ConvNeXtClassifier, ConvNeXtBackbone])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("stem_patch_sice", " Did you mean `stem_patch_size`?"), ("xyz", "")],
+)
+def test_an_unknown_argument_is_named_with_the_nearest_one(model, name, hint):
+    with pytest.raises(TypeError) as raised:
+        model.from_preset("convnext_mini", **{name: 1})
+    assert str(raised.value) == f"{model.__name__}.from_preset() got an unexpected argument `{name}`.{hint}"
+
+
+def test_an_unknown_argument_of_the_classifier_is_named():
+    with pytest.raises(TypeError, match="Did you mean `num_classes`"):
+        ConvNeXtClassifier.from_preset("convnext_mini", num_clases=3)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, save_checkpoint
-from keras_convnext.checkpoints import CHECKPOINTS, cached_path
+from keras_convnext.checkpoints import CHECKPOINTS, cached_path, patchify_stem_of, read_arrays
+from keras_convnext.checkpoints.write import write_arrays
 from keras_convnext.models import ModelSource, find_model, load_model, load_model_and_facts, variant_of
 
 
@@ -258,6 +259,40 @@ def test_loads_a_backbone_from_a_file_without_a_head(tmp_path, suffix):
     assert isinstance(loaded.model, ConvNeXtBackbone)
     assert (loaded.layout, loaded.variant) == ("timm" if suffix == "pth" else "keras_convnext", "convnext_mini")
     np.testing.assert_array_equal(loaded.model.get_weights()[0], backbone.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("layout", "suffix"),
+    [
+        ("official", "pth"),
+        ("timm", "pth"),
+        ("torchvision", "pth"),
+        ("transformers", "pth"),
+        ("keras.applications", "h5"),
+    ],
+)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_the_stem_and_the_channels_are_those_of_the_file(tmp_path, layout, suffix, data_format):
+    model = ConvNeXtClassifier.from_preset(
+        "convnext_atto", num_classes=3, stem_patch_size=2, input_shape=(None, None, 2), data_format="channels_last"
+    )
+    save_checkpoint(model, tmp_path / f"model.{suffix}", layout=layout)
+    loaded = load_model(tmp_path / f"model.{suffix}", data_format=data_format)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 2)).astype("float32")
+    given = images if data_format == "channels_last" else images.transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(loaded.predict(given, verbose=0), model.predict(images, verbose=0), atol=1e-5)
+    assert loaded.backbone.stem_patch_size == 2
+
+
+def test_a_stem_that_no_variant_can_have_is_named(tmp_path):
+    model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3)
+    save_checkpoint(model, tmp_path / "model.pth")
+    arrays = read_arrays(tmp_path / "model.pth")
+    assert patchify_stem_of(arrays) == (1, 3)
+    arrays["downsample_layers.0.0.weight"] = np.zeros((32, 3, 3, 3), "float32")
+    write_arrays(tmp_path / "other.pth", arrays)
+    with pytest.raises(ValueError, match=r"got \(32, 3, 3, 3\) in downsample_layers.0.0.weight"):
+        load_model(tmp_path / "other.pth")
 
 
 def test_a_keras_file_takes_neither_variant_nor_ema(saved, tmp_path):

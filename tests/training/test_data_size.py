@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_convnext import RECIPES
+from keras_convnext import RECIPES, Experiment
 from keras_convnext.data import ImageData
 from keras_convnext.training import explain_data_size, for_data_size
-from keras_convnext.training.data_size import check_training
+from keras_convnext.training.data_size import check_training, explain_average
 
 OWN = [name for name, recipe in RECIPES.items() if recipe.min_updates is not None]
 PUBLISHED = [name for name in RECIPES if name not in OWN]
@@ -98,3 +98,28 @@ def test_a_warmup_longer_than_the_training_is_refused():
     recipe = replace(RECIPES["digits"], epochs=2)
     with pytest.raises(ValueError, match="`warmup_epochs` must be no more than the 2 epochs"):
         check_training(recipe, ImageData(_images([0, 0, 1, 1, 2, 2])))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "images", "explained"),
+    [
+        ("in1k_from_scratch", {}, 1_281_167, False),
+        ("in1k_from_scratch", {"batch_size": 8, "epochs": 2}, 42, True),
+        ("in1k_from_scratch", {"batch_size": 8, "epochs": 2, "ema": None}, 42, False),
+        ("in1k_from_scratch", {"batch_size": 8, "epochs": 2, "ema_warmup": True}, 42, False),
+        ("small_images", {"ema": 0.99}, 1280, False),
+    ],
+)
+def test_a_moving_average_that_is_longer_than_the_training_is_explained(name, changes, images, explained):
+    line = explain_average(replace(RECIPES[name], **changes), images)
+    assert (line is not None) == explained
+    if explained:
+        assert "(ema=0.9999)" in line
+        assert "this training has 10" in line
+
+
+def test_an_experiment_tells_it(tmp_path):
+    settings = {"data": "digits", "variant": "convnext_mini", "output": tmp_path / "run", "epochs": 1}
+    (note,) = Experiment(recipe={"base": "digits", "ema": 0.999}, batch_size=64, **settings).build().notes
+    assert "ema=0.999" in note
+    assert Experiment(recipe="digits", batch_size=64, **settings).build().notes == ()
