@@ -5,6 +5,9 @@ import torch
 WARM_UPS, ROUNDS, CALLS = 3, 5, 10
 """The calls of a function before it is timed, the rounds that are timed, and the calls in each round."""
 
+TOLERANCE = 0.02
+"""Of results, relative to their largest value: more than the rounding of bfloat16 and less than any mistake."""
+
 
 class Fastest:
     """The fastest of several functions for arguments of the same shapes, types and device.
@@ -14,8 +17,8 @@ class Fastest:
     `torch.use_deterministic_algorithms` or `torch.backends.cudnn.deterministic`, because results would differ between
     runs if the choice did.
 
-    If another function raises an ImportError or a RuntimeError, such as NotImplementedError, it is not used for
-    arguments of this kind.
+    Another function is not used for arguments of this kind if it raises an ImportError or a RuntimeError, such as
+    NotImplementedError, or if its results differ from those of the first by more than `TOLERANCE`.
 
     Args:
         functions: functions of the same arguments: a tensor first, then tensors or hashable values. They must not
@@ -44,7 +47,8 @@ class Fastest:
 
     def _fastest(self, arguments):
         first, *others = self._functions
-        usable = [first, *(function for function in others if _runs(function, arguments))]
+        expected = _results(first, arguments)
+        usable = [first, *(function for function in others if _agrees(function, arguments, expected))]
         if len(usable) == 1:
             return first
         return min(usable, key=lambda function: self._time(function, arguments))
@@ -78,12 +82,22 @@ def milliseconds(function, arguments):
     return min(rounds)
 
 
-def _runs(function, arguments):
+def _agrees(function, arguments, expected):
     try:
-        function(*arguments)
+        found = _results(function, arguments)
     except (ImportError, RuntimeError):
         return False
-    return True
+    return all(_is_close(each, other) for each, other in zip(found, expected, strict=True))
+
+
+def _results(function, arguments):
+    results = function(*arguments)
+    return results if isinstance(results, tuple) else (results,)
+
+
+def _is_close(found, expected):
+    found, expected = found.float(), expected.float()
+    return bool((found - expected).abs().max() <= TOLERANCE * expected.abs().max())
 
 
 def _kind(argument):

@@ -15,6 +15,14 @@ def quick(x, factor):
     return factor * x
 
 
+def wrong(x, factor):
+    return x * factor + 0.1
+
+
+def not_a_number(x, factor):
+    return x * factor * float("nan")
+
+
 def without_package(x, factor):
     raise ImportError("no such package")
 
@@ -29,7 +37,7 @@ def clock():
 
     def time(function, arguments):
         time.calls.append(function)
-        return {plain: 2.0, quick: 1.0, unsuited: 0.1, without_package: 0.1}[function]
+        return {plain: 2.0, quick: 1.0, unsuited: 0.1, without_package: 0.1, wrong: 0.1, not_a_number: 0.1}[function]
 
     time.calls = []
     return time
@@ -61,8 +69,8 @@ def test_times_each_kind_of_arguments_once(clock):
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
-@pytest.mark.parametrize("unusable", [without_package, unsuited])
-def test_what_does_not_run_is_left_out(clock, unusable):
+@pytest.mark.parametrize("unusable", [without_package, unsuited, wrong, not_a_number])
+def test_what_does_not_run_or_is_wrong_is_left_out(clock, unusable):
     assert Fastest(plain, unusable, quick, time=clock).choose(torch.ones(2), 3) is quick
     clock.calls.clear()
     assert Fastest(plain, unusable, time=clock).choose(torch.ones(2), 3) is plain
