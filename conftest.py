@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+collect_ignore = ["keras_convnext/kernels/torch/depthwise_triton.py"]  # has no example, and imports Triton
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
