@@ -10,6 +10,8 @@ import pytest
 from keras_convnext import kernels
 from keras_convnext.kernels import reference
 
+pytestmark = pytest.mark.once
+
 PACKAGE = "keras_convnext"
 ROOMS = (
     "",
