@@ -90,8 +90,8 @@ def _program(function, settings, x, keep, weights):
 class _Program:
     """A function of tensors that have the same shapes in each call, but for the batch.
 
-    Torch keeps what it compiled, and counts it against a limit, by the code of the function and by its name. So each
-    program has code of its own.
+    Dynamo caches compiled graphs by the code object of the function, and limits their number per code object. Each
+    program therefore has a separate code object and name.
     """
 
     _numbers = itertools.count()

@@ -100,7 +100,7 @@ def _triton(x, kernel, dilation):
     from keras_convnext.kernels.torch import depthwise_triton  # importing Triton takes a second
 
     if dilation != 1 or not depthwise_triton.serves(x, kernel):
-        raise NotImplementedError
+        raise NotImplementedError("Triton's kernels take dilation 1, and float32, bfloat16 or float16 tensors.")
     return depthwise_triton
 
 
