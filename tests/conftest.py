@@ -58,9 +58,7 @@ ON_TORCH = [
     "roadmap/test_rank_correlation.py",
     "training/test_parameter_groups.py",
 ]
-collect_ignore = [] if keras.backend.backend() == "torch" else list(ON_TORCH)
-if importlib.util.find_spec("triton") is None:
-    collect_ignore.append("kernels/torch/test_depthwise_triton.py")
+collect_ignore = [] if keras.backend.backend() == "torch" else ON_TORCH
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,5 +1,7 @@
 """Blocks made of Keras's own layers, which the kernels are held against."""
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from keras_convnext.layers import ConvNeXtBlock, GlobalResponseNormalization
 
 # The kernels of one backend: the tests import it.
 collect_ignore = sorted({"jax", "tensorflow", "torch"} - {keras.backend.backend()})
+if importlib.util.find_spec("triton") is None:
+    collect_ignore.append("torch/test_depthwise_triton.py")
 
 VERSIONS = {"v1": {"layer_scale_init_value": 1.0}, "v2": {"layer_scale_init_value": None, "use_grn": True}}
 DIM = 6
