@@ -1,6 +1,6 @@
 """The functions with which layers and the optimizer compute: one set per backend, with the same names and signatures.
 
-`reference.py` implements every function in `keras.ops`, and documents what it computes. `jax/`, `tensorflow/` and
+`reference/` implements every function in `keras.ops`, and documents what it computes. `jax/`, `tensorflow/` and
 `torch/` have the functions that are faster on that backend, and import the others from the reference. This file chooses
 the set, so that no layer, model or optimizer asks which backend or device runs. A backend without a set, such as
 OpenVINO, runs on the reference.
