@@ -31,7 +31,12 @@ MAY_IMPORT = {
     "models": {"layers", "variants", "normalization", "checkpoints"},
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
-    "training": {"kernels", "preprocessing", "data", "variants", "models", "extras", "version", "new_paths"},
+    "detection": {"models", "data", "checkpoints", "variants", "extras"},
+    "segmentation": {"layers", "models", "data", "preprocessing", "checkpoints", "variants", "extras"},
+    "training": {
+        *("kernels", "preprocessing", "data", "variants", "models", "extras", "version", "new_paths"),
+        *("detection", "segmentation"),
+    },
 }
 MAY_IMPORT = {room: rooms | {"scalars", "dataclass_fields", "typing"} for room, rooms in MAY_IMPORT.items()}
 MAY_IMPORT |= {"scalars": set(), "dataclass_fields": {"scalars"}, "typing": set()}
