@@ -83,11 +83,10 @@ class DigitCutouts:
         self.images = images
         self.outlines = [_outline(image[..., 0]) for image in images.pixels]
 
-    def __call__(self, background, random):
+    def __call__(self, brightness, random):
         index = int(random.integers(len(self.outlines)))
         outline = self.outlines[index]
         colour = random.uniform(0, 255, 3)
-        brightness = background.mean()
         if abs(colour.mean() - brightness) < CONTRAST:
             away = brightness + CONTRAST if brightness < 128 else brightness - CONTRAST
             colour = np.clip(colour + away - colour.mean(), 0, 255)

@@ -33,9 +33,9 @@ PARTS = ("train", "validation", "test")
 SHARE_OF_PART = {"train": 1, "validation": 10, "test": 5}
 """By what the number of training scenes is divided for each part."""
 
-Cutouts = Callable[[np.ndarray, np.random.Generator], tuple["Image", int]]
-"""A function of the background's mean colour and a random generator that returns a PIL image of mode RGBA and a class.
-The image may be of any size, and has no transparent border."""
+Cutouts = Callable[[float, np.random.Generator], tuple["Image", int]]
+"""Samples an object: a function of the texture's mean grey level and a random generator that returns a PIL image, of
+mode RGBA and any size, without a transparent border; and its class."""
 
 
 def make_scenes(
@@ -79,12 +79,13 @@ class _Scene:
     def __init__(self, height, width, random):
         self.random = random
         self.pixels = texture(height, width, random)
+        self.brightness = float(self.pixels.mean())
         self.objects = np.zeros((height, width), "uint8")  # the number of the object that is visible, from 1
         self.areas, self.classes = [], []
 
     def paste(self, cutouts, object_size):
         """Pastes a sampled object at a random place where it hides no other one too much, if one is found."""
-        image, of_class = cutouts(self.pixels.mean(axis=(0, 1)), self.random)
+        image, of_class = cutouts(self.brightness, self.random)
         longer_side = self.random.uniform(*object_size) * min(self.pixels.shape[:2])
         cutout = _turned_and_resized(image, longer_side, self.random.uniform(-LARGEST_ANGLE, LARGEST_ANGLE))
         mask = cutout[..., 3] >= OPAQUE

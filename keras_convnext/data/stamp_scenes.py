@@ -117,7 +117,7 @@ class StampCutouts:
     def __init__(self, classes):
         self.classes = classes
 
-    def __call__(self, background, random):
+    def __call__(self, brightness, random):
         of_class = int(random.integers(len(self.classes)))
         objects = self.classes[of_class]
         images = objects[random.integers(len(objects))]
