@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
     skipped = find_unreadable([file for files, _, _ in found.values() for file in files], verbose=verbose)
     if not skip_unreadable:
         refuse_unreadable(skipped)
-    parts = {}
+    parts: dict[str, Any] = {}
     for part, (files, labels, _) in found.items():
         keep = [i for i, file in enumerate(files) if file not in skipped]
         parts[part] = Images([files[i] for i in keep], np.array(labels, "int64")[keep], class_names)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.data.images import IMAGE_SUFFIXES, UnreadableImageError, read_image
+from keras_convnext.data.images import IMAGE_SUFFIXES, UnreadableImageError, image_size, read_image
 from keras_convnext.extras import require
 
 SYSTEM_NAMES = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
@@ -108,22 +108,46 @@ def find_unreadable(
         A dict from the path of each image that cannot be read to its `UnreadableImageError`, in their order.
     """
 
-    def problem(path):
+    def check(path):
+        read_image(path, channels)  # nothing is returned: the images would fill the memory
+
+    results = _for_each(check, paths, verbose)
+    return {path: result for path, result in results.items() if isinstance(result, UnreadableImageError)}
+
+
+def find_sizes(
+    paths: Sequence[Path], decode: bool = True, verbose: bool = False
+) -> dict[Path, tuple[int, int] | UnreadableImageError]:
+    """Reads the size of each image.
+
+    Args:
+        paths: paths of the image files.
+        decode: whether to read each image whole, to check that it is complete. Defaults to True.
+        verbose: whether to show a progress bar. Defaults to False.
+
+    Returns:
+        A dict from the path of each image to its `(height, width)`, or to its `UnreadableImageError`.
+    """
+    return _for_each(lambda path: image_size(path, decode), paths, verbose)
+
+
+def _for_each(function, paths, verbose):
+    """What a function returns for each path, in several threads; or the `UnreadableImageError` that it raises."""
+
+    def result(path):
         try:
-            read_image(path, channels)
+            return function(path)
         except UnreadableImageError as error:
             return error
-        return None
 
-    unreadable = {}
+    results = {}
     progress = keras.utils.Progbar(len(paths), unit_name="image", verbose=int(verbose))
     with ThreadPoolExecutor() as pool:
-        for count, (path, error) in enumerate(zip(paths, pool.map(problem, paths), strict=True), start=1):
-            if error is not None:
-                unreadable[path] = error
+        for count, (path, found) in enumerate(zip(paths, pool.map(result, paths), strict=True), start=1):
+            results[path] = found
             if count % 100 == 0 or count == len(paths):
                 progress.update(count)
-    return unreadable
+    return results
 
 
 def refuse_unreadable(unreadable: dict[Path, UnreadableImageError]) -> None:

@@ -1,6 +1,7 @@
-"""A data set: labelled images, as arrays or as files, in up to three parts."""
+"""A data set: labelled images, as arrays or as files, in up to three parts; and reading one image file."""
 
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,12 +82,16 @@ class Images:
 class ImageData:
     """The parts of a data set. `validation` and `test` are None if the source has no such part.
 
+    All parts are `Images`, or all are `AnnotatedImages`.
+
     Attributes:
         train: the training images.
         validation: images of the same classes to choose the best epoch on.
         test: images of the same classes to score the model on, once.
         skipped: paths of image files that could not be read and were left out.
         left_out: paths of files among the images that are hidden or are not images.
+        bad_records: what is wrong with each record of annotations that was left out, one sentence per record.
+        clipped_boxes: number of boxes that reached out of their images by more than a pixel, and were clipped.
 
     Example:
 
@@ -96,11 +101,13 @@ class ImageData:
     (1, ('0', '1', '2'), True)
     """
 
-    train: Images
-    validation: Images | None = None
-    test: Images | None = None
+    train: Images | Any  # `Any` is `AnnotatedImages`, which only detection and segmentation take
+    validation: Images | Any | None = None
+    test: Images | Any | None = None
     skipped: tuple[Path, ...] = ()
     left_out: tuple[Path, ...] = ()
+    bad_records: tuple[str, ...] = ()
+    clipped_boxes: int = 0
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -157,13 +164,38 @@ def read_pil(path: str | Path, channels: int = 3) -> "Image":
     modes = {1: "L", 3: "RGB"}
     if channels not in modes:
         raise ValueError(f"Image files can be read with 1 or 3 channels. This model takes {channels}.")
+    with errors_naming(path), image_module.open(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"more than 8 bits per channel, Pillow's mode {image.mode}; convert it to 8 bits")
+        if "transparency" in image.info:
+            image = image.convert("RGBA")
+        return image.convert(modes[channels])
+
+
+def image_size(path: str | Path, decode: bool = True) -> tuple[int, int]:
+    """The height and width of an image file in pixels.
+
+    Args:
+        path: path of the file.
+        decode: whether to read the whole image, to check that it is complete, and not only its size. Defaults to True.
+
+    Raises:
+        UnreadableImageError: no such file, or not an image.
+    """
+    if decode:
+        image = read_pil(path)
+        return image.height, image.width
+    image_module = require("PIL.Image", extra="cli")
+    with errors_naming(path), image_module.open(path) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def errors_naming(path):
+    """Turns errors of Pillow into an `UnreadableImageError` that names the file."""
+    image_module = require("PIL.Image", extra="cli")
     try:
-        with image_module.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"more than 8 bits per channel, Pillow's mode {image.mode}; convert it to 8 bits")
-            if "transparency" in image.info:
-                image = image.convert("RGBA")
-            return image.convert(modes[channels])
+        yield
     except FileNotFoundError as error:
         raise UnreadableImageError(f"No such file or folder: {path}") from error
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:

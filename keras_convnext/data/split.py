@@ -1,26 +1,34 @@
 """Splitting validation images off the training images."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
+from keras_convnext.data.annotated_images import AnnotatedImages
 from keras_convnext.data.images import ImageData, Images
 from keras_convnext.scalars import integer, number
 
+Kind = TypeVar("Kind", Images, AnnotatedImages)
+"""A class of images."""
 
-def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tuple[Images, Images]:
-    """Samples validation images from each class: at least one if the class has two images, and never all of them.
+
+def split_validation(images: Kind, fraction: float = 0.1, seed: int = 0) -> tuple[Kind, Kind]:
+    """Samples validation images.
+
+    Of `Images`, they are sampled from each class: at least one if the class has two images, and never all of them. Of
+    `AnnotatedImages`, which have objects of several classes each, they are sampled from all images: at least one.
 
     Args:
-        images: `Images`.
-        fraction: share of each class that becomes validation images, in (0, 1). Defaults to 0.1.
+        images: `Images` or `AnnotatedImages`.
+        fraction: share of the images that becomes validation images, in (0, 1). Defaults to 0.1.
         seed: the same seed samples the same images. Defaults to 0.
 
     Returns:
-        `(train, validation)`, both `Images`.
+        `(train, validation)`, of the same type as `images`.
 
     Raises:
-        ValueError: no class has two images, or a fraction out of its range.
+        ValueError: no class has two images, or there are not two images; or a fraction out of its range.
 
     Example:
 
@@ -34,14 +42,22 @@ def split_validation(images: Images, fraction: float = 0.1, seed: int = 0) -> tu
         raise ValueError(f"`fraction` must be above 0 and below 1. Received: fraction={fraction}")
     random = np.random.default_rng(integer("seed", seed, 0))
     sampled: list[int] = []
-    for label in range(len(images.class_names)):
-        of_class = random.permutation(np.flatnonzero(images.labels == label))
+    for of_class in _groups(images):
+        of_class = random.permutation(of_class)
         count = min(len(of_class) - 1, max(1, round(fraction * len(of_class))))
         sampled.extend(of_class[:count])
     if not sampled:
-        raise ValueError("No class has two images: one to train on and one to validate with.")
+        what = "No class has" if isinstance(images, Images) else "There are not"
+        raise ValueError(f"{what} two images: one to train on and one to validate with.")
     in_validation = np.isin(np.arange(len(images)), sampled)
     return images.take(np.flatnonzero(~in_validation)), images.take(np.flatnonzero(in_validation))
+
+
+def _groups(images):
+    """Arrays of indices of images; of each, the same share becomes validation images."""
+    if isinstance(images, AnnotatedImages):
+        return [np.arange(len(images))]
+    return [np.flatnonzero(images.labels == label) for label in range(len(images.class_names))]
 
 
 def with_validation(data: ImageData, seed: int = 0) -> ImageData:
