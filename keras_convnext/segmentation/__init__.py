@@ -1,0 +1,6 @@
+"""Semantic segmentation: UPerNet on our backbone, its loss and inference, mean IoU, and pictures of label maps."""
+
+from keras_convnext.segmentation.scores import MeanIoU, segmentation_scores
+from keras_convnext.segmentation.scores_callback import SegmentationScores
+
+__all__ = ["MeanIoU", "SegmentationScores", "segmentation_scores"]
