@@ -76,7 +76,9 @@ def coco_scores(
     for image, one in enumerate(detections):
         boxes, classes = _boxes_and_classes("detections", image, one, count)
         confidence = _confidence(image, one, len(boxes))
-        found_rows += _rows(image, boxes, classes, score=confidence, area=_areas(boxes), iscrowd=np.zeros(len(boxes), int))
+        found_rows += _rows(
+            image, boxes, classes, score=confidence, area=_areas(boxes), iscrowd=np.zeros(len(boxes), int)
+        )
     objects = Counter(row["category_id"] for row in true_rows if not row["iscrowd"])
     if not objects:
         raise ValueError(f"`annotations` of {len(annotations)} images have no object, so there is nothing to score.")

@@ -24,17 +24,18 @@ class MeanIoU(keras.metrics.MeanIoU):
 
         IoU of a class = pixels where it is true and predicted / pixels where it is true or predicted
 
-    It is `keras.metrics.MeanIoU` for logits, without pixels that are not annotated. It keeps a matrix of shape
-    `(num_classes, num_classes)` and no images. A class that is neither true nor predicted is left out of the mean.
+    It is `keras.metrics.MeanIoU` for logits on any axis, without pixels that are not annotated. It keeps a matrix of
+    shape `(num_classes, num_classes)` and no images. A class that is neither true nor predicted is left out of the mean.
 
     Args:
         num_classes: number of classes.
         ignore_class: the class index of pixels that do not count. Defaults to 255.
         axis: the axis of the classes in the logits: -1, or 1 for `"channels_first"`. Defaults to -1.
         name: name of the metric. Defaults to `"miou"`.
-        dtype: type of the counts. Defaults to None: int32.
+        dtype: type of the counts. Defaults to None: the backend's integers, which can count 2 billion pixels.
 
     Labels have shape `(batch, height, width)` or `(batch, height, width, 1)`, logits `(batch, height, width, classes)`.
+    Pixels whose label is out of range do not count either; `segmentation_scores` refuses them.
 
     Example:
 
@@ -42,7 +43,7 @@ class MeanIoU(keras.metrics.MeanIoU):
     >>> from keras_convnext.segmentation import MeanIoU
     >>> metric = MeanIoU(3)
     >>> logits = np.eye(3)[[[[0, 1], [1, 1]]]]
-    >>> _ = metric.update_state(np.array([[[0, 0], [1, 255]]]), logits)
+    >>> metric.update_state(np.array([[[0, 0], [1, 255]]]), logits)
     >>> float(metric.result()), metric.scores()["pixel_accuracy"]
     (0.5, 0.6666666666666666)
     """
@@ -55,10 +56,21 @@ class MeanIoU(keras.metrics.MeanIoU):
         name: str = "miou",
         dtype: str | None = None,
     ):
-        num_classes = integer("num_classes", num_classes, 1)
-        super().__init__(
-            num_classes, name=name, dtype=dtype, ignore_class=ignore_class, sparse_y_pred=False, axis=axis
-        )
+        super().__init__(integer("num_classes", num_classes, 1), name=name, dtype=dtype, ignore_class=ignore_class)
+        self.logits_axis = axis
+
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
+        """Counts the pixels of a batch of label maps and logits. Sample weights are refused."""
+        if sample_weight is not None:
+            raise ValueError("This metric counts pixels: it takes no `sample_weight`.")
+        true = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+        predicted = keras.ops.reshape(keras.ops.cast(keras.ops.argmax(y_pred, self.logits_axis), "int32"), (-1,))
+        counts = (true >= 0) & (true < self.num_classes)
+        if self.ignore_class is not None:
+            counts = counts & (true != self.ignore_class)
+        pairs = keras.ops.where(counts, true * self.num_classes + predicted, 0)
+        confusion = keras.ops.segment_sum(keras.ops.cast(counts, self.dtype), pairs, self.num_classes**2)
+        self.total_cm.assign_add(keras.ops.reshape(confusion, self.total_cm.shape))
 
     @property
     def confusion(self) -> np.ndarray:
@@ -71,11 +83,13 @@ class MeanIoU(keras.metrics.MeanIoU):
         Args:
             class_names: the name of each class. Defaults to None: their indices.
         """
-        return _scores(self.confusion, class_names)
+        return scores_of(self.confusion, class_names)
 
     def get_config(self) -> dict:
         config = super().get_config()
-        return {name: config[name] for name in ("num_classes", "ignore_class", "axis", "name", "dtype")}
+        return {name: config[name] for name in ("num_classes", "ignore_class", "name", "dtype")} | {
+            "axis": self.logits_axis
+        }
 
 
 def segmentation_scores(
@@ -114,11 +128,20 @@ def segmentation_scores(
     count = len(class_names)
     confusion = np.zeros((count, count), "int64")
     for image, (true, predicted) in enumerate(zip(label_maps, predictions, strict=True)):
-        confusion += _confusion(image, true, predicted, count, ignore_class)
-    return _scores(confusion, class_names)
+        confusion += confusion_of(image, true, predicted, count, ignore_class)
+    return scores_of(confusion, class_names)
 
 
-def _confusion(image, true, predicted, count, ignore_class):
+def confusion_of(image: int, true: Any, predicted: Any, count: int, ignore_class: int | None) -> np.ndarray:
+    """Returns the confusion matrix of the label maps of one image, int64 of shape `(count, count)`.
+
+    Args:
+        image: its number, for messages.
+        true: the true label map.
+        predicted: the predicted one.
+        count: number of classes.
+        ignore_class: the true index of pixels that do not count.
+    """
     true, predicted = (_label_map(one) for one in (true, predicted))
     if true.shape != predicted.shape:
         raise ValueError(
@@ -148,7 +171,13 @@ def _label_map(values):
     return array
 
 
-def _scores(confusion, class_names):
+def scores_of(confusion: np.ndarray, class_names: Sequence[str] | None) -> dict:
+    """Returns what `segmentation_scores` returns, from a confusion matrix.
+
+    Args:
+        confusion: integers of shape `(classes, classes)`: rows are true classes, columns predicted ones.
+        class_names: the name of each class; None for their indices.
+    """
     names = list(range(len(confusion))) if class_names is None else list(class_names)
     if len(names) != len(confusion):
         raise ValueError(f"`class_names` must have {len(confusion)} names. Received: {len(names)}")
@@ -174,5 +203,3 @@ def _ratios(parts, wholes):
 def _mean(values):
     given = [value for value in values if value is not None]
     return float(np.mean(given)) if given else None
-
-

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-from keras_convnext.segmentation.scores import NOT_ANNOTATED, MeanIoU
+from keras_convnext.segmentation.scores import NOT_ANNOTATED, confusion_of, scores_of
 
 
 class SegmentationScores(keras.callbacks.Callback):
@@ -29,7 +30,8 @@ class SegmentationScores(keras.callbacks.Callback):
     Attribute `scores`: the scores after the last epoch, as `segmentation_scores` returns them; None before.
 
     Raises:
-        ValueError: in the first epoch: there are no batches, or an item or the model's output has another form.
+        ValueError: in the first epoch: there are no annotated pixels, a class index is out of range, or an item or the
+            model's output has another form.
 
     Example:
 
@@ -68,16 +70,19 @@ class SegmentationScores(keras.callbacks.Callback):
         Args:
             model: a model that returns logits or probabilities per pixel.
         """
-        metric = MeanIoU(len(self.class_names), self.ignore_class, self.axis)
+        count = len(self.class_names)
+        confusion = np.zeros((count, count), "int64")
+        images_before = 0
         for images, label_maps in _items(self.batches):
             images, label_maps = (keras.ops.convert_to_numpy(one) for one in (images, label_maps))
             outputs = model.predict(images, batch_size=len(images), verbose=0)
-            _check_outputs(outputs, label_maps, len(self.class_names), self.axis)
-            metric.update_state(label_maps, outputs)
-        scores = metric.scores(self.class_names)
-        if scores["miou"] is None:
+            _check_outputs(outputs, label_maps, count, self.axis)
+            for place, predicted in enumerate(outputs.argmax(axis=self.axis)):
+                confusion += confusion_of(images_before + place, label_maps[place], predicted, count, self.ignore_class)
+            images_before += len(images)
+        if not confusion.any():
             raise ValueError("`batches` have no annotated pixel, so there is nothing to score.")
-        return scores
+        return scores_of(confusion, self.class_names)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.scores = self.compute(self.model)

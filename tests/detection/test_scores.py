@@ -224,7 +224,9 @@ def detector():
     return model
 
 
-@pytest.mark.parametrize("batches", [SquareBatches(), [SquareBatches()[0], SquareBatches()[1]]], ids=["dataset", "list"])
+@pytest.mark.parametrize(
+    "batches", [SquareBatches(), [SquareBatches()[0], SquareBatches()[1]]], ids=["dataset", "list"]
+)
 def test_callbacks_that_follow_see_the_scores(detector, tmp_path, batches):
     """The square is at 13, 11.5 and 10.75 after the epochs: an IoU of 0.566, 0.748 and 0.863."""
     scores = COCOScores(batches, NAMES)
