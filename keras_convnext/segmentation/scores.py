@@ -25,7 +25,8 @@ class MeanIoU(keras.metrics.MeanIoU):
         IoU of a class = pixels where it is true and predicted / pixels where it is true or predicted
 
     It is `keras.metrics.MeanIoU` for logits on any axis, without pixels that are not annotated. It keeps a matrix of
-    shape `(num_classes, num_classes)` and no images. A class that is neither true nor predicted is left out of the mean.
+    shape `(num_classes, num_classes)` and no images. A class that is neither true nor predicted is left out of the
+    mean.
 
     Args:
         num_classes: number of classes.

@@ -245,7 +245,7 @@ def test_callbacks_that_follow_see_the_scores(detector, tmp_path, batches):
 
 def test_a_model_that_does_not_decode_is_refused():
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match="`model.predict` must return decoded detections.* Received: ndarray"):
+    with pytest.raises(ValueError, match=r"`model.predict` must return decoded detections.* Received: ndarray"):
         COCOScores(SquareBatches(), NAMES).compute(model)
 
 

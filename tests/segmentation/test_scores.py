@@ -1,4 +1,4 @@
-"""Mean IoU and accuracies: against Keras's metrics of label maps, against sets of pixels, and cases with known scores."""
+"""Mean IoU and accuracies: against Keras's metrics, against sets of pixels, and cases whose scores are known."""
 
 import keras
 import numpy as np
@@ -98,7 +98,7 @@ def test_refuses_label_maps_of_another_form(true, predicted, message):
 def test_refuses_names_that_do_not_fit():
     with pytest.raises(ValueError, match="Received more than once: sky"):
         segmentation_scores([], [], ["sky", "sky"])
-    with pytest.raises(ValueError, match="`class_names` must have 4 names. Received: 2"):
+    with pytest.raises(ValueError, match=r"`class_names` must have 4 names. Received: 2"):
         MeanIoU(4).scores(["sky", "sea"])
 
 
