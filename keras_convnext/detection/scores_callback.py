@@ -1,10 +1,10 @@
 """COCO's scores on validation images after each epoch of `fit`."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import keras
 
+from keras_convnext.data.items import batch_items
 from keras_convnext.detection.scores import coco_scores, unpad
 
 
@@ -59,7 +59,7 @@ class COCOScores(keras.callbacks.Callback):
         """
         annotations: list[dict] = []
         detections: list[dict] = []
-        for images, truth in _items(self.batches):
+        for images, truth in batch_items(self.batches):
             annotations += unpad(truth)
             detections += unpad(_predicted(model, images))
         return coco_scores(annotations, detections, self.class_names)
@@ -68,15 +68,6 @@ class COCOScores(keras.callbacks.Callback):
         self.scores = self.compute(self.model)
         if logs is not None:
             logs.update({f"val_{name}": self.scores[name] for name in self.LOGGED})
-
-
-def _items(batches) -> Iterator[tuple[Any, Any]]:
-    """The batches once. A loop over a `PyDataset` would not end."""
-    items = (batches[index] for index in range(len(batches))) if isinstance(batches, keras.utils.PyDataset) else batches
-    for item in items:
-        if not isinstance(item, list | tuple) or len(item) < 2:
-            raise ValueError(f"`batches` must have items (images, truth). Received: {type(item).__name__}")
-        yield item[0], item[1]
 
 
 def _predicted(model, images):

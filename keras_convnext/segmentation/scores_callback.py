@@ -1,11 +1,11 @@
 """Mean IoU on validation images after each epoch of `fit`."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 
+from keras_convnext.data.items import batch_items
 from keras_convnext.segmentation.scores import NOT_ANNOTATED, confusion_of, scores_of
 
 
@@ -73,7 +73,7 @@ class SegmentationScores(keras.callbacks.Callback):
         count = len(self.class_names)
         confusion = np.zeros((count, count), "int64")
         images_before = 0
-        for images, label_maps in _items(self.batches):
+        for images, label_maps in batch_items(self.batches):
             images, label_maps = (keras.ops.convert_to_numpy(one) for one in (images, label_maps))
             outputs = model.predict(images, batch_size=len(images), verbose=0)
             _check_outputs(outputs, label_maps, count, self.axis)
@@ -88,15 +88,6 @@ class SegmentationScores(keras.callbacks.Callback):
         self.scores = self.compute(self.model)
         if logs is not None:
             logs.update({f"val_{name}": self.scores[name] for name in self.LOGGED})
-
-
-def _items(batches) -> Iterator[tuple[Any, Any]]:
-    """The batches once. A loop over a `PyDataset` would not end."""
-    items = (batches[index] for index in range(len(batches))) if isinstance(batches, keras.utils.PyDataset) else batches
-    for item in items:
-        if not isinstance(item, list | tuple) or len(item) < 2:
-            raise ValueError(f"`batches` must have items (images, label_maps). Received: {type(item).__name__}")
-        yield item[0], item[1]
 
 
 def _check_outputs(outputs, label_maps, count, axis):

@@ -177,11 +177,17 @@ class Recipe:
         """
         epochs = integer("epochs", epochs, 1)
         scale = epochs / self.epochs
-        scaled = {
-            name: None if given is None else tuple(epoch * scale for epoch in given)
-            for name, given in (("unfreeze", self.unfreeze), ("decay_epochs", self.decay_epochs))
-        }
-        return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * scale, **scaled)
+
+        def scaled(given):
+            return None if given is None else tuple(epoch * scale for epoch in given)
+
+        return replace(
+            self,
+            epochs=epochs,
+            warmup_epochs=self.warmup_epochs * scale,
+            decay_epochs=scaled(self.decay_epochs),
+            unfreeze=scaled(self.unfreeze),
+        )
 
     def at_batch_size(self, batch_size: int) -> "Recipe":
         """Returns the recipe at another batch size. The learning rate is scaled in proportion, as the authors do it.

@@ -250,5 +250,5 @@ def test_a_model_that_does_not_decode_is_refused():
 
 
 def test_batches_without_truth_are_refused(detector):
-    with pytest.raises(ValueError, match=r"items \(images, truth\). Received: ndarray"):
+    with pytest.raises(ValueError, match=r"items of inputs and truth. Received: ndarray"):
         COCOScores([np.zeros((1, 32, 32, 3))], NAMES).compute(detector)

@@ -157,7 +157,7 @@ def test_the_callback_refuses_what_it_cannot_score(model):
         ([(images, maps)], [*names, "other"], r"of shape \(2, 32, 32, 3\)"),
         ([(images, np.full_like(maps, 255))], names, "no annotated pixel"),
         ([(images, maps + 1)], names, r"`label_maps\[0\]` must have class indices from 0 to 1"),
-        ([images], names, r"items \(images, label_maps\). Received: ndarray"),
+        ([images], names, r"items of inputs and truth. Received: ndarray"),
     ):
         with pytest.raises(ValueError, match=message):
             SegmentationScores(batches, classes).compute(model)
