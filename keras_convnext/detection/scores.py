@@ -28,13 +28,13 @@ def coco_scores(
     at the size of the original images: the sizes of objects depend on it. Nothing is printed.
 
     Args:
-        annotations: the true objects, per image: a dict, or a `data.Annotation`, with `boxes` of shape `(objects, 4)`
-            and `classes` of shape `(objects,)`, integers from 0. An image may have no objects.
+        annotations: the true objects, per image: a dict, or a `data.Annotation`, with `boxes` of shape `(objects, 4)`,
+            `classes` of shape `(objects,)`, integers from 0, and optionally `is_crowd`. An image may have no objects.
         detections: the detections, per image: a dict with `boxes` of shape `(detections, 4)`, `confidence` and
             `classes`, both of shape `(detections,)`. `unpad` makes them from a batch.
         class_names: the name of each class.
         iscrowd: per image, for each object, whether its box surrounds a crowd, in which detections are neither right
-            nor wrong. Defaults to None: no object is a crowd.
+            nor wrong. Defaults to None: as `is_crowd` of `annotations` says, and none where it is missing.
         areas: per image, the area of each object in pixels, which makes it small, medium or large. COCO takes the area
             of the mask. Defaults to None: the area of the box.
 
@@ -66,12 +66,13 @@ def coco_scores(
     true_rows, found_rows = [], []
     for image, one in enumerate(annotations):
         boxes, classes = _boxes_and_classes("annotations", image, one, count)
+        crowds = _own_crowds(one) if iscrowd is None else iscrowd[image]
         true_rows += _rows(
             image,
             boxes,
             classes,
-            iscrowd=_per_object("iscrowd", iscrowd, image, np.zeros(len(boxes), int)).astype(int),
-            area=_per_object("areas", areas, image, _areas(boxes)).astype(float),
+            iscrowd=_per_object("iscrowd", image, crowds, np.zeros(len(boxes), bool)).astype(int),
+            area=_per_object("areas", image, None if areas is None else areas[image], _areas(boxes)).astype(float),
         )
     for image, one in enumerate(detections):
         boxes, classes = _boxes_and_classes("detections", image, one, count)
@@ -100,11 +101,11 @@ def unpad(batch: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
 
     Args:
         batch: a dict of arrays or tensors: `boxes` of shape `(batch, most, 4)`, `classes` and, of detections,
-            `confidence`, both of shape `(batch, most)`. With `num_detections`, of shape `(batch,)`, an image has that
-            many; otherwise a box whose class is -1 is padding.
+            `confidence`, both of shape `(batch, most)`. `classes` may be called `labels`, as in keras-hub. With
+            `num_detections`, of shape `(batch,)`, an image has that many; otherwise a box whose class is -1 is padding.
 
     Returns:
-        A dict of NumPy arrays per image, with the keys of `batch` other than `num_detections`.
+        A dict of NumPy arrays per image: `boxes`, `classes` and the other keys of `batch` but `num_detections`.
 
     Raises:
         ValueError: `batch` is not a dict with `boxes` and `classes`, or the shapes do not fit together.
@@ -117,6 +118,8 @@ def unpad(batch: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
     >>> unpad(batch)[0]["classes"]
     array([3])
     """
+    if isinstance(batch, Mapping) and "classes" not in batch:
+        batch = {"classes" if name == "labels" else name: value for name, value in batch.items()}
     if not isinstance(batch, Mapping) or not {"boxes", "classes"} <= set(batch):
         what = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise ValueError(f"Expected a batch as a dict with `boxes` and `classes`. Received: {what}")
@@ -185,11 +188,15 @@ def _refuse(argument, image, boxes, is_wrong, expected):
         raise ValueError(f"`{argument}[{image}]`: boxes {expected}. Received: {boxes[place].tolist()} as box {place}")
 
 
-def _per_object(name, given, image, otherwise):
+def _own_crowds(one):
+    return one.get("is_crowd") if isinstance(one, Mapping) else getattr(one, "is_crowd", None)
+
+
+def _per_object(name, image, given, otherwise):
     """A value per object of an image: those that are given, or the others."""
     if given is None:
         return otherwise
-    values = np.asarray(given[image])
+    values = np.asarray(given)
     if values.shape != otherwise.shape:
         raise ValueError(f"`{name}[{image}]` must have one value per box. Received shape: {values.shape}")
     if not np.isfinite(values.astype(float)).all() or (values < 0).any():

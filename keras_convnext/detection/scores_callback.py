@@ -21,7 +21,8 @@ class COCOScores(keras.callbacks.Callback):
         class_names: the name of each class.
 
     `model.predict` must return decoded detections, as keras-cv's and keras-hub's detectors do: a dict of `boxes`
-    (xyxy), `confidence`, `classes` and, optionally, `num_detections`.
+    (xyxy in pixels), `confidence`, `classes` (in keras-hub `labels`, also of the truth) and, optionally,
+    `num_detections`. COCO's sizes of objects are those in the images of the batches.
 
     Attribute `scores`: what `coco_scores` returned after the last epoch; None before.
 
@@ -74,7 +75,7 @@ def _predicted(model, images):
     """The detections in a batch. By `predict`, because keras-cv's detectors do not decode in `predict_on_batch`."""
     images = keras.ops.convert_to_numpy(images)
     found = model.predict(images, batch_size=len(images), verbose=0)
-    if not isinstance(found, dict) or not {"boxes", "confidence", "classes"} <= set(found):
+    if not isinstance(found, dict) or not {"boxes", "confidence"} <= set(found):
         what = sorted(found) if isinstance(found, dict) else type(found).__name__
         raise ValueError(
             "`model.predict` must return decoded detections, a dict with `boxes`, `confidence` and `classes`. "

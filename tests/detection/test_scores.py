@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -132,6 +133,10 @@ def test_a_crowd_is_neither_right_nor_wrong():
     scores = coco_scores([truth(SQUARE, crowd)], detections, NAMES, iscrowd=[[False, True]])
     assert scores["map"] == pytest.approx(1)
     assert scores["classes"]["cat"]["objects"] == 1
+    own = {**truth(SQUARE, crowd), "is_crowd": np.array([False, True])}
+    assert coco_scores([own], detections, NAMES) == scores
+    assert coco_scores([SimpleNamespace(**own)], detections, NAMES) == scores  # as `data.Annotation` has it
+    assert coco_scores([truth(SQUARE, crowd)], detections, NAMES)["map"] < 0.6
 
 
 @pytest.mark.parametrize(
@@ -171,6 +176,8 @@ def test_padding_is_left_out():
     by_count = unpad({"boxes": boxes, "classes": ones, "confidence": ones, "num_detections": np.array([1, 3])})
     assert [len(one["confidence"]) for one in by_count] == [1, 3]
     assert set(by_count[0]) == {"boxes", "classes", "confidence"}
+    of_keras_hub = unpad({"boxes": boxes, "labels": np.array([[0, 1, -1], [-1, -1, -1]])})
+    assert of_keras_hub[0]["classes"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
