@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "variants": set(),
     "normalization": set(),
     "extras": set(),
+    "drawing": {"extras"},
     "parser": set(),
     "processes": set(),
     "new_paths": set(),
@@ -31,8 +32,8 @@ MAY_IMPORT = {
     "models": {"layers", "variants", "normalization", "checkpoints"},
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
-    "detection": {"models", "data", "checkpoints", "variants", "extras"},
-    "segmentation": {"layers", "models", "data", "preprocessing", "checkpoints", "variants", "extras"},
+    "detection": {"models", "data", "checkpoints", "variants", "extras", "drawing"},
+    "segmentation": {"layers", "models", "data", "preprocessing", "checkpoints", "variants", "extras", "drawing"},
     "training": {
         *("kernels", "preprocessing", "data", "variants", "models", "extras", "version", "new_paths"),
         *("detection", "segmentation"),

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.once
 PACKAGE = "keras_convnext"
 ROOMS = (
     "",
+    ".detection",
+    ".segmentation",
     ".layers",
     ".models",
     ".training",

@@ -17,7 +17,7 @@ from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.recipes import RECIPES
 from keras_convnext.training.record import RunRecord
 from keras_convnext.training.run import Run
-from keras_convnext.training.schedule import WarmupCosine
+from keras_convnext.training.schedule import WarmupCosine, WarmupPolynomial, WarmupStep
 from keras_convnext.training.stop_at_nan import StopAtNaN
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "RunRecord",
     "StopAtNaN",
     "WarmupCosine",
+    "WarmupPolynomial",
+    "WarmupStep",
     "averaged_weights",
     "confusion_matrix",
     "create_run",

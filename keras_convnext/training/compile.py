@@ -9,7 +9,7 @@ from keras_convnext.models import returns_logits
 from keras_convnext.scalars import integer
 from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, layer_decay_rules, unfreeze_rules
-from keras_convnext.training.schedule import WarmupCosine
+from keras_convnext.training.schedule import WarmupCosine, WarmupPolynomial, WarmupStep
 
 if TYPE_CHECKING:
     from keras_convnext.training.recipe import Recipe
@@ -55,12 +55,15 @@ def compile_model(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) ->
 def _schedule(recipe, updates):
     """The learning rate of each update of the weights."""
     total_steps = recipe.epochs * updates
-    return WarmupCosine(
-        peak=recipe.learning_rate,
-        total_steps=total_steps,
-        warmup_steps=min(round(recipe.warmup_epochs * updates), total_steps),
-        minimum=recipe.min_learning_rate,
-    )
+    common = {
+        "peak": recipe.learning_rate,
+        "total_steps": total_steps,
+        "warmup_steps": min(round(recipe.warmup_epochs * updates), total_steps),
+    }
+    if recipe.schedule == "step":
+        return WarmupStep(**common, points=[epoch / recipe.epochs for epoch in recipe.decay_epochs])
+    decay = WarmupPolynomial if recipe.schedule == "polynomial" else WarmupCosine
+    return decay(**common, minimum=recipe.min_learning_rate)
 
 
 def _learning_rate_rules(recipe, model):

@@ -30,6 +30,7 @@ from keras_convnext.training.dataset import make_dataset
 from keras_convnext.training.parameter_groups import LAYER_DECAYS
 from keras_convnext.training.record import run_callbacks
 from keras_convnext.training.run import Run
+from keras_convnext.training.schedule import SCHEDULES
 from keras_convnext.variants import VARIANTS
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
@@ -44,7 +45,7 @@ CHECKS = (
         ("learning_rate", "min_learning_rate", "weight_decay", "warmup_epochs", "head_init_scale"),
     ),
     (lambda name, value: optional(number, name, value), ("layer_scale_init_value",)),
-    (lambda name, value: optional(numbers, name, value, 0), ("unfreeze",)),
+    (lambda name, value: optional(numbers, name, value, 0), ("unfreeze", "decay_epochs")),
     (lambda name, value: optional(between, name, value, 0, 1), ("ema",)),
     (lambda name, value: optional(share, name, value), ("layer_decay",)),
     (rate, ("label_smoothing", "drop_path_rate")),
@@ -63,7 +64,10 @@ class Recipe:
         batch_size: images per update of the weights.
         learning_rate: peak of the learning rate, after the warmup, at this batch size.
         warmup_epochs: number of epochs of linear warmup from 0.
-        min_learning_rate: learning rate at the end of the cosine decay.
+        min_learning_rate: learning rate at the end of the cosine or polynomial decay.
+        schedule: how the learning rate falls after the warmup: `"cosine"` (`WarmupCosine`), `"step"` (`WarmupStep`: a
+            tenth at each of `decay_epochs`) or `"polynomial"` (`WarmupPolynomial`: along a straight line).
+        decay_epochs: for `"step"`, the epochs from which the learning rate is a tenth of what it was.
         weight_decay: weight decay of the weights that decay by `WEIGHT_DECAY_RULES`.
         layer_decay: learning rate of a layer divided by that of the next one, in (0, 1]; None for equal rates. See
             `layer_decay_rules`.
@@ -113,6 +117,8 @@ class Recipe:
     learning_rate: float
     warmup_epochs: float
     min_learning_rate: float = 1e-6
+    schedule: str = "cosine"
+    decay_epochs: tuple[float, ...] | None = None
     weight_decay: float = 0.05
     layer_decay: float | None = None
     layer_decay_kind: str = "group"
@@ -152,6 +158,11 @@ class Recipe:
         self._check("image_size", is_size, "None, or (height, width) in pixels")
         starts = self.unfreeze or ()
         self._check("unfreeze", all(epoch < self.epochs for epoch in starts), "epochs of the training")
+        self._check("schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
+        expected = "one epoch or more of the training" if self.schedule == "step" else f"None for {self.schedule}"
+        decays = self.decay_epochs or ()
+        has_decays = bool(decays) == (self.schedule == "step") and all(epoch < self.epochs for epoch in decays)
+        self._check("decay_epochs", has_decays, expected)
         self._check("accumulate", self.batch_size % self.accumulate == 0, f"a divisor of {self.batch_size} images")
 
     def _check(self, name, is_right, expected):
@@ -159,15 +170,24 @@ class Recipe:
             raise ValueError(f"`{name}` must be {expected}. Received: {name}={getattr(self, name)!r}")
 
     def with_epochs(self, epochs: int) -> "Recipe":
-        """Returns the recipe with another number of epochs. Warmup and unfreezing keep their share of the training.
+        """Returns the recipe with another number of epochs. Warmup, decay and unfreezing keep their share of them.
 
         Args:
             epochs: number of epochs, 1 or more.
         """
         epochs = integer("epochs", epochs, 1)
         scale = epochs / self.epochs
-        unfreeze = None if self.unfreeze is None else tuple(epoch * scale for epoch in self.unfreeze)
-        return replace(self, epochs=epochs, warmup_epochs=self.warmup_epochs * scale, unfreeze=unfreeze)
+
+        def scaled(given):
+            return None if given is None else tuple(epoch * scale for epoch in given)
+
+        return replace(
+            self,
+            epochs=epochs,
+            warmup_epochs=self.warmup_epochs * scale,
+            decay_epochs=scaled(self.decay_epochs),
+            unfreeze=scaled(self.unfreeze),
+        )
 
     def at_batch_size(self, batch_size: int) -> "Recipe":
         """Returns the recipe at another batch size. The learning rate is scaled in proportion, as the authors do it.
@@ -201,8 +221,8 @@ class Recipe:
     def with_settings(self, settings: dict) -> "Recipe":
         """Returns the recipe with some settings changed.
 
-        If `epochs` changes, warmup and unfreezing keep their share of the training, as in `with_epochs`, unless they
-        are given too.
+        If `epochs` changes, warmup, decay and unfreezing keep their share of the training, as in `with_epochs`, unless
+        they are given too.
 
         Args:
             settings: new values by the names of attributes, as JSON types. `augmentation` is a complete list of steps,

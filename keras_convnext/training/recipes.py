@@ -3,7 +3,8 @@
 The published ones are from "A ConvNet for the 2020s" (arXiv:2201.03545, Tables 5 and 6, A.1, A.2;
 facebookresearch/ConvNeXt, TRAINING.md and main.py) and "ConvNeXt V2" (arXiv:2301.00808, Tables 9 to 13;
 facebookresearch/ConvNeXt-V2, TRAINING.md and main_finetune.py). Learning rates are peaks at the recipe's batch size:
-V2's sources give them for 256 images, from which they are scaled.
+V2's sources give them for 256 images, from which they are scaled. `dense_recipes` has those for detection and
+segmentation.
 """
 
 from keras_convnext.preprocessing.augmentation import (
@@ -13,6 +14,7 @@ from keras_convnext.preprocessing.augmentation import (
     RandomFlip,
     RandomResizedCrop,
 )
+from keras_convnext.training.dense_recipes import DENSE_RECIPES
 from keras_convnext.training.recipe import Recipe
 
 _V1 = "facebookresearch/ConvNeXt; arXiv:2201.03545"
@@ -240,6 +242,7 @@ RECIPES = {
             "convnextv2_huge": {"layer_decay": 0.85, "drop_path_rate": 0.5, "ema": None},
         },
     ),
+    **DENSE_RECIPES,
     # Images of about 32 pixels, from scratch.
     # keras-convnext train --recipe small_images --data cifar10.npz
     "small_images": Recipe(

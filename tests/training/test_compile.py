@@ -9,7 +9,8 @@ import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, Recipe
 from keras_convnext.preprocessing import Augmentation
-from keras_convnext.training import AdamW, WarmupCosine
+from keras_convnext.training import AdamW, WarmupCosine, WarmupPolynomial, WarmupStep
+from keras_convnext.training.resume import follow_schedule
 
 
 def test_compile_gives_the_schedule_of_the_whole_training(recipe, make_model):
@@ -20,6 +21,29 @@ def test_compile_gives_the_schedule_of_the_whole_training(recipe, make_model):
     schedule = model.optimizer._learning_rate
     assert isinstance(schedule, WarmupCosine)
     assert schedule.get_config() == {"peak": 0.02, "total_steps": 20, "warmup_steps": 5, "minimum": 1e-6}
+
+
+def test_compile_gives_the_recipes_kind_of_schedule(recipe, make_model):
+    common = {"peak": 0.02, "total_steps": 20, "warmup_steps": 5, "warmup_start": 1e-6}
+    model = make_model()
+    replace(recipe, schedule="polynomial", min_learning_rate=0.0).compile(model, steps_per_epoch=5)
+    assert type(model.optimizer._learning_rate) is WarmupPolynomial
+    assert model.optimizer._learning_rate.get_config() == {**common, "minimum": 0.0, "power": 1.0}
+    replace(recipe, schedule="step", decay_epochs=(2, 3)).compile(model, steps_per_epoch=5)
+    schedule = model.optimizer._learning_rate
+    assert type(schedule) is WarmupStep
+    assert schedule.get_config() == {**common, "warmup_start": 1e-3, "points": [0.5, 0.75], "factor": 0.1}
+    rates = keras.ops.convert_to_numpy(schedule(np.array([9, 10, 14, 15])))
+    np.testing.assert_allclose(rates, [0.02, 0.002, 0.002, 0.0002], rtol=1e-6)
+
+
+def test_a_training_that_is_extended_keeps_the_shares_of_its_steps(recipe, make_model):
+    model = make_model()
+    recipe = replace(recipe, schedule="step", decay_epochs=(2, 3))
+    recipe.compile(model, steps_per_epoch=5)
+    follow_schedule(model, recipe.with_epochs(8), steps_per_epoch=5)
+    rates = keras.ops.convert_to_numpy(model.optimizer._learning_rate(np.array([19, 20, 29, 30])))
+    np.testing.assert_allclose(rates, [0.02, 0.002, 0.002, 0.0002], rtol=1e-6)
 
 
 @pytest.mark.parametrize("warmup_epochs, epochs, steps", [(0, 3, 0), (0.5, 3, 5), (1, 1, 10), (20, 3, 30)])

@@ -52,6 +52,28 @@ def test_with_epochs_keeps_the_share_of_the_warmup(recipe, epochs, warmup_epochs
     assert recipe.with_epochs(epochs) == replace(recipe, epochs=epochs, warmup_epochs=warmup_epochs)
 
 
+def test_with_epochs_keeps_the_share_of_the_decay(recipe):
+    recipe = replace(recipe, schedule="step", decay_epochs=(2, 3))
+    found = recipe.with_epochs(8)
+    assert (found.decay_epochs, found.warmup_epochs) == ((4, 6), 2)
+    assert recipe.with_settings({"epochs": 8}) == found
+    assert recipe.with_settings({"epochs": 8, "decay_epochs": [5]}).decay_epochs == (5,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schedule": "exponential"}, "`schedule` must be one of cosine, step, polynomial"),
+        ({"schedule": "step"}, "`decay_epochs` must be one epoch or more of the training"),
+        ({"schedule": "step", "decay_epochs": (4,)}, "`decay_epochs` must be one epoch or more of the training"),
+        ({"decay_epochs": (2,)}, "`decay_epochs` must be None for cosine"),
+    ],
+)
+def test_refuses_a_schedule_that_cannot_be(recipe, changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(recipe, **changes)
+
+
 def test_steps_for_a_variant_are_written_as_json(recipe):
     changed = replace(recipe, variants={"convnext_tiny": {"augmentation": [RandomFlip()]}})
     config = json.loads(json.dumps(changed.get_config()))
@@ -66,6 +88,7 @@ def test_steps_for_a_variant_are_written_as_json(recipe):
     [
         {"image_size": (12, 10)},
         {"augmentation": Augmentation(scale=(0.3, 0.9)), "ema": 0.99},
+        {"schedule": "step", "decay_epochs": (2.5,)},
         {"unfreeze": (2.0,), "variants": {"convnext_tiny": {"drop_path_rate": 0.2}}},
     ],
 )

@@ -12,6 +12,7 @@ from keras_convnext.preprocessing.augmentation.settings import SETTINGS
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "recipes.json").read_text())
 ROWS = REFERENCE["recipes"]
 OWN = {"small_images", "fine_tune", "linear_probe", "digits", "from_scratch"}
+DENSE = ("detection_v1", "detection_v2", "segmentation_v1", "segmentation_v2")
 SIZES = ("nano", "tiny", "base", "large", "huge")
 
 
@@ -89,15 +90,78 @@ def _renamed(row):
     return found
 
 
-PAPERS = [name for name in RECIPES if name not in OWN]
+PAPERS = [name for name in RECIPES if name not in (*OWN, *DENSE)]
 CASES = [(name, variant) for name in PAPERS for variant in expected(name)]
+
+
+def is_dense(name):
+    return name.startswith(("detection", "segmentation"))
+
+
+def test_every_entry_for_detection_and_segmentation_is_there():
+    assert set(DENSE) == {name for name in ROWS if is_dense(name)}
+    assert set(DENSE) <= set(RECIPES)
+
+
+def published(name):
+    """V1's models: of detection those with Cascade Mask R-CNN; from ImageNet-1k's weights if there are both."""
+    rows = [row for row in ROWS[name]["models"] if row.get("method") != "Mask R-CNN"]
+    return {row["backbone"]: row for row in sorted(rows, key=lambda row: row["pretrain"], reverse=True)}
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"), [(name, variant) for name in DENSE if name.endswith("v1") for variant in published(name)]
+)
+def test_every_number_of_v1s_dense_recipes_is_the_references(name, variant):
+    row, recipe = published(name)[variant], RECIPES[name].for_variant(variant)
+    found = {
+        "lr": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "layer_decay": recipe.layer_decay,
+        "drop_path": recipe.drop_path_rate,
+        "layer_scale_init": recipe.layer_scale_init_value,
+    }
+    if name == "detection_v1":
+        found |= {"epochs": recipe.epochs, "lr_steps": list(recipe.decay_epochs)}
+    else:
+        found["crop"] = recipe.image_size[0]
+    assert found == {setting: row[setting] for setting in found}
+    assert recipe.layer_decay_kind == {"layer_wise": "group", "stage_wise": "stage_wise"}[row["decay_type"]]
+    assert variant in RECIPES[name].variants
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_what_the_dense_recipes_of_a_task_share_is_the_references(name):
+    row, recipe = ROWS[name], RECIPES[name]
+    assert recipe.batch_size == (16 if name == "detection_v1" else row["batch"])  # which the reference has in words
+    assert recipe.augmentation is None and recipe.loss_smoothing == 0 and recipe.ema is None
+    if "segmentation" in name:
+        schedule = ROWS["segmentation_v1"]["lr_schedule"]
+        updates = recipe.epochs * (20_210 // recipe.batch_size)
+        assert 0 <= updates - row["iterations"] < 20_210 // recipe.batch_size
+        assert recipe.warmup_epochs * (20_210 // recipe.batch_size) == pytest.approx(schedule["warmup_iters"])
+        assert (recipe.schedule, recipe.min_learning_rate) == ("polynomial", schedule["min_lr"])
+    else:
+        assert (recipe.schedule, recipe.epochs, recipe.decay_epochs) == ("step", 36, (27, 33))
+        assert recipe.warmup_epochs * (117_266 // recipe.batch_size) == pytest.approx(500, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in DENSE if name.endswith("v2")])
+def test_v2s_dense_recipes_are_within_the_published_sweeps(name):
+    row = ROWS[name]
+    backbones = {one["backbone"] for one in row["results"]} - {"convnext_base", "convnext_large"}
+    assert set(RECIPES[name].variants) == backbones
+    for variant in (None, *backbones):
+        recipe = RECIPES[name].for_variant(variant)
+        assert recipe.weight_decay == row["weight_decay"]
+        assert recipe.layer_decay in row["sweep"]["layer_decay"]
+        assert recipe.drop_path_rate in row["sweep"]["drop_path"]
+        assert recipe.learning_rate in row["sweep"].get("lr", [row.get("lr")])
 
 
 def test_every_entry_for_classification_is_there():
     others = ("fcmae_pretrain", "v2_vs_v1_in1k_224", "torchvision_recipe")
-    assert set(PAPERS) == {
-        name for name in ROWS if name not in others and "detection" not in name and "segm" not in name
-    }
+    assert set(PAPERS) == {name for name in ROWS if name not in others and not is_dense(name)}
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
