@@ -140,7 +140,7 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ig
         def augment(seed, images, *values):
             return self._augmented_arrays(seed, images, dict(zip(names, values, strict=True)))
 
-        found, *others = tf.numpy_function(augment, [inputs["seed"], *arrays], dtypes, stateful=False)
+        found, *others = _on_arrays(augment, [inputs["seed"], *arrays], dtypes)
         found.set_shape(self._shape_of_images(images.shape))
         outputs = dict(zip(names, others, strict=True))
         for name, value in sample.items():
@@ -228,7 +228,7 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ig
         def augment(seeds, *arrays):
             return self._mixed_arrays(seeds[0], dict(zip(names, arrays, strict=True)))
 
-        found = tf.numpy_function(augment, [seeds, *(inputs[name] for name in names)], dtypes, stateful=False)
+        found = _on_arrays(augment, [seeds, *(inputs[name] for name in names)], dtypes)
         return {
             **inputs,
             **{name: tf.ensure_shape(one, inputs[name].shape) for name, one in zip(names, found, strict=True)},
@@ -262,6 +262,12 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ig
 
 BOXES = ("boxes", "classes")
 """The entries of `bounding_boxes`."""
+
+
+def _on_arrays(function, inputs, dtypes):
+    """Calls a function of arrays that returns a list of them. It depends on nothing else: a seed is among the inputs."""
+    found = tf.numpy_function(function, inputs, dtypes, stateful=False)
+    return found if isinstance(found, list | tuple) else [found]  # eagerly, one array comes without its list
 
 
 def _relevant(inputs):
