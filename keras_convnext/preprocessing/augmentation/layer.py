@@ -21,7 +21,7 @@ LARGEST_SEED = 2**31 - 1
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ignore[name-defined]  # found at run time
-    """A step as a keras-cv layer, which stands beside keras-cv's own layers, for example in `keras_cv.layers.Augmenter`.
+    """A step as a keras-cv layer, which stands beside keras-cv's own, for example in `keras_cv.layers.Augmenter`.
 
     The results equal those of `augment_sample`. The layer computes with NumPy and Pillow, so it runs on the CPU,
     eagerly or in `tf.data.Dataset.map`.
@@ -51,8 +51,9 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ig
 
     Other numbers and vectors pass through. A step on images returns uint8 for uint8. It takes float32 too, as
     keras-cv's layers emit it: numbers are rounded and clipped to 0..255, and returned as float32. A step on arrays
-    takes any numbers and returns float32. A step on batches needs a batch, with one-hot `labels` or with `segmentation_masks`,
-    returns float32, and draws from the first image's seed. An annotation that the step cannot move is refused.
+    takes any numbers and returns float32. A step on batches needs a batch, with one-hot `labels` or with
+    `segmentation_masks`, returns float32, and draws from the first image's seed. An annotation that the step cannot
+    move is refused.
 
     Example:
 
@@ -265,7 +266,7 @@ BOXES = ("boxes", "classes")
 
 
 def _on_arrays(function, inputs, dtypes):
-    """Calls a function of arrays that returns a list of them. It depends on nothing else: a seed is among the inputs."""
+    """Calls a function of arrays that returns a list of arrays, and depends on nothing else: a seed is among them."""
     found = tf.numpy_function(function, inputs, dtypes, stateful=False)
     return found if isinstance(found, list | tuple) else [found]  # eagerly, one array comes without its list
 
