@@ -91,22 +91,38 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ig
         self.auto_vectorize = False
 
     def _ensure_inputs_are_compute_dtype(self, inputs):
-        """Converts the inputs to tensors, which keep their dtype, and refuses what the step cannot augment."""
+        """Converts the inputs to tensors. Images and label maps keep their dtype."""
         if not isinstance(inputs, dict):
-            return _tensor(inputs)
+            images = _tensor(inputs)
+            self._check({"images": images})
+            return images
         if "images" not in inputs:
             raise ValueError(f"Expected a dict with `images`. Received: {sorted(inputs)}")
         inputs = tf.nest.map_structure(_tensor, inputs)
+        for name in {"bounding_boxes", "keypoints"} & inputs.keys():  # as keras-cv's layers do
+            inputs[name] = tf.nest.map_structure(lambda value: tf.cast(value, "float32"), inputs[name])
+        self._check(inputs)
+        return inputs
+
+    def _check(self, inputs):
+        """Refuses what the step cannot augment."""
+        name = type(self.step).__name__
+        shape = inputs["images"].shape
+        if self.step.works_on == "images" and shape[-1] not in (1, 3, None):
+            raise ValueError(f"{name} needs images of three channels or one. Received: images of shape {shape}")
+        if "seed" in inputs and inputs["seed"].shape[-1:] not in ([3], [None]):
+            raise ValueError(
+                "`seed` must have three integers for each image: the seed of the training, the epoch, and the index of "
+                f"the image. Received: `seed` of shape {inputs['seed'].shape}"
+            )
         known = {*SAMPLE, "seed", "targets"}
-        others = {name: _shape(value) for name, value in inputs.items() if name not in known}
-        check_entries(inputs.keys() & known, others, [self.step], axes=inputs["images"].shape.rank - 2)
+        others = {entry: _shape(value) for entry, value in inputs.items() if entry not in known}
+        check_entries(inputs.keys() & known, others, [self.step], axes=shape.rank - 2)
         if "bounding_boxes" in inputs and self.bounding_box_format is None:
             raise ValueError(
-                f"{type(self.step).__name__} was given `bounding_boxes`, and not their format: write "
-                f'`AugmentationLayer({type(self.step).__name__}(...), bounding_box_format="xyxy")`, or the format that '
-                "they have."
+                f"{name} was given `bounding_boxes`, and not their format: write "
+                f'`AugmentationLayer({name}(...), bounding_box_format="xyxy")`, or the format that they have.'
             )
-        return inputs
 
     def _augment(self, inputs):
         if self.step.works_on == "batches":
@@ -221,6 +237,8 @@ class AugmentationLayer(keras_cv.layers.BaseImageAugmentationLayer):  # type: ig
     def _mixed(self, inputs):
         """A batch after a step on batches."""
         names = [name for name in ("images", "labels", "segmentation_masks") if name in inputs]
+        if isinstance(inputs["images"], tf.RaggedTensor):
+            raise ValueError(f"{type(self.step).__name__} needs images of one size. Received: a ragged batch")
         if len(names) == 1:
             raise ValueError(f"{type(self.step).__name__} needs one-hot `labels` or `segmentation_masks`.")
         seeds = self._with_seed(inputs, _count(inputs["images"]))["seed"]

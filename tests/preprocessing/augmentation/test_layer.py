@@ -168,6 +168,18 @@ def test_refuses_what_the_step_cannot_move(layer, entries, message, scenes):
         layer({name: inputs[name] for name in ["images", *entries]})
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((8, 8, 4), "uint8")}, r"three channels or one. Received: images of shape \(8, 8, 4\)"),
+        ({"seed": 3}, "`seed` must have three integers for each image"),
+    ],
+)
+def test_refuses_other_forms(changes, message):
+    with pytest.raises(ValueError, match=message):
+        AugmentationLayer(RandomFlip())({"images": np.zeros((8, 8, 3), "uint8"), **changes})
+
+
 def test_refuses_a_dict_without_images():
     with pytest.raises(ValueError, match=r"a dict with `images`. Received: \['image'\]"):
         AugmentationLayer(RandomFlip())({"image": np.zeros((8, 8, 3), "uint8")})
