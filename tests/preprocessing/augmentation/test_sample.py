@@ -144,6 +144,28 @@ def test_points_stay_on_their_pixels(name):
     assert inside > 10
 
 
+@dataclass(frozen=True)
+class SeveralOperations(RandAugment):
+    """All that moves pixels, one after the other."""
+
+    def sample(self, generator):
+        return [("Rotate", 20.0), ("Equalize", None), ("TranslateX", -0.2), ("ShearY", 0.2)]
+
+
+@pytest.mark.parametrize("name", ["crop", "flip", *GEOMETRIC, "several"])
+def test_the_map_moves_as_the_image_does(name):
+    """A white rectangle on black: its pixels in the image are those in the map, but for edges that are interpolated."""
+    steps = {**STEPS, "several": [SeveralOperations(fill=(0, 0, 0))]}[name]
+    for number in range(10):
+        sample = sample_of(number)
+        is_object = sample["segmentation_masks"] == OBJECT
+        sample["images"] = np.uint8(255 * is_object)[..., None].repeat(3, axis=-1)
+        after = augment_sample(sample, (1, 0, number), steps)
+        differs = (after["images"][..., 0] > 127) != (after["segmentation_masks"] == OBJECT)
+        assert differs.mean() < 0.03
+        assert name == "flip" or not np.array_equal(after["segmentation_masks"], sample["segmentation_masks"])
+
+
 def test_a_whole_translation_and_a_flip_are_exact():
     before = sample_of(3)
     before["bounding_boxes"] = {
