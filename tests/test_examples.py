@@ -19,6 +19,7 @@ PRINTS = {
     "fine_tune.py": ("tensorflow", "test accuracy on the second half: fine-tuned"),
     "fast_inference.py": ("torch", "fused"),
     "block_in_own_model.py": ("jax", "dB after"),
+    "keras_cv_augmenter.py": ("torch", "detector on images with moved boxes: loss"),
     "keras_cv_retinanet.py": ("tensorflow", "levels P2, P3, P4, P5"),
 }
 

@@ -1,4 +1,6 @@
-"""Throughput of the training augmentation in images per second: ours against timm's, in turn, in separate processes.
+"""Throughput of the training augmentation in images per second, in turn, in separate processes.
+
+Ours, in processes beside the training, is compared with timm's, or with our engine `"keras_cv"`, a tf.data graph.
 
 Each process runs `main`: for each line that it reads, it transforms all images once and prints the seconds it took.
 """
@@ -30,26 +32,32 @@ def compare(
     rounds: int = 15,
     from_files: bool = False,
     progress: Callable[[str], None] = print,
+    against: str = "timm",
 ) -> dict:
-    """Times the training augmentation of both packages on the images of a folder.
+    """Times our training augmentation and another one on the images of a folder.
 
     Args:
         folder: a folder of images with one sub-folder per class. Unreadable images are left out.
         image_size: side of the results in pixels. Defaults to 224.
-        rounds: number of turns of each package. Defaults to 15.
+        rounds: number of turns of each of both. Defaults to 15.
         from_files: whether images are read from their files. Otherwise they are decoded beforehand. Defaults to False.
         progress: called with a line of text after each round. Defaults to `print`.
+        against: what ours is compared with: `"timm"`, or `"keras_cv"`, the same steps as keras-cv layers in a tf.data
+            graph. Defaults to `"timm"`.
 
     Returns:
-        A dict for JSON: `ours` and `timm`, images per second in each round; `ratio`, the median over the rounds of our
-        speed divided by timm's; and its `spread` over the rounds.
+        A dict for JSON: `ours` and the name of the other one, images per second in each round; `ratio`, the median over
+        the rounds of our speed divided by the other's; and its `spread` over the rounds.
 
     Raises:
+        ValueError: `against` is not one of the two.
         RuntimeError: a process ended early.
     """
+    if against not in OTHERS:
+        raise ValueError(f"`against` must be one of {', '.join(OTHERS)}. Received: against={against!r}")
     arguments = [str(folder), str(image_size), "files" if from_files else "decoded"]
     with contextlib.ExitStack() as stack:
-        workers = {name: stack.enter_context(_worker(name, *arguments)) for name in ("ours", "timm")}
+        workers = {name: stack.enter_context(_worker(name, *arguments)) for name in ("ours", against)}
         speeds: dict[str, list[float]] = {name: [] for name in workers}
         for turn in range(rounds + 1):
             for name, worker in workers.items():
@@ -57,8 +65,8 @@ def compare(
                 if turn:  # the first warms up
                     speeds[name].append(speed)
             if turn:
-                progress(f"{turn:3}: ours {speeds['ours'][-1]:.0f}, timm {speeds['timm'][-1]:.0f} images/s")
-    ratios = [ours / theirs for ours, theirs in zip(speeds["ours"], speeds["timm"], strict=True)]
+                progress(f"{turn:3}: ours {speeds['ours'][-1]:.0f}, {against} {speeds[against][-1]:.0f} images/s")
+    ratios = [ours / theirs for ours, theirs in zip(speeds["ours"], speeds[against], strict=True)]
     return {**speeds, "ratio": median(ratios), "spread": spread_of(ratios)}
 
 
@@ -116,6 +124,23 @@ def _ours(images, size):
     return run
 
 
+def _keras_cv(images, size):
+    """The same steps as `_ours`, with MixUp and CutMix too, as keras-cv layers in a tf.data graph."""
+    from dataclasses import replace
+
+    from keras_convnext.preprocessing import Augmentation
+    from keras_convnext.training import RECIPES
+
+    recipe = replace(RECIPES["small_images"], augmentation=Augmentation(), image_size=(size, size), batch_size=64)
+    dataset = replace(recipe, workers=WORKERS).dataset(images, engine="keras_cv")
+
+    def run():
+        for _ in dataset:
+            pass
+
+    return run
+
+
 def _timms(images, size):
     """timm's transform with the paper's settings, in as many processes, without MixUp and CutMix."""
     from keras_convnext.extras import import_torchvision
@@ -160,9 +185,13 @@ def _timms(images, size):
     return run
 
 
+OTHERS = {"timm": _timms, "keras_cv": _keras_cv}
+"""What ours is compared with, by name."""
+
+
 def main(kind: str, folder: str, size: str, source: str) -> None:
     """Runs the process that is timed; see the module's docstring."""
-    run = {"ours": _ours, "timm": _timms}[kind](_images(folder, source == "files"), int(size))
+    run = {"ours": _ours, **OTHERS}[kind](_images(folder, source == "files"), int(size))
     for _ in sys.stdin:
         started = time.perf_counter()
         run()

@@ -1,4 +1,4 @@
-"""Draws a grid of augmented images, or times the augmentation against timm's.
+"""Draws a grid of augmented images, or times the augmentation against timm's or against ours as keras-cv layers.
 
 Each row begins with an image that is only resized, followed by its augmentations in successive epochs. The images are
 from as many classes as possible. The last row is a batch after MixUp or CutMix.
@@ -38,9 +38,16 @@ def add_arguments(parser):
     parser.add_argument("--seed", type=not_negative, help="seed of the augmentation (default: 0)")
     add_skip_unreadable(parser)
     parser.add_argument(
-        "--benchmark", action="store_true", help="compare images per second with timm's; --data must be a folder"
+        "--benchmark",
+        action="store_true",
+        help="compare images per second with another augmentation; --data must be a folder",
     )
     parser.add_argument("--files", action="store_true", help="with --benchmark: also read the image files")
+    parser.add_argument(
+        "--against",
+        choices=("timm", "keras_cv"),
+        help="with --benchmark: compare with timm's augmentation, or with ours as keras-cv layers (default: timm)",
+    )
     parser.add_argument("--rounds", type=positive, help="with --benchmark: number of rounds (default: 15)")
     parser.add_argument("--json", action="store_true", help="with --benchmark: print JSON")
 
@@ -48,7 +55,7 @@ def add_arguments(parser):
 def prepare(args):
     if args.benchmark == (args.output is not None):
         raise ValueError("give --output GRID.png to draw a grid, or --benchmark to time the augmentation.")
-    others = ("rows", "seed") if args.benchmark else ("files", "rounds", "json")
+    others = ("rows", "seed") if args.benchmark else ("files", "rounds", "json", "against")
     given = [name for name in others if getattr(args, name) not in (None, False)]
     if given:
         raise ValueError(f"--{given[0]}: not with {'--benchmark' if args.benchmark else '--output'}.")
@@ -59,8 +66,12 @@ def prepare(args):
         if not args.data or not Path(args.data).is_dir():
             raise ValueError(f"{args.data or repr(args.data)}: --benchmark takes a folder of images.")
         load_data(args.data, args.skip_unreadable, verbose=not args.json)
-        import_torchvision()  # before timm does
-        require("timm", extra="dev")
+        if args.against == "keras_cv":
+            require("tensorflow", extra="cv")
+            require("keras_cv", extra="cv")
+        else:
+            import_torchvision()  # before timm does
+            require("timm", extra="dev")
         return lambda: _benchmark(args)
     check_new_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
     images = load_data(args.data, args.skip_unreadable).train
@@ -117,22 +128,22 @@ def _draw(images, args, out):
 def _benchmark(args):
     from keras_convnext.benchmarking.pipeline import WORKERS, compare
 
-    rounds = args.rounds or 15
+    rounds, other = args.rounds or 15, args.against or "timm"
     progress = (lambda line: None) if args.json else functools.partial(print, file=sys.stderr)
     try:
-        found = compare(args.data, args.size, rounds, args.files, progress=progress)
+        found = compare(args.data, args.size, rounds, args.files, progress=progress, against=other)
     except RuntimeError as error:
         print(f"keras-convnext augment: {error}", file=sys.stderr)
         return 1
-    warning = spread_warning("ours / timm", found["spread"], rounds)
+    warning = spread_warning(f"ours / {other}", found["spread"], rounds)
     if args.json:
         print(json.dumps({**found, "warnings": [warning] if warning else []}, indent=2))
         return 0
-    ours, theirs = (median(found[name]) for name in ("ours", "timm"))
+    ours, theirs = (median(found[name]) for name in ("ours", other))
     source = "files" if args.files else "decoded images"
     print(
-        f"from {source} to {args.size} pixels, {WORKERS} workers: ours {ours:.0f} images/s, timm {theirs:.0f}; "
-        f"ours / timm {found['ratio']:.2f}, median of {rounds} rounds, spread {found['spread']:.0%}"
+        f"from {source} to {args.size} pixels, {WORKERS} workers: ours {ours:.0f} images/s, {other} {theirs:.0f}; "
+        f"ours / {other} {found['ratio']:.2f}, median of {rounds} rounds, spread {found['spread']:.0%}"
     )
     if warning:
         print(f"warning: {warning}")

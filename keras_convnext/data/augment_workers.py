@@ -21,7 +21,12 @@ import numpy as np
 
 from keras_convnext.data.images import UnreadableImageError, read_pil
 from keras_convnext.extras import is_installed
-from keras_convnext.preprocessing.augmentation.pipeline import through_array_steps, through_image_steps, to_pil
+from keras_convnext.preprocessing.augmentation.pipeline import (
+    as_bytes,
+    through_array_steps,
+    through_image_steps,
+    to_pil,
+)
 from keras_convnext.processes import python_command
 
 NUMPY_BACKEND_IMPORTS = ("scipy", "jax", "jaxlib")
@@ -71,11 +76,6 @@ def _changed_rectangle(before, after):
         return []
     top, left = int(rows[0]), int(columns[0])
     return [(top, left, after[top : rows[-1] + 1, left : columns[-1] + 1].copy())]
-
-
-def as_bytes(image):
-    """An array of numbers in 0..255, rounded to uint8."""
-    return image if image.dtype == np.uint8 else np.clip(np.rint(image), 0, 255).astype("uint8")
 
 
 def start_workers(count, steps):

@@ -84,7 +84,7 @@ class Batches(keras.utils.PyDataset):
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
         count = len(self.images)
-        self._order = np.random.default_rng((self.seed, epoch)).permutation(count) if self.shuffle else np.arange(count)
+        self._order = shuffled_order(self.seed, epoch, count) if self.shuffle else np.arange(count)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1  # a plain loop over epochs; Keras calls it before the first one too
@@ -121,6 +121,11 @@ class Batches(keras.utils.PyDataset):
     def _prepared(self, image):
         image = read_image(image) if self.images.are_files else image
         return image if self.transform is None else self.transform(image)
+
+
+def shuffled_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The indices of the images in the order of an epoch: int64 of shape `(count,)`."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 class EpochOrder(keras.callbacks.Callback):

@@ -62,7 +62,7 @@ class ResizeAndCrop:
                 raise ValueError(f"Expected 8 bits per channel. Received: an image of Pillow's mode {image.mode}")
             image = np.asarray(image.convert("RGB"))
         image = _checked(image)
-        height, width = self._resized(*image.shape[:2])
+        height, width, top, left = self.placement(*image.shape[:2])
         if (height, width) != image.shape[:2]:
             resampling = pillow.Resampling[self.interpolation.upper()]
             planes = [
@@ -70,8 +70,20 @@ class ResizeAndCrop:
                 for channel in range(image.shape[-1])
             ]
             image = np.clip(np.stack(planes, axis=-1), 0, 255)  # the filter overshoots; Pillow clips uint8 alone
-        top, left = round((height - self.height) / 2), round((width - self.width) / 2)
         return image[top : top + self.height, left : left + self.width]
+
+    def placement(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Where the result lies in an image that is resized.
+
+        Args:
+            height: height of the image in pixels, before it is resized.
+            width: width of the image in pixels, before it is resized.
+
+        Returns:
+            `(resized_height, resized_width, top, left)` in pixels.
+        """
+        height, width = self._resized(height, width)
+        return height, width, round((height - self.height) / 2), round((width - self.width) / 2)
 
     def _resized(self, height, width):
         """The size before the crop: one side just covers the crop, and the other one keeps the aspect ratio."""

@@ -1,14 +1,19 @@
 """The batches that a recipe asks for; `Recipe.dataset` calls `make_dataset`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from keras_convnext.data import AugmentedBatches, Batches, Images
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
+from keras_convnext.training.keras_cv_engine import make_keras_cv_dataset
 
 if TYPE_CHECKING:
     from keras_convnext.training.recipe import Recipe
+
+
+ENGINES = ("processes", "keras_cv")
+"""What augments the training images: processes beside the training, or keras-cv layers in a tf.data graph."""
 
 
 def make_dataset(
@@ -17,8 +22,11 @@ def make_dataset(
     training: bool,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
-) -> Batches:
+    engine: str = "processes",
+) -> Any:
     """Batches of images for `fit`, `evaluate` or `predict`; see `Recipe.dataset`."""
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}. Received: engine={engine!r}")
     if training:
         of_a_recipe = f". For a recipe with `min_updates`, `for_data_size(recipe, {len(images)})` finds one"
         check_batch_size(recipe.batch_size, len(images), of_a_recipe)
@@ -28,6 +36,8 @@ def make_dataset(
     if training and isinstance(recipe.augmentation, Augmentation):
         if size is None:
             raise ValueError("`image_size` is needed to make batches of image files. Received: None")
+        if engine == "keras_cv":
+            return make_keras_cv_dataset(recipe, recipe.augmentation, images, size, mean, std)
         return AugmentedBatches(
             images,
             size,

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_convnext.data import Batches, Images
+from keras_convnext.data import Images
 from keras_convnext.dataclass_fields import dataclass_from, make_plain
 from keras_convnext.preprocessing import Augmentation
 from keras_convnext.preprocessing.augmentation import Step
@@ -261,7 +261,8 @@ class Recipe:
         training: bool = True,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
-    ) -> Batches:
+        engine: str = "processes",
+    ) -> Any:
         """Makes batches of images. Those for training are augmented, in a new random order each epoch.
 
         Args:
@@ -271,14 +272,19 @@ class Recipe:
             mean: what the model subtracts, per channel in units of 0..1. Augmentation fills and erases with it.
                 Defaults to None: ImageNet's.
             std: what the model divides by, per channel in units of 0..1. Defaults to None: ImageNet's.
+            engine: what augments the images. `"processes"` are processes beside the training; `"keras_cv"` is a tf.data
+                graph of keras-cv layers, which needs the extra `cv` and gives the same batches: the first pass over the
+                dataset those of epoch 0, and each pass those of the next epoch. Defaults to `"processes"`.
 
         Returns:
-            `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`.
+            `data.AugmentedBatches` or `data.Batches`, for `fit` (with `shuffle=False`), `evaluate` or `predict`; with
+            augmentation by the engine `"keras_cv"`, a `tf.data.Dataset`.
 
         Raises:
-            ValueError: there are fewer training images than a batch has, so that the weights would not be updated.
+            ValueError: an unknown engine; or there are fewer training images than a batch has, so that the weights
+                would not be updated.
         """
-        return make_dataset(self, images, training, mean, std)
+        return make_dataset(self, images, training, mean, std, engine)
 
     def compile(self, model: keras.Model, steps_per_epoch: int) -> None:
         """Compiles a classifier with AdamW and its schedule, cross-entropy of soft labels, and accuracy.

@@ -67,18 +67,20 @@ def test_leaves_out_unreadable_images(cli, write_digits, tmp_path):
     assert cli(*command, "--skip-unreadable").code == 0
 
 
-def test_times_ours_against_timms(cli, write_digits, tmp_path):
+@pytest.mark.parametrize("other", ["timm", pytest.param("keras_cv", marks=pytest.mark.slow)])
+def test_times_ours_against_another(cli, write_digits, tmp_path, other):
     folder = write_digits(tmp_path / "pictures")
-    result = cli("augment", "--data", folder, "--benchmark", "--rounds", "1", "--size", "32", "--files", "--json")
+    options = ("--rounds", "1", "--size", "32", "--files", "--json", "--against", other)
+    result = cli("augment", "--data", folder, "--benchmark", *options)
     assert result.code == 0, result.err
     facts = json.loads(result.out)
-    assert (len(facts["ours"]), len(facts["timm"])) == (1, 1)
-    assert facts["ratio"] == pytest.approx(facts["ours"][0] / facts["timm"][0])
-    assert "ours / timm comes from one round" in facts["warnings"][0]
+    assert (len(facts["ours"]), len(facts[other])) == (1, 1)
+    assert facts["ratio"] == pytest.approx(facts["ours"][0] / facts[other][0])
+    assert f"ours / {other} comes from one round" in facts["warnings"][0]
 
 
 def test_progress_does_not_go_where_the_result_goes(cli, write_digits, tmp_path, monkeypatch):
-    def compare(data, size, rounds, files, progress):
+    def compare(data, size, rounds, files, progress, against):
         progress("  1: ours 2, timm 1 images/s")
         return {"ours": [2.0], "timm": [1.0], "ratio": 2.0, "spread": 0.0}
 

@@ -1,6 +1,7 @@
 """MixUp (arXiv:1710.09412) or CutMix (arXiv:1905.04899) of a batch with its reverse, as in timm's batch mode."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -23,6 +24,9 @@ class MixUpOrCutMix(BatchStep):
     One weight is sampled per batch. For MixUp, the weight is from Beta(mixup, mixup), and is the image's share of each
     pixel. For CutMix, the weight is from Beta(cutmix, cutmix), and the other image fills a rectangle that has
     `1 - weight` of the area. The rectangle is clipped to the image, and the labels are mixed by the area that remains.
+
+    CutMix replaces the same rectangle of label maps (`augment_label_maps`). MixUp has no label maps: with them, set
+    `mixup=0`. Boxes and keypoints are refused.
 
     Attributes:
         mixup: MixUp's concentration; 0 for no MixUp. Defaults to 0.8.
@@ -65,14 +69,37 @@ class MixUpOrCutMix(BatchStep):
     def for_images(self, images: ImageFormat) -> "MixUpOrCutMix":
         return replace(self, label_smoothing=0.0 if self.label_smoothing is None else self.label_smoothing)
 
+    def check_annotations(self, names: Collection[str]) -> None:
+        refused = [name for name in names if name != "segmentation_masks"]
+        if refused:
+            raise ValueError(
+                f"MixUpOrCutMix cannot mix {', '.join(f'`{name}`' for name in refused)}: CutMix would cut objects. "
+                "Take the step or the entry out."
+            )
+        if names and self.mixup:
+            raise ValueError(
+                "MixUp cannot mix `segmentation_masks`: a pixel has one class. Set `mixup=0`, so that each batch gets "
+                f"CutMix. Received: {self}"
+            )
+
     def augment_batch(
         self, images: np.ndarray, labels: np.ndarray, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
+        return self._mixed(images, labels, [images], generator)
+
+    def augment_label_maps(
+        self, images: np.ndarray, labels: np.ndarray, label_maps: np.ndarray, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self.check_annotations(("segmentation_masks",))
+        return *self._mixed(images, labels, [images, label_maps], generator), label_maps
+
+    def _mixed(self, images, labels, pixels, generator):
+        """Mixes each array of `pixels` in place; returns the images and their labels."""
         labels = smooth_labels(labels, LABEL_SMOOTHING if self.label_smoothing is None else self.label_smoothing)
         weight = 1.0
         if self.mixup or self.cutmix:
             is_cutmix = generator.random() < self._cutmix_probability
-            weight = self._cut(images, generator) if is_cutmix else self._blend(images, generator)
+            weight = self._cut(pixels, generator) if is_cutmix else self._blend(images, generator)
         return images, (weight * labels + (1 - weight) * labels[::-1]).astype("float32")
 
     @property
@@ -89,13 +116,14 @@ class MixUpOrCutMix(BatchStep):
             second += difference
         return weight
 
-    def _cut(self, images, generator):
-        height, width = images.shape[1:3]
+    def _cut(self, pixels, generator):
+        height, width = pixels[0].shape[1:3]
         top, bottom, left, right = self.box(height, width, generator.beta(self.cutmix, self.cutmix), generator)
-        for first, second in _pairs(images[:, top:bottom, left:right]):
-            kept = first.copy()
-            first[:] = second
-            second[:] = kept
+        for array in pixels:
+            for first, second in _pairs(array[:, top:bottom, left:right]):
+                kept = first.copy()
+                first[:] = second
+                second[:] = kept
         return 1 - (bottom - top) * (right - left) / (height * width)
 
     def box(self, height: int, width: int, weight: float, generator: np.random.Generator) -> list[int]:

@@ -1,4 +1,7 @@
-"""Applies the steps of an augmentation, for the processes that augment and for the keras-cv layers."""
+"""Applies the steps of an augmentation to images and batches, for the processes that augment.
+
+`sample` does the same for an image with annotations.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +35,18 @@ def to_pil(pixels: np.ndarray) -> "Image":
     ((48, 32), 'L')
     """
     return require("PIL.Image", extra="cli").fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def as_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Rounds numbers to integers, and clips them to 0..255.
+
+    Args:
+        pixels: array of any shape. One of uint8 is returned as it is.
+
+    Returns:
+        A uint8 array of the same shape.
+    """
+    return pixels if pixels.dtype == np.uint8 else np.clip(np.rint(pixels), 0, 255).astype("uint8")
 
 
 def with_generators(steps: Sequence[Kind], seed: Sequence[int]) -> list[tuple[Kind, np.random.Generator]]:
@@ -69,8 +84,13 @@ def through_image_steps(
     """
     for step, generator in with_generators(steps, seed):
         image = step.augment_image(image, generator)
-    pixels = np.asarray(image).reshape(image.height, image.width, -1)
+    pixels = to_array(image)
     return pixels if size in (None, pixels.shape[:2]) else ResizeAndCrop(*size)(pixels)
+
+
+def to_array(image: "Image") -> np.ndarray:
+    """Converts a PIL image of mode `RGB` or `L` to a uint8 array of shape `(height, width, channels)`."""
+    return np.asarray(image).reshape(image.height, image.width, -1)
 
 
 def through_array_steps(pixels: np.ndarray, seed: Sequence[int], steps: Sequence[ArrayStep]) -> np.ndarray:
@@ -87,10 +107,15 @@ def through_array_steps(pixels: np.ndarray, seed: Sequence[int], steps: Sequence
     Raises:
         ValueError: a step returns an array of another shape; the message names the step.
     """
+    return through_arrays(pixels, with_generators(steps, seed))
+
+
+def through_arrays(pixels: np.ndarray, steps: Sequence[tuple[ArrayStep, np.random.Generator]]) -> np.ndarray:
+    """As `through_array_steps`, for steps that come with their generators."""
     if not steps:
         return pixels
     unchanged = current = _read_only(pixels)
-    for step, generator in with_generators(steps, seed):
+    for step, generator in steps:
         current = _read_only(step.augment_array(current, generator), current)
         if current.shape != pixels.shape:
             raise ValueError(

@@ -1,5 +1,6 @@
 """RandAugment (arXiv:1909.13719) as the authors use it: timm's `rand-m9-mstd0.5-inc1`."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_convnext.normalization import IMAGENET_MEAN
+from keras_convnext.preprocessing.augmentation.geometry import Transformation
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
 from keras_convnext.preprocessing.augmentation.step import ImageStep
 from keras_convnext.scalars import between, integer, number
@@ -23,7 +25,8 @@ LEVELS = 10.0
 class RandAugment(ImageStep):
     """Applies operations to an image. They are sampled with replacement, each with a magnitude around a given one.
 
-    `rand_augment_operations.OPERATIONS` lists the operations.
+    `rand_augment_operations.OPERATIONS` lists the operations. Rotations, shears and translations move the annotations
+    of an image too. A box becomes the smallest box that contains its moved corners, as in keras-cv.
 
     Attributes:
         magnitude: mean of the magnitude, in [0, 10]. Defaults to 9.
@@ -85,14 +88,25 @@ class RandAugment(ImageStep):
                 sampled.append((names[index], operation.amount(-magnitude if is_negative else magnitude)))
         return sampled
 
+    def check_annotations(self, names: Collection[str]) -> None:
+        pass
+
     def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
+        return self.augment_annotated(image, generator)[0]
+
+    def augment_annotated(
+        self, image: "Image", generator: np.random.Generator
+    ) -> tuple["Image", Sequence[Transformation]]:
         from keras_convnext.preprocessing.augmentation.rand_augment_operations import OPERATIONS
 
         fill = self.fill or _colour(IMAGENET_MEAN)
         fill = fill if image.mode == "RGB" else round(sum(fill) / len(fill))
+        transformations = []
         for name, amount in self.sample(generator):
+            transformation = OPERATIONS[name].transformation(image, amount, fill)
             image = OPERATIONS[name].apply(image, amount, fill)
-        return image
+            transformations += [] if transformation is None else [transformation]
+        return image, transformations
 
 
 def _colour(mean):

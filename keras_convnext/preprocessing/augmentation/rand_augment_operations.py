@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.geometry import Affine, Matrix, rotation
 
 Image, ImageEnhance, ImageOps = (require(f"PIL.{name}", extra="cli") for name in ("Image", "ImageEnhance", "ImageOps"))
 
@@ -12,37 +13,45 @@ class Operation(NamedTuple):
     """An operation.
 
     Attributes:
-        apply: function of the PIL image, the amount, and the colour of pixels that come in from outside the image.
+        change: function of the PIL image and the amount, for an operation on colours.
         amount: function of the magnitude in 0..1, or in -1..1 if `signed`.
         signed: whether the magnitude is negative half of the time.
+        coefficients: function of the amount, the width and the height in pixels, for an operation that moves pixels. It
+            returns the matrix of an `Affine`.
     """
 
-    apply: Callable
+    change: Callable | None
     amount: Callable = lambda magnitude: None
     signed: bool = False
+    coefficients: Callable[..., Matrix] | None = None
+
+    def transformation(self, image, amount, fill):
+        """The transformation of an image; None for an operation on colours.
+
+        Args:
+            image: PIL image.
+            amount: what `amount` returned.
+            fill: colour of pixels that come in from outside the image.
+        """
+        if self.coefficients is None:
+            return None
+        return Affine(image.height, image.width, self.coefficients(amount, *image.size), fill)
+
+    def apply(self, image, amount, fill):
+        """The image after the operation; the arguments are those of `transformation`."""
+        transformation = self.transformation(image, amount, fill)
+        return self.change(image, amount) if transformation is None else transformation.apply(image)
 
 
-def _affine(matrix):
-    """A geometric operation: `matrix(amount, width, height)` gives Pillow's six coefficients."""
-
-    def apply(image, amount, fill):
-        coefficients = matrix(amount, *image.size)
-        return image.transform(
-            image.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC, fillcolor=fill
-        )
-
-    return apply
+def _geometric(coefficients, amount):
+    return Operation(None, amount, signed=True, coefficients=coefficients)
 
 
 def _enhance(kind):
-    return lambda image, amount, fill: kind(image).enhance(amount)
+    return lambda image, amount: kind(image).enhance(amount)
 
 
-def _rotate(image, amount, fill):
-    return image.rotate(amount, Image.Resampling.BICUBIC, fillcolor=fill)
-
-
-def _solarize_add(image, amount, fill):
+def _solarize_add(image, amount):
     table = [min(255, value + amount) if value < 128 else value for value in range(256)]
     return image.point(table * len(image.getbands()))
 
@@ -53,37 +62,29 @@ def _stronger(magnitude):
 
 
 OPERATIONS = {
-    "AutoContrast": Operation(lambda image, amount, fill: ImageOps.autocontrast(image)),
-    "Equalize": Operation(lambda image, amount, fill: ImageOps.equalize(image)),
-    "Invert": Operation(lambda image, amount, fill: ImageOps.invert(image)),
-    "Rotate": Operation(_rotate, lambda magnitude: 30 * magnitude, signed=True),
+    "AutoContrast": Operation(lambda image, amount: ImageOps.autocontrast(image)),
+    "Equalize": Operation(lambda image, amount: ImageOps.equalize(image)),
+    "Invert": Operation(lambda image, amount: ImageOps.invert(image)),
+    "Rotate": _geometric(rotation, lambda magnitude: 30 * magnitude),
     "Posterize": Operation(
-        lambda image, amount, fill: ImageOps.posterize(image, amount) if amount else Image.new(image.mode, image.size),
+        lambda image, amount: ImageOps.posterize(image, amount) if amount else Image.new(image.mode, image.size),
         lambda magnitude: 4 - int(4 * magnitude),
     ),
     "Solarize": Operation(
-        lambda image, amount, fill: ImageOps.solarize(image, amount), lambda magnitude: 256 - int(256 * magnitude)
+        lambda image, amount: ImageOps.solarize(image, amount), lambda magnitude: 256 - int(256 * magnitude)
     ),
     "SolarizeAdd": Operation(_solarize_add, lambda magnitude: int(110 * magnitude)),
     "Color": Operation(_enhance(ImageEnhance.Color), _stronger, signed=True),
     "Contrast": Operation(_enhance(ImageEnhance.Contrast), _stronger, signed=True),
     "Brightness": Operation(_enhance(ImageEnhance.Brightness), _stronger, signed=True),
     "Sharpness": Operation(_enhance(ImageEnhance.Sharpness), _stronger, signed=True),
-    "ShearX": Operation(
-        _affine(lambda amount, width, height: (1, amount, 0, 0, 1, 0)), lambda magnitude: 0.3 * magnitude, signed=True
+    "ShearX": _geometric(lambda amount, width, height: (1, amount, 0, 0, 1, 0), lambda magnitude: 0.3 * magnitude),
+    "ShearY": _geometric(lambda amount, width, height: (1, 0, 0, amount, 1, 0), lambda magnitude: 0.3 * magnitude),
+    "TranslateX": _geometric(
+        lambda amount, width, height: (1, 0, amount * width, 0, 1, 0), lambda magnitude: 0.45 * magnitude
     ),
-    "ShearY": Operation(
-        _affine(lambda amount, width, height: (1, 0, 0, amount, 1, 0)), lambda magnitude: 0.3 * magnitude, signed=True
-    ),
-    "TranslateX": Operation(
-        _affine(lambda amount, width, height: (1, 0, amount * width, 0, 1, 0)),
-        lambda magnitude: 0.45 * magnitude,
-        signed=True,
-    ),
-    "TranslateY": Operation(
-        _affine(lambda amount, width, height: (1, 0, 0, 0, 1, amount * height)),
-        lambda magnitude: 0.45 * magnitude,
-        signed=True,
+    "TranslateY": _geometric(
+        lambda amount, width, height: (1, 0, 0, 0, 1, amount * height), lambda magnitude: 0.45 * magnitude
     ),
 }
 """The operations by name. Each becomes stronger with its magnitude."""

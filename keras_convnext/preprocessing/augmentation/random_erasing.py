@@ -22,6 +22,9 @@ class RandomErasing(ArrayStep):
     The area of the rectangle and the logarithm of its aspect ratio are uniform. A rectangle that does not fit is
     sampled again, up to ten times.
 
+    Boxes, label maps and keypoints stay as they are, also those of an object that is erased: the model learns to
+    recognize it by the rest.
+
     Attributes:
         probability: probability of erasing, in [0, 1]. Defaults to 0.25.
         area: smallest and largest area of the rectangle, as a share of the image's area. Defaults to `(0.02, 1 / 3)`.
@@ -43,6 +46,7 @@ class RandomErasing(ArrayStep):
     """
 
     SALT: ClassVar[int] = 4
+    moves_pixels: ClassVar[bool] = False
     STRENGTHS: ClassVar[tuple[str, ...]] = ("probability",)
     RENAMED: ClassVar[dict[str, str]] = {"rate": "probability"}
 

@@ -1,22 +1,19 @@
 """Mirroring, left to right."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
 
-from keras_convnext.extras import require
-from keras_convnext.preprocessing.augmentation.step import ImageStep
+from keras_convnext.preprocessing.augmentation.geometry import FlipLeftRight
+from keras_convnext.preprocessing.augmentation.step import GeometricStep
 from keras_convnext.scalars import between
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
-class RandomFlip(ImageStep):
+class RandomFlip(GeometricStep):
     """Mirrors an image left to right.
 
     Attributes:
@@ -44,7 +41,5 @@ class RandomFlip(ImageStep):
         super().__post_init__()
         between("probability", self.probability, 0, 1)
 
-    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
-        if generator.random() >= self.probability:
-            return image
-        return image.transpose(require("PIL.Image", extra="cli").Transpose.FLIP_LEFT_RIGHT)
+    def transformation(self, height: int, width: int, generator: np.random.Generator) -> FlipLeftRight | None:
+        return FlipLeftRight(height, width) if generator.random() < self.probability else None

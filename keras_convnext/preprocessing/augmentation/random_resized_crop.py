@@ -2,18 +2,15 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import keras
 import numpy as np
 
-from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.geometry import CropAndResize
 from keras_convnext.preprocessing.augmentation.image_format import ImageFormat
-from keras_convnext.preprocessing.augmentation.step import ImageStep
+from keras_convnext.preprocessing.augmentation.step import GeometricStep
 from keras_convnext.scalars import integer, interval
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 ATTEMPTS = 10
 INTERPOLATIONS = ("bicubic", "bilinear")
@@ -21,7 +18,7 @@ INTERPOLATIONS = ("bicubic", "bilinear")
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 @dataclass(frozen=True)
-class RandomResizedCrop(ImageStep):
+class RandomResizedCrop(GeometricStep):
     """Crops a random part of an image and resizes it with Pillow.
 
     The area of the crop is uniform in `scale` times the image's area, and the logarithm of its aspect ratio is uniform
@@ -72,12 +69,11 @@ class RandomResizedCrop(ImageStep):
     def output_size(self, height: int | None, width: int | None) -> tuple[int | None, int | None]:
         return self.height, self.width
 
-    def augment_image(self, image: "Image", generator: np.random.Generator) -> "Image":
+    def transformation(self, height: int, width: int, generator: np.random.Generator) -> CropAndResize:
         if self.height is None or self.width is None:
             raise ValueError("RandomResizedCrop needs `height` and `width` if it is used outside of a training.")
-        top, left, height, width = random_box(image.height, image.width, self.scale, self.ratio, generator)
-        resampling = require("PIL.Image", extra="cli").Resampling[self.interpolation.upper()]
-        return image.crop((left, top, left + width, top + height)).resize((self.width, self.height), resampling)
+        box = random_box(height, width, self.scale, self.ratio, generator)
+        return CropAndResize(self.height, self.width, *box, self.interpolation)
 
 
 def random_box(

@@ -4,9 +4,11 @@ import hashlib
 import importlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import keras_cv
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,13 +16,24 @@ import tensorflow as tf
 from keras_convnext.data import AugmentedBatches, Images
 from keras_convnext.preprocessing import Augmentation
 from keras_convnext.preprocessing.augmentation import (
+    ImageStep,
     MixUpOrCutMix,
     RandAugment,
     RandomErasing,
     RandomFlip,
     RandomResizedCrop,
+    augment_sample,
 )
 from keras_convnext.preprocessing.augmentation.layer import AugmentationLayer
+
+
+@dataclass(frozen=True)
+class Rotated(ImageStep):
+    """It does not say where it moves pixels."""
+
+    def augment_image(self, image, generator):
+        return image.rotate(90)
+
 
 STEPS = [RandomResizedCrop(32, 32), RandomFlip(), RandAugment(), RandomErasing()]
 ALL = [*STEPS, MixUpOrCutMix()]
@@ -138,10 +151,196 @@ def test_refuses_a_single_image_to_mix():
         )
 
 
-@pytest.mark.parametrize("inputs", [{"images": np.zeros((8, 8, 3), "uint8")}, np.zeros((8, 8, 3), "uint8")])
-def test_refuses_images_without_a_seed(inputs):
-    with pytest.raises(ValueError, match="a dict with `images` and `seed`"):
-        AugmentationLayer(RandomFlip())(inputs)
+@pytest.mark.parametrize(
+    ("layer", "entries", "message"),
+    [
+        (AugmentationLayer(RandomFlip()), ["bounding_boxes"], 'bounding_box_format="xyxy"'),
+        (AugmentationLayer(RandomFlip()), ["depth"], r"`depth` cannot be moved .* shape \(4, 32, 40, 1\)"),
+        (AugmentationLayer(Rotated(), "xyxy"), ["bounding_boxes"], "Rotated cannot move `bounding_boxes`"),
+        (AugmentationLayer(MixUpOrCutMix(mixup=0), "xyxy"), ["bounding_boxes"], "cannot mix `bounding_boxes`"),
+        (AugmentationLayer(MixUpOrCutMix()), ["segmentation_masks"], "MixUp cannot mix `segmentation_masks`"),
+        (AugmentationLayer(MixUpOrCutMix()), [], "needs one-hot `labels` or `segmentation_masks`"),
+    ],
+)
+def test_refuses_what_the_step_cannot_move(layer, entries, message, scenes):
+    inputs = {**scenes, "depth": scenes["segmentation_masks"]}
+    with pytest.raises(ValueError, match=message):
+        layer({name: inputs[name] for name in ["images", *entries]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((8, 8, 4), "uint8")}, r"three channels or one. Received: images of shape \(8, 8, 4\)"),
+        ({"seed": 3}, "`seed` must have three integers for each image"),
+    ],
+)
+def test_refuses_other_forms(changes, message):
+    with pytest.raises(ValueError, match=message):
+        AugmentationLayer(RandomFlip())({"images": np.zeros((8, 8, 3), "uint8"), **changes})
+
+
+def test_refuses_a_dict_without_images():
+    with pytest.raises(ValueError, match=r"a dict with `images`. Received: \['image'\]"):
+        AugmentationLayer(RandomFlip())({"image": np.zeros((8, 8, 3), "uint8")})
+
+
+ANNOTATED = ("images", "bounding_boxes", "segmentation_masks", "keypoints", "seed")
+
+
+@pytest.fixture
+def scenes(rng):
+    """A batch of four images with one to three boxes each, padded."""
+    corners = np.sort(rng.integers(0, (40, 32), (4, 3, 2, 2)), axis=2)
+    boxes = np.concatenate([corners[:, :, 0], corners[:, :, 1] + 1], axis=-1).astype("float32")
+    classes = rng.integers(0, 5, (4, 3)).astype("float32")
+    for image, objects in enumerate((1, 3, 2, 3)):
+        boxes[image, objects:] = classes[image, objects:] = -1
+    return {
+        "images": rng.integers(0, 256, (4, 32, 40, 3), dtype="uint8"),
+        "bounding_boxes": {"boxes": boxes, "classes": classes},
+        "segmentation_masks": rng.integers(0, 5, (4, 32, 40, 1), dtype="uint8"),
+        "keypoints": rng.integers(0, 32, (4, 5, 2)).astype("float32"),
+        "seed": np.array([(2, 1, index) for index in range(4)]),
+    }
+
+
+def ragged(inputs):
+    boxes = inputs["bounding_boxes"]
+    is_object = boxes["classes"] != -1
+    return {**inputs, "bounding_boxes": {name: tf.ragged.boolean_mask(boxes[name], is_object) for name in boxes}}
+
+
+def first(dataset):
+    return keras.tree.map_structure(
+        lambda value: value if hasattr(value, "to_list") else value.numpy(), next(iter(dataset))
+    )
+
+
+@pytest.mark.parametrize("form", ["single", "dense", "ragged"])
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
+def test_equals_the_step_on_arrays(step, form, scenes):
+    """Single or batched, uint8 or float32, boxes ragged or dense: what `augment_sample` gives."""
+    expected = [
+        augment_sample(keras.tree.map_structure(lambda value, n=n: value[n], scenes), (2, 1, n), [step])
+        for n in range(4)
+    ]
+    dtype = {"single": "uint8"}.get(form, "float32")
+    inputs = {**scenes, "images": scenes["images"].astype(dtype)}
+    dataset = tf.data.Dataset.from_tensor_slices(inputs)
+    dataset = dataset if form == "single" else dataset.batch(4)
+    if form == "ragged":
+        dataset = dataset.map(ragged)
+    found = list(dataset.map(AugmentationLayer(step, bounding_box_format="xyxy"), num_parallel_calls=2))
+    for n, sample in enumerate(expected):
+        one = found[n] if form == "single" else keras.tree.map_structure(lambda value, n=n: value[n], found[0])
+        for name in ("images", "segmentation_masks", "keypoints"):
+            np.testing.assert_array_equal(one[name], sample[name], err_msg=name)
+        for name in ("boxes", "classes"):
+            np.testing.assert_array_equal(one["bounding_boxes"][name], sample["bounding_boxes"][name])
+    expected_dtype = "float32" if step.works_on == "arrays" or form != "single" else "uint8"
+    assert found[0]["images"].dtype == expected_dtype
+    assert isinstance(found[0]["bounding_boxes"]["boxes"], tf.RaggedTensor) == (form != "single")
+
+
+@pytest.mark.parametrize("bounding_box_format", ["xyxy", "rel_yxyx", "center_xywh"])
+def test_boxes_flip_as_in_keras_cvs_own_layer(bounding_box_format, scenes):
+    def boxes_of(layer):
+        boxes = keras_cv.bounding_box.convert_format(
+            {name: tf.constant(value) for name, value in scenes["bounding_boxes"].items()},
+            source="xyxy",
+            target=bounding_box_format,
+            images=tf.constant(scenes["images"], "float32"),
+        )
+        inputs = {"images": scenes["images"].astype("float32"), "bounding_boxes": boxes}
+        found = first(tf.data.Dataset.from_tensors(inputs).map(layer))
+        return found["images"], [found["bounding_boxes"][name].to_list() for name in ("boxes", "classes")]
+
+    images, (boxes, classes) = boxes_of(AugmentationLayer(RandomFlip(1.0), bounding_box_format=bounding_box_format))
+    theirs, (their_boxes, their_classes) = boxes_of(
+        keras_cv.layers.RandomFlip(rate=1.0, bounding_box_format=bounding_box_format)
+    )
+    np.testing.assert_array_equal(images, theirs)
+    assert classes == their_classes
+    for ours, others in zip(boxes, their_boxes, strict=True):
+        np.testing.assert_allclose(ours, others, atol=1e-4)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_stands_in_an_augmenter_beside_keras_cvs_layers(batched, scenes):
+    augmenter = keras_cv.layers.Augmenter(
+        [
+            AugmentationLayer(RandomResizedCrop(24, 24), bounding_box_format="xyxy"),
+            keras_cv.layers.RandomFlip(bounding_box_format="xyxy"),
+            AugmentationLayer(RandAugment(), bounding_box_format="xyxy"),
+            keras_cv.layers.RandomBrightness(0.1, value_range=(0, 255)),
+            AugmentationLayer(RandomErasing(), bounding_box_format="xyxy"),
+        ]
+    )
+    inputs = {name: scenes[name] for name in ("images", "bounding_boxes", "segmentation_masks")}
+    inputs["labels"] = np.eye(4, dtype="float32")
+    dataset = tf.data.Dataset.from_tensor_slices(inputs)
+    dataset = (dataset.batch(4) if batched else dataset).map(augmenter, num_parallel_calls=2)
+    dense = dataset.map(lambda one: keras_cv.bounding_box.to_dense(one["bounding_boxes"], max_boxes=3))
+    images, boxes = first(dataset)["images"], first(dense)["boxes"]
+    assert images.shape == ((4, 24, 24, 3) if batched else (24, 24, 3))
+    assert boxes.shape[-1] == 4 and boxes[..., 2:].max(initial=0) <= 24
+    assert not batched or boxes.shape == (4, 3, 4)
+
+
+def test_without_a_seed_each_image_and_each_epoch_draws_its_own_numbers():
+    image = tf.zeros((8, 8, 3))
+    layer = AugmentationLayer(RandomErasing(1.0))
+    single = tf.data.Dataset.range(6).map(lambda _: layer(image), num_parallel_calls=2)
+    batched = tf.data.Dataset.range(1).map(lambda _: layer(tf.stack([image] * 6)), num_parallel_calls=2).unbatch()
+    for dataset in (single, batched):
+        assert len({one.numpy().tobytes() for _ in range(3) for one in dataset}) == 18
+
+
+def test_a_layers_own_seed_makes_it_reproducible():
+    def pass_over(seed):
+        layer = AugmentationLayer(RandomErasing(1.0), seed=seed)
+        return b"".join(
+            one.numpy().tobytes() for one in tf.data.Dataset.range(4).map(lambda _: layer(tf.zeros((8, 8, 3))))
+        )
+
+    assert pass_over(1) == pass_over(1) != pass_over(2)
+
+
+def test_layers_of_one_class_draw_independently():
+    """As the steps of an augmentation do: `repeat` counts those before."""
+    inputs = {"images": np.zeros((8, 8, 3), "float32"), "seed": np.array([0, 0, 1])}
+    first, second = (AugmentationLayer(RandomErasing(1.0), repeat=repeat)(inputs)["images"] for repeat in (0, 1))
+    assert (keras.ops.convert_to_numpy(first) != keras.ops.convert_to_numpy(second)).any()
+
+
+def test_cutmix_cuts_images_and_label_maps_alike(scenes):
+    inputs = {"images": np.repeat(scenes["segmentation_masks"], 3, axis=-1), **{n: scenes[n] for n in ANNOTATED[2:3]}}
+    found = first(tf.data.Dataset.from_tensors(inputs).map(AugmentationLayer(MixUpOrCutMix(mixup=0.0))))
+    np.testing.assert_array_equal(found["images"][..., :1], found["segmentation_masks"])
+    assert found["segmentation_masks"].dtype == "uint8"
+
+
+@pytest.mark.parametrize("step", [RandomFlip(1.0), RandomResizedCrop(24, 24)], ids=lambda step: type(step).__name__)
+def test_images_of_several_sizes(step, scenes):
+    sizes = [(32, 40), (20, 30)]
+    samples = [{"images": scenes["images"][n, :h, :w].astype("float32")} for n, (h, w) in enumerate(sizes)]
+    specification = {"images": tf.TensorSpec((None, None, 3), "float32")}
+    dataset = tf.data.Dataset.from_generator(lambda: iter(samples), output_signature=specification).ragged_batch(2)
+    found = next(iter(dataset.map(AugmentationLayer(step))))["images"]
+    if isinstance(step, RandomFlip):
+        for one, before in zip(found, samples, strict=True):
+            np.testing.assert_array_equal(one.to_tensor(), before["images"][:, ::-1])
+    else:
+        assert isinstance(found, tf.Tensor) and found.shape == (2, 24, 24, 3)
+
+
+def test_a_keras_file_keeps_the_layer(tmp_path, recwarn):
+    layer = AugmentationLayer(RandomFlip(0.25), bounding_box_format="xywh", seed=3, repeat=1)
+    keras.Sequential([layer]).save(tmp_path / "model.keras")
+    (again,) = keras.saving.load_model(tmp_path / "model.keras").layers
+    assert again.get_config() == layer.get_config()
+    assert (again.step, again.bounding_box_format, again.seed, again.repeat) == (RandomFlip(0.25), "xywh", 3, 1)
 
 
 @pytest.mark.parametrize(
