@@ -14,8 +14,14 @@ from keras_convnext.layers.overrides import override
 from keras_convnext.models.arguments import check_names
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
 from keras_convnext.models.image_model import ImageModel, channels_of, check_image
-from keras_convnext.models.stages import kernel_size_per_stage, level_names, plan_stages
-from keras_convnext.models.stages import level_norm_config, level_norm_from_config, stages_with_norm
+from keras_convnext.models.stages import (
+    kernel_size_per_stage,
+    level_names,
+    level_norm_config,
+    level_norm_from_config,
+    plan_stages,
+    stages_with_norm,
+)
 from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD, mean_and_std, normalization_layer, of_channels
 from keras_convnext.scalars import flag, image_shape, integer, integers, number, optional, plain, rate
 from keras_convnext.variants import get_variant
