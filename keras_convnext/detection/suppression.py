@@ -23,7 +23,8 @@ def non_max_suppression(
     steps, or when no box is left. The result is that of `tf.image.non_max_suppression_padded`.
 
     Args:
-        boxes: `(batch, boxes, 4)`, two opposite corners each: `xyxy` or `yxyx`, in any unit.
+        boxes: `(batch, boxes, 4)`, two opposite corners each: `xyxy` or `yxyx`, in any unit. Boxes without a positive
+            coordinate, which are outside of the image, are left out, as in TensorFlow's function.
         scores: `(batch, boxes)`. NaN counts as below the threshold.
         classes: `(batch, boxes)`: boxes of different classes do not suppress each other. Defaults to None, where every
             box may suppress every other.
@@ -70,7 +71,8 @@ def non_max_suppression(
         remaining = ops.where(ops.logical_or(overlaps, places == best), nothing, remaining)
         return step + 1, remaining, chosen
 
-    remaining = ops.where(scores > score_threshold, scores, nothing)
+    candidates = ops.logical_and(scores > score_threshold, ops.any(boxes > 0, axis=-1))
+    remaining = ops.where(candidates, scores, nothing)
     chosen = ops.zeros_like(remaining[:, :1], dtype="int32") - ops.ones_like(steps)
     _, _, chosen = ops.while_loop(
         any_left,
