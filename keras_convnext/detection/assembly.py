@@ -4,6 +4,7 @@
 library would write.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ from keras_convnext.extras import require
 from keras_convnext.models import ConvNeXtBackbone, find_model, load_model, transfer, variant_of
 from keras_convnext.scalars import integer
 from keras_convnext.variants import get_variant
+
+PRIOR = 0.01
+"""The probability that a detector's classes start with, RetinaNet's pi."""
 
 LEVELS = ("P3", "P4", "P5")
 """The levels that these detectors read, of strides 8, 16 and 32."""
@@ -37,12 +41,17 @@ def keras_hub_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.M
     pyramid = keras_hub.models.RetinaNetBackbone(
         image_encoder=backbone, min_level=3, max_level=7, use_p5=False, image_shape=backbone.image_shape
     )
-    return keras_hub.models.RetinaNetObjectDetector(
+    model = keras_hub.models.RetinaNetObjectDetector(
         backbone=pyramid,
         num_classes=num_classes,
         bounding_box_format="xyxy",
         prediction_decoder=PredictionDecoder("xyxy", from_logits=True),
     )
+    # keras-hub 0.32 gives the bias of the prior probability to the box head. It belongs to the classes (section 4.1).
+    boxes, classes = model.box_head.prediction_layer.bias, model.classification_head.prediction_layer.bias
+    boxes.assign(keras.ops.zeros_like(boxes))
+    classes.assign(keras.ops.full_like(classes, -math.log((1 - PRIOR) / PRIOR)))
+    return model
 
 
 def keras_cv_yolov8(backbone: ConvNeXtBackbone, num_classes: int, fpn_depth: int) -> keras.Model:
@@ -103,8 +112,8 @@ def retinanet(
 
     >>> from keras_convnext import detection
     >>> model = detection.retinanet("convnext_atto", num_classes=3, input_shape=(64, 64, 3))
-    >>> model.output["classification"].shape  # 9 anchors at 8*8 + 4*4 + 2*2 + 1 + 1 positions
-    (None, 774, 3)
+    >>> sorted(model.output)
+    ['box', 'classification']
     """
     assemble = _assembler("retinanet", library)
     num_classes = integer("num_classes", num_classes, 1)

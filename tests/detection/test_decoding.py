@@ -23,8 +23,8 @@ def numpy(outputs):
 
 
 def predictions(rng, model):
-    """Random outputs of a detector, of which a few have confidence."""
-    shapes = {name: (2, *tensor.shape[1:]) for name, tensor in model.output.items()}
+    """Random outputs of a detector, of which a few have confidence. keras-cv's symbolic shapes are wrong at this size."""
+    shapes = {name: value.shape for name, value in numpy(model(np.zeros((2, SIDE, SIDE, 3), "float32"))).items()}
     return {
         name: rng.uniform(0, 0.3, shape).astype("float32")
         if name == "classes" and isinstance(model, keras_cv.models.YOLOV8Detector)
