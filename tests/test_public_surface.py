@@ -21,6 +21,7 @@ ROOMS = (
     ".preprocessing",
     ".preprocessing.augmentation",
     ".data",
+    ".detection",
     ".checkpoints",
     ".roadmap",
     ".benchmarking",

@@ -23,7 +23,7 @@ def numpy(outputs):
 
 
 def predictions(rng, model):
-    """Random outputs of a detector, of which a few have confidence. keras-cv's symbolic shapes are wrong at this size."""
+    """Random outputs, of which a few have confidence. keras-cv's symbolic shapes are wrong at 64 pixels."""
     shapes = {name: value.shape for name, value in numpy(model(np.zeros((2, SIDE, SIDE, 3), "float32"))).items()}
     return {
         name: rng.uniform(0, 0.3, shape).astype("float32")
