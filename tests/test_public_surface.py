@@ -23,6 +23,7 @@ ROOMS = (
     ".preprocessing",
     ".preprocessing.augmentation",
     ".data",
+    ".detection",
     ".checkpoints",
     ".roadmap",
     ".benchmarking",

@@ -13,8 +13,15 @@ from keras_convnext.layers.norm import MODEL_NORMS, make_norm
 from keras_convnext.layers.overrides import override
 from keras_convnext.models.arguments import check_names
 from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
-from keras_convnext.models.image_model import ImageModel, check_image
-from keras_convnext.models.stages import kernel_size_per_stage, plan_stages
+from keras_convnext.models.image_model import ImageModel, channels_of, check_image
+from keras_convnext.models.stages import (
+    kernel_size_per_stage,
+    level_names,
+    level_norm_config,
+    level_norm_from_config,
+    plan_stages,
+    stages_with_norm,
+)
 from keras_convnext.normalization import IMAGENET_MEAN, IMAGENET_STD, mean_and_std, normalization_layer, of_channels
 from keras_convnext.scalars import flag, image_shape, integer, integers, number, optional, plain, rate
 from keras_convnext.variants import get_variant
@@ -44,9 +51,9 @@ class ConvNeXtBackbone(ImageModel):
         drop_path_rate: rate of stochastic depth in the last block, in [0, 1). It grows linearly from 0 in the first
             block. Defaults to 0.
         output_stride: the largest stride, a power of two. Stages that would exceed it keep the size of the map and
-            dilate their kernels instead (timm's convention). Defaults to 32.
-        level_norm: whether each pyramid level has a separate norm, as in the authors' detection backbone. Defaults to
-            False.
+            dilate their kernels instead (timm's convention). The pyramid keeps a level per stage. Defaults to 32.
+        level_norm: whether each pyramid level has a separate norm, as in the authors' detection backbone; or the
+            indices of the stages whose levels have one, from 0. Defaults to False.
         input_shape: the shape of one image in `data_format`; None where a size is free. There may be any number of
             channels. Defaults to `(None, None, 3)`.
         input_tensor: the tensor to build the model on, instead of `input_shape`: a `keras.Input` of another name or
@@ -105,7 +112,7 @@ class ConvNeXtBackbone(ImageModel):
         norm_eps: float = 1e-6,
         drop_path_rate: float = 0.0,
         output_stride: int = 32,
-        level_norm: bool = False,
+        level_norm: bool | tuple[int, ...] = False,
         input_shape: tuple[int | None, ...] | None = None,
         input_tensor: keras.KerasTensor | None = None,
         include_preprocessing: bool = True,
@@ -131,7 +138,7 @@ class ConvNeXtBackbone(ImageModel):
         layer_scale_init_value = optional(number, "layer_scale_init_value", layer_scale_init_value)
         use_grn, conv_bias = flag("use_grn", use_grn), flag("conv_bias", conv_bias)
         norm_eps, drop_path_rate = number("norm_eps", norm_eps, 0), rate("drop_path_rate", drop_path_rate)
-        level_norm, remat = flag("level_norm", level_norm), flag("remat", remat)
+        remat = flag("remat", remat)
         input_shape = optional(image_shape, "input_shape", input_shape)
         include_preprocessing = flag("include_preprocessing", include_preprocessing)
         data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -142,6 +149,7 @@ class ConvNeXtBackbone(ImageModel):
         channels_first = data_format == "channels_first"
         plan = plan_stages(depths, dims, stem_patch_size, output_stride)
         kernel_sizes = kernel_size_per_stage(kernel_size, len(depths))
+        normed = stages_with_norm(level_norm, len(depths))
         shared: dict[str, Any] = {"norm": norm, "norm_eps": norm_eps, "conv_bias": conv_bias, "dtype": dtype}
         if input_tensor is None:
             input_shape = input_shape or ((3, None, None) if channels_first else (None, None, 3))
@@ -162,7 +170,7 @@ class ConvNeXtBackbone(ImageModel):
             dims[0], stem, stem_patch_size, stem_norm, activation=hidden_activation, name="stem", **shared
         )
         x = override(stem_layer, overrides)(x)
-        levels = {}
+        maps = []
         for stage, (depth, dim, planned) in enumerate(zip(depths, dims, plan, strict=True)):
             if stage > 0:
                 downsample = Downsample(
@@ -187,15 +195,15 @@ class ConvNeXtBackbone(ImageModel):
                     **shared,
                 )
                 x = override(block_layer, overrides)(x)
-            levels[f"P{planned.stride.bit_length() - 1}"] = (stage, x)
+            maps.append(x)
         pyramid = {}
-        for level, (stage, y) in levels.items():
-            if level_norm:
+        for stage, (level, y) in enumerate(zip(level_names(stem_patch_size, len(depths)), maps, strict=True)):
+            if stage in normed:
                 y = make_norm(norm, norm_eps, MODEL_NORMS, dtype=dtype, name=f"stage_{stage}_norm")(y)
             if channels_first:
                 y = keras.layers.Permute((3, 1, 2), dtype=dtype, name=f"stage_{stage}_to_channels_first")(y)
             pyramid[level] = y
-        if len(pyramid) > 1 and (level_norm or channels_first):
+        if len(pyramid) > 1 and (normed or channels_first):
             y = DeepestLevel(dtype=dtype, name="deepest_level")(list(pyramid.values()))
         sources = keras.utils.get_source_inputs(image)
         super().__init__(inputs=sources[0] if len(sources) == 1 else sources, outputs=y, name=name)
@@ -215,7 +223,7 @@ class ConvNeXtBackbone(ImageModel):
         self.norm_eps = norm_eps
         self.drop_path_rate = drop_path_rate
         self.output_stride = output_stride
-        self.level_norm = level_norm
+        self.level_norm = normed if 0 < len(normed) < len(depths) else bool(normed)
         self.include_preprocessing = include_preprocessing
         self.mean = mean
         self.std = std
@@ -263,7 +271,7 @@ class ConvNeXtBackbone(ImageModel):
         variant, checkpoint = find_preset(preset)
         arguments = {"name": variant, **get_variant(variant).backbone_arguments(), **changes}
         if checkpoint and (checkpoint.mean, checkpoint.std) != (IMAGENET_MEAN, IMAGENET_STD):
-            channels = _channels(**{name: changes.get(name) for name in ("input_shape", "input_tensor", "data_format")})
+            channels = channels_of(*(changes.get(name) for name in ("input_shape", "input_tensor", "data_format")))
             for name in ("mean", "std"):
                 arguments.setdefault(name, of_channels(getattr(checkpoint, name), channels or 1))
         backbone = cls(**arguments)
@@ -275,7 +283,8 @@ class ConvNeXtBackbone(ImageModel):
     def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
         """The feature map of each stage by level: `{"P2": tensor, ..., "P5": tensor}`, where level n has stride 2**n.
 
-        keras-hub's detectors require this property. If two stages share a stride, the level is that of the later one.
+        keras-hub's detectors require this property. A smaller `output_stride` changes the strides of the last levels
+        and keeps the names, as in keras-hub's dilated ResNet.
         """
         return dict(self._pyramid)
 
@@ -283,6 +292,21 @@ class ConvNeXtBackbone(ImageModel):
     def pyramid_level_inputs(self) -> dict[str, str]:
         """The name of the layer that computes each level. keras-cv's detectors require this property."""
         return {level: tensor._keras_history.operation.name for level, tensor in self._pyramid}
+
+    @property
+    def embedding_dims(self) -> tuple[int, ...]:
+        """The channels of each level, which are `dims`. keras-cv's SegFormer requires this property."""
+        return self.dims
+
+    @property
+    def hidden_dims(self) -> tuple[int, ...]:
+        """The channels of each level, which are `dims`. keras-hub's SegFormer requires this property."""
+        return self.dims
+
+    @property
+    def image_shape(self) -> tuple[int | None, ...]:
+        """The shape of one image in `data_format`. keras-hub's tasks read it from their backbones."""
+        return tuple(self._image.shape[1:])
 
     def freeze_stages(self, count: int | None) -> None:
         """Makes the stem and the first `count` stages untrainable, and the rest trainable.
@@ -339,7 +363,7 @@ class ConvNeXtBackbone(ImageModel):
 
     def get_arguments(self) -> dict:
         """The constructor's arguments, except `name`, `trainable`, `frozen_layers` and `overrides`."""
-        image = {"input_shape": tuple(self._image.shape[1:])}
+        image = {"input_shape": self.image_shape}
         is_default = self._image is self.inputs[0] and self._image.name == "image"
         if not is_default or self._image.dtype != "float32" or self._image.shape[0] is not None:
             image = {"input_tensor": keras.saving.serialize_keras_object(self._front())}
@@ -356,7 +380,7 @@ class ConvNeXtBackbone(ImageModel):
             "norm_eps": self.norm_eps,
             "drop_path_rate": self.drop_path_rate,
             "output_stride": self.output_stride,
-            "level_norm": self.level_norm,
+            "level_norm": level_norm_config(self),
             **image,
             "include_preprocessing": self.include_preprocessing,
             "mean": self.mean,
@@ -374,13 +398,7 @@ class ConvNeXtBackbone(ImageModel):
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "ConvNeXtBackbone":
         arguments = dict(config)
+        arguments["level_norm"] = level_norm_from_config(arguments)
         if isinstance(front := arguments.get("input_tensor"), dict):
             arguments["input_tensor"] = keras.saving.deserialize_keras_object(front, custom_objects).output
         return cls._from_arguments(arguments)
-
-
-def _channels(input_shape, input_tensor, data_format):
-    """The number of channels that these arguments of the backbone give the images; None if it is free."""
-    shape = input_shape if input_tensor is None else input_tensor.shape[1:]
-    channels_first = (data_format or keras.config.image_data_format()) == "channels_first"
-    return 3 if shape is None else shape[0 if channels_first else -1]

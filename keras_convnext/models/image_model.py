@@ -118,6 +118,13 @@ def check_image(shape: tuple, channels_first: bool, stride: int) -> None:
         )
 
 
+def channels_of(input_shape: tuple | None, input_tensor: Tensor | None, data_format: str | None) -> int | None:
+    """The number of channels that these arguments of the backbone give the images; None if it is free."""
+    shape = input_shape if input_tensor is None else input_tensor.shape[1:]
+    channels_first = (data_format or keras.config.image_data_format()) == "channels_first"
+    return 3 if shape is None else shape[0 if channels_first else -1]
+
+
 def _axes(channels_first):
     """A hint for those who do not know that their keras.json says `channels_first`."""
     hint = (

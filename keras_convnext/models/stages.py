@@ -1,8 +1,8 @@
-"""The stages of a backbone: where each halves the map, where it dilates instead, and the size of its kernels."""
+"""The stages of a backbone: where each halves the map or dilates instead, its kernels, its pyramid level and norm."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from keras_convnext.scalars import integers
+from keras_convnext.scalars import flag, integers
 
 
 class StagePlan(NamedTuple):
@@ -53,3 +53,43 @@ def kernel_size_per_stage(kernel_size: int | tuple[int, ...], stages: int) -> tu
             f"Received: kernel_size={kernel_size!r}"
         )
     return sizes
+
+
+def level_names(stem_patch_size: int, stages: int) -> list[str]:
+    """The name of each stage's pyramid level: level n has stride 2**n where no stage dilates."""
+    first = stem_patch_size.bit_length() - 1
+    return [f"P{first + stage}" for stage in range(stages)]
+
+
+def stages_with_norm(level_norm: bool | tuple[int, ...], stages: int) -> tuple[int, ...]:
+    """The stages whose levels have a norm."""
+    if not isinstance(level_norm, (tuple, list)):
+        return tuple(range(stages)) if flag("level_norm", level_norm) else ()
+    chosen = integers("level_norm", level_norm, 0)
+    if len(set(chosen)) < len(chosen) or any(stage >= stages for stage in chosen):
+        raise ValueError(
+            f"`level_norm` must be True, False or different stages from 0 to {stages - 1}. "
+            f"Received: level_norm={level_norm!r}"
+        )
+    return tuple(sorted(chosen))
+
+
+def level_norm_config(backbone: Any) -> bool | tuple[int, ...]:
+    """The argument `level_norm` as a configuration has it: a dilated network with all norms has the stages' indices."""
+    stages, reached = len(backbone.depths), backbone.stem_patch_size << (len(backbone.depths) - 1)
+    return tuple(range(stages)) if backbone.level_norm is True and reached > backbone.stride else backbone.level_norm
+
+
+def level_norm_from_config(config: dict) -> bool | tuple[int, ...]:
+    """The argument `level_norm` that a configuration means.
+
+    Up to version 0.2, of the stages that shared a stride only the last had a level, and so a norm. These configurations
+    have `level_norm=True` for a dilated network, for which `level_norm_config` has indices.
+    """
+    level_norm = config.get("level_norm", False)
+    if level_norm is not True:
+        return level_norm
+    depths, dims = integers("depths", config["depths"]), integers("dims", config["dims"])
+    plan = plan_stages(depths, dims, config.get("stem_patch_size", 4), config.get("output_stride", 32))
+    last = {planned.stride: stage for stage, planned in enumerate(plan)}
+    return True if len(last) == len(plan) else tuple(last.values())

@@ -6,6 +6,7 @@ import keras
 
 from keras_convnext.checkpoints import require_float_weights
 from keras_convnext.models.classifier import ConvNeXtClassifier
+from keras_convnext.models.stages import stages_with_norm
 
 
 def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0, **changes: Any) -> ConvNeXtClassifier:
@@ -16,7 +17,8 @@ def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0,
         num_classes: number of classes. If the model has another number, the last layer is randomly initialized.
         head_init_scale: factor of the initial weights of a new last layer. Defaults to 1.
         **changes: arguments of `ConvNeXtBackbone`, in place of the model's. They must keep the shapes of its weights,
-            as `input_shape`, `drop_path_rate`, `dtype` and `remat` do.
+            as `input_shape`, `drop_path_rate`, `dtype` and `remat` do. The norms of pyramid levels, which `level_norm`
+            adds, are randomly initialized.
 
     Returns:
         A classifier that returns logits, not compiled. `model` is unchanged.
@@ -34,10 +36,13 @@ def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0,
     """
     require_float_weights(model, "transfer")
     old = getattr(model, "backbone", model)
+    if "level_norm" in changes:
+        changes["level_norm"] = stages_with_norm(changes["level_norm"], len(old.depths))
     backbone = type(old).from_config({**_arguments(old, changes), "trainable": True, "frozen_layers": (), **changes})
     head = {"head_norm_first": False, "head_hidden_size": None, "drop_rate": 0.0, "global_pool": "avg"}
     head = {name: getattr(model, name, default) for name, default in head.items()}
     new = ConvNeXtClassifier(backbone, num_classes, head_init_scale, **head)
+    level_norms = [f"stage_{stage}_norm/" for stage in range(len(backbone.depths))]
     known = {weight.path: weight for weight in model.weights}
     unknown = [path for path in known.keys() - {weight.path for weight in new.weights} if not path.startswith("head")]
     if unknown:
@@ -47,7 +52,7 @@ def transfer(model: keras.Model, num_classes: int, head_init_scale: float = 1.0,
         if is_new_head and weight.path.startswith("head/"):
             continue
         source = known.get(weight.path)
-        if source is None and weight.path.startswith("head"):  # of a backbone alone
+        if source is None and weight.path.startswith(("head", *level_norms)):  # of a backbone alone
             continue
         if source is None or source.shape != weight.shape:
             known_shape = "none" if source is None else source.shape

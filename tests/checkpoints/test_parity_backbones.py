@@ -73,9 +73,8 @@ def test_a_backbone_of_transformers_with_some_of_the_levels(
     assert_close(found, expected)
 
 
-def test_levels_that_share_a_stride(transformers, randomized, for_transformers, tmp_path):
-    """The later of the two has the level, and the norm."""
-    model, sizes = for_transformers(level_norm=True, output_stride=16)
+def test_a_dilated_network_in_which_one_level_has_no_norm(transformers, randomized, for_transformers, tmp_path):
+    model, sizes = for_transformers(level_norm=(0, 1, 3), output_stride=16)
     peer = randomized(transformers.ConvNextBackbone(transformers.ConvNextConfig(**sizes, out_features=STAGES)))
     peer.save_pretrained(tmp_path)
     with pytest.warns(

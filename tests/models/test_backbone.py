@@ -148,8 +148,9 @@ def test_input_tensor_may_come_from_two_inputs(small_backbone, randomize, images
         ({"stem_patch_size": 2}, {"P1": 8, "P2": 16, "P3": 24, "P4": 32}),
         ({"stem_patch_size": 1}, {"P0": 8, "P1": 16, "P2": 24, "P3": 32}),
         ({"depths": (2,), "dims": (8,), "stem_patch_size": 16, "stem_norm": False}, {"P4": 8}),
-        ({"output_stride": 16}, {"P2": 8, "P3": 16, "P4": 32}),
-        ({"output_stride": 8}, {"P2": 8, "P3": 32}),
+        ({"output_stride": 16}, {"P2": 8, "P3": 16, "P4": 24, "P5": 32}),
+        ({"output_stride": 8}, {"P2": 8, "P3": 16, "P4": 24, "P5": 32}),
+        ({"output_stride": 4, "stem_patch_size": 2}, {"P1": 8, "P2": 16, "P3": 24, "P4": 32}),
         (
             {"depths": (1,) * 5, "dims": (8, 8, 8, 8, 16), "output_stride": 64},
             {f"P{n}": 8 for n in range(2, 6)} | {"P6": 16},
@@ -159,7 +160,7 @@ def test_input_tensor_may_come_from_two_inputs(small_backbone, randomize, images
 @pytest.mark.parametrize("level_norm", [False, True])
 def test_pyramid(small_backbone, arguments, levels, level_norm):
     backbone = small_backbone(**arguments, level_norm=level_norm, input_shape=(64, 128, 3))
-    strides = {level: 2 ** int(level[1:]) for level in levels}
+    strides = {level: min(2 ** int(level[1:]), arguments.get("output_stride", 32)) for level in levels}
     assert {level: tuple(tensor.shape) for level, tensor in backbone.pyramid_outputs.items()} == {
         level: (None, 64 // strides[level], 128 // strides[level], channels) for level, channels in levels.items()
     }
@@ -169,6 +170,26 @@ def test_pyramid(small_backbone, arguments, levels, level_norm):
         assert name.endswith("_norm") is level_norm
     assert backbone.output.shape == list(backbone.pyramid_outputs.values())[-1].shape
     assert backbone.stride == max(strides.values())
+    assert backbone.embedding_dims == backbone.hidden_dims == tuple(levels.values())
+    assert backbone.image_shape == (64, 128, 3)
+
+
+@pytest.mark.parametrize(("given", "normed"), [(True, (0, 1, 2, 3)), ((3, 1), (1, 3)), ([2], (2,)), ((), ())])
+@pytest.mark.parametrize("output_stride", [32, 16])
+def test_level_norm_may_name_the_stages(small_backbone, given, normed, output_stride):
+    backbone = small_backbone(level_norm=given, output_stride=output_stride)
+    again = ConvNeXtBackbone.from_config(json.loads(json.dumps(backbone.get_config())))
+    for one in (backbone, again):
+        assert [layer.name for layer in one.layers if layer.name.endswith("_norm")] == [
+            f"stage_{n}_norm" for n in normed
+        ]
+        assert one.level_norm == (normed if given is not True and normed else bool(normed))
+
+
+def test_a_dilated_network_of_version_0_2_has_the_norms_that_it_had(small_backbone):
+    """Of two stages that shared a stride, the last alone had a level."""
+    config = {**small_backbone(output_stride=8).get_config(), "level_norm": True}
+    assert ConvNeXtBackbone.from_config(config).level_norm == (0, 3)
 
 
 def test_pyramid_level_inputs_are_the_last_blocks(small_backbone):
@@ -230,7 +251,7 @@ CHANGED = {
     "norm_eps": 1e-3,
     "drop_path_rate": 0.25,
     "output_stride": 4,
-    "level_norm": True,
+    "level_norm": (1,),
     "input_shape": (2, 16, None),
     "include_preprocessing": False,
     "mean": (0.25, 0.5),
@@ -288,6 +309,9 @@ def test_from_preset_takes_changes():
         ({"dims": (8, -16)}, "must be positive"),
         ({"drop_path_rate": 1.0}, "`drop_path_rate` must be at least 0 and below 1. Received: drop_path_rate=1.0"),
         ({"drop_path_rate": -0.1}, "`drop_path_rate` must be at least 0 and below 1. Received: drop_path_rate=-0.1"),
+        ({"level_norm": (0, 2)}, "`level_norm` must be True, False or different stages from 0 to 1"),
+        ({"level_norm": (1, 1)}, "`level_norm` must be True, False or different stages"),
+        ({"level_norm": 3}, "`level_norm` must be True or False"),
         ({"output_stride": 12}, "`output_stride` must be a power of two. Received: output_stride=12"),
         ({"output_stride": 0}, "`output_stride` must be a power of two"),
         ({"output_stride": 2}, "must not be smaller than the stem's stride.*output_stride=2, stem_patch_size=4"),
