@@ -80,7 +80,9 @@ class SegmentationLoss(keras.losses.Loss):
         is_annotated = ops.logical_and(labels >= 0, labels < y_pred.shape[-1])
         is_annotated = ops.logical_and(is_annotated, labels != self.ignore_class)
         labels = ops.where(is_annotated, labels, 0)
-        losses = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=self.from_logits)
+        if not self.from_logits:  # probabilities are the softmax of their logarithms
+            y_pred = ops.log(ops.clip(y_pred, keras.config.epsilon(), 1.0))
+        losses = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
         return ops.where(is_annotated, losses, 0), ops.cast(is_annotated, losses.dtype)
 
     def get_config(self) -> dict:

@@ -153,6 +153,26 @@ def test_the_configuration_keeps_every_argument_and_change(upernet):
 
 
 @pytest.mark.once
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables .'auxiliary:UserWarning")
+def test_a_model_of_probabilities_learns_as_one_of_logits(smallest, randomize, normalized, label_maps):
+    """Also inside another model, which trains it without its auxiliary head."""
+    images, labels = normalized(2, 32, 40), label_maps(2, 32, 40)
+    logits = randomize(smallest({"drop_rate": 0}))
+    probabilities = smallest({"drop_rate": 0, "activation": "softmax"})
+    probabilities.set_weights(logits.get_weights())
+    inputs = keras.Input((32, 40, 3))
+    nested = keras.Model(inputs, keras.layers.Softmax()(smallest({"drop_rate": 0})(inputs)))
+    nested.set_weights(logits.get_weights())
+    losses = []
+    for model, from_logits in ((logits, True), (probabilities, False), (nested, False)):
+        model.compile(keras.optimizers.SGD(0.1), SegmentationLoss(from_logits=from_logits))
+        losses.append(model.fit(images, labels, epochs=2, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    main, both = losses[2][0], losses[0][0]
+    assert 0 < main < both
+
+
+@pytest.mark.once
 def test_without_an_auxiliary_head(upernet):
     model = upernet({"auxiliary_hidden_size": None})
     assert model.auxiliary_output is None
