@@ -20,12 +20,13 @@ class TrainsAuxiliaryHead(ImageModel):
         loss = loss(labels, output) + auxiliary_loss_weight * loss(labels, auxiliary output)
 
     `compile` takes one loss, and `fit` one array of labels, as for any model with one output; metrics, `evaluate` and
-    `predict` see the main output alone. A model that contains this one, and is trained in its place, sees the main output
-    alone too, and the auxiliary head gets no gradient. Inside the training step, and only
-    there, `call` returns both outputs, so that the backbone runs once, and `compute_loss` adds up the two losses.
-    `train_step`, `compute_loss` and `compute_metrics` are Keras's own hooks, and the same on all backends. With a
-    separate training model of two outputs, a data set would have to hold all labels twice, and callbacks such as
-    `ModelCheckpoint` would save the training model.
+    `predict` see the main output alone. A model that contains this one, and is trained in its place, sees the main
+    output alone too, and the auxiliary head gets no gradient.
+
+    Inside the training step, and only there, `call` returns both outputs, so that the backbone runs once, and
+    `compute_loss` adds up the two losses. `train_step`, `compute_loss` and `compute_metrics` are Keras's own hooks, and
+    the same on all backends. With a separate training model of two outputs, a data set would have to hold all labels
+    twice, and callbacks such as `ModelCheckpoint` would save the training model.
 
     A subclass calls `_train_with` once in its constructor, after `super().__init__`.
     """
