@@ -9,7 +9,7 @@ with in_one_line():
     import_keras()  # before all that needs it, for the sake of its message
 
 # ruff: noqa: E402
-from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, roadmap, training
+from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, roadmap, segmentation, training
 from keras_convnext.checkpoints import list_presets, load_checkpoint, save_checkpoint
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier, load_model
 from keras_convnext.preprocessing import preprocessor
@@ -38,5 +38,6 @@ __all__ = [
     "profiling",
     "roadmap",
     "save_checkpoint",
+    "segmentation",
     "training",
 ]

@@ -28,6 +28,7 @@ ROOMS = (
     ".roadmap",
     ".benchmarking",
     ".profiling",
+    ".segmentation",
     ".kernels",
 )
 SECTION = re.compile(r"^(?:Args|Attributes):\n((?:(?: {4}.*)?\n)*)", re.MULTILINE)

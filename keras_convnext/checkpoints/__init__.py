@@ -4,6 +4,7 @@ A *preset* is a name in the catalog: a variant, or a published checkpoint. A *la
 names and stores the weights in its checkpoints.
 """
 
+from keras_convnext.checkpoints.ade20k import Ade20kClass, ade20k_classes
 from keras_convnext.checkpoints.catalog import (
     CHECKPOINTS,
     SQUASH_FROM,
@@ -23,7 +24,7 @@ from keras_convnext.checkpoints.checkpoint import (
 )
 from keras_convnext.checkpoints.download import cached_path
 from keras_convnext.checkpoints.float_weights import is_quantized, layers_that, require_float_weights
-from keras_convnext.checkpoints.identify import has_level_norms, identify, patchify_stem_of
+from keras_convnext.checkpoints.identify import has_level_norms, identify, patchify_stem_of, segmenter_arguments
 from keras_convnext.checkpoints.imagenet import imagenet_classes
 from keras_convnext.checkpoints.keras_files import is_keras, with_keras_suffix
 from keras_convnext.checkpoints.origin import origin_of, restriction
@@ -33,7 +34,9 @@ __all__ = [
     "CHECKPOINTS",
     "SQUASH_FROM",
     "WRITTEN",
+    "Ade20kClass",
     "Checkpoint",
+    "ade20k_classes",
     "assign_arrays",
     "cached_path",
     "check_target",
@@ -55,5 +58,6 @@ __all__ = [
     "require_float_weights",
     "restriction",
     "save_checkpoint",
+    "segmenter_arguments",
     "with_keras_suffix",
 ]

@@ -35,6 +35,8 @@ class Checkpoint:
         std: standard deviation per channel, in units of 0..1, by which the images are divided.
         top1: published accuracy in percent on ImageNet-1k's validation images; None if none was published.
         top5: published accuracy among the five best classes, likewise.
+        task: `"classification"`, or `"segmentation"` for a `segmentation.UPerNet`.
+        miou: published mean IoU in percent on ADE20K's validation images, at one scale; None if none was published.
         sha256: SHA-256 of the file, or its first digits; empty if none was published.
         hub_name: name of these weights on the hub, by timm or transformers; empty if they are not there.
 
@@ -59,6 +61,8 @@ class Checkpoint:
     std: tuple[float, ...] = IMAGENET_STD
     top1: float | None = None
     top5: float | None = None
+    task: str = "classification"
+    miou: float | None = None
     sha256: str = ""
     hub_name: str = ""
 
@@ -68,11 +72,19 @@ class Checkpoint:
         return self.num_classes in (1000, 11821, 21841)
 
     @property
+    def is_segmenter(self) -> bool:
+        """Whether it is a checkpoint of a `segmentation.UPerNet`, with its backbone and heads."""
+        return self.task == "segmentation"
+
+    @property
     def output(self) -> str:
         """What the model outputs: `"classes"`, `"embedding"` (CLIP's, of size `num_classes`) or `"features"`.
 
-        The value `"masked pre-training"` stands for the features of a network that needs fine-tuning.
+        The value `"masked pre-training"` stands for the features of a network that needs fine-tuning, and
+        `"label map"` for a class per pixel, of ADE20K's `num_classes`.
         """
+        if self.is_segmenter:
+            return "label map"
         if self.is_classifier:
             return "classes"
         if self.num_classes:
@@ -95,6 +107,23 @@ def _authors(rows, folder, license):
             squash,
             top1=top1,
             hub_name=hub_name or "",
+        )
+
+
+def _upernet():
+    """The authors' semantic segmentation on ADE20K, in the repository, and under the licence, of their classifiers."""
+    for name, variant, size, miou in published.UPERNET:
+        yield Checkpoint(
+            name,
+            variant,
+            f"https://dl.fbaipublicfiles.com/convnext/ade20k/{name}.pth",
+            "MIT",
+            num_classes=150,
+            image_size=size,
+            crop_pct=1.0,
+            interpolation="bilinear",
+            task="segmentation",
+            miou=miou,
         )
 
 
@@ -188,6 +217,7 @@ CHECKPOINTS = {
     entry.name: entry
     for entry in (
         *_AUTHORS.values(),
+        *_upernet(),
         *_torchvision(),
         *_keras_applications(),
         *_timm_releases(),

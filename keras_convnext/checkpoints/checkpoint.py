@@ -36,16 +36,18 @@ def load_checkpoint(model: keras.Model, path: str | Path, adapt_stem: bool = Fal
     in the file, and every array of the file must have one in the model; otherwise nothing is loaded. There are three
     exceptions. If the number of classes differs, the last layer is not loaded; if the file has no head, the model's
     head is unchanged. In both cases a warning says so. If the model has no last layer, that of the file is ignored.
+    For a `segmentation.UPerNet` the same holds of both last layers, and of an auxiliary head that only one side has.
     Other things that a training script saved, such as an optimizer, are ignored too.
 
     If the preset or the licence of the weights is known, the model keeps it in its configuration. A licence that
     restricts the use of the weights causes a warning.
 
     Args:
-        model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
+        model: a `ConvNeXtClassifier`, `ConvNeXtBackbone` or `segmentation.UPerNet`.
         path: path of a file of torch (`.pth`; no code in its pickle is run), safetensors, Keras (`.keras`) or
-            keras.applications (`.h5`). Its layout may be the authors' (V1, V2, isotropic models, masked pre-training
-            and backbones of detectors), or that of timm, torchvision, transformers or keras.applications.
+            keras.applications (`.h5`). Its layout may be the authors' (V1, V2, isotropic models, masked pre-training,
+            backbones of detectors, and UPerNets as mmsegmentation names them), or that of timm, torchvision,
+            transformers or keras.applications.
         adapt_stem: whether to adapt the stem to a model whose images have another number of channels. For one channel,
             the kernel is summed over its channels; for other numbers, its channels are repeated. The model's `mean` and
             `std` do not change; by default they are the averages of ImageNet's. Defaults to False.
@@ -182,14 +184,15 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
     The metadata of a safetensors file has the licence of the weights.
 
     Args:
-        model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`.
+        model: a `ConvNeXtClassifier`, `ConvNeXtBackbone` or `segmentation.UPerNet`.
         path: path of the file; an existing file is replaced, as by `model.save`. Its suffix determines the kind of
             file: `.pth`, `.pt` or `.bin` for torch, `.safetensors`, or `.h5`, which is only for the layout
             keras.applications.
         layout: `"official"` (the authors'), `"fcmae"` (their masked pre-training), `"timm"`, `"torchvision"`,
             `"transformers"`, `"dinov3"` (transformers' layout of DINOv3's ConvNeXts) or `"keras.applications"`. A
             backbone with `level_norm` is written in the authors' layout for detection, or in that of transformers'
-            `ConvNextBackbone`. Defaults to `"official"`.
+            `ConvNextBackbone`; a `segmentation.UPerNet` in the layout of mmsegmentation (`"official"`) or of
+            `UperNetForSemanticSegmentation` (`"transformers"`). Defaults to `"official"`.
 
     Raises:
         ValueError: the layout or suffix is unknown, the folder does not exist, or the layout has no such model.
@@ -217,7 +220,7 @@ def save_checkpoint(model: keras.Model, path: str | Path, layout: str = "officia
         arrays[name] = array.stored(keras.ops.convert_to_numpy(weight.value).astype("float32"))
     backbone = getattr(model, "backbone", model)
     origin = {name: getattr(backbone, name, None) for name in Origin._fields}
-    write_arrays(path, arrays, layout in ("official", "fcmae"), {name: text for name, text in origin.items() if text})
+    write_arrays(path, arrays, form.wrapper, {name: text for name, text in origin.items() if text})
 
 
 def check_target(model: keras.Model, path: str | Path, layout: str = "official") -> Layout:

@@ -8,6 +8,9 @@ import numpy as np
 from keras_convnext.checkpoints.layouts import LAYOUTS
 from keras_convnext.variants import match
 
+SCALES = 4
+"""The number of scales in the pyramid pooling of all published UPerNets."""
+
 
 def identify(arrays: dict[str, np.ndarray]) -> tuple[str, int | None]:
     """Identifies the variant and the number of classes of a checkpoint.
@@ -58,6 +61,45 @@ def has_level_norms(arrays: dict[str, np.ndarray]) -> bool:
     """
     paths = [f"stage_{stage}_norm/gamma" for stage in range(4)]
     return any(_size(path, layout, arrays) for layout in LAYOUTS for path in paths)
+
+
+def segmenter_arguments(arrays: dict[str, np.ndarray]) -> dict | None:
+    """The arguments of the `segmentation.UPerNet` whose weights a checkpoint has, apart from the backbone.
+
+    Args:
+        arrays: arrays by name, as `read_arrays` returns them.
+
+    Returns:
+        A dict of arguments, or None if it is not a checkpoint of a UPerNet.
+
+    Raises:
+        ValueError: the pyramid pooling has another number of scales than four: the arrays do not tell which.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.checkpoints import segmenter_arguments
+    >>> segmenter_arguments({"downsample_layers.0.0.weight": np.ones((40, 3, 4, 4))}) is None
+    True
+    """
+    for layout in LAYOUTS:
+        classes = _size("pixel_head/bias", layout, arrays)
+        hidden_size = _size("level_fusion/bottleneck/norm/gamma", layout, arrays)
+        if classes and hidden_size:
+            scales = itertools.count()
+            sizes = (_size(f"pyramid_pooling/scale_{scale}/norm/gamma", layout, arrays) for scale in scales)
+            found = sum(1 for _ in itertools.takewhile(lambda size: size is not None, sizes))
+            if found != SCALES:
+                raise ValueError(
+                    f"a UPerNet with {found} scales of pooling; expected {SCALES}, which are (1, 2, 3, 6). Make the "
+                    "model with `segmentation.UPerNet(pool_scales=...)`, and use load_checkpoint."
+                )
+            return {
+                "num_classes": classes,
+                "hidden_size": hidden_size,
+                "auxiliary_hidden_size": _size("auxiliary_conv/norm/gamma", layout, arrays),
+            }
+    return None
 
 
 def patchify_stem_of(arrays: dict[str, np.ndarray]) -> tuple[int, int] | None:

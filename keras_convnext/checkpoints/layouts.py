@@ -59,6 +59,7 @@ DEPTHWISE = {"kernel": Array(".weight", (2, 3, 0, 1)), **_BIAS}
 LINEAR = {"kernel": Array(".weight", (1, 0)), **_BIAS}
 LINEAR_AS_CONV = {"kernel": Array(".weight", (1, 0), _trailing(2)), **_BIAS}
 NORM = {"gamma": Array(".weight"), "beta": Array(".bias")}
+BATCH_NORM = {**NORM, "moving_mean": Array(".running_mean"), "moving_variance": Array(".running_var")}
 SCALE = {"gamma": Array("")}
 SCALE_OF_MAPS = {"gamma": Array("", shape=_trailing(2))}
 GRN = {"gamma": Array(".gamma", shape=_leading(3)), "beta": Array(".beta", shape=_leading(3))}
@@ -78,7 +79,7 @@ SPARSE_DEPTHWISE = {
 SPARSE_GRN = {"gamma": Array(".gamma", shape=_leading(1)), "beta": Array(".beta", shape=_leading(1))}
 
 # === Keras: arrays as ours, except depthwise kernels, stored as (height, width, 1, channels)
-KERAS = {name: Array(f"/{name}") for name in ("kernel", "bias", "gamma", "beta")}
+KERAS = {name: Array(f"/{name}") for name in ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance")}
 KERAS_DEPTHWISE = {**KERAS, "kernel": Array("/kernel", (0, 1, 3, 2))}
 
 
@@ -101,6 +102,7 @@ class Layout:
         head_norm_first: whether the models normalize before they pool; None for both kinds.
         ignored: pattern for names that a checkpoint may have besides those of a classifier.
         stem_activation: whether the models have an activation between the stem's convolutions.
+        wrapper: the key of the weights in a torch file, where the source's scripts expect one.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Layout:
     head_norm_first: bool | None = False
     ignored: str = r"(?!)"
     stem_activation: bool = False
+    wrapper: str | None = None
 
     def entry(self, path):
         """The source's name for one of our weights, and how it is stored; None if the source has no such weight."""
@@ -126,6 +129,11 @@ class Layout:
     def has_head_like(self, head_norm_first):
         """Whether the layout is for models with such a head. None, for a model without a head, fits every layout."""
         return None in (head_norm_first, self.head_norm_first) or head_norm_first == self.head_norm_first
+
+    @property
+    def is_segmenter(self):
+        """Whether the layout is for whole UPerNets."""
+        return any(ours == "pixel_head" for ours, _, _ in self.rows)
 
     def head(self):
         """The source's names for all weights that heads have."""
@@ -168,6 +176,7 @@ def _official(prefix="", ignored=r"(?!)"):
             ("head", prefix + "head", LINEAR),
         ),
         ignored=ignored,
+        wrapper="model",
     )
 
 
@@ -186,6 +195,7 @@ _ISOTROPIC = Layout(
         ("head_norm", "norm", NORM),
         ("head", "head", LINEAR),
     ),
+    wrapper="model",
 )
 
 _FCMAE = Layout(
@@ -202,6 +212,7 @@ _FCMAE = Layout(
         ("stage_{s}_block_{b}/grn", "encoder.stages.{s}.{b}.grn", SPARSE_GRN),
     ),
     ignored=r"decoder.*|mask_token|proj\..*|pred\..*",
+    wrapper="model",
 )
 
 
@@ -243,7 +254,9 @@ _TRANSFORMERS_LEVELS = (
 )
 
 
-def _transformers(prefix, **of_a_version):
+def _transformers(prefix, ignored=r"(?!)", **of_a_version):
+    """The table of a classifier with the prefix `convnext.` or `convnextv2.`, else that of a backbone with levels."""
+    levels = [(ours, prefix + theirs, arrays) for ours, theirs, arrays in _TRANSFORMERS_LEVELS]
     return Layout(
         "transformers",
         (
@@ -256,10 +269,11 @@ def _transformers(prefix, **of_a_version):
                 **{**_OFFICIAL_PARTS, "norm": "layernorm"},
                 **of_a_version,
             ),
-            *([] if prefix else _TRANSFORMERS_LEVELS),
+            *([] if prefix.startswith("convnext") else levels),
             ("head_norm", f"{prefix}layernorm", NORM),
             ("head", "classifier", LINEAR),
         ),
+        ignored=ignored,
     )
 
 
@@ -322,8 +336,37 @@ _KERAS_APPLICATIONS = Layout(
     ),
 )
 
+
+def _upernet(backbone, norm, classifier, wrapper=None):
+    """The table of a whole UPerNet, from that of its backbone and the names of two layers of mmsegmentation's heads."""
+    blocks = {
+        "pyramid_pooling/scale_{s}": "decode_head.psp_modules.{s}.1",
+        "pyramid_pooling/bottleneck": "decode_head.bottleneck",
+        "feature_pyramid/lateral_{s}": "decode_head.lateral_convs.{s}",
+        "feature_pyramid/output_{s}": "decode_head.fpn_convs.{s}",
+        "level_fusion/bottleneck": "decode_head.fpn_bottleneck",
+        "auxiliary_conv": "auxiliary_head.convs.0",
+    }
+    rows = [row for row in backbone.rows if not row[0].startswith("head")]
+    rows += [(f"{ours}/conv", f"{theirs}.conv", CONV) for ours, theirs in blocks.items()]
+    rows += [(f"{ours}/norm", f"{theirs}.{norm}", BATCH_NORM) for ours, theirs in blocks.items()]
+    rows += [("pixel_head", f"decode_head.{classifier}", CONV)]
+    rows += [("auxiliary_pixel_head", f"auxiliary_head.{classifier}", CONV)]
+    return Layout(backbone.name, tuple(rows), ignored=r".*\.num_batches_tracked", wrapper=wrapper)
+
+
+_UPERNET = _upernet(_OFFICIAL_DETECTOR, norm="bn", classifier="conv_seg", wrapper="state_dict")
+_SEGMENTER_HEADS = r"(decode|auxiliary)_head\..*"
+_TRANSFORMERS_SEGMENTERS = (
+    _transformers("backbone.", _SEGMENTER_HEADS, scale=("layer_scale_parameter", SCALE)),
+    _transformers("backbone.", _SEGMENTER_HEADS, grn=("grn", GRN_AS_NORM)),
+)
+_TRANSFORMERS_UPERNETS = tuple(
+    _upernet(one, norm="batch_norm", classifier="classifier") for one in _TRANSFORMERS_SEGMENTERS
+)
+
 _OUR_LAYERS = dict.fromkeys(
-    ours for layout in (_OFFICIAL, _timm(_TIMM_OVERLAP), _KERAS_APPLICATIONS) for ours, _, _ in layout.rows
+    ours for layout in (_OFFICIAL, _timm(_TIMM_OVERLAP), _KERAS_APPLICATIONS, _UPERNET) for ours, _, _ in layout.rows
 )
 _OURS = Layout("keras_convnext", tuple((ours, ours, KERAS) for ours in _OUR_LAYERS), head_norm_first=None)
 
@@ -331,6 +374,7 @@ LAYOUTS = (
     _ISOTROPIC,
     _OFFICIAL,
     _OFFICIAL_DETECTOR,
+    _UPERNET,
     _FCMAE,
     _timm(_TIMM_PATCHES),
     _timm(_TIMM_PATCHES, conv_mlp=True),
@@ -342,6 +386,8 @@ LAYOUTS = (
     _transformers("convnextv2.", grn=("grn", GRN_AS_NORM)),
     _transformers("", scale=("layer_scale_parameter", SCALE)),
     _transformers("", grn=("grn", GRN_AS_NORM)),
+    *_TRANSFORMERS_SEGMENTERS,
+    *_TRANSFORMERS_UPERNETS,
     _dinov3(""),
     _dinov3("model."),
     _KERAS_APPLICATIONS,

@@ -10,6 +10,10 @@ STEM_KERNELS = ("stem/conv/kernel", "stem/conv_1/kernel")
 HEAD = re.compile(r"head(_norm|_hidden)?/.*")
 LEVEL_NORMS = re.compile(r"(stage_\d+_norm)/.*")
 """The norms of a detector's backbone (`level_norm`), which no classifier has."""
+PIXEL_HEADS = re.compile(r"(auxiliary_)?pixel_head/.*")
+"""The last layers of a UPerNet."""
+AUXILIARY = "auxiliary_"
+"""What the names of the layers of a UPerNet's auxiliary head begin with."""
 
 
 def find_layout(paths, names, head_norm_first=None):
@@ -35,9 +39,11 @@ def find_layout(paths, names, head_norm_first=None):
 
     layout = max(LAYOUTS, key=matches)
     if matches(layout) == 0:
-        known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
+        segmenters = any(map(PIXEL_HEADS.match, paths))
+        known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS if layout.is_segmenter or not segmenters))
+        hint = " Load the checkpoint of a classifier into the `backbone` of a UPerNet." if segmenters else ""
         raise ValueError(
-            f"expected names of weights as in one of {known}; got {len(names)} names such as {sorted(names)[:3]}."
+            f"expected names of weights as in one of {known}; got {len(names)} names such as {sorted(names)[:3]}.{hint}"
         )
     return layout
 
@@ -94,6 +100,12 @@ def merge(shapes, arrays, layout, adapt_stem=False):
     if dropped and not (last and last <= entries.keys()):
         ignored |= set(dropped)
 
+    # === Heads of a UPerNet without a counterpart
+    without, left_out, said = _segmenter_heads(entries, shapes, layout, arrays)
+    entries = {path: entry for path, entry in entries.items() if path not in without}
+    ignored |= left_out
+    notes += said
+
     # === All others
     for path, entry in entries.items():
         if entry is None:
@@ -139,6 +151,32 @@ def _level_norms(entries, layout, arrays):
         elif not found:
             lacking += paths
     return lacking, others
+
+
+def _segmenter_heads(entries, shapes, layout, arrays):
+    """The heads of a UPerNet that are not loaded: paths of the model, names of the checkpoint, and notes."""
+    without, left_out, notes = set(), set(), []
+    last = {path: entry for path, entry in entries.items() if entry and PIXEL_HEADS.match(path)}
+    if not last:
+        return without, left_out, notes
+    auxiliary = {path for path in entries if path.startswith(AUXILIARY)}
+    names = {row[1] for row in layout.rows if row[0].startswith(AUXILIARY)}
+    stored = {name for name in arrays if any(name.startswith((f"{row}.", f"{row}/")) for row in names)}
+    if auxiliary and not stored:
+        notes.append("The checkpoint has no auxiliary head: the model's is unchanged.")
+        without |= auxiliary
+    elif stored and not auxiliary:
+        notes.append("The model has no auxiliary head: that of the checkpoint is left out.")
+        left_out |= stored
+    entry = last.get("pixel_head/bias")
+    if entry and entry.name in arrays and arrays[entry.name].size != shapes["pixel_head/bias"][0]:
+        classes, own = arrays[entry.name].size, shapes["pixel_head/bias"][0]
+        notes.append(
+            f"The checkpoint has {classes} classes and the model {own}: the model's last layers are unchanged."
+        )
+        without |= last.keys()
+        left_out |= {entry.name for entry in last.values()} & arrays.keys()
+    return without, left_out, notes
 
 
 def _squeezed(shape):

@@ -77,6 +77,17 @@ V2 = (
     ("im22k/convnextv2_huge_22k_512_ema.pt", "convnextv2_huge", 512, 1000, 88.9, "facebook/convnextv2-huge-22k-512"),
 )
 
+UPERNET = (
+    # facebookresearch/ConvNeXt, semantic_segmentation/README.md. Name of the file without ".pth", variant of the
+    # backbone, side of the training crops in pixels, mean IoU in percent at one scale, by sliding windows.
+    ("upernet_convnext_tiny_1k_512x512", "convnext_tiny", 512, 46.0),
+    ("upernet_convnext_small_1k_512x512", "convnext_small", 512, 48.7),
+    ("upernet_convnext_base_1k_512x512", "convnext_base", 512, 49.1),
+    ("upernet_convnext_base_22k_640x640", "convnext_base", 640, 52.6),
+    ("upernet_convnext_large_22k_640x640", "convnext_large", 640, 53.2),
+    ("upernet_convnext_xlarge_22k_640x640", "convnext_xlarge", 640, 53.6),
+)
+
 TORCHVISION = (
     # pytorch/vision, torchvision/models/convnext.py. Variant, file (with the first digits of its SHA-256), shorter side
     # before the crop to 224, top-1, top-5.

@@ -12,10 +12,6 @@ def _write_torch(path, arrays, metadata):
     write_torch(path, arrays)
 
 
-def _write_wrapped(path, arrays, metadata):
-    write_torch(path, {"model": arrays, **metadata})
-
-
 WRITERS = {
     ".pth": (None, _write_torch),
     ".pt": (None, _write_torch),
@@ -26,14 +22,14 @@ WRITERS = {
 """The package that is needed and the function that writes the file, by suffix."""
 
 
-def write_arrays(path, arrays, wrapped=False, metadata=None):
+def write_arrays(path, arrays, wrapper=None, metadata=None):
     """Writes arrays to a file. If that fails, an existing file is left as it was.
 
     Args:
         path: path of the file. Its suffix, one of `WRITERS`, determines the kind of file.
         arrays: dict of NumPy arrays by name, in order.
-        wrapped: whether a torch file holds a dict whose `"model"` is the dict of arrays, as the authors' scripts
-            expect. Defaults to False.
+        wrapper: the key of the dict of arrays in a dict that a torch file holds, such as `"model"` for the authors'
+            scripts. Defaults to None: a torch file holds the dict of arrays itself.
         metadata: dict of str, written beside the arrays if the kind of file has a place for it. Defaults to None.
 
     Raises:
@@ -41,11 +37,12 @@ def write_arrays(path, arrays, wrapped=False, metadata=None):
     """
     path = Path(path)
     _, write = WRITERS[path.suffix]
-    if wrapped and write is _write_torch:
-        write = _write_wrapped
+    metadata = metadata or {}
+    if wrapper and write is _write_torch:
+        arrays = {wrapper: arrays, **metadata}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write(temporary, arrays, metadata or {})
+        write(temporary, arrays, metadata)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -90,17 +90,24 @@ def _output(entry):
         return f"embedding of {entry.num_classes}"
     if entry.output == "features":
         return f"features of {VARIANTS[entry.variant].dims[-1]}"
+    if entry.is_segmenter:
+        return f"label map of {entry.num_classes}"
     return entry.output
 
 
 def _count_of(entry):
-    return count(VARIANTS[entry.variant], entry.num_classes, entry.image_size)
+    """The counts of a checkpoint's model; None for a segmentation model, whose heads are not counted here."""
+    return None if entry.is_segmenter else count(VARIANTS[entry.variant], entry.num_classes, entry.image_size)
 
 
 def _counts(counted):
+    if counted is None:
+        return {"params": None, "macs": None, "megabytes": None}
     return {"params": counted.params, "macs": counted.macs, "megabytes": round(counted.megabytes, 1)}
 
 
 def _columns(counted):
+    if counted is None:
+        return " " * len(COUNTS)
     gmacs = counted.macs / 1e9
     return f"{counted.params / 1e6:8.2f} M {gmacs:6.{2 if gmacs >= 0.01 else 4}f} {counted.megabytes:6.0f}"

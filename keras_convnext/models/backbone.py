@@ -274,6 +274,8 @@ class ConvNeXtBackbone(ImageModel):
             channels = channels_of(*(changes.get(name) for name in ("input_shape", "input_tensor", "data_format")))
             for name in ("mean", "std"):
                 arguments.setdefault(name, of_channels(getattr(checkpoint, name), channels or 1))
+        if checkpoint and checkpoint.is_segmenter:
+            arguments.setdefault("level_norm", True)
         backbone = cls(**arguments)
         if checkpoint and load_weights:
             load_published_checkpoint(backbone, checkpoint, adapt_stem)
@@ -356,6 +358,11 @@ class ConvNeXtBackbone(ImageModel):
     def stride(self) -> int:
         """The stride of the output: the side of an image divided by that of the output."""
         return self._stride
+
+    @property
+    def image(self) -> keras.KerasTensor:
+        """The tensor of the images: the model's input, or the `input_tensor` that it was built on."""
+        return self._image
 
     def _front(self):
         """The graph from the inputs of the model to the image."""

@@ -174,6 +174,11 @@ class ConvNeXtClassifier(ImageModel):
         """
         check_names(changes, [cls.from_preset, cls, ConvNeXtBackbone], f"{cls.__name__}.from_preset")
         variant, checkpoint = find_preset(preset)
+        if num_classes is None and checkpoint and checkpoint.is_segmenter:
+            raise ValueError(
+                f"{preset} is a checkpoint of semantic segmentation: `segmentation.UPerNet.from_preset` makes its "
+                "model. For a new classifier on its backbone, pass `num_classes`."
+            )
         if num_classes is None:
             num_classes = checkpoint.num_classes if checkpoint else 1000
         head = {key: changes.pop(key, value) for key, value in get_variant(variant).head_arguments().items()}

@@ -34,10 +34,13 @@ class ImageModel(keras.Model):
         self._made = InitialSettings(self, others)
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+        self._check_images(inputs)
+        return super().call(inputs, training=training, mask=mask)
+
+    def _check_images(self, inputs):
         if not self.layers_before:
             image = keras.tree.flatten(inputs)[0]
             check_image(image.shape, self.data_format == "channels_first", self.stride)
-        return super().call(inputs, training=training, mask=mask)
 
     def quantize(
         self, mode: str | None = None, config: keras.quantizers.QuantizationConfig | None = None, **kwargs: Any

@@ -23,6 +23,7 @@ from keras_convnext.checkpoints import (
     read_arrays,
     read_published,
     restriction,
+    segmenter_arguments,
     with_keras_suffix,
 )
 from keras_convnext.checkpoints.catalog import is_path
@@ -32,8 +33,11 @@ from keras_convnext.models.run_folder import MODEL, is_run, read_run_config, run
 from keras_convnext.models.variant import variant_of
 from keras_convnext.variants import get_variant
 
-OURS = (ConvNeXtClassifier, ConvNeXtBackbone)
-OF_A_RUN = (*OURS, keras.Model)
+UPERNET = "keras_convnext>UPerNet"
+"""The name under which Keras finds `segmentation.UPerNet`, whose room builds on this one and is not imported here."""
+
+OURS = (*map(keras.saving.get_registered_name, (ConvNeXtClassifier, ConvNeXtBackbone)), UPERNET)
+OF_A_RUN = (*OURS, "Functional")
 """What `fit` trains. This includes plain functional models, such as those of the roadmap."""
 
 
@@ -65,7 +69,8 @@ class LoadedModel(NamedTuple):
     """A model, and the facts found while loading it.
 
     Attributes:
-        model: a `ConvNeXtClassifier` or `ConvNeXtBackbone`; from a run folder, any functional model that was trained.
+        model: a `ConvNeXtClassifier`, `ConvNeXtBackbone` or `segmentation.UPerNet`; from a run folder, any functional
+            model that was trained.
         layout: how its source names the weights.
         variant: a name in `VARIANTS`; None for a `.keras` model whose architecture is not a variant.
         notes: what the user should know, such as a licence that restricts the use of the weights.
@@ -134,8 +139,9 @@ def load_model(
             None, which is Keras's setting.
 
     Returns:
-        A `ConvNeXtClassifier`, or a `ConvNeXtBackbone` if there is no head. From a `.keras` file it is compiled as it
-        was saved. From a run folder it may be another functional model, such as a step of the roadmap.
+        A `ConvNeXtClassifier`, a `ConvNeXtBackbone` if there is no head, or a `segmentation.UPerNet`. From a `.keras`
+        file it is compiled as it was saved. From a run folder it may be another functional model, such as a step of the
+        roadmap.
 
     Raises:
         ValueError: nothing has this name, the preset is a variant without weights, or the file is truncated, damaged or
@@ -230,13 +236,16 @@ def _from_arrays(path, arrays, variant, data_format, checkpoint=None):
     """Makes the model of a file's arrays. A published checkpoint also determines its mean and standard deviation."""
     try:
         identified, classes = identify(arrays)
+        segmenter = segmenter_arguments(arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     variant = variant or identified
     checkpoint = checkpoint or CHECKPOINTS.get(origin_of(path).preset)
     options = {"mean": checkpoint.mean, "std": checkpoint.std} if checkpoint else {}
     options |= {"data_format": data_format, **_stem_arguments(arrays, variant, data_format)}
-    if classes is None:
+    if segmenter is not None:
+        model = keras.saving.get_registered_object(UPERNET).from_preset(variant, **segmenter, **options)
+    elif classes is None:
         model = ConvNeXtBackbone.from_preset(variant, level_norm=has_level_norms(arrays), **options)
     else:
         model = ConvNeXtClassifier.from_preset(variant, num_classes=classes, **options)
@@ -256,7 +265,7 @@ def _stem_arguments(arrays, variant, data_format):
 
 
 def _load_keras_file(path, kinds):
-    """Loads the model of a `.keras` file. `kinds` are the classes that it may have; `keras.Model` is a plain one."""
+    """Loads the model of a `.keras` file. `kinds` are the registered names of the classes that it may have."""
     if not path.is_file():
         raise ValueError(f"No such file or folder: {path}")
     try:
@@ -268,8 +277,9 @@ def _load_keras_file(path, kinds):
     if damaged:
         raise ValueError(f"{path}: the archive member {damaged} is corrupt. Copy or download the file again.")
     kind = isinstance(config, dict) and (config.get("registered_name") or config.get("class_name"))
-    if kind not in ["Functional" if one is keras.Model else keras.saving.get_registered_name(one) for one in kinds]:
-        raise ValueError(f"{path}: expected a {' or '.join(one.__name__ for one in kinds)}, got {kind}.")
+    if kind not in kinds:
+        *others, last = (one.rpartition(">")[2] for one in kinds)
+        raise ValueError(f"{path}: expected a {', '.join(others)} or {last}, got {kind}.")
     try:
         with with_keras_suffix(path) as called:
             return keras.saving.load_model(called)

@@ -17,15 +17,18 @@ TIMM = {row["id"]: row for row in REFERENCE["timm"]["models"]}
 TORCHVISION = {f"torchvision/{row['name']}": row for row in REFERENCE["torchvision"]["models"]}
 KERAS_APPLICATIONS = {f"keras.applications/{row['name']}": row for row in REFERENCE["keras_applications"]["models"]}
 DINOV3 = {row["hub"]: row for row in REFERENCE["dinov3"]["models"]}
+ADE20K = {row["file"].removesuffix(".pth") for row in REFERENCE["downstream_fb"] if row["task"] == "ade20k"}
 LICENSES = {"apache-2.0": "Apache-2.0", "cc-by-nc-4.0": "CC-BY-NC-4.0"}
 
 
 def test_has_every_published_checkpoint_and_no_other():
     without_head = {f"{name}_notop" for name in KERAS_APPLICATIONS}
     assert len(OFFICIAL) == 53
-    assert CHECKPOINTS.keys() | {*WITHOUT_WEIGHTS} == (
-        OFFICIAL.keys() | TIMM.keys() | TORCHVISION.keys() | KERAS_APPLICATIONS.keys() | without_head | DINOV3.keys()
-    )
+    assert CHECKPOINTS.keys() | {*WITHOUT_WEIGHTS} == {
+        *(OFFICIAL.keys() | TIMM.keys() | TORCHVISION.keys() | KERAS_APPLICATIONS.keys() | DINOV3.keys()),
+        *without_head,
+        *ADE20K,
+    }
     assert not CHECKPOINTS.keys() & {*WITHOUT_WEIGHTS}
 
 

@@ -40,6 +40,7 @@ def test_a_row_has_depths_dims_counts_and_source(cli):
         "convnext_atto.d2_in1k  1000 classes  224  3.70 M  0.55  15  75.67  92.91  Apache-2.0",
         "convnext_base.clip_laiona_augreg_320  embedding of 640  320  88.22 M  31.33  353  Apache-2.0",
         "convnext_tiny.dinov3_lvd1689m  features of 768  224  27.82 M  4.45  111  dinov3-license",
+        "upernet_convnext_tiny_1k_512x512  label map of 150  512  MIT",
     ],
 )
 def test_a_row_of_weights_has_their_facts_and_licence(cli, row):

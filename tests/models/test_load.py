@@ -169,7 +169,9 @@ def test_refuses_weights_of_another_model(saved, tmp_path):
 
 def test_refuses_another_kind_of_model(tmp_path):
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match=r"other\.keras: expected a ConvNeXtClassifier or ConvNeXtBackbone, got Seq"):
+    with pytest.raises(
+        ValueError, match=r"other\.keras: expected a ConvNeXtClassifier, ConvNeXtBackbone or UPerNet, got Seq"
+    ):
         load_model(tmp_path / "other.keras")
 
 
@@ -214,7 +216,7 @@ def test_a_run_may_have_another_functional_model_and_a_file_elsewhere_may_not(ru
     for path in (run / "model.keras", tmp_path / "other.keras"):
         model.save(path)
     assert load_model(run).output_shape == (None, 2)
-    with pytest.raises(ValueError, match="expected a ConvNeXtClassifier or ConvNeXtBackbone, got Functional"):
+    with pytest.raises(ValueError, match="expected a ConvNeXtClassifier, ConvNeXtBackbone or UPerNet, got Functional"):
         load_model(tmp_path / "other.keras")
 
 
