@@ -124,7 +124,7 @@ def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
     known = {read_image(path).tobytes(): label for path, label in zip(images.pixels, images.labels, strict=True)}
     pixels, labels = batches_of(augmented_dataset(images, (24, 24), NONE, batch_size=20, **PLAIN))
     assert [known[image.astype("uint8").tobytes()] for image in pixels] == labels.argmax(-1).tolist()
-    dataset = augmented_dataset(images, (16, 16), Augmentation(), batch_size=20)
+    dataset = augmented_dataset(images, (16, 16), Augmentation(), batch_size=20, workers=1)
     model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
     history = model.fit(dataset, epochs=2, verbose=0).history
