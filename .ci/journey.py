@@ -23,6 +23,8 @@ TIMEOUT_SECONDS = 600
 
 
 def main(photographs, folder, *options):
+    # A shell that starts this in the background has it ignore Ctrl-C, and with it what it starts itself.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     photographs, folder = Path(photographs).resolve(), Path(folder).resolve()
     folder.mkdir()
     without_a_chosen_backend(folder)

@@ -45,8 +45,6 @@ ON_TORCH = [
     "data/test_images.py",
     "data/test_npz.py",
     "data/test_tfds.py",
-    "kernels/test_reference.py",
-    "models/test_quantization_refused.py",
     "preprocessing/test_preset.py",
     "preprocessing/test_resize.py",
     "preprocessing/augmentation/test_mix.py",

@@ -25,6 +25,7 @@ def start(command, **environment):
     return done.returncode, [line for line in done.stderr.splitlines() if "convnext" in line or "Error" in line]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["pytorch", "Torch", "nothing"])
 def test_an_unknown_backend_takes_one_line(name):
     code, lines = start(COMMAND, KERAS_BACKEND=name)
@@ -34,6 +35,7 @@ def test_an_unknown_backend_takes_one_line(name):
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -52,6 +54,7 @@ def test_a_broken_keras_json_takes_one_line_that_names_it(tmp_path, monkeypatch,
     assert lines[0].startswith(f"keras-convnext: {tmp_path / 'keras.json'}: {message}")
 
 
+@pytest.mark.once
 def test_a_program_that_imports_the_package_gets_the_same_as_an_error():
     code, lines = start(PROGRAM, KERAS_BACKEND="pytorch")
     assert code == 1
@@ -111,6 +114,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.once
 def test_ctrl_c_amid_the_imports_ends_the_command_with_130():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=300)
     assert done.returncode == 130
@@ -179,6 +183,7 @@ def answer(*arguments):
     return done.stderr.splitlines() + lines, modules.split()[1:]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["fly"]], ids=str)
 def test_it_imports_few_modules_of_ours_and_nothing_of_others(arguments):
     lines, modules = answer(*arguments)
@@ -190,11 +195,13 @@ def test_it_imports_few_modules_of_ours_and_nothing_of_others(arguments):
     assert not others & {"keras", "numpy", "h5py", "tensorflow", "jax", "torch", "PIL", "matplotlib"}
 
 
+@pytest.mark.once
 def test_the_version():
     lines, _ = answer("--version")
     assert lines == [f"keras-convnext {keras_convnext.__version__}", "code 0"]
 
 
+@pytest.mark.once
 def test_a_commands_help_imports_its_own_file_alone():
     _, modules = answer("train", "--help")
     commands = [name.rpartition(".")[2] for name in modules if name.startswith("keras_convnext.cli.")]
@@ -202,6 +209,7 @@ def test_a_commands_help_imports_its_own_file_alone():
     assert not [name for name in modules if name.startswith("keras_convnext.benchmarking")]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_has_the_first_line_of_a_commands_docstring(name):
     module = importlib.import_module(f"keras_convnext.cli.{name}")
@@ -267,6 +275,7 @@ def test_without_tensorflow_it_takes_what_is_installed_and_says_so_each_time(hid
         assert lines == ([] if backend == "tensorflow" else [said])
 
 
+@pytest.mark.once
 def test_without_any_backend_it_says_what_to_install(hide_packages, tmp_path):
     done = run_command(hide_packages({"tensorflow", "jax", "jaxlib", "torch"}), tmp_path)
     assert done.returncode == 2

@@ -49,6 +49,7 @@ def test_processes_on_a_gpu_share_its_memory(case, monkeypatch):
     assert variables.get("KERAS_BACKEND") == os.environ.get("KERAS_BACKEND")
 
 
+@pytest.mark.once
 def test_the_command_itself_builds_no_model_for_a_gpu(case, monkeypatch):
     expected = packages.macs(replace(case, device="cpu", size=36))
     transformer = replace(case, package="vit_small", variant="", size=32)
@@ -63,7 +64,9 @@ def test_the_command_itself_builds_no_model_for_a_gpu(case, monkeypatch):
     assert packages.macs(transformer) == of_transformer
 
 
-def test_a_call_without_gpu_gives_the_result_or_the_refusal():
+@pytest.mark.once
+def test_a_call_without_gpu_gives_the_result_or_the_refusal(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # which Keras imports in half the time
     assert call_without_gpu("os:getenv", "CUDA_VISIBLE_DEVICES") == ""
     assert call_without_gpu("os:getenv", "JAX_PLATFORMS") == "cpu"
     with pytest.raises(ValueError, match=r"Unknown variant 'convnext_tinny': the nearest names are convnext_tiny"):

@@ -123,9 +123,8 @@ def outputs(numpy_of):
     import keras
 
     def run(model, images):
-        backbone = model.backbone
-        levels = keras.Model(backbone.input, backbone.pyramid_outputs)
-        return [numpy_of(model, images), *numpy_of(levels, images).values()]
+        levels = model.backbone.pyramid_outputs.values()
+        return numpy_of(keras.Model(model.input, [model.output, *levels]), images)
 
     return run
 

@@ -126,16 +126,17 @@ def empty_directory(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def start():
+def start(backend, hide_packages):
     """A function: starts a command in a separate process, which ends with the test at the latest.
 
-    `before` is a program that runs before the command; further options are those of `subprocess.Popen`.
+    `before` is a program that runs before the command; further options are those of `subprocess.Popen`. Only the
+    process of a test on TensorFlow imports it: with the others, Keras would for a seed alone, for seconds.
     """
-    processes = []
+    processes, hidden = [], hide_packages({"tensorflow"} - {backend})
 
     def start(*arguments, before="", **options):
         words = [word if isinstance(word, bytes) else str(word) for word in arguments]
-        processes.append(subprocess.Popen([sys.executable, "-u", "-c", before + START, *words], **options))
+        processes.append(subprocess.Popen([sys.executable, "-u", "-c", hidden + before + START, *words], **options))
         return processes[-1]
 
     yield start

@@ -130,6 +130,7 @@ def test_where_nothing_more_can_be_written_the_last_state_stays(train, settings,
     finish(train("--resume", run.path))
 
 
+@pytest.mark.once
 def test_a_loss_that_is_no_number_stops_the_run(train, settings, tmp_path):
     config = json.loads(settings.read_text())
     config["recipe"] |= {"learning_rate": 1e30, "warmup_epochs": 3, "batch_size": 24}

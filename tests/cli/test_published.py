@@ -65,7 +65,11 @@ def logits(model, photographs):
     return model.predict(images.astype("float32"), verbose=0)
 
 
-@pytest.fixture(params=["name", "hub name", "file", "safetensors", "keras"])
+def once(form):
+    return pytest.param(form, marks=pytest.mark.once)
+
+
+@pytest.fixture(params=["name", once("hub name"), once("file"), once("safetensors"), "keras"])
 def source(request, cached, model, tmp_path):
     """The same model in each form that the commands take."""
     form = request.param
@@ -92,6 +96,7 @@ def test_predict_prints_names_of_imagenet(cli, source, photographs, logits):
         np.testing.assert_allclose(given, probabilities[best], rtol=1e-3)
 
 
+@pytest.mark.once
 def test_predict_shows_the_licence(cli, cached, photographs):
     for source in (NAME, cached):
         assert cli("predict", source, photographs / "n02123045" / "first.png").err.count("CC-BY-NC-4.0") == 1
@@ -113,6 +118,7 @@ def test_evaluate_finds_the_classes_and_shows_the_published_figure(cli, source, 
     assert facts["published"] == ({"accuracy": 0.767, "top5_accuracy": None} if is_known else None)
 
 
+@pytest.mark.once
 @pytest.mark.filterwarnings("ignore:.*restricts their use")
 def test_evaluate_knows_what_is_right(cli, cached, photographs, logits, tmp_path):
     """The same pictures in folders of the classes that the model gives them, called by name."""
@@ -129,7 +135,7 @@ def test_evaluate_knows_what_is_right(cli, cached, photographs, logits, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore:.*restricts their use")
-@pytest.mark.parametrize("size", [64, 96])
+@pytest.mark.parametrize("size", [64, once(96)])
 def test_another_size(cli, cached, model, photographs, size):
     path = photographs / "n02124075" / "first.png"
     (fact,) = json.loads(cli("predict", NAME, path, "--size", size, "--json", "--top", "1").out)["images"]
@@ -197,6 +203,7 @@ def test_a_keras_file_is_known_by_what_is_in_it(cli, model, tmp_path):
     assert cli("convert", tmp_path / "model.dat", tmp_path / "model.pth").code == 0
 
 
+@pytest.mark.once
 @pytest.mark.filterwarnings("ignore:.*restricts their use")
 @pytest.mark.parametrize("part", ["val", "Testing"])
 def test_a_folder_of_validation_or_test_images_alone(cli, cached, photographs, tmp_path, part):

@@ -11,6 +11,7 @@ from keras_convnext.models import load_model
 from keras_convnext.training import Run, RunRecord
 
 
+@pytest.mark.once
 def test_interrupted_and_resumed(cli, tiny, digits_npz, tmp_path, monkeypatch):
     run = tmp_path / "run"
 
@@ -56,6 +57,7 @@ def test_resumed_goes_on_with_the_last_epochs_state(cli, fitted, unfinished, dig
     np.testing.assert_array_equal(call.data.train.pixels, train.pixels)
 
 
+@pytest.mark.once
 def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tmp_path):
     """Broken off while the test images were scored: resuming scores them."""
     path = shutil.copytree(trained.path, tmp_path / "unscored")
@@ -65,6 +67,7 @@ def test_resumes_a_run_whose_epochs_are_done_but_not_its_scores(cli, trained, tm
     assert {**metrics, "seconds": 0} == {**expected, "seconds": 0}
 
 
+@pytest.mark.once
 def test_a_finished_run_is_extended(cli, trained, tmp_path):
     path = shutil.copytree(trained.path, tmp_path / "extended")
     result = cli("train", "--resume", path, "--epochs", 3)

@@ -18,6 +18,7 @@ def short(monkeypatch):
     monkeypatch.setattr(costs, "STEPS", {name: roadmap.STEPS[name] for name in ("resnet", *TWO)})
 
 
+@pytest.mark.once
 def test_prints_the_table_and_draws_it(cli, short, tmp_path):
     result = cli("roadmap", "steps", "--output", tmp_path / "path.png")
     assert result.code == 0, result.err
@@ -31,6 +32,7 @@ def test_prints_the_table_and_draws_it(cli, short, tmp_path):
         assert picture.width > 600
 
 
+@pytest.mark.once
 def test_prints_json(cli, short):
     facts = json.loads(cli("roadmap", "steps", "--json").out)
     assert facts["regime"] == "resnet50"
@@ -38,6 +40,7 @@ def test_prints_json(cli, short):
     assert facts["steps"][1]["standard_deviation"] == 0.07
 
 
+@pytest.mark.once
 def test_prints_the_blocks_and_draws_them(cli, tmp_path):
     result = cli("roadmap", "blocks", "--output", tmp_path / "blocks.png")
     assert result.code == 0, result.err

@@ -67,6 +67,7 @@ def test_prints_what_is_trained_and_what_came_of_it(trained, backend):
 # === A whole run on a folder
 
 
+@pytest.mark.once
 def test_trains_on_a_folder_of_pictures(cli, tiny, write_digits, tmp_path):
     folder = tmp_path / "pictures"
     write_digits(folder / "train", 4)

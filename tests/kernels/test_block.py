@@ -1,5 +1,7 @@
 """Each backend's block against the same block made of Keras's own layers."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,17 @@ from keras_convnext.layers import ConvNeXtBlock
 OTHER = {"norm": "rms_norm", "activation": "silu", "conv_bias": False, "mlp_ratio": 2.5}
 SHAPES = [(2, 14, 14), (1, 9, 7), (3, 5, 13), (1, 2, 3), (5, 1, 1)]
 DIM = 6
+# Every shape with the kernel of 7 pixels; with the smaller ones, each of these runs every time and the rest is slow.
+FEW = SHAPES[0], SHAPES[2], SHAPES[3]
+
+
+def every_shape(*settings):
+    """Each shape with each of the settings, which begin with the kernel size."""
+    return [
+        pytest.param(shape, *setting, marks=() if setting[0] == 7 or shape in FEW else pytest.mark.slow)
+        for setting in settings
+        for shape in SHAPES
+    ]
 
 
 def assert_close(found, expected):
@@ -26,9 +39,9 @@ def small_slices(backend, monkeypatch):
         monkeypatch.setattr(inference, "THREAD_BYTES", 0)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("kernel_size", [3, 5, 7])
-@pytest.mark.parametrize("dilation_rate", [1, 2])
+@pytest.mark.parametrize(
+    ("shape", "kernel_size", "dilation_rate"), every_shape(*itertools.product((3, 5, 7), (1, 2))), ids=str
+)
 def test_predictions_are_equal(pair, small_slices, rng, shape, kernel_size, dilation_rate):
     """With shapes that the graph does not know."""
     x = rng.normal(size=(*shape, DIM)).astype("float32")
@@ -40,10 +53,10 @@ def test_predictions_are_equal(pair, small_slices, rng, shape, kernel_size, dila
 
 
 @pytest.mark.parametrize(
-    ("kernel_size", "dilation_rate", "training"),
-    [(3, 1, True), (5, 1, True), (7, 1, True), (7, 2, True), (7, 1, False)],
+    ("shape", "kernel_size", "dilation_rate", "training"),
+    every_shape((3, 1, True), (5, 1, True), (7, 1, True), (7, 2, True), (7, 1, False)),
+    ids=str,
 )
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_gradients_are_equal(pair, twins, gradients, rng, shape, kernel_size, dilation_rate, training):
     x, cotangent = rng.normal(size=(2, *shape, DIM)).astype("float32")
     assert_gradients_are_equal(pair(kernel_size, dilation_rate), twins, gradients, x, cotangent, training)

@@ -1,6 +1,9 @@
 """A Keras backend without a set of kernels runs on the reference."""
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.once
 
 
 def test_numpy_predicts_alike(run_python, small_classifier, randomize, images, tmp_path, version):

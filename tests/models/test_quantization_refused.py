@@ -7,6 +7,8 @@ import pytest
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, load_checkpoint, save_checkpoint
 from keras_convnext.models import transfer
 
+pytestmark = pytest.mark.once
+
 
 def make(**changes):
     backbone = ConvNeXtBackbone((1, 1), (8, 16), kernel_size=3, input_shape=(16, 16, 3), **changes)
