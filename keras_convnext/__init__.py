@@ -9,7 +9,18 @@ with in_one_line():
     import_keras()  # before all that needs it, for the sake of its message
 
 # ruff: noqa: E402
-from keras_convnext import checkpoints, data, layers, models, preprocessing, profiling, roadmap, segmentation, training
+from keras_convnext import (
+    checkpoints,
+    data,
+    detection,
+    layers,
+    models,
+    preprocessing,
+    profiling,
+    roadmap,
+    segmentation,
+    training,
+)
 from keras_convnext.checkpoints import list_presets, load_checkpoint, save_checkpoint
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier, load_model
 from keras_convnext.preprocessing import preprocessor
@@ -27,6 +38,7 @@ __all__ = [
     "__version__",
     "checkpoints",
     "data",
+    "detection",
     "fit",
     "layers",
     "list_presets",

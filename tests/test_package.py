@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "benchmarking": {"profiling", "models", "training", "data", "preprocessing", "variants", "extras", "processes"},
     "roadmap": {"training", "profiling", "layers", "data", "normalization", "extras"},
     "checkpoints": {"variants", "normalization", "extras"},
-    "models": {"layers", "variants", "normalization", "checkpoints"},
+    "models": {"layers", "variants", "normalization", "checkpoints", "extras"},
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
     "detection": {"models", "data", "checkpoints", "variants", "extras", "drawing"},

@@ -30,6 +30,8 @@ def main(argv=None):
     _print_any_name()
     if is_command():
         warnings.showwarning = _show_in_a_line
+        # keras-cv's detectors name their input, and are given it without its name
+        warnings.filterwarnings("ignore", "The structure of `inputs` doesn't match", UserWarning)
     try:
         try:
             return _parse_and_run(sys.argv[1:] if argv is None else argv)

@@ -1,4 +1,4 @@
-"""Draws a grid of augmented images, or times the augmentation against timm's or against ours as keras-cv layers.
+"""Draws a grid of augmented images, or times the augmentation against timm's or as keras-cv layers.
 
 Each row begins with an image that is only resized, followed by its augmentations in successive epochs. The images are
 from as many classes as possible. The last row is a batch after MixUp or CutMix.

@@ -1,9 +1,10 @@
 """Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.
 
-A run is scored on the test images of the data it was trained with, or of --data if that has the same classes. Other
-weights need --data. Class folders must be named like the model's classes; for ImageNet-1k, WordNet ids such as
-n01440764 work too. Without test images, the validation images are scored, and without either, all images. If a
-published accuracy exists, it is printed next to the measured one.
+Detectors are scored by COCO's mAP, and segmentation models by mean IoU. A run is scored on the test images of the data
+it was trained with, or of --data if that has the same classes. Other weights need --data. Class folders must be named
+like the model's classes; for ImageNet-1k, WordNet ids such as n01440764 work too. Without test images, the validation
+images are scored, and without either, all images. If a published accuracy exists, it is printed next to the measured
+one.
 
 Examples:
 
@@ -20,10 +21,11 @@ from keras_convnext.cli.labelled_images import load_run_data, load_source_data
 from keras_convnext.cli.source import HELP, find_source
 from keras_convnext.data import Batches, with_validation
 from keras_convnext.extras import require
-from keras_convnext.models import returns_logits
 from keras_convnext.new_paths import check_new_folder
-from keras_convnext.training import Predictions, Recipe, Run, evaluate
-from keras_convnext.training.fit import draw_predictions
+from keras_convnext.training import Recipe, Run
+
+SPOKEN = {"top5_accuracy": "top-5", "map": "mAP", "ap50": "AP50", "ap75": "AP75", "ar": "AR", "miou": "mIoU"}
+"""The names of scores as they are printed, where they differ."""
 
 SHOWN = 20
 """How many classes are printed, the least accurate first; --json has all."""
@@ -35,7 +37,7 @@ def add_arguments(parser):
     parser.add_argument("--batch", type=positive, help="images per batch (default: 32, or the run's own)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     add_skip_unreadable(parser)
-    parser.add_argument("--output", metavar="FOLDER", help="new folder for confusion.png and mistakes.png")
+    parser.add_argument("--output", metavar="FOLDER", help="new folder for pictures of the predictions")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -62,13 +64,12 @@ def prepare(args):
         data = load_source_data(source, args.data, args.skip_unreadable, verbose=not args.json)
     parts = {"test": data.test, "validation": data.validation, "all": data.train}
     part, images = next((part, images) for part, images in parts.items() if images is not None)
+    model = source.load()
     if source.run:
-        batches = recipe.dataset(images, training=False)
+        batches = source.task.batches(recipe, model, images, training=False)
     else:
         batches = Batches(images, args.batch or 32, source.transform)
-    model = source.load()
-    published = _published(source)
-    return lambda: _evaluate(model, batches, part, label_smoothing, data.skipped, published, args.json, args.output)
+    return lambda: _evaluate(model, source, batches, part, label_smoothing, data.skipped, args)
 
 
 def _published(source):
@@ -79,30 +80,36 @@ def _published(source):
     return {"accuracy": checkpoint.top1 / 100, "top5_accuracy": checkpoint.top5 and checkpoint.top5 / 100}
 
 
-def _evaluate(model, batches, part, label_smoothing, skipped, published, as_json, output):
-    predictions = Predictions(len(batches.images), from_logits=returns_logits(model))
-    kept = [predictions] if output else []
+def _evaluate(model, source, batches, part, label_smoothing, skipped, args):
+    task, count, published = source.task, len(batches.images), _published(source)
     with backend_errors():
-        scores = evaluate(model, batches, label_smoothing, verbose=0 if as_json else "auto", metrics=kept)
-    if output:
-        Path(output).mkdir(parents=True)
-        draw_predictions(Run(output), batches.images, predictions, part)
-    if as_json:
-        facts = {"part": part, "images": len(batches.images), **scores, "published": published}
+        scores, predictions = task.test(model, batches, label_smoothing, verbose=0 if args.json else "auto")
+    if args.output:
+        Path(args.output).mkdir(parents=True)
+        task.draw(Run(args.output), batches.images, predictions, part)
+    if args.json:
+        facts = {"part": part, "images": count, **scores, "published": published}
         print(json.dumps({**facts, "skipped": [str(path) for path in skipped]}, indent=2))
         return
-    has_top5 = len(batches.images.class_names) > 5  # with fewer classes it is 1
-    top5 = f"top-5 {scores['top5_accuracy']:.4f}, " if has_top5 else ""
     print(
-        f"{len(batches.images)} images ({part}): accuracy {scores['accuracy']:.4f}, {top5}loss {scores['loss']:.4f}"
+        f"{count} images ({part}): {_in_words(scores, len(batches.images.class_names))}"
         + (f"; {len(skipped)} unreadable skipped" if skipped else "")
     )
     if published:
         top5 = f", top-5 {published['top5_accuracy']:.4f}" if published["top5_accuracy"] else ""
         print(f"published, on ImageNet-1k's 50000 validation images: accuracy {published['accuracy']:.4f}{top5}")
-    classes = sorted(scores["classes"], key=lambda one: one["accuracy"])
+    classes = sorted(scores["classes"], key=lambda one: one[task.class_score])
     width = max(len(one["name"]) for one in classes[:SHOWN])
     for one in classes[:SHOWN]:
-        print(f"{one['name']:{width}}  {one['accuracy']:.4f}  of {one['images']}")
+        print(f"{one['name']:{width}}  {one[task.class_score]:.4f}  of {one[task.counted]}")
     if len(classes) > SHOWN:
         print(f"{len(classes) - SHOWN} more classes are at least as accurate; --json lists them")
+
+
+def _in_words(scores, class_count):
+    """The scores of all images in one line, the loss last. With five classes or fewer, the top-5 accuracy is 1."""
+    numbers = {name: score for name, score in scores.items() if isinstance(score, float) and name != "loss"}
+    if class_count <= 5:
+        numbers.pop("top5_accuracy", None)
+    words = [f"{SPOKEN.get(name, name.replace('_', ' '))} {score:.4f}" for name, score in numbers.items()]
+    return ", ".join([*words, f"loss {scores['loss']:.4f}"])

@@ -12,6 +12,7 @@ from keras_convnext.data.folder import part_folders
 from keras_convnext.data.image_files import describe_left_out
 from keras_convnext.data.load import is_name
 from keras_convnext.training.run import check_run_data
+from keras_convnext.training.tasks import Classification, task_of
 
 
 def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
@@ -23,8 +24,12 @@ def load_run_data(config, source=None, skip_unreadable=False, verbose=True):
     source = config.get("data") if source is None else source
     if source is None:
         raise ValueError("--data is needed: the run's config.json does not name what it was trained with.")
-    source = _scored_folder(source)
-    data = _load(source, skip_unreadable or config.get("skip_unreadable", False), verbose)
+    task, skip_unreadable = task_of(config), skip_unreadable or config.get("skip_unreadable", False)
+    if task.name == Classification.name:
+        source = _scored_folder(source)
+        data = _load(source, skip_unreadable, verbose)
+    else:
+        data = task.load_data(source, skip_unreadable, verbose)
     check_run_data(config, source, data)
     return data
 

@@ -16,6 +16,7 @@ from keras_convnext.cli.arguments import backend_errors
 from keras_convnext.models import find_model, load_model_and_facts
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.training import Run
+from keras_convnext.training.tasks import TASKS, Classification, Task, task_of
 from keras_convnext.variants import get_variant
 
 FEATURES = "{}: these weights give features of images, not classes."
@@ -51,6 +52,7 @@ class Source:
         transform: `ResizeAndCrop`, which prepares an image for the model.
         run: the `Run` to which the model belongs, or None.
         checkpoint: the published `Checkpoint` of the model, or None.
+        task: the `Task` of the model.
     """
 
     load: Callable[[], keras.Model]
@@ -59,6 +61,7 @@ class Source:
     transform: ResizeAndCrop
     run: Run | None = None
     checkpoint: Checkpoint | None = None
+    task: Task = TASKS[Classification.name]
 
 
 def find_source(name, size=None):
@@ -96,13 +99,20 @@ def _as_in_run(run, load, size):
     if size:
         raise ValueError(f"--size {size}: a run determines the size of its images.")
     height, width, channels = run.config["image_shape"]
-    return Source(load, tuple(run.config["class_names"]), channels, ResizeAndCrop(height, width), run=run)
+    return Source(
+        load,
+        tuple(run.config["class_names"]),
+        channels,
+        ResizeAndCrop(height, width),
+        run=run,
+        task=task_of(run.config),
+    )
 
 
 def _misfit(model, config):
     """How a model differs from the one that a run's configuration describes; empty if it does not."""
     classes, shape = len(config["class_names"]), tuple(config["image_shape"])
-    if model.output_shape[1:] != (classes,):
+    if task_of(config).name == Classification.name and model.output_shape[1:] != (classes,):
         return f"gives outputs of shape {model.output_shape[1:]}, and the run has {classes} classes"
     takes = model.input_shape[1:]
     if len(takes) != 3 or any(side not in (None, given) for side, given in zip(takes, shape, strict=True)):

@@ -1,13 +1,16 @@
 """Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder per class, or tfds:NAME.
 
-The command writes a run folder with model.keras (the best model on the validation images), config.json, history.csv,
-metrics.json and three figures: curves.png, confusion.png and mistakes.png. Without --batch and --epochs, this package's
-own recipes choose both by the number of training images.
+With --task detection it trains a detector on images with boxes, and with --task segmentation UPerNet on images with
+label maps: COCO's files, folders like ADE20K's, or scenes made of the bundled digits. The command writes a run folder
+with model.keras (the best model on the validation images), config.json, history.csv, metrics.json, curves.png and
+pictures of the model's predictions. Without --batch and --epochs, this package's own recipes choose both by the number
+of training images.
 
 Examples:
 
     keras-convnext train --data folder --size 64
     keras-convnext train --data folder --checkpoint convnext_tiny_22k_224
+    keras-convnext train --task detection --data annotations/train.json --size 512
     keras-convnext train --resume runs/folder-convnext_atto-1
 """
 
@@ -29,11 +32,13 @@ from keras_convnext.cli.arguments import (
     sentence,
 )
 from keras_convnext.extras import require
+from keras_convnext.models import backbone_of
 from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.training import RECIPES, Experiment
-from keras_convnext.training.build import FILES_SIZE
 from keras_convnext.training.recipe import DTYPES
 from keras_convnext.training.resume import prepare_resumed
+from keras_convnext.training.tasks import TASKS
+from keras_convnext.training.tasks.detection import DETECTORS
 
 WHILE_RESUMING = ("command", "resume", "tensorboard", "epochs")
 """The options that are allowed with --resume."""
@@ -42,7 +47,13 @@ WHILE_RESUMING = ("command", "resume", "tensorboard", "epochs")
 def add_arguments(parser):
     parser.epilog = _recipes()
     what = parser.add_argument_group("model and data")
-    what.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: digits)")
+    what.add_argument("--task", choices=TASKS, help="what is trained (default: classification)")
+    what.add_argument(
+        "--data",
+        help="`digits`, FILE.npz, FOLDER or tfds:NAME; for detection and segmentation `digit_scenes`, stamps:FOLDER, "
+        "COCO's FILE.json or FOLDER (default: digits or digit_scenes)",
+    )
+    what.add_argument("--detector", choices=DETECTORS, help="for detection: the detector (default: retinanet)")
     what.add_argument(
         "--variant", help="a name that `keras-convnext list` prints (default: chosen by the size of the images)"
     )
@@ -56,7 +67,11 @@ def add_arguments(parser):
         help="stride of the stem: 1, 2 or 4 (default: chosen by the size of the images, also with --variant)",
     )
     what.add_argument(
-        "--size", type=positive, help=f"side to resize images to (default: the recipe's; for files {FILES_SIZE})"
+        "--size",
+        type=positive,
+        help="side to resize images to (default: the recipe's; for files "
+        + ", ".join(f"{task.files_size} for {name}" for name, task in TASKS.items())
+        + ")",
     )
     add_skip_unreadable(what)
     how = parser.add_argument_group("training settings")
@@ -64,7 +79,8 @@ def add_arguments(parser):
         "--recipe",
         choices=RECIPES,
         metavar="RECIPE",
-        help="a recipe listed below (default: fine_tune with --checkpoint, digits for the digits, else small_images)",
+        help="a recipe listed below (default: fine_tune with --checkpoint, digits for the digits, else small_images; "
+        "for other tasks the one of their name)",
     )
     how.add_argument(
         "--epochs",
@@ -129,9 +145,10 @@ def prepare(args):
             training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
     else:
         with _own_steps_in_python(f"Experiment.from_config({args.settings!r}).run()"):
-            experiment = Experiment.from_config(args.settings) if args.settings else Experiment()
+            experiment = Experiment.from_config(args.settings) if args.settings else None
         names = {one.name for one in fields(Experiment)}
-        experiment = replace(experiment, **{name: value for name, value in given.items() if name in names})
+        settings = {name: value for name, value in given.items() if name in names}
+        experiment = Experiment(**settings) if experiment is None else replace(experiment, **settings)
         with backend_errors():
             training = experiment.build()
     run = training.open_run()
@@ -162,12 +179,13 @@ def _train(training, run):
     except FAILURES as error:
         print(f"\nkeras-convnext train: {sentence(error)} {_what_is_left(run)}", file=sys.stderr)
         return 1
+    score = training.task.score
     test = "no test images"
-    if metrics["test_accuracy"] is not None:
-        test = f"test accuracy {metrics['test_accuracy']:.4f}"
+    if metrics[f"test_{score}"] is not None:
+        test = f"test {score} {metrics[f'test_{score}']:.4f}"
     print(
         f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: "
-        f"validation accuracy {metrics['val_accuracy']:.4f}, {test}; {metrics['seconds']:.0f} s; {run.model_path}"
+        f"validation {score} {metrics[f'val_{score}']:.4f}, {test}; {metrics['seconds']:.0f} s; {run.model_path}"
     )
     return 0
 
@@ -176,7 +194,7 @@ def _what_is_trained(training, run):
     """The model, the images and the batches, in one line."""
     data, recipe = training.data, training.recipe
     height, width, _ = run.config["image_shape"]
-    backbone = getattr(training.model, "backbone", None)
+    backbone = backbone_of(training.model)
     stem = f", stem of stride {backbone.stem_patch_size}" if backbone else ""
     images = f"{len(data.train)} training images"
     if training.samples_validation:

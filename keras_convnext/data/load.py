@@ -5,10 +5,12 @@ from pathlib import Path
 from keras_convnext.data.digits import load_digits
 from keras_convnext.data.folder import load_folder
 from keras_convnext.data.images import ImageData
+from keras_convnext.data.load_annotated import DIGIT_SCENES, STAMPS
 from keras_convnext.data.npz import load_npz
 from keras_convnext.data.tfds import load_tfds
 
 TFDS = "tfds:"
+NAMES = ("digits", DIGIT_SCENES)
 
 
 def load_data(source: str | Path = "digits", skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
@@ -49,4 +51,19 @@ def load_data(source: str | Path = "digits", skip_unreadable: bool = False, verb
 
 def is_name(source):
     """Whether a source is the name of a data set rather than a path."""
-    return source == "digits" or source.startswith(TFDS)
+    return source in NAMES or source.startswith(TFDS)
+
+
+def absolute_source(source: str) -> str:
+    """The source with its path made absolute, so that it is valid wherever it is used again.
+
+    Example:
+
+    >>> from keras_convnext.data.load import absolute_source
+    >>> absolute_source("digits")
+    'digits'
+    """
+    if is_name(source):
+        return source
+    kind, path = (STAMPS, source.removeprefix(STAMPS)) if source.startswith(STAMPS) else ("", source)
+    return kind + str(Path(path).resolve())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_convnext.checkpoints import find_preset
 from keras_convnext.detection.decoding import PredictionDecoder
@@ -23,6 +24,9 @@ PRIOR = 0.01
 LEVELS = ("P3", "P4", "P5")
 """The levels that these detectors read, of strides 8, 16 and 32."""
 
+LEAST_CONFIDENCE = 0.05
+"""Detections below this confidence are left out: few enough for pictures to filter, and enough for COCO's scores."""
+
 
 def keras_cv_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Model:
     """RetinaNet of keras-cv: an FPN with the levels P3 to P7, and nine anchors per position."""
@@ -31,7 +35,7 @@ def keras_cv_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Mo
         backbone=backbone,
         num_classes=num_classes,
         bounding_box_format="xyxy",
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=True),
+        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, confidence_threshold=LEAST_CONFIDENCE),
     )
 
 
@@ -45,12 +49,12 @@ def keras_hub_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.M
         backbone=pyramid,
         num_classes=num_classes,
         bounding_box_format="xyxy",
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=True),
+        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, confidence_threshold=LEAST_CONFIDENCE),
     )
     # keras-hub 0.32 gives the bias of the prior probability to the box head. It belongs to the classes (section 4.1).
     boxes, classes = model.box_head.prediction_layer.bias, model.classification_head.prediction_layer.bias
-    boxes.assign(keras.ops.zeros_like(boxes))
-    classes.assign(keras.ops.full_like(classes, -math.log((1 - PRIOR) / PRIOR)))
+    boxes.assign(np.zeros(boxes.shape))
+    classes.assign(np.full(classes.shape, -math.log((1 - PRIOR) / PRIOR)))
     return model
 
 
@@ -62,7 +66,9 @@ def keras_cv_yolov8(backbone: ConvNeXtBackbone, num_classes: int, fpn_depth: int
         num_classes=num_classes,
         bounding_box_format="xyxy",
         fpn_depth=fpn_depth,
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=False, confidence_threshold=0.2, iou_threshold=0.7),
+        prediction_decoder=PredictionDecoder(
+            "xyxy", from_logits=False, confidence_threshold=LEAST_CONFIDENCE, iou_threshold=0.7
+        ),
     )
 
 
@@ -86,7 +92,7 @@ def retinanet(
     `compile(box_loss="smoothl1", classification_loss="focal", optimizer=...)`, with keras-hub by
     `compile(optimizer=...)`. The targets are a dict of `boxes` `(batch, boxes, 4)` in `xyxy` pixels and `classes`
     (keras-cv) or `labels` (keras-hub) `(batch, boxes)`. Both are padded with -1 to at least one row. `predict` returns
-    what `PredictionDecoder` does.
+    what `PredictionDecoder` does, from a confidence of 0.05 on.
 
     Args:
         backbone: the name of a variant or a published checkpoint, as for `ConvNeXtBackbone.from_preset`; or a backbone,

@@ -2,6 +2,7 @@
 
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
+from keras_convnext.models.inner_backbone import backbone_of
 from keras_convnext.models.load import LoadedModel, ModelSource, find_model, load_model, load_model_and_facts
 from keras_convnext.models.logits import returns_logits
 from keras_convnext.models.transfer import transfer
@@ -12,6 +13,7 @@ __all__ = [
     "ConvNeXtClassifier",
     "LoadedModel",
     "ModelSource",
+    "backbone_of",
     "find_model",
     "load_model",
     "load_model_and_facts",

@@ -27,6 +27,7 @@ from keras_convnext.checkpoints import (
     with_keras_suffix,
 )
 from keras_convnext.checkpoints.catalog import is_path
+from keras_convnext.extras import require
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
 from keras_convnext.models.run_folder import MODEL, is_run, read_run_config, run_of
@@ -39,6 +40,9 @@ UPERNET = "keras_convnext>UPerNet"
 OURS = (*map(keras.saving.get_registered_name, (ConvNeXtClassifier, ConvNeXtBackbone)), UPERNET)
 OF_A_RUN = (*OURS, "Functional")
 """What `fit` trains. This includes plain functional models, such as those of the roadmap."""
+
+LIBRARIES = {"keras_cv": "cv", "keras_hub": "hub"}
+"""The packages whose detectors are loaded too, and the extras that bring them."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,8 @@ def load_model(
 
     Returns:
         A `ConvNeXtClassifier`, a `ConvNeXtBackbone` if there is no head, or a `segmentation.UPerNet`. From a `.keras`
-        file it is compiled as it was saved. From a run folder it may be another functional model, such as a step of the
-        roadmap.
+        file it is compiled as it was saved, or it is a detector of keras-cv or keras-hub, not compiled. From a run
+        folder it may be another functional model, such as a step of the roadmap.
 
     Raises:
         ValueError: nothing has this name, the preset is a variant without weights, or the file is truncated, damaged or
@@ -277,12 +281,16 @@ def _load_keras_file(path, kinds):
     if damaged:
         raise ValueError(f"{path}: the archive member {damaged} is corrupt. Copy or download the file again.")
     kind = isinstance(config, dict) and (config.get("registered_name") or config.get("class_name"))
-    if kind not in kinds:
+    library = kind.partition(">")[0].partition(".")[0] if isinstance(kind, str) else ""
+    if library in LIBRARIES:
+        require(library, extra=LIBRARIES[library])  # registers its classes with Keras
+    elif kind not in kinds:
         *others, last = (one.rpartition(">")[2] for one in kinds)
         raise ValueError(f"{path}: expected a {', '.join(others)} or {last}, got {kind}.")
     try:
         with with_keras_suffix(path) as called:
-            return keras.saving.load_model(called)
+            # Keras cannot restore how a detector was compiled, whose class has its own `compile`
+            return keras.saving.load_model(called, compile=library not in LIBRARIES)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise ValueError(f"{path}: the weights or configuration do not match the model class ({error}).") from error
 

@@ -1,8 +1,11 @@
 """The stages of a backbone: where each halves the map or dilates instead, its kernels, its pyramid level and norm."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from keras_convnext.scalars import flag, integers
+
+if TYPE_CHECKING:
+    from keras_convnext.models.backbone import ConvNeXtBackbone
 
 
 class StagePlan(NamedTuple):
@@ -74,7 +77,7 @@ def stages_with_norm(level_norm: bool | tuple[int, ...], stages: int) -> tuple[i
     return tuple(sorted(chosen))
 
 
-def level_norm_config(backbone: Any) -> bool | tuple[int, ...]:
+def level_norm_config(backbone: "ConvNeXtBackbone") -> bool | tuple[int, ...]:
     """The argument `level_norm` as a configuration has it: a dilated network with all norms has the stages' indices."""
     stages, reached = len(backbone.depths), backbone.stem_patch_size << (len(backbone.depths) - 1)
     return tuple(range(stages)) if backbone.level_norm is True and reached > backbone.stride else backbone.level_norm

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from keras_convnext.models import returns_logits
+from keras_convnext.models import backbone_of, returns_logits
 from keras_convnext.scalars import integer
 from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import EQUAL_RATES, FROM_THE_START, layer_decay_rules, unfreeze_rules
@@ -20,11 +20,22 @@ SANE_LEARNING_RATES = (1e-6, 2e-2)
 
 def compile_model(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
     """Compiles a classifier as a recipe asks for; see `Recipe.compile`."""
+    model.compile(
+        optimizer=make_optimizer(recipe, model, steps_per_epoch),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=returns_logits(model), label_smoothing=recipe.loss_smoothing
+        ),
+        metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
+    )
+
+
+def make_optimizer(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> AdamW:
+    """Makes the optimizer that a recipe asks for; see `Recipe.optimizer`."""
     low, high = SANE_LEARNING_RATES
     if not low <= recipe.learning_rate <= high:
         warnings.warn(
             f"The learning rate is {recipe.learning_rate:g}: for AdamW, rates from {low:g} to {high:g} make sense.",
-            stacklevel=3,  # the caller of Recipe.compile
+            stacklevel=4,  # the caller of Recipe.compile
         )
     updates = integer("steps_per_epoch", steps_per_epoch, 1) // recipe.accumulate
     if updates < 1:
@@ -41,15 +52,20 @@ def compile_model(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) ->
         ema_momentum=0.99 if recipe.ema is None else recipe.ema,
         ema_warmup=recipe.ema_warmup,
     )
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=returns_logits(model), label_smoothing=recipe.loss_smoothing
-        ),
-        metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
-    )
     # If the first train step made the optimizer's variables, TensorFlow would trace it twice.
-    model.optimizer.build(model.trainable_variables)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def _backbone(model):
+    """The ConvNeXt backbone, of which layer decay and unfreezing need the stages."""
+    backbone = backbone_of(model)
+    if backbone is None:
+        raise ValueError(
+            "`layer_decay` and `unfreeze` are for a model with a ConvNeXt backbone. "
+            f"Received: a {type(model).__name__} without one"
+        )
+    return backbone
 
 
 def _schedule(recipe, updates):
@@ -69,20 +85,21 @@ def _schedule(recipe, updates):
 def _learning_rate_rules(recipe, model):
     if recipe.layer_decay is None:
         return EQUAL_RATES
-    return layer_decay_rules(model.backbone.depths, recipe.layer_decay, recipe.layer_decay_kind)
+    return layer_decay_rules(_backbone(model).depths, recipe.layer_decay, recipe.layer_decay_kind)
 
 
 def _unfreeze_rules(recipe, model, updates):
     """The rules for the stages that learn later. Freezes the earlier ones for good, which spares their gradients."""
     if recipe.unfreeze is None:
         return FROM_THE_START
-    count = len(model.backbone.depths)
+    backbone = _backbone(model)
+    count = len(backbone.depths)
     if len(recipe.unfreeze) > count:
         raise ValueError(
             f"`unfreeze` has {len(recipe.unfreeze)} epochs, one per stage from the last one backwards, but the model "
             f"has {count} stages."
         )
-    model.backbone.freeze_stages(count - len(recipe.unfreeze))
+    backbone.freeze_stages(count - len(recipe.unfreeze))
     stages = (f"stage_{count - 1 - place}" for place in range(count))
     return unfreeze_rules(
         {stage: round(epoch * updates) for stage, epoch in zip(stages, recipe.unfreeze, strict=False)}

@@ -9,13 +9,15 @@ from keras_convnext.training.record import best_row
 LABELS = {"": "training", "val_": "validation", "val_ema_": "validation, moving average"}
 
 
-def draw_curves(history: Sequence[dict], path: str | Path) -> None:
-    """Draws training and validation loss and accuracy into a PNG file, and marks the epoch whose model was kept.
+def draw_curves(history: Sequence[dict], path: str | Path, score: str = "accuracy") -> None:
+    """Draws training and validation loss and score into a PNG file, and marks the epoch whose model was kept.
 
     Args:
         history: rows with `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`; and with a moving average of the
             weights, `val_ema_loss` and `val_ema_accuracy`.
         path: path of the file to write; an existing one is replaced.
+        score: the name of the score, in place of `accuracy`. Curves that the history lacks are left out. Defaults to
+            `"accuracy"`.
 
     Example:
 
@@ -29,9 +31,9 @@ def draw_curves(history: Sequence[dict], path: str | Path) -> None:
     """
     figure = require("matplotlib.figure", extra="cli").Figure(figsize=(9, 3.5), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    best = best_row(history)
-    kept = "val_ema_" if "val_ema_accuracy" in best else "val_"
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    best = best_row(history, score)
+    kept = "val_ema_" if f"val_ema_{score}" in best else "val_"
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", score), strict=True):
         for prefix, label in LABELS.items():
             if prefix + quantity in best:
                 axes.plot(epochs, [row[prefix + quantity] for row in history], marker=_marker(epochs), label=label)

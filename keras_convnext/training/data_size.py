@@ -7,11 +7,14 @@ at least (`Recipe.min_updates`). Published recipes do not, and stay as they are.
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_convnext.data import ImageData
-from keras_convnext.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_convnext.training.recipe import Recipe
 
 FEWEST_UPDATES_PER_EPOCH = 8
 """The batch is halved until an epoch has this many updates: the learning rate and the best epoch go by epochs."""
@@ -20,7 +23,7 @@ SMALLEST_BATCH = 8
 """Below this size the gradients of an update are mostly noise."""
 
 
-def for_data_size(recipe: Recipe, training_images: int, keep: Sequence[str] = ()) -> Recipe:
+def for_data_size(recipe: "Recipe", training_images: int, keep: Sequence[str] = ()) -> "Recipe":
     """Returns the recipe with batch size and epochs chosen for a number of training images.
 
     The batch size is halved, down to 8 images, until an epoch has 8 updates of the weights. The number of epochs is
@@ -53,7 +56,7 @@ def for_data_size(recipe: Recipe, training_images: int, keep: Sequence[str] = ()
     return recipe
 
 
-def explain_data_size(recipe: Recipe, chosen: Recipe, training_images: int) -> str | None:
+def explain_data_size(recipe: "Recipe", chosen: "Recipe", training_images: int) -> str | None:
     """Explains in one line what `for_data_size` chose and why.
 
     Args:
@@ -89,7 +92,7 @@ def explain_data_size(recipe: Recipe, chosen: Recipe, training_images: int) -> s
     return f"{_count(training_images, 'training image')}: {batch}, {epochs}"
 
 
-def explain_average(recipe: Recipe, training_images: int) -> str | None:
+def explain_average(recipe: "Recipe", training_images: int) -> str | None:
     """Explains in one line that the moving average of the weights is longer than the training.
 
     An average with momentum m is mostly one of the last 1 / (1 - m) updates. In a training with fewer updates it stays
@@ -122,22 +125,28 @@ that is saved would stay close to its initial weights. A smaller `ema`, such as 
     )
 
 
-def check_training(recipe: Recipe, data: ImageData) -> None:
-    """Refuses a training that cannot work. `Recipe.dataset` refuses a batch larger than the training images.
-
-    Args:
-        recipe: a `Recipe`.
-        data: `data.ImageData`, before `with_validation`.
+def check_warmup(recipe: "Recipe") -> None:
+    """Refuses a recipe whose warmup is longer than the training.
 
     Raises:
-        ValueError: the warmup is longer than the training, or a class has a single image, although another one is
-            needed for validation.
+        ValueError: the message has both numbers of epochs.
     """
     if recipe.warmup_epochs > recipe.epochs:
         raise ValueError(
             f"`warmup_epochs` must be no more than the {recipe.epochs} epochs. "
             f"Received: warmup_epochs={recipe.warmup_epochs}"
         )
+
+
+def check_classes(data: ImageData) -> None:
+    """Refuses labelled images of which no validation images can be sampled.
+
+    Args:
+        data: `data.ImageData` of labelled images, before `with_validation`.
+
+    Raises:
+        ValueError: a class has a single image, although another one is needed for validation.
+    """
     if data.validation is not None:
         return
     counts = np.bincount(data.train.labels, minlength=len(data.class_names))

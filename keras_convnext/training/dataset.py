@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import keras
-
 from keras_convnext.data import AugmentedBatches, Batches, Images
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.training.keras_cv_engine import make_keras_cv_dataset
@@ -71,9 +69,3 @@ def check_batch_size(batch_size: int, training_images: int, otherwise: str = "")
             f"The batch of {batch_size} images is larger than the {training_images} training images, so that the "
             f"weights would never be updated. Give a `batch_size` of {training_images} or less{otherwise}."
         )
-
-
-def training_batches(recipe: "Recipe", model: keras.Model, images: Images) -> Batches:
-    """Makes the batches to train a model on. Augmentation fills and erases with the model's own mean and std."""
-    backbone = getattr(model, "backbone", None)
-    return recipe.dataset(images, mean=getattr(backbone, "mean", None), std=getattr(backbone, "std", None))

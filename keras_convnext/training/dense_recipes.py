@@ -1,11 +1,13 @@
-"""The recipes for dense prediction: COCO detection and ADE20K segmentation.
+"""The recipes for dense prediction: COCO detection, ADE20K segmentation, and your own images.
 
-They are from "A ConvNet for the 2020s" (arXiv:2201.03545, A.3; facebookresearch/ConvNeXt, object_detection and
-semantic_segmentation) and "ConvNeXt V2" (arXiv:2301.00808, A.3, A.4). They start from weights of ImageNet, clip no
-gradients and leave augmentation to the task. Warmup and training are published in updates of the weights; here they are
-epochs at the size of the published data set, so that they keep their share of a training on other data.
+The published ones are from "A ConvNet for the 2020s" (arXiv:2201.03545, A.3; facebookresearch/ConvNeXt,
+object_detection and semantic_segmentation) and "ConvNeXt V2" (arXiv:2301.00808, A.3, A.4). They start from weights of
+ImageNet, clip no gradients and leave augmentation to the task. Warmup and training are published in updates of the
+weights; here they are epochs at the size of the published data set, so that they keep their share of a training on
+other data.
 """
 
+from keras_convnext.preprocessing.augmentation import RandomFlip, RandomResizedCrop
 from keras_convnext.training.recipe import Recipe
 
 _V1 = "facebookresearch/ConvNeXt; arXiv:2201.03545"
@@ -122,6 +124,48 @@ DENSE_RECIPES = {
             "convnextv2_large": {"drop_path_rate": 0.3},
             "convnextv2_huge": {"drop_path_rate": 0.4},
         },
+    ),
+    # Images of your own with boxes, from scratch or from published weights.
+    # keras-convnext train --task detection --checkpoint convnext_tiny_22k_224 --data train.json
+    "detection": Recipe(
+        description="your own images with boxes; crops and mirrors them",
+        min_updates=2000,
+        source="keras_convnext",
+        epochs=12,
+        batch_size=16,
+        learning_rate=5e-4,
+        warmup_epochs=0.5,
+        label_smoothing=0.0,
+        layer_scale_init_value=1.0,
+        augmentation=[RandomResizedCrop(scale=(0.3, 1.0)), RandomFlip(probability=0.5)],
+    ),
+    # Images of your own with label maps, from scratch or from published weights.
+    # keras-convnext train --task segmentation --checkpoint convnext_tiny_22k_224 --data folder
+    "segmentation": Recipe(
+        description="your own images with label maps; crops and mirrors them",
+        min_updates=2000,
+        source="keras_convnext",
+        epochs=12,
+        batch_size=16,
+        learning_rate=5e-4,
+        warmup_epochs=0.5,
+        label_smoothing=0.0,
+        layer_scale_init_value=1.0,
+        augmentation=[RandomResizedCrop(scale=(0.3, 1.0)), RandomFlip(probability=0.5)],
+    ),
+    # The bundled scenes, of which there are as many as wanted, and whose digits must not be mirrored.
+    # keras-convnext train --task detection
+    "digit_scenes": Recipe(
+        description="scenes of the bundled digits, for detection and segmentation from scratch; crops them",
+        min_updates=1000,
+        source="keras_convnext",
+        epochs=12,
+        batch_size=8,
+        learning_rate=1e-3,
+        warmup_epochs=0.5,
+        label_smoothing=0.0,
+        layer_scale_init_value=1.0,
+        augmentation=[RandomResizedCrop(scale=(0.5, 1.0))],
     ),
 }
 """The recipes by name, a part of `RECIPES`."""

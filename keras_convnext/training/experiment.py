@@ -24,12 +24,14 @@ from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.resume import prepare_resumed
 from keras_convnext.training.run import Run
+from keras_convnext.training.tasks import TASKS, Classification, find_task
+from keras_convnext.training.tasks.detection import DETECTORS
 from keras_convnext.variants import get_variant
 
 STEMS = (1, 2, 4)
 """Strides of the stem that every variant takes. A variant's own may differ, as that of the isotropic ones does."""
 
-STRINGS = ("data", "variant", "checkpoint", "output", "dtype")
+STRINGS = ("data", "task", "variant", "checkpoint", "output", "dtype", "detector")
 COUNTS = {"stem": 1, "size": 1, "epochs": 1, "batch_size": 1, "accumulate": 1, "freeze": 0, "seed": 0}
 """Integers, and the least that each may be."""
 
@@ -44,7 +46,10 @@ class Experiment:
     experiment is created; no file is read before `build()`.
 
     Attributes:
-        data: `"digits"`, the path of an `.npz` file or of a folder, or `"tfds:NAME"`; see `data.load_data`.
+        data: `"digits"`, the path of an `.npz` file or of a folder, or `"tfds:NAME"`; see `data.load_data`. For
+            detection and segmentation, what `data.load_annotated` takes. Defaults to `"digits"`, or to
+            `"digit_scenes"`.
+        task: what is trained, a key of `training.tasks.TASKS`. Defaults to `"classification"`.
         variant: a name in `VARIANTS`. Defaults to one that fits the images' size.
         checkpoint: the weights to start from: the name of a preset, a file or a run folder; see `models.load_model`.
             Defaults to None: the weights are randomly initialized.
@@ -67,6 +72,7 @@ class Experiment:
         drop_path_rate: as in `Recipe`.
         mixup: concentration of MixUp, 0 for none. Only for a recipe with augmentation.
         cutmix: concentration of CutMix, 0 for none. Only for a recipe with augmentation.
+        detector: for detection, `"retinanet"` (the default) or `"yolov8"`, both of keras-cv.
         freeze: number of stages of a checkpoint that are frozen, from the first one on. The stem is frozen too.
         seed: as in `Recipe`.
         skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
@@ -88,7 +94,8 @@ class Experiment:
     ['best_epoch', 'epochs', 'seconds']
     """
 
-    data: str = "digits"
+    data: str | None = None
+    task: str = Classification.name
     variant: str | None = None
     checkpoint: str | None = None
     stem: int | None = None
@@ -104,6 +111,7 @@ class Experiment:
     drop_path_rate: float | None = None
     mixup: float | None = None
     cutmix: float | None = None
+    detector: str | None = None
     freeze: int | None = None
     seed: int | None = None
     skip_unreadable: bool = False
@@ -115,18 +123,21 @@ class Experiment:
             if isinstance(getattr(self, name), os.PathLike):
                 object.__setattr__(self, name, os.fspath(getattr(self, name)))
         make_plain(self)
+        if self.data is None and isinstance(self.task, str):
+            object.__setattr__(self, "data", find_task(self.task).default_data)
         self._check_kinds()
         if is_dataclass(self.recipe):
             object.__setattr__(self, "recipe", self.recipe.get_config())
         if isinstance(self.recipe, dict):
             object.__setattr__(self, "recipe", recipe_as_json(self.recipe))
+        self._check_task()
         self._check_model()
         with_learning_rate(adapted_recipe(choose_recipe(self.chosen_recipe), self), self.learning_rate)
 
     def _check_kinds(self):
         for name in STRINGS:
             value = getattr(self, name)
-            if not (isinstance(value, str) and value) and (value is not None or name == "data"):
+            if not (isinstance(value, str) and value) and (value is not None or name in ("data", "task")):
                 raise ValueError(f"`{name}` must be a non-empty string. Received: {name}={value!r}")
         for name, least in COUNTS.items():
             if getattr(self, name) is not None:
@@ -137,6 +148,18 @@ class Experiment:
         for name in FLAGS:
             if getattr(self, name) is not None:
                 flag(name, getattr(self, name))
+
+    def _check_task(self):
+        task = find_task(self.task)
+        for other in TASKS.values():
+            foreign = [name for name in other.settings if getattr(self, name) is not None]
+            if foreign and not set(foreign) <= set(task.settings):
+                raise ValueError(
+                    f"`{foreign[0]}` is for {other.name}, and this is {task.name}: leave it out. "
+                    f"Received: {foreign[0]}={getattr(self, foreign[0])!r}"
+                )
+        if self.detector is not None and self.detector not in DETECTORS:
+            raise ValueError(f"`detector` must be one of {', '.join(DETECTORS)}. Received: detector={self.detector!r}")
 
     def _check_model(self):
         if self.variant and self.checkpoint:
@@ -162,7 +185,7 @@ class Experiment:
         """The given recipe, or the name of the default recipe if none is given."""
         if self.recipe is not None:
             return self.recipe  # type: ignore[return-value]  # `__post_init__` made a dict of a `Recipe`
-        return "fine_tune" if self.checkpoint else "digits" if self.data == "digits" else "small_images"
+        return find_task(self.task).default_recipe(self)
 
     @classmethod
     def from_config(cls, config: dict | str | Path) -> "Experiment":

@@ -7,27 +7,29 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.data import EpochOrder, ImageData, Images, with_validation
+from keras_convnext.data import EpochOrder, ImageData, with_validation
 from keras_convnext.extras import require
-from keras_convnext.models import returns_logits
-from keras_convnext.training.confusion import draw_confusion
 from keras_convnext.training.curves import draw_curves
-from keras_convnext.training.data_size import check_training
-from keras_convnext.training.dataset import training_batches
-from keras_convnext.training.evaluate import evaluate
+from keras_convnext.training.data_size import check_warmup
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.interrupt import StopBetweenBatches
-from keras_convnext.training.mistakes import draw_mistakes
-from keras_convnext.training.predictions import Predictions
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.record import best_row, rank
 from keras_convnext.training.run import METRICS, Run
+from keras_convnext.training.tasks import Classification, find_task, task_of
 
 SECONDS_TO_END = 0.5
 """How long to wait for TensorFlow's threads to end, which usually takes some milliseconds."""
 
 
-def create_run(path: str | Path, model: keras.Model, data: ImageData, recipe: Recipe, notes: dict | None = None) -> Run:
+def create_run(
+    path: str | Path,
+    model: keras.Model,
+    data: ImageData,
+    recipe: Recipe,
+    notes: dict | None = None,
+    task: str = Classification.name,
+) -> Run:
     """Creates a run folder whose `config.json` has all that `keras-convnext predict` needs.
 
     To evaluate or resume the run, `notes` must have two more entries, which `Experiment` writes: `data`, the name or
@@ -35,10 +37,11 @@ def create_run(path: str | Path, model: keras.Model, data: ImageData, recipe: Re
 
     Args:
         path: path of the new folder.
-        model: the classifier to train.
+        model: the model to train.
         data: `data.ImageData`.
         recipe: a `Recipe`.
         notes: further entries of `config.json`. Defaults to none.
+        task: a key of `training.tasks.TASKS`. Defaults to `"classification"`.
 
     Raises:
         ValueError: `path` exists already, or neither model, recipe nor images determine the size of the images.
@@ -55,6 +58,7 @@ def create_run(path: str | Path, model: keras.Model, data: ImageData, recipe: Re
     [8, 8, 1]
     """
     config = {
+        "task": find_task(task).name,
         "class_names": data.class_names,
         "image_shape": _image_shape(model, data.train, recipe),
         "training_images": len(data.train),
@@ -74,10 +78,10 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ) -> dict:
-    """Trains a model, keeps its best epoch by validation accuracy, and scores that once on the test images.
+    """Trains a model, keeps its best epoch by the score on validation images, and scores that once on the test images.
 
-    `confusion.png` and `mistakes.png` show its predictions for the test images, or for the validation images if there
-    are no test images.
+    The score is the accuracy for classification; each task has its own. Figures such as `confusion.png` and
+    `mistakes.png` show the predictions for the test images, or for the validation images if there are no test images.
 
     If the data have no validation images, a tenth of the training images is split off for validation, sampled with the
     recipe's seed.
@@ -86,7 +90,7 @@ def fit(
         model: a `ConvNeXtClassifier`, or a functional model of images to logits, such as one of `roadmap.build`.
         data: `data.ImageData`.
         recipe: a `Recipe`.
-        run: a `Run`: a new one, or one to continue.
+        run: a `Run`: a new one, or one to continue. Its task is that of the training.
         history: rows of the epochs that the run already has. If given, `model` must be the one that `restore_state`
             returned, and it is not compiled again. Defaults to none.
         callbacks: further Keras callbacks. Defaults to none.
@@ -119,15 +123,19 @@ def fit(
     require("matplotlib", extra="cli")  # for the figures, which are drawn last
     if run.last_state is not None and not history:
         raise ValueError(f"{run.path}: this run has trained already, and a run never overwrites another.")
+    task = task_of(run.config)
     if not history:
-        check_training(recipe, data)
+        check_warmup(recipe)
+        task.check_data(data)
     started = time.perf_counter()
     with StopBetweenBatches() as stop:
         data = with_validation(data, recipe.seed)
-        train = training_batches(recipe, model, data.train)
         if not history:
-            recipe.compile(model, steps_per_epoch=len(train))
-        validation = recipe.dataset(data.validation, training=False)  # type: ignore[arg-type]  # `with_validation` gave it some
+            task.check_data(data)
+        train = task.batches(recipe, model, data.train, training=True)
+        if not history:
+            task.compile(recipe, model, steps_per_epoch=len(train))
+        validation = task.batches(recipe, model, data.validation, training=False)
         record, *others = recipe.callbacks(run, history, validation)
         try:
             with original_errors(train, validation):
@@ -142,40 +150,27 @@ def fit(
                 )
         finally:
             _close(train, validation)
-        best = best_row(record.history)
-        accuracy, loss = rank(best)
+        best = best_row(record.history, task.score)
+        score, negative_loss = rank(best, task.score)
         metrics = {
-            "test_accuracy": None,
-            "test_loss": None,
-            "val_accuracy": accuracy,
-            "val_loss": -loss,
+            **dict.fromkeys([f"test_{name}" for name in task.reported]),
+            f"val_{task.score}": score,
+            "val_loss": -negative_loss,
             "best_epoch": best["epoch"],
             "epochs": len(record.history),
             "seconds": round(time.perf_counter() - started, 1),
         }
         part, images = ("validation", data.validation) if data.test is None else ("test", data.test)
-        scores, predictions = _score(run, recipe, images, stop)
+        kept = run.load_model()
+        batches = task.batches(recipe, kept, images, training=False)
+        scores, predictions = task.test(kept, batches, recipe.loss_smoothing, callbacks=[stop])
         if data.test is not None:
-            metrics |= {"test_accuracy": scores["accuracy"], "test_loss": scores["loss"]}
+            metrics |= {f"test_{name}": scores[name] for name in task.reported}
     run.write_csv("history.csv", record.history)  # also the last row, if the run was killed before it was written
     run.write_json(METRICS, metrics)
-    run.write("curves.png", lambda path: draw_curves(record.history, path))
-    draw_predictions(run, images, predictions, part)  # type: ignore[arg-type]  # `with_validation` gave it some
+    run.write("curves.png", lambda path: draw_curves(record.history, path, task.score))
+    task.draw(run, images, predictions, part)
     return metrics
-
-
-def draw_predictions(run: Run, images: Images, predictions: Predictions, part: str = "test") -> None:
-    """Writes `confusion.png` and `mistakes.png` into a run folder.
-
-    Args:
-        run: a `Run`.
-        images: `data.Images`.
-        predictions: `Predictions` of these images.
-        part: the name of the part to which the images belong. Defaults to `"test"`.
-    """
-    classes, probabilities = predictions.classes, predictions.probabilities
-    run.write("confusion.png", lambda path: draw_confusion(images.labels, classes, images.class_names, path, part))
-    run.write("mistakes.png", lambda path: draw_mistakes(images, classes, probabilities, path, part))
 
 
 def _image_shape(model, images, recipe):
@@ -191,15 +186,6 @@ def _image_shape(model, images, recipe):
         "To train on image files, the model or the recipe must have an image size: build the model with "
         f"`input_shape`, or set the recipe's `image_size`. Received: a model of input_shape={model.input_shape[1:]}"
     )
-
-
-def _score(run, recipe, images, stop):
-    """The scores of the best epoch's model, and its predictions."""
-    model = run.load_model()
-    predictions = Predictions(len(images), from_logits=returns_logits(model))
-    batches = recipe.dataset(images, training=False)
-    scores = evaluate(model, batches, recipe.loss_smoothing, verbose=0, metrics=[predictions], callbacks=[stop])
-    return scores, predictions
 
 
 def _close(*datasets):

@@ -9,11 +9,11 @@ import keras
 
 from keras_convnext.data import Batches, ImageData
 from keras_convnext.models.run_folder import CONFIG
-from keras_convnext.training.dataset import training_batches
 from keras_convnext.training.fit import create_run, fit
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.run import LOGS, METRICS, Run
 from keras_convnext.training.run_paths import new_run_path
+from keras_convnext.training.tasks import TASKS, Classification, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class PreparedTraining:
     Pass its model and batches to Keras's `fit`, or call its own `fit()`, which writes a run folder.
 
     Attributes:
-        model: the compiled `ConvNeXtClassifier`.
+        model: the compiled model: a `ConvNeXtClassifier`, or what another task trains.
         data: `data.ImageData` with validation images.
         recipe: the `Recipe`, with its batch size and epochs chosen for the data.
         name: what is trained: the variant, or the checkpoint that it starts with.
@@ -34,6 +34,7 @@ class PreparedTraining:
         run: the `Run` that is resumed; None for a new one.
         history: rows of the epochs that a resumed run has trained.
         samples_validation: whether the validation images were sampled from the training images.
+        task: the `Task`.
 
     Example:
 
@@ -54,21 +55,24 @@ class PreparedTraining:
     run: Run | None = None
     history: tuple[dict, ...] = ()
     samples_validation: bool = False
+    task: Task = TASKS[Classification.name]
 
     @cached_property
     def train(self) -> Batches:
         """The batches to train on, augmented by the recipe. Pass `shuffle=False` to `fit` with them."""
-        return training_batches(self.recipe, self.model, self.data.train)
+        return self.task.batches(self.recipe, self.model, self.data.train, training=True)
 
     @cached_property
     def validation(self) -> Batches:
         """The batches to validate on."""
-        return self.recipe.dataset(self.data.validation, training=False)  # type: ignore[arg-type]  # it has some
+        return self.task.batches(self.recipe, self.model, self.data.validation, training=False)
 
     @cached_property
     def test(self) -> Batches | None:
         """The batches to test on, or None if the data have no test images."""
-        return None if self.data.test is None else self.recipe.dataset(self.data.test, training=False)
+        if self.data.test is None:
+            return None
+        return self.task.batches(self.recipe, self.model, self.data.test, training=False)
 
     def open_run(self) -> Run:
         """Creates the run folder. If a run is resumed, opens its folder and sets its number of epochs.
@@ -78,7 +82,7 @@ class PreparedTraining:
         """
         if self.run is None:
             path = self.output or new_run_path(self.run_name)
-            return create_run(path, self.model, self.data, self.recipe, notes=self.settings)
+            return create_run(path, self.model, self.data, self.recipe, notes=self.settings, task=self.task.name)
         config = self.run.config
         if config["recipe"]["epochs"] != self.recipe.epochs:
             # In this order, a run that is killed in between loses its scores and nothing else.

@@ -25,8 +25,9 @@ from keras_convnext.scalars import (
     rate,
     share,
 )
-from keras_convnext.training.compile import compile_model
+from keras_convnext.training.compile import compile_model, make_optimizer
 from keras_convnext.training.dataset import make_dataset
+from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import LAYER_DECAYS
 from keras_convnext.training.record import run_callbacks
 from keras_convnext.training.run import Run
@@ -287,7 +288,7 @@ class Recipe:
         return make_dataset(self, images, training, mean, std, engine)
 
     def compile(self, model: keras.Model, steps_per_epoch: int) -> None:
-        """Compiles a classifier with AdamW and its schedule, cross-entropy of soft labels, and accuracy.
+        """Compiles a classifier with `optimizer`, cross-entropy of soft labels, and accuracy.
 
         Args:
             model: a `ConvNeXtClassifier`, or another model that returns logits; with layer decay, one with a
@@ -301,6 +302,30 @@ class Recipe:
             UserWarning: the learning rate is far outside the usual range for AdamW.
         """
         compile_model(self, model, steps_per_epoch)
+
+    def optimizer(self, model: keras.Model, steps_per_epoch: int) -> AdamW:
+        """Makes AdamW with the recipe's schedule and its rules on weights, for your own call of `compile`.
+
+        Args:
+            model: a classifier, detector or segmenter; with layer decay or unfreezing, one with a ConvNeXt backbone.
+                Unfreezing freezes the stages of the model that never learn.
+            steps_per_epoch: batches per epoch, the length of the training dataset.
+
+        Raises:
+            ValueError: as for `compile`.
+
+        Warns:
+            UserWarning: as for `compile`.
+
+        Example:
+
+        >>> from keras_convnext import ConvNeXtClassifier
+        >>> from keras_convnext.training import RECIPES
+        >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(8, 8, 1))
+        >>> optimizer = RECIPES["digits"].optimizer(model, steps_per_epoch=20)
+        >>> model.compile(optimizer=optimizer, loss="mse")
+        """
+        return make_optimizer(self, model, steps_per_epoch)
 
     def callbacks(
         self, run: Run, history: Sequence[dict] = (), validation: Any = None

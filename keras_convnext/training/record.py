@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,22 @@ from keras_convnext.models.run_folder import read_json
 from keras_convnext.training.ema import averaged_weights, has_average
 from keras_convnext.training.run import Run, write_json
 from keras_convnext.training.stop_at_nan import StopAtNaN
+from keras_convnext.training.tasks import Task, task_of
 
 
 class RunRecord(keras.callbacks.Callback):
     """Writes the state of the training, its history, and the best model so far, after each epoch.
 
-    The best epoch has the highest accuracy on the validation images; among equals, the lowest loss. If `fit` has no
-    validation images, the accuracy on the training images counts. If the optimizer keeps a moving average of the
-    weights, the average is evaluated as `val_ema_accuracy`. Then `model.keras` holds the best average, and
-    `model_raw.keras` the best of the weights themselves.
+    The best epoch has the highest score on the validation images, such as `val_accuracy`; among equals, the lowest
+    loss. If `fit` has no validation images, the score on the training images counts. If the optimizer keeps a moving
+    average of the weights, the average is evaluated as `val_ema_accuracy`. Then `model.keras` holds the best average,
+    and `model_raw.keras` the best of the weights themselves.
 
     Args:
-        run: the `Run` to write to.
+        run: the `Run` to write to. Its task says which score counts.
         history: rows of the epochs that the run already has, if it is resumed. Defaults to none.
-        validation: the dataset on which the moving average is evaluated; needed if there is one. Defaults to None.
+        validation: the dataset on which the moving average is evaluated; needed if there is one, and for detection.
+            Defaults to None.
 
     Example:
 
@@ -51,6 +54,11 @@ class RunRecord(keras.callbacks.Callback):
         self.history = list(history)
         self.validation = validation
 
+    @cached_property
+    def task(self) -> Task:
+        """The task of the run."""
+        return task_of(self.run.config)
+
     @property
     def _with_average(self):
         return self.validation is not None and has_average(self.model)
@@ -62,9 +70,13 @@ class RunRecord(keras.callbacks.Callback):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, **(logs or {})}
         self._refuse_nan_or_inf(epoch + 1)
+        if self.validation is not None:
+            scores = self.task.epoch_scores(self.model, self.validation)
+            row |= {f"val_{name}": score for name, score in scores.items()}
         if self._with_average:
             with averaged_weights(self.model):
                 scores = self.model.evaluate(self.validation, verbose=0, return_dict=True)
+                scores |= self.task.epoch_scores(self.model, self.validation)
             row |= {f"val_ema_{name}": score for name, score in scores.items()}
         row |= {"learning_rate": rate, "seconds": round(time.perf_counter() - self._started, 2)}
         earlier, self.history = self.history, [*self.history, row]
@@ -84,16 +96,25 @@ class RunRecord(keras.callbacks.Callback):
     def _write_state(self, folder, earlier):
         """Writes the files of a state, and the best models before the state is complete, so that none is older."""
         self.model.save(folder / "model.keras")
-        kept = {"model.keras": (folder / "model.keras", rank)}
+        kept = {"model.keras": (folder / "model.keras", self._rank)}
         if self._with_average:
             with averaged_weights(self.model):
                 self.model.save(folder / "ema.keras")
-            kept = {"model.keras": (folder / "ema.keras", rank), "model_raw.keras": (folder / "model.keras", _raw_rank)}
+            kept = {
+                "model.keras": (folder / "ema.keras", self._rank),
+                "model_raw.keras": (folder / "model.keras", self._raw_rank),
+            }
         for name, (source, rank_by) in kept.items():
             if not earlier or rank_by(self.history[-1]) > max(map(rank_by, earlier)):
                 self.run.write(name, lambda path, source=source: shutil.copyfile(source, path))
         np.savez(folder / "seeds.npz", *[variable.numpy() for variable in _seed_variables(self.model)])
         write_json(folder / "history.json", self.history)
+
+    def _rank(self, row):
+        return rank(row, self.task.score)
+
+    def _raw_rank(self, row):
+        return _raw_rank(row, self.task.score)
 
 
 def run_callbacks(run: Run, history: Sequence[dict] = (), validation: Any = None) -> list[keras.callbacks.Callback]:
@@ -101,36 +122,42 @@ def run_callbacks(run: Run, history: Sequence[dict] = (), validation: Any = None
     return [RunRecord(run, history, validation), StopAtNaN(run)]
 
 
-def restore_state(folder: Path) -> tuple[keras.Model, list[dict]]:
+def restore_state(folder: Path, compile: Callable[[keras.Model], None] | None = None) -> tuple[keras.Model, list[dict]]:
     """Loads the model and the history from a state that `RunRecord` wrote.
 
     Args:
         folder: folder of the state, such as `Run.last_state`.
+        compile: function that compiles a model of a class with its own `compile`, such as keras-cv's detectors: Keras
+            cannot compile it as it was. Defaults to None: the model was compiled by Keras's own.
 
     Returns:
         `(model, history)`. The model is compiled, and the states of its optimizer and random generators are restored.
     """
     model = load_model(folder / "model.keras")
+    if compile is not None and not model.compiled:
+        compile(model)
+        model.load_weights(folder / "model.keras")  # once more, for the optimizer's variables
     with np.load(folder / "seeds.npz") as seeds:
         for variable, name in zip(_seed_variables(model), seeds.files, strict=True):
             variable.assign(seeds[name])
     return model, read_json(folder / "history.json")
 
 
-def best_row(history: Sequence[dict]) -> dict:
-    """The row of the epoch whose model `RunRecord` kept."""
-    return max(history, key=rank)
+def best_row(history: Sequence[dict], score: str = "accuracy") -> dict:
+    """The row of the epoch whose model `RunRecord` kept, by the name of the task's score."""
+    return max(history, key=lambda row: rank(row, score))
 
 
-def rank(row: dict) -> tuple[float, float]:
-    """The key that ranks epochs, highest first: accuracy (of the moving average, if any), then negative loss."""
-    if "val_ema_accuracy" in row:
-        return row["val_ema_accuracy"], -row["val_ema_loss"]
-    return _raw_rank(row)
+def rank(row: dict, score: str = "accuracy") -> tuple[float, float]:
+    """The key that ranks epochs, highest first: the score (of the moving average, if any), then negative loss."""
+    if f"val_ema_{score}" in row:
+        return row[f"val_ema_{score}"], -row["val_ema_loss"]
+    return _raw_rank(row, score)
 
 
-def _raw_rank(row):
-    return row.get("val_accuracy", row["accuracy"]), -row.get("val_loss", row["loss"])
+def _raw_rank(row, score):
+    prefix = "val_" if f"val_{score}" in row else ""
+    return row[prefix + score], -row[f"{prefix}loss"]
 
 
 def _seed_variables(model):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.data import load_data, with_validation
+from keras_convnext.data import with_validation
 from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.scalars import integer
 from keras_convnext.training.build import check_backend, require_tensorboard
@@ -13,6 +13,7 @@ from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.record import restore_state
 from keras_convnext.training.run import Run, check_run_data
+from keras_convnext.training.tasks import task_of
 
 
 def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bool | None = None) -> PreparedTraining:
@@ -53,7 +54,8 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
     source = config.get("data")
     if source is None:
         raise ValueError(f"{run.path}: its config.json does not name the data that it was trained with.")
-    data = load_data(source, config.get("skip_unreadable", False))
+    task = task_of(config)
+    data = task.load_data(source, config.get("skip_unreadable", False))
     check_run_data(config, source, data)
     samples_validation = data.validation is None
     data = with_validation(data, recipe.seed)
@@ -63,10 +65,15 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
             f"{source}: {len(data.train)} training images; the run began with {began}. Restore the data, or "
             "start a new run."
         )
-    batches = recipe.dataset(data.train)  # refuses images that it is not for
-    batches.close()
-    model, history = restore_state(run.last_state)  # type: ignore[arg-type]  # `_epochs_done` refuses None
-    rate = follow_schedule(model, recipe, len(batches))
+    state: Path = run.last_state  # type: ignore[assignment]  # `_epochs_done` refuses None
+
+    def steps_per_epoch(model):
+        batches = task.batches(recipe, model, data.train, training=True)  # refuses images that it is not for
+        batches.close()
+        return len(batches)
+
+    model, history = restore_state(state, lambda model: task.compile(recipe, model, steps_per_epoch(model)))
+    rate = follow_schedule(model, recipe, steps_per_epoch(model))
     note = (
         f"{done} epoch{'s' if done > 1 else ''} trained; from here on the learning rate follows the schedule of "
         f"{recipe.epochs} epochs, {rate:.3g} next"
@@ -81,6 +88,7 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
         history=tuple(history),
         notes=(note,) if recipe.epochs != config["recipe"]["epochs"] else (),
         samples_validation=samples_validation,
+        task=task,
     )
 
 

@@ -8,14 +8,15 @@ import pytest
 from keras_convnext import RECIPES, Experiment
 from keras_convnext.data import ImageData
 from keras_convnext.training import explain_data_size, for_data_size
-from keras_convnext.training.data_size import check_training, explain_average
+from keras_convnext.training.data_size import check_classes, check_warmup, explain_average
 
 OWN = [name for name, recipe in RECIPES.items() if recipe.min_updates is not None]
 PUBLISHED = [name for name in RECIPES if name not in OWN]
 
 
 def test_ours_alone_follow_the_data():
-    assert OWN == ["small_images", "fine_tune", "linear_probe", "digits", "from_scratch"]
+    images = ["small_images", "fine_tune", "linear_probe", "digits", "from_scratch"]
+    assert sorted(OWN) == sorted([*images, "detection", "segmentation", "digit_scenes"])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -89,15 +90,15 @@ def _images(labels):
 def test_a_class_with_one_image_is_refused_where_validation_images_are_drawn():
     train = _images([0, 0, 1, 2, 2])
     with pytest.raises(ValueError, match="1 class with one image: 'b'"):
-        check_training(RECIPES["digits"], ImageData(train))
-    check_training(RECIPES["digits"], ImageData(train, validation=train))
-    check_training(RECIPES["digits"], ImageData(_images([0, 0, 1, 1, 2, 2])))
+        check_classes(ImageData(train))
+    check_classes(ImageData(train, validation=train))
+    check_classes(ImageData(_images([0, 0, 1, 1, 2, 2])))
 
 
 def test_a_warmup_longer_than_the_training_is_refused():
     recipe = replace(RECIPES["digits"], epochs=2)
     with pytest.raises(ValueError, match="`warmup_epochs` must be no more than the 2 epochs"):
-        check_training(recipe, ImageData(_images([0, 0, 1, 1, 2, 2])))
+        check_warmup(recipe)
 
 
 @pytest.mark.parametrize(

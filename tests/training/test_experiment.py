@@ -48,7 +48,6 @@ def checkpoint(tiny, tmp_path):
     ("settings", "message"),
     [
         ({"data": 3}, "`data` must be a non-empty string. Received: data=3"),
-        ({"data": None}, "`data` must be a non-empty string"),
         ({"data": ""}, "`data` must be a non-empty string"),
         ({"checkpoint": ""}, "`checkpoint` must be a non-empty string. Received: checkpoint=''"),
         ({"output": ""}, "`output` must be a non-empty string"),

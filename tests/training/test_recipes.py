@@ -11,7 +11,10 @@ from keras_convnext.preprocessing.augmentation.settings import SETTINGS
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "recipes.json").read_text())
 ROWS = REFERENCE["recipes"]
-OWN = {"small_images", "fine_tune", "linear_probe", "digits", "from_scratch"}
+OWN = {
+    *("small_images", "fine_tune", "linear_probe", "digits", "from_scratch"),
+    *("detection", "segmentation", "digit_scenes"),
+}
 DENSE = ("detection_v1", "detection_v2", "segmentation_v1", "segmentation_v2")
 SIZES = ("nano", "tiny", "base", "large", "huge")
 

@@ -1,0 +1,168 @@
+"""Detection: boxes with classes, by a detector of keras-cv on a ConvNeXt backbone."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import keras
+import numpy as np
+
+from keras_convnext import detection
+from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, load_annotated, read_image
+from keras_convnext.models import find_model, load_model, variant_of
+from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.training.failures import original_errors
+from keras_convnext.training.tasks.annotated import annotated_batches
+from keras_convnext.training.tasks.task import Start, Task
+from keras_convnext.variants import get_variant
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from keras_convnext.training.experiment import Experiment
+    from keras_convnext.training.recipe import Recipe
+    from keras_convnext.training.run import Run
+
+DETECTORS: dict[str, Any] = {"retinanet": detection.retinanet, "yolov8": detection.yolov8}
+"""The functions that assemble the detectors."""
+
+LOSSES = {
+    "RetinaNet": {"box_loss": "smoothl1", "classification_loss": "focal"},
+    "YOLOV8Detector": {"box_loss": "ciou", "classification_loss": "binary_crossentropy"},
+}
+"""The losses of keras-cv's detectors, as its documentation compiles them, by the class of the model."""
+
+SCORES = ("map", "ap50", "ap75")
+"""The scores of COCO that stand in the history."""
+
+DRAWN = 12
+"""The number of images in the picture of a run."""
+
+
+class Detection(Task):
+    """Images with boxes, a detector of keras-cv, its own losses, and COCO's mAP.
+
+    Example:
+
+    >>> from keras_convnext.training.tasks import Detection
+    >>> Detection().score
+    'map'
+    """
+
+    name: ClassVar[str] = "detection"
+    score: ClassVar[str] = "map"
+    reported: ClassVar[tuple[str, ...]] = (*SCORES, "loss")
+    class_score: ClassVar[str] = "ap"
+    counted: ClassVar[str] = "objects"
+    default_data: ClassVar[str] = "digit_scenes"
+    files_size: ClassVar[int] = 512
+    settings: ClassVar[tuple[str, ...]] = ("detector",)
+
+    def load_data(self, source: str, skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
+        return load_annotated(source, target="boxes", skip_bad=skip_unreadable, verbose=verbose)
+
+    def check_data(self, data: ImageData) -> None:
+        parts: dict[str, Any] = {"training": data.train, "validation": data.validation, "test": data.test}
+        for part, images in parts.items():
+            if images is not None and not any(len(one.boxes) for one in images.annotations):
+                raise ValueError(f"None of the {len(images)} {part} images has a box: there is nothing to detect.")
+
+    def default_recipe(self, experiment: "Experiment") -> str:
+        return "digit_scenes" if experiment.data == self.default_data else self.name
+
+    def choose_stem(self, variant: str, side: int) -> int:
+        return get_variant(variant).stem_patch_size
+
+    def from_variant(self, experiment: "Experiment", variant: str, stem: int) -> Start:
+        return Start(_maker(experiment, variant, stem_patch_size=stem), variant, f"{_detector(experiment)}-{variant}")
+
+    def from_checkpoint(self, experiment: "Experiment") -> Start:
+        checkpoint: str = experiment.checkpoint  # type: ignore[assignment]  # it has one
+        found = find_model(checkpoint)
+        if found.path is None:
+            return Start(_maker(experiment, checkpoint), found.variant, f"{_detector(experiment)}-{checkpoint}")
+        variant = variant_of(load_model(checkpoint, data_format="channels_last"))
+        if variant is None:
+            raise ValueError(f"{checkpoint}: expected the weights of a variant of ConvNeXt, without another stem.")
+        make = _maker(experiment, variant, checkpoint=checkpoint)
+        return Start(make, variant, f"{_detector(experiment)}-{variant}-tuned")
+
+    def batches(
+        self, recipe: "Recipe", model: keras.Model, images: AnnotatedImages, training: bool
+    ) -> AnnotatedBatches:
+        return annotated_batches(recipe, model, images, "boxes", training)
+
+    def compile(self, recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
+        model.compile(optimizer=recipe.optimizer(model, steps_per_epoch), **LOSSES[type(model).__name__])
+
+    def epoch_scores(self, model: keras.Model, validation: AnnotatedBatches) -> dict[str, float]:
+        scores = detection.COCOScores(validation, validation.images.class_names).compute(model)
+        return {name: scores[name] for name in SCORES}
+
+    def test(
+        self,
+        model: keras.Model,
+        batches: AnnotatedBatches,
+        label_smoothing: float = 0.0,
+        verbose: str | int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> tuple[dict, list[dict]]:
+        images = batches.images
+        if not model.compiled:  # Keras does not restore how a model of keras-cv was compiled
+            model.compile(optimizer="sgd", **LOSSES[type(model).__name__])
+        with original_errors(batches):
+            loss = model.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)["loss"]
+            found = detection.COCOScores(batches, images.class_names).compute(model)
+        classes = [
+            {"name": name, "objects": one["objects"], "ap": one["ap"], "ap50": one["ap50"]}
+            for name, one in found["classes"].items()
+            if one["objects"]
+        ]
+        first = images.take(range(min(DRAWN, len(images))))
+        shown = detection.predict(model, [read_image(pixels) for pixels in first.pixels], batches.size)
+        return {**found, "loss": loss, "classes": classes}, shown
+
+    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[dict]:
+        """Returns the detections in each image, as `detection.predict`."""
+        return detection.predict(model, images, (resize.height, resize.width))
+
+    def facts(self, prediction: dict, class_names: Sequence[str], top: int) -> dict:
+        columns = (prediction[name][:top] for name in ("classes", "confidence", "boxes"))
+        return {
+            "objects": [
+                {"name": class_names[index], "confidence": float(confidence), "box": box.round(1).tolist()}
+                for index, confidence, box in zip(*columns, strict=True)
+            ]
+        }
+
+    def describe(self, facts: dict) -> str:
+        lines = [
+            f"{one['name']} {one['confidence']:.1%} at {' '.join(f'{edge:.0f}' for edge in one['box'])}"
+            for one in facts["objects"]
+        ]
+        return ", ".join(lines) or "nothing found"
+
+    def draw_prediction(self, image: np.ndarray, prediction: dict, class_names: Sequence[str]) -> "Image":
+        return detection.draw_boxes(image, prediction, class_names)
+
+    def draw(self, run: "Run", images: AnnotatedImages, predictions: list[dict], part: str = "test") -> None:
+        """Writes `detections.png`: the first images with the detections, and the true boxes dashed."""
+        pictures = [
+            detection.draw_boxes(pixels, found, images.class_names, truth=annotation)
+            for pixels, annotation, found in zip(images.pixels, images.annotations, predictions, strict=False)
+        ]
+        run.write("detections.png", lambda path: detection.draw_grid(pictures, path=path))
+
+
+def _detector(experiment):
+    return experiment.detector or "retinanet"
+
+
+def _maker(experiment, source, **given):
+    assemble = DETECTORS[_detector(experiment)]
+
+    def make(num_classes, head_init_scale=1.0, **arguments):  # the heads of keras-cv have their own initial weights
+        if "checkpoint" in given:
+            arguments.pop("layer_scale_init_value", None)  # it is the checkpoint's
+        return assemble(source, num_classes, **given, **arguments)
+
+    return make

@@ -1,0 +1,159 @@
+"""Semantic segmentation: a class for each pixel, by UPerNet on a ConvNeXt backbone."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import keras
+import numpy as np
+
+from keras_convnext import segmentation
+from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, letterbox, load_annotated, read_image
+from keras_convnext.data.annotated_images import NOT_ANNOTATED
+from keras_convnext.models import backbone_of, find_model, load_model, transfer, variant_of
+from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.training.failures import original_errors
+from keras_convnext.training.tasks.annotated import annotated_batches
+from keras_convnext.training.tasks.task import Start, Task
+from keras_convnext.variants import get_variant
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from keras_convnext.training.experiment import Experiment
+    from keras_convnext.training.recipe import Recipe
+    from keras_convnext.training.run import Run
+
+
+DRAWN = 8
+"""The number of images in the picture of a run."""
+
+
+class Segmentation(Task):
+    """Images with label maps, UPerNet, cross-entropy per pixel, and mean IoU.
+
+    Example:
+
+    >>> from keras_convnext.training.tasks import Segmentation
+    >>> Segmentation().score
+    'miou'
+    """
+
+    name: ClassVar[str] = "segmentation"
+    score: ClassVar[str] = "miou"
+    reported: ClassVar[tuple[str, ...]] = ("miou", "pixel_accuracy", "loss")
+    class_score: ClassVar[str] = "iou"
+    counted: ClassVar[str] = "pixels"
+    default_data: ClassVar[str] = "digit_scenes"
+    files_size: ClassVar[int] = 512
+
+    def load_data(self, source: str, skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
+        return load_annotated(source, target="label_map", skip_bad=skip_unreadable, verbose=verbose)
+
+    def check_data(self, data: ImageData) -> None:
+        """Label maps of any content can be trained on."""
+
+    def default_recipe(self, experiment: "Experiment") -> str:
+        return "digit_scenes" if experiment.data == self.default_data else self.name
+
+    def choose_stem(self, variant: str, side: int) -> int:
+        return get_variant(variant).stem_patch_size
+
+    def from_variant(self, experiment: "Experiment", variant: str, stem: int) -> Start:
+        return Start(_maker(variant, stem_patch_size=stem), variant, f"upernet-{variant}")
+
+    def from_checkpoint(self, experiment: "Experiment") -> Start:
+        checkpoint: str = experiment.checkpoint  # type: ignore[assignment]  # it has one
+        found = find_model(checkpoint)
+        if found.path is None:
+            return Start(_maker(checkpoint), found.variant, f"upernet-{checkpoint}")
+        model = load_model(checkpoint, data_format="channels_last")
+        variant = variant_of(backbone_of(model) or model, any_stem=True)
+
+        def make(num_classes, head_init_scale=1.0, layer_scale_init_value=None, **arguments):
+            backbone = transfer(backbone_of(model) or model, num_classes=0, level_norm=True, **arguments).backbone
+            return segmentation.UPerNet(backbone, num_classes)
+
+        return Start(make, variant, f"upernet-{variant or 'convnext'}-tuned", model.input_shape[-1])
+
+    def batches(
+        self, recipe: "Recipe", model: keras.Model, images: AnnotatedImages, training: bool
+    ) -> AnnotatedBatches:
+        return annotated_batches(recipe, model, images, "label_map", training)
+
+    def compile(self, recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
+        model.compile(
+            optimizer=recipe.optimizer(model, steps_per_epoch),
+            loss=segmentation.SegmentationLoss(),
+            metrics=[segmentation.MeanIoU(model.num_classes)],
+        )
+
+    def test(
+        self,
+        model: keras.Model,
+        batches: AnnotatedBatches,
+        label_smoothing: float = 0.0,
+        verbose: str | int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> tuple[dict, list[np.ndarray]]:
+        images = batches.images
+        metric = segmentation.MeanIoU(len(images.class_names))
+        scored = keras.Model(model.inputs, model.outputs)  # it has the same layers
+        scored.compile(loss=segmentation.SegmentationLoss(), metrics=[metric])
+        with original_errors(batches):
+            loss = scored.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)["loss"]
+        found = metric.scores(images.class_names)
+        classes = [
+            {"name": name, "pixels": one["pixels"], "iou": one["iou"], "accuracy": one["accuracy"]}
+            for name, one in found["classes"].items()
+            if one["iou"] is not None
+        ]
+        first = images.take(range(min(DRAWN, len(images))))
+        shown = [_label_map(model, read_image(pixels), batches.size) for pixels in first.pixels]
+        return {**found, "loss": loss, "classes": classes}, shown
+
+    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[np.ndarray]:
+        """Returns the label map of each image."""
+        return [_label_map(model, image, (resize.height, resize.width)) for image in images]
+
+    def facts(self, prediction: np.ndarray, class_names: Sequence[str], top: int) -> dict:
+        counts = np.bincount(prediction.ravel(), minlength=len(class_names))
+        order = np.argsort(-counts, kind="stable")[:top]
+        shares = [(class_names[index], float(counts[index] / prediction.size)) for index in order if counts[index]]
+        return {"classes": [{"name": name, "share": share} for name, share in shares]}
+
+    def describe(self, facts: dict) -> str:
+        return ", ".join(f"{one['name']} {one['share']:.1%}" for one in facts["classes"])
+
+    def draw_prediction(self, image: np.ndarray, prediction: np.ndarray, class_names: Sequence[str]) -> "Image":
+        return segmentation.draw_label_map(image, prediction, class_names)
+
+    def draw(self, run: "Run", images: AnnotatedImages, predictions: Any, part: str = "test") -> None:
+        """Writes `label_maps.png`: the first images with their true label maps, and beside them the predicted ones."""
+        pictures = [
+            segmentation.draw_label_map(pixels, label_map, images.class_names)
+            for pixels, annotation, found in zip(images.pixels, images.annotations, predictions, strict=False)
+            for label_map in (annotation.label_map, found)
+        ]
+        captions = ["true", "predicted"] * (len(pictures) // 2)
+        run.write("label_maps.png", lambda path: segmentation.draw_grid(pictures, captions, path=path))
+
+
+def _maker(source, **given):
+    def make(num_classes, head_init_scale=1.0, **arguments):  # UPerNet's last layers have their own initial weights
+        return segmentation.UPerNet.from_preset(source, num_classes=num_classes, **given, **arguments)
+
+    return make
+
+
+def _label_map(model, image, size):
+    """The label map of an image of any size, which the model sees in the size of its training: see `data.letterbox`."""
+    height, width = image.shape[:2]
+    whole = letterbox({"images": image, "segmentation_masks": np.zeros((height, width), "uint8")}, size)
+    predicted = segmentation.predict(model, whole["images"])
+    is_image = whole["segmentation_masks"] != NOT_ANNOTATED
+    inner = predicted[: is_image.any(axis=1).sum(), : is_image.any(axis=0).sum()]
+    rows, columns = (
+        ((np.arange(after) + 0.5) * before / after).astype(int)
+        for before, after in zip(inner.shape, (height, width), strict=True)
+    )
+    return inner[rows[:, None], columns]

@@ -1,0 +1,163 @@
+"""Detection and segmentation from the command line: a run, resuming it, its scores and its pictures."""
+
+import contextlib
+import csv
+import io
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_convnext.cli import main
+from keras_convnext.data import digit_scenes
+from keras_convnext.training import Experiment, Recipe, Run
+from keras_convnext.training.record import restore_state
+from keras_convnext.training.tasks import TASKS, find_task
+from keras_convnext.variants import VARIANTS, ConvNeXtConfig
+
+SIDE = 64
+RECIPE = {
+    **{"source": "tests", "epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "warmup_epochs": 0.5},
+    **{"label_smoothing": 0.0, "ema": 0.5, "layer_decay": 0.9, "augmentation": [{"class": "RandomFlip"}]},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    """A variant that trains in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        row = ConvNeXtConfig(depths=(1, 1, 1, 1), dims=(4, 8, 12, 16), image_size=SIDE, source="tests")
+        patch.setitem(VARIANTS, "tiny", row)
+        yield
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    """A folder in COCO's format: images of scenes, boxes, and rectangles as polygons."""
+    folder = tmp_path_factory.mktemp("coco")
+    for part, images in vars(digit_scenes(count=12, size=SIDE)).items():
+        if part in ("train", "validation", "test"):
+            write_coco(folder, part, images.take(range(min(len(images), 8))))
+    return folder
+
+
+def write_coco(folder, part, images):
+    (folder / part).mkdir()
+    records = []
+    for index, (pixels, annotation) in enumerate(zip(images.pixels, images.annotations, strict=True)):
+        Image.fromarray(pixels).save(folder / part / f"{index}.png")
+        for (left, top, right, bottom), number in zip(annotation.boxes.tolist(), annotation.classes, strict=True):
+            polygon = [left, top, right, top, right, bottom, left, bottom]
+            box = [left, top, right - left, bottom - top]
+            records.append(
+                {"id": len(records) + 1, "image_id": index, "category_id": int(number), "bbox": box, "iscrowd": 0}
+                | {"area": box[2] * box[3], "segmentation": [polygon]}
+            )
+    found = {
+        "images": [
+            {"id": index, "file_name": f"{index}.png", "height": SIDE, "width": SIDE} for index in range(len(images))
+        ],
+        "annotations": records,
+        "categories": [{"id": number, "name": name} for number, name in enumerate(images.class_names)],
+    }
+    (folder / f"{part}.json").write_text(json.dumps(found))
+
+
+def command(*arguments):
+    """What a command prints, which must end well."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main([str(argument) for argument in arguments]) == 0
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module", params=["detection", "segmentation"])
+def trained(request, coco, tmp_path_factory):
+    """A task, and a run of it that was made for one epoch and extended by another one."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = folder / "settings.json"
+    settings.write_text(json.dumps({"data": str(coco), "task": request.param, "variant": "tiny", "recipe": RECIPE}))
+    options = ("--size", SIDE, "--epochs", 1, "--output", folder / "run")
+    command("train", "--settings", settings, *options)
+    command("train", "--resume", folder / "run", "--epochs", 2)
+    return find_task(request.param), Run.open(folder / "run")
+
+
+def test_a_run_has_its_scores_in_every_file(trained):
+    task, run = trained
+    with (run.path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for row in rows:
+        for column in ("loss", "val_loss", f"val_{task.score}", f"val_ema_{task.score}"):
+            assert np.isfinite(float(row[column]))
+    assert run.config["task"] == task.name
+    assert run.metrics[f"val_{task.score}"] == max(float(row[f"val_ema_{task.score}"]) for row in rows)
+    assert all(0 <= run.metrics[f"test_{name}"] <= 1 for name in task.reported if name != "loss")
+    picture = {"detection": "detections.png", "segmentation": "label_maps.png"}[task.name]
+    assert all(Image.open(run.path / name).size > (300, 150) for name in ("curves.png", picture))
+
+
+def test_a_resumed_run_keeps_the_state_of_its_optimizer(trained, coco):
+    task, run = trained
+    assert len(task.load_data(str(coco)).train) == 8  # two updates per epoch, of which one was before the resumption
+    recipe = Recipe.from_config(run.config["recipe"])
+    model, history = restore_state(run.last_state, lambda model: task.compile(recipe, model, steps_per_epoch=2))
+    assert len(history) == 2
+    assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 4
+
+
+def test_evaluate_gives_the_scores_of_the_run(trained):
+    task, run = trained
+    facts = json.loads(command("evaluate", run.path, "--json"))
+    assert facts["part"] == "test"
+    for name in task.reported:
+        assert facts[name] == pytest.approx(run.metrics[f"test_{name}"], rel=1e-4, abs=1e-6)
+    assert {one["name"] for one in facts["classes"]} <= set(run.config["class_names"])
+
+
+def test_predict_draws_on_images_of_any_size(trained, tmp_path):
+    task, run = trained
+    Image.new("RGB", (90, 50), "gray").save(tmp_path / "photo.png")
+    printed = command("predict", run.path, tmp_path / "photo.png", "--output", tmp_path / "drawn")
+    assert printed.startswith(f"{tmp_path / 'photo.png'}: ")
+    drawn = Image.open(tmp_path / "drawn" / "photo.png")
+    assert drawn.height % 50 == 0 and drawn.width >= drawn.height * 90 // 50
+    facts = json.loads(command("predict", run.path, tmp_path / "photo.png", "--json"))["images"][0]
+    if task.name == "segmentation":
+        assert sum(one["share"] for one in facts["classes"]) <= 1 + 1e-6
+    else:
+        assert isinstance(facts["objects"], list)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"task": "tracking"}, "`task` must be one of classification, detection, segmentation"),
+        ({"task": "detection", "mixup": 0.2}, "`mixup` is for classification, and this is detection"),
+        ({"detector": "retinanet"}, "`detector` is for detection, and this is classification"),
+        ({"task": "detection", "detector": "rcnn"}, "`detector` must be one of retinanet, yolov8"),
+    ],
+)
+def test_refuses_settings_of_another_task(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(**settings)
+
+
+def test_each_task_has_data_by_default():
+    assert [Experiment(task=task).data for task in TASKS] == ["digits", "digit_scenes", "digit_scenes"]
+
+
+def test_mixing_is_refused_for_annotated_images(coco):
+    recipe = RECIPE | {"augmentation": [{"class": "MixUpOrCutMix"}]}
+    experiment = Experiment(task="segmentation", data=str(coco), variant="tiny", recipe=recipe, size=SIDE)
+    with pytest.raises(ValueError, match="MixUpOrCutMix mixes images and is for classification"):
+        experiment.build()
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_data_of_another_task_are_refused(task, tmp_path):
+    with pytest.raises(ValueError, match="No such file or folder"):
+        task.load_data(str(tmp_path / "none"))
