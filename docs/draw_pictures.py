@@ -25,7 +25,6 @@ import numpy as np
 from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from PIL import Image
 from skimage import data as photographs
 
@@ -37,7 +36,6 @@ from keras_convnext.training import Run
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs/pictures"
 WIDTH, WIDEST, DPI, COLOURS = 720, 900, 144, 256
-SCENES = 300
 BLUE, GREY, RED = "#4a90b8", "0.75", "#c8644a"
 
 
@@ -162,21 +160,6 @@ def fast_inference():
     return figure
 
 
-def keras_cv_retinanet():
-    """Scenes that the example's detector was not trained on, with the boxes that it predicts."""
-    example = run_example("keras_cv_retinanet.py", "--scenes", str(SCENES), "--epochs", "8")
-    images, true = example.names["scenes"](SCENES + 6)
-    found = example.models[0].predict(images[SCENES:], verbose=0)
-    figure, rows = subplots(2, 3, height=500)
-    for scene, axes in enumerate(rows.flat):
-        show(axes, images[SCENES + scene].astype("uint8"))
-        for box in true["boxes"][SCENES + scene]:
-            draw_box(axes, box, "white")
-        for place in range(int(found["num_detections"][scene])):
-            draw_box(axes, found["boxes"][scene, place], RED, str(int(found["classes"][scene, place])))
-    return figure
-
-
 def augment():
     """The grid that `keras-convnext augment` draws of photographs."""
     with photograph_folder() as folder:
@@ -196,7 +179,6 @@ DRAWN = {
     "backbone_features": backbone_features,
     "block_in_own_model": block_in_own_model,
     "fast_inference": fast_inference,
-    "keras_cv_retinanet": keras_cv_retinanet,
     "augment": augment,
 }
 
@@ -286,14 +268,6 @@ def show(axes, image, title=""):
 
 def frame(axes, colour):
     axes.spines[:].set(visible=True, color=colour, linewidth=2.5)
-
-
-def draw_box(axes, box, colour, label=""):
-    """A frame of corners `(left, top, right, bottom)`, with a label above it."""
-    left, top, right, bottom = box
-    axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=1.5))
-    outline = [withStroke(linewidth=2, foreground="black")] if top > 9 else []  # above the image the ground is white
-    axes.text(left, top - 2, label, color=colour, weight="bold", path_effects=outline)
 
 
 def in_pixels(image):
