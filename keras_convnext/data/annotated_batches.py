@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from keras_convnext.data.annotated_images import NOT_ANNOTATED, AnnotatedImages, has_area
+from keras_convnext.data.annotated_images import AnnotatedImages, has_area
 from keras_convnext.data.batches import Batches
 from keras_convnext.data.images import read_image
 from keras_convnext.data.letterbox import clip_boxes, letterbox
 from keras_convnext.data.masks import check_target
+from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED, PADDING
 from keras_convnext.scalars import integers
-
-PADDING = -1
-"""The value of boxes and classes that are no objects, as in keras-cv."""
 
 
 class AnnotatedBatches(Batches):

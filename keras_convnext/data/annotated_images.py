@@ -7,9 +7,6 @@ import numpy as np
 
 from keras_convnext.data.images import check_images
 
-NOT_ANNOTATED = 255
-"""The value of a label map at pixels that are not annotated."""
-
 MOST_CLASSES = 255
 """The number of classes that a label map can hold beside `NOT_ANNOTATED`."""
 

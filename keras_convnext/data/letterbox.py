@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from keras_convnext.data.annotated_images import NOT_ANNOTATED, has_area
+from keras_convnext.data.annotated_images import has_area
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED
 from keras_convnext.scalars import integers
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_convnext.data.annotated_images import MOST_CLASSES, NOT_ANNOTATED, AnnotatedImages, Annotation
+from keras_convnext.data.annotated_images import MOST_CLASSES, AnnotatedImages, Annotation
 from keras_convnext.data.bad_records import BadRecords
 from keras_convnext.data.folder import PARTS
 from keras_convnext.data.image_files import find_images, find_sizes, is_hidden
 from keras_convnext.data.images import ImageData, UnreadableImageError, errors_naming
 from keras_convnext.extras import require
+from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED
 from keras_convnext.scalars import flag
 
 NAMES = ("objectInfo150.txt", "objectInfo150.csv", "objectInfo.txt", "objectInfo.csv")

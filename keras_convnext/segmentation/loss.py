@@ -3,11 +3,9 @@
 import keras
 from keras import ops
 
+from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED
 from keras_convnext.scalars import flag, integer
 from keras_convnext.typing import Tensor
-
-NOT_ANNOTATED = 255
-"""The label of pixels that are not annotated, in ADE20K and in most other data sets."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")

@@ -11,11 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED
 from keras_convnext.scalars import integer
 from keras_convnext.typing import Tensor
-
-NOT_ANNOTATED = 255
-"""The class index of pixels that do not count, in the label maps of ADE20K and others."""
 
 
 @keras.saving.register_keras_serializable(package="keras_convnext")

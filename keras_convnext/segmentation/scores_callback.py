@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from keras_convnext.data.items import batch_items
-from keras_convnext.segmentation.scores import NOT_ANNOTATED, confusion_of, scores_of
+from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED
+from keras_convnext.segmentation.scores import confusion_of, scores_of
 
 
 class SegmentationScores(keras.callbacks.Callback):

@@ -18,7 +18,7 @@ PADDING = -1
 """The class of a row that fills up a batch, as in keras-cv."""
 
 NOT_ANNOTATED = 255
-"""The class in a label map of pixels that come in from outside the image."""
+"""The class in a label map of pixels that are not annotated, such as those that come in from outside the image."""
 
 SLIVER = 0.01
 """A box whose part in the image is not wider or not higher than this, in pixels, has left the image."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_convnext import segmentation
 from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, letterbox, load_annotated, read_image
-from keras_convnext.data.annotated_images import NOT_ANNOTATED
 from keras_convnext.models import backbone_of, find_model, load_model, transfer, variant_of
 from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.tasks.annotated import annotated_batches
 from keras_convnext.training.tasks.task import Start, Task
