@@ -49,7 +49,6 @@ class Experiment:
         data: `"digits"`, the path of an `.npz` file or of a folder, or `"tfds:NAME"`; see `data.load_data`. For
             detection and segmentation, what `data.load_annotated` takes. Defaults to `"digits"`, or to
             `"digit_scenes"`.
-        task: what is trained, a key of `training.tasks.TASKS`. Defaults to `"classification"`.
         variant: a name in `VARIANTS`. Defaults to one that fits the images' size.
         checkpoint: the weights to start from: the name of a preset, a file or a run folder; see `models.load_model`.
             Defaults to None: the weights are randomly initialized.
@@ -72,12 +71,13 @@ class Experiment:
         drop_path_rate: as in `Recipe`.
         mixup: concentration of MixUp, 0 for none. Only for a recipe with augmentation.
         cutmix: concentration of CutMix, 0 for none. Only for a recipe with augmentation.
-        detector: for detection, `"retinanet"` (the default) or `"yolov8"`, both of keras-cv.
         freeze: number of stages of a checkpoint that are frozen, from the first one on. The stem is frozen too.
         seed: as in `Recipe`.
         skip_unreadable: whether image files that cannot be read are left out. Defaults to False.
         tensorboard: whether logs for TensorBoard are written into the run folder. Defaults to False.
         output: path of the new run folder. Defaults to a new folder under `runs/`.
+        task: what is trained, a key of `training.tasks.TASKS`. Defaults to `"classification"`.
+        detector: for detection, `"retinanet"` (the default) or `"yolov8"`, both of keras-cv.
 
     Raises:
         ValueError: a value out of its range, or settings that exclude each other; the message names the argument.
@@ -95,7 +95,6 @@ class Experiment:
     """
 
     data: str | None = None
-    task: str = Classification.name
     variant: str | None = None
     checkpoint: str | None = None
     stem: int | None = None
@@ -111,12 +110,13 @@ class Experiment:
     drop_path_rate: float | None = None
     mixup: float | None = None
     cutmix: float | None = None
-    detector: str | None = None
     freeze: int | None = None
     seed: int | None = None
     skip_unreadable: bool = False
     tensorboard: bool = False
     output: str | None = None
+    task: str = Classification.name
+    detector: str | None = None
 
     def __post_init__(self):
         for name in ("data", "checkpoint", "output"):

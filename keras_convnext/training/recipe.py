@@ -66,9 +66,6 @@ class Recipe:
         learning_rate: peak of the learning rate, after the warmup, at this batch size.
         warmup_epochs: number of epochs of linear warmup from 0.
         min_learning_rate: learning rate at the end of the cosine or polynomial decay.
-        schedule: how the learning rate falls after the warmup: `"cosine"` (`WarmupCosine`), `"step"` (`WarmupStep`: a
-            tenth at each of `decay_epochs`) or `"polynomial"` (`WarmupPolynomial`: along a straight line).
-        decay_epochs: for `"step"`, the epochs from which the learning rate is a tenth of what it was.
         weight_decay: weight decay of the weights that decay by `WEIGHT_DECAY_RULES`.
         layer_decay: learning rate of a layer divided by that of the next one, in (0, 1]; None for equal rates. See
             `layer_decay_rules`.
@@ -94,6 +91,9 @@ class Recipe:
         min_updates: least number of updates of the weights in a training. For few images, `for_data_size` chooses
             smaller batches and more epochs to reach it. None: a published recipe, which it leaves as it is.
         description: what the recipe is for, in one line.
+        schedule: how the learning rate falls after the warmup: `"cosine"` (`WarmupCosine`), `"step"` (`WarmupStep`: a
+            tenth at each of `decay_epochs`) or `"polynomial"` (`WarmupPolynomial`: along a straight line).
+        decay_epochs: for `"step"`, the epochs from which the learning rate is a tenth of what it was.
 
     Raises:
         ValueError: a value out of its range.
@@ -118,8 +118,6 @@ class Recipe:
     learning_rate: float
     warmup_epochs: float
     min_learning_rate: float = 1e-6
-    schedule: str = "cosine"
-    decay_epochs: tuple[float, ...] | None = None
     weight_decay: float = 0.05
     layer_decay: float | None = None
     layer_decay_kind: str = "group"
@@ -140,6 +138,8 @@ class Recipe:
     variants: dict[str, dict] = field(default_factory=dict)
     min_updates: int | None = None
     description: str = ""
+    schedule: str = "cosine"
+    decay_epochs: tuple[float, ...] | None = None
 
     def __post_init__(self):
         make_plain(self)

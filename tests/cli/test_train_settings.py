@@ -209,7 +209,7 @@ def test_what_followed_from_the_images_is_repeated_too(cli, fitted, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variants": "tiny"}, "no such setting: variants. Expected some of data, task, variant"),
+        ({"variants": "tiny"}, "no such setting: variants. Expected some of data, variant"),
         ({"data": "digits", "epoch": 3}, "no such setting: epoch. Expected some of"),
         ({"data": "digits", "epochs": "3"}, "`epochs` must be an integer, at least 1. Received: epochs='3'"),
         ({"recipe": {"epochs": 3}}, "`recipe` needs a `base`, one of"),
