@@ -10,7 +10,7 @@ from keras_convnext.data import augment_workers
 from keras_convnext.roadmap import time_budget
 from keras_convnext.training import Run
 
-# TensorFlow hands on errors of the data in errors of its own; JAX, as PyTorch, as they are.
+# TensorFlow wraps the errors that data raise in errors of its own. JAX and PyTorch raise them unchanged.
 AS_ON_TORCH = () if keras.backend.backend() == "tensorflow" else pytest.mark.once
 AUGMENTATION = {"scale": [0.5, 1.0]}
 
