@@ -40,7 +40,7 @@ def letterbox(sample: dict, size: tuple[int, int]) -> dict:
     height, width = integers("size", size, 1)
     image = sample["images"]
     before = image.shape[:2]
-    inner = _inner_size(before, (height, width))
+    inner = inner_size(before, (height, width))
     scale_y, scale_x = inner[0] / before[0], inner[1] / before[1]
     result = {**sample, "images": _padded(_resized(image, inner), (height, width), 0)}
     if "bounding_boxes" in sample:
@@ -52,16 +52,28 @@ def letterbox(sample: dict, size: tuple[int, int]) -> dict:
                 f"Expected a label map of the image's size, {before[0]}x{before[1]} pixels (height x width). "
                 f"Received: {label_map.shape[0]}x{label_map.shape[1]}"
             )
-        result["segmentation_masks"] = _padded(_nearest(label_map, inner), (height, width), NOT_ANNOTATED)
+        result["segmentation_masks"] = _padded(resize_nearest(label_map, inner), (height, width), NOT_ANNOTATED)
     if "keypoints" in sample:
         result["keypoints"] = ((np.asarray(sample["keypoints"]) + 0.5) * (scale_x, scale_y) - 0.5).astype("float32")
     return result
 
 
-def _inner_size(before, size):
-    """The largest size of the same aspect ratio that fits into `size`, rounded, and at least one pixel."""
+def inner_size(before: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The part of `letterbox`'s result that is the image: the largest size of its aspect ratio that fits into `size`.
+
+    Args:
+        before: `(height, width)` of the image in pixels.
+        size: `(height, width)` of the result in pixels.
+
+    Example:
+
+    >>> from keras_convnext.data.letterbox import inner_size
+    >>> inner_size((50, 100), (64, 64))
+    (32, 64)
+    """
     scale = min(size[0] / before[0], size[1] / before[1])
-    return tuple(min(most, max(1, round(scale * side))) for side, most in zip(before, size, strict=True))
+    height, width = (min(most, max(1, round(scale * side))) for side, most in zip(before, size, strict=True))
+    return height, width
 
 
 def _resized(image, size):
@@ -77,8 +89,13 @@ def _resized(image, size):
     return np.stack(planes, axis=-1)
 
 
-def _nearest(label_map, size):
-    """The value at the centre of each pixel of the result."""
+def resize_nearest(label_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes a label map: each pixel of the result has the value at its centre.
+
+    Args:
+        label_map: array of shape `(height, width)` or `(height, width, 1)`.
+        size: `(height, width)` of the result in pixels.
+    """
     if label_map.shape[:2] == size:
         return label_map
     rows, columns = (

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_convnext.data import letterbox
+from keras_convnext.data.letterbox import inner_size
 from keras_convnext.detection.scores import unpad
 from keras_convnext.scalars import between, integer
 
@@ -70,9 +71,7 @@ def predict(
 def _in_image(detections, image_size, size, min_confidence):
     """The sure detections with their boxes in pixels of the image, of which none lies outside."""
     height, width = image_size
-    corners = {"boxes": np.array([[0, 0, width, height]], "float32"), "classes": np.zeros(1)}
-    blank = np.zeros((height, width, 1), "uint8")
-    _, _, right, bottom = letterbox({"images": blank, "bounding_boxes": corners}, size)["bounding_boxes"]["boxes"][0]
+    bottom, right = inner_size(image_size, size)
     scale = np.float32([width / right, height / bottom] * 2)
     boxes = np.clip(np.asarray(detections["boxes"], "float32") * scale, 0, np.float32([width, height] * 2))
     keep = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (np.asarray(detections["confidence"]) >= min_confidence)

@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_convnext import segmentation
 from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, letterbox, load_annotated, read_image
+from keras_convnext.data.letterbox import inner_size, resize_nearest
 from keras_convnext.models import backbone_of, find_model, load_model, transfer, variant_of
 from keras_convnext.preprocessing import ResizeAndCrop
-from keras_convnext.preprocessing.augmentation.annotations import NOT_ANNOTATED
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.tasks.annotated import annotated_batches
 from keras_convnext.training.tasks.task import Start, Task
@@ -147,13 +147,6 @@ def _maker(source, **given):
 
 def _label_map(model, image, size):
     """The label map of an image of any size, which the model sees in the size of its training: see `data.letterbox`."""
-    height, width = image.shape[:2]
-    whole = letterbox({"images": image, "segmentation_masks": np.zeros((height, width), "uint8")}, size)
-    predicted = segmentation.predict(model, whole["images"])
-    is_image = whole["segmentation_masks"] != NOT_ANNOTATED
-    inner = predicted[: is_image.any(axis=1).sum(), : is_image.any(axis=0).sum()]
-    rows, columns = (
-        ((np.arange(after) + 0.5) * before / after).astype(int)
-        for before, after in zip(inner.shape, (height, width), strict=True)
-    )
-    return inner[rows[:, None], columns]
+    height, width = inner_size(image.shape[:2], size)
+    predicted = segmentation.predict(model, letterbox({"images": image}, size)["images"])
+    return resize_nearest(predicted[:height, :width], image.shape[:2])
