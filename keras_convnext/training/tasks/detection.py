@@ -7,13 +7,11 @@ import keras
 import numpy as np
 
 from keras_convnext import detection
-from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, load_annotated, read_image
-from keras_convnext.models import find_model, load_model, variant_of
+from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, read_image
+from keras_convnext.models import ConvNeXtBackbone
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training.failures import original_errors
-from keras_convnext.training.tasks.annotated import annotated_batches
-from keras_convnext.training.tasks.task import Start, Task
-from keras_convnext.variants import get_variant
+from keras_convnext.training.tasks.annotated import AnnotatedTask
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,7 +36,7 @@ DRAWN = 12
 """The number of images in the picture of a run."""
 
 
-class Detection(Task):
+class Detection(AnnotatedTask):
     """Images with boxes, a detector of keras-cv, its own losses, and COCO's mAP.
 
     Example:
@@ -53,12 +51,9 @@ class Detection(Task):
     reported: ClassVar[tuple[str, ...]] = (*SCORES, "loss")
     class_score: ClassVar[str] = "ap"
     counted: ClassVar[str] = "objects"
-    default_data: ClassVar[str] = "digit_scenes"
-    files_size: ClassVar[int] = 512
+    target: ClassVar[str] = "boxes"
+    level_norm: ClassVar[bool | tuple[int, ...]] = (1, 2, 3)
     settings: ClassVar[tuple[str, ...]] = ("detector",)
-
-    def load_data(self, source: str, skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
-        return load_annotated(source, target="boxes", skip_bad=skip_unreadable, verbose=verbose)
 
     def check_data(self, data: ImageData) -> None:
         parts: dict[str, Any] = {"training": data.train, "validation": data.validation, "test": data.test}
@@ -66,30 +61,13 @@ class Detection(Task):
             if images is not None and not any(len(one.boxes) for one in images.annotations):
                 raise ValueError(f"None of the {len(images)} {part} images has a box: there is nothing to detect.")
 
-    def default_recipe(self, experiment: "Experiment") -> str:
-        return "digit_scenes" if experiment.data == self.default_data else self.name
+    def network(self, experiment: "Experiment") -> str:
+        return experiment.detector or "retinanet"
 
-    def choose_stem(self, variant: str, side: int) -> int:
-        return get_variant(variant).stem_patch_size
-
-    def from_variant(self, experiment: "Experiment", variant: str, stem: int) -> Start:
-        return Start(_maker(experiment, variant, stem_patch_size=stem), variant, f"{_detector(experiment)}-{variant}")
-
-    def from_checkpoint(self, experiment: "Experiment") -> Start:
-        checkpoint: str = experiment.checkpoint  # type: ignore[assignment]  # it has one
-        found = find_model(checkpoint)
-        if found.path is None:
-            return Start(_maker(experiment, checkpoint), found.variant, f"{_detector(experiment)}-{checkpoint}")
-        variant = variant_of(load_model(checkpoint, data_format="channels_last"))
-        if variant is None:
-            raise ValueError(f"{checkpoint}: expected the weights of a variant of ConvNeXt, without another stem.")
-        make = _maker(experiment, variant, checkpoint=checkpoint)
-        return Start(make, variant, f"{_detector(experiment)}-{variant}-tuned")
-
-    def batches(
-        self, recipe: "Recipe", model: keras.Model, images: AnnotatedImages, training: bool
-    ) -> AnnotatedBatches:
-        return annotated_batches(recipe, model, images, "boxes", training)
+    def assemble(
+        self, experiment: "Experiment", backbone: str | ConvNeXtBackbone, num_classes: int, **arguments: Any
+    ) -> keras.Model:
+        return DETECTORS[self.network(experiment)](backbone, num_classes, **arguments)
 
     def compile(self, recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
         model.compile(optimizer=recipe.optimizer(model, steps_per_epoch), **LOSSES[type(model).__name__])
@@ -151,18 +129,3 @@ class Detection(Task):
             for pixels, annotation, found in zip(images.pixels, images.annotations, predictions, strict=False)
         ]
         run.write("detections.png", lambda path: detection.draw_grid(pictures, path=path))
-
-
-def _detector(experiment):
-    return experiment.detector or "retinanet"
-
-
-def _maker(experiment, source, **given):
-    assemble = DETECTORS[_detector(experiment)]
-
-    def make(num_classes, head_init_scale=1.0, **arguments):  # the heads of keras-cv have their own initial weights
-        if "checkpoint" in given:
-            arguments.pop("layer_scale_init_value", None)  # it is the checkpoint's
-        return assemble(source, num_classes, **given, **arguments)
-
-    return make

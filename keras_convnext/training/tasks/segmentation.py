@@ -7,14 +7,12 @@ import keras
 import numpy as np
 
 from keras_convnext import segmentation
-from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, letterbox, load_annotated, read_image
+from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, letterbox, read_image
 from keras_convnext.data.letterbox import inner_size, resize_nearest
-from keras_convnext.models import backbone_of, find_model, load_model, transfer, variant_of
+from keras_convnext.models import ConvNeXtBackbone
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training.failures import original_errors
-from keras_convnext.training.tasks.annotated import annotated_batches
-from keras_convnext.training.tasks.task import Start, Task
-from keras_convnext.variants import get_variant
+from keras_convnext.training.tasks.annotated import AnnotatedTask
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +26,7 @@ DRAWN = 8
 """The number of images in the picture of a run."""
 
 
-class Segmentation(Task):
+class Segmentation(AnnotatedTask):
     """Images with label maps, UPerNet, cross-entropy per pixel, and mean IoU.
 
     Example:
@@ -43,42 +41,21 @@ class Segmentation(Task):
     reported: ClassVar[tuple[str, ...]] = ("miou", "pixel_accuracy", "loss")
     class_score: ClassVar[str] = "iou"
     counted: ClassVar[str] = "pixels"
-    default_data: ClassVar[str] = "digit_scenes"
-    files_size: ClassVar[int] = 512
-
-    def load_data(self, source: str, skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
-        return load_annotated(source, target="label_map", skip_bad=skip_unreadable, verbose=verbose)
+    target: ClassVar[str] = "label_map"
+    level_norm: ClassVar[bool | tuple[int, ...]] = True
 
     def check_data(self, data: ImageData) -> None:
         """Label maps of any content can be trained on."""
 
-    def default_recipe(self, experiment: "Experiment") -> str:
-        return "digit_scenes" if experiment.data == self.default_data else self.name
+    def network(self, experiment: "Experiment") -> str:
+        return "upernet"
 
-    def choose_stem(self, variant: str, side: int) -> int:
-        return get_variant(variant).stem_patch_size
-
-    def from_variant(self, experiment: "Experiment", variant: str, stem: int) -> Start:
-        return Start(_maker(variant, stem_patch_size=stem), variant, f"upernet-{variant}")
-
-    def from_checkpoint(self, experiment: "Experiment") -> Start:
-        checkpoint: str = experiment.checkpoint  # type: ignore[assignment]  # it has one
-        found = find_model(checkpoint)
-        if found.path is None:
-            return Start(_maker(checkpoint), found.variant, f"upernet-{checkpoint}")
-        model = load_model(checkpoint, data_format="channels_last")
-        variant = variant_of(backbone_of(model) or model, any_stem=True)
-
-        def make(num_classes, head_init_scale=1.0, layer_scale_init_value=None, **arguments):
-            backbone = transfer(backbone_of(model) or model, num_classes=0, level_norm=True, **arguments).backbone
-            return segmentation.UPerNet(backbone, num_classes)
-
-        return Start(make, variant, f"upernet-{variant or 'convnext'}-tuned", model.input_shape[-1])
-
-    def batches(
-        self, recipe: "Recipe", model: keras.Model, images: AnnotatedImages, training: bool
-    ) -> AnnotatedBatches:
-        return annotated_batches(recipe, model, images, "label_map", training)
+    def assemble(
+        self, experiment: "Experiment", backbone: str | ConvNeXtBackbone, num_classes: int, **arguments: Any
+    ) -> keras.Model:
+        if isinstance(backbone, str):
+            return segmentation.UPerNet.from_preset(backbone, num_classes=num_classes, **arguments)
+        return segmentation.UPerNet(backbone, num_classes)
 
     def compile(self, recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
         model.compile(
@@ -136,13 +113,6 @@ class Segmentation(Task):
         ]
         captions = ["true", "predicted"] * (len(pictures) // 2)
         run.write("label_maps.png", lambda path: segmentation.draw_grid(pictures, captions, path=path))
-
-
-def _maker(source, **given):
-    def make(num_classes, head_init_scale=1.0, **arguments):  # UPerNet's last layers have their own initial weights
-        return segmentation.UPerNet.from_preset(source, num_classes=num_classes, **given, **arguments)
-
-    return make
 
 
 def _label_map(model, image, size):
