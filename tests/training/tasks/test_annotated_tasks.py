@@ -12,6 +12,7 @@ from PIL import Image
 
 from keras_convnext.cli import main
 from keras_convnext.data import digit_scenes
+from keras_convnext.models import backbone_of
 from keras_convnext.training import Experiment, Recipe, Run
 from keras_convnext.training.record import restore_state
 from keras_convnext.training.tasks import TASKS, find_task
@@ -116,6 +117,18 @@ def test_evaluate_gives_the_scores_of_the_run(trained):
     for name in task.reported:
         assert facts[name] == pytest.approx(run.metrics[f"test_{name}"], rel=1e-4, abs=1e-6)
     assert {one["name"] for one in facts["classes"]} <= set(run.config["class_names"])
+
+
+def test_a_run_starts_another_one_with_its_backbone(trained, coco):
+    task, run = trained
+    settings = {"data": str(coco), "recipe": RECIPE, "size": SIDE}
+    tuned = Experiment(task=task.name, checkpoint=str(run.path), **settings).build().model
+    before = {weight.path: weight for weight in backbone_of(run.load_model()).weights}
+    after = {weight.path: weight for weight in backbone_of(tuned).weights}
+    kernels = [path for path in after if path.endswith("kernel")]
+    assert len(kernels) > 10
+    for path in kernels:
+        np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(found[path]) for found in (before, after)))
 
 
 def test_predict_draws_on_images_of_any_size(trained, tmp_path):
