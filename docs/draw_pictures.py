@@ -63,6 +63,10 @@ def roadmap_steps():
     return stored_output("04_roadmap.ipynb", "counts = ")
 
 
+def detection():
+    return stored_output("05_detection.ipynb", "found = detection.predict(")
+
+
 def train_on_folder():
     """The confusion matrix of a run on the digits, written as image files: a folder per class."""
     with tempfile.TemporaryDirectory() as folder:
@@ -172,6 +176,7 @@ DRAWN = {
     "02_pretrained": pretrained,
     "03_recipe": recipe,
     "04_roadmap": roadmap_steps,
+    "05_detection": detection,
     "train_on_folder": train_on_folder,
     "fine_tune": fine_tune,
     "cifar10_timm": cifar10_timm,

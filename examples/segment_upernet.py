@@ -15,13 +15,13 @@ from keras_convnext import RECIPES
 from keras_convnext.data import AnnotatedBatches, digit_scenes
 from keras_convnext.segmentation import MeanIoU, SegmentationLoss, UPerNet, draw_grid, draw_label_map, predict
 
-SIDE = 128
+SIDE = 96
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--scenes", type=int, default=4000)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()
     if args.smoke:
@@ -36,9 +36,8 @@ def main():
     model = UPerNet.from_preset(
         "convnext_atto",
         num_classes=classes,
-        hidden_size=64,
-        auxiliary_hidden_size=32,
         input_shape=(SIDE, SIDE, 3),
+        layer_scale_init_value=1.0,
         data_format="channels_last",  # as the batches are, whatever keras.json says
     )
     recipe = RECIPES["digit_scenes"].with_epochs(args.epochs)

@@ -15,6 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: torch's threads wo
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 # What these test does not depend on the backend, and takes long: once is enough.
 ON_TORCH = [
@@ -141,6 +142,36 @@ def seeded():
 def rng():
     """A seeded NumPy generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def write_coco():
+    """A function: writes a part of a data set in COCO's form into a folder, with each box as a mask too."""
+
+    def write(folder, part, images):
+        (folder / part).mkdir()
+        records = []
+        for index, (pixels, annotation) in enumerate(zip(images.pixels, images.annotations, strict=True)):
+            Image.fromarray(pixels).save(folder / part / f"{index}.png")
+            for (left, top, right, bottom), number in zip(annotation.boxes.tolist(), annotation.classes, strict=True):
+                polygon = [left, top, right, top, right, bottom, left, bottom]
+                box = [left, top, right - left, bottom - top]
+                records.append(
+                    {"id": len(records) + 1, "image_id": index, "category_id": int(number), "bbox": box, "iscrowd": 0}
+                    | {"area": box[2] * box[3], "segmentation": [polygon]}
+                )
+        height, width = images.pixels.shape[1:3]
+        found = {
+            "images": [
+                {"id": index, "file_name": f"{index}.png", "height": height, "width": width}
+                for index in range(len(images))
+            ],
+            "annotations": records,
+            "categories": [{"id": number, "name": name} for number, name in enumerate(images.class_names)],
+        }
+        (folder / f"{part}.json").write_text(json.dumps(found))
+
+    return write
 
 
 @pytest.fixture(params=VERSIONS)

@@ -20,7 +20,7 @@ PRINTS = {
     "fast_inference.py": ("torch", "fused"),
     "block_in_own_model.py": ("jax", "dB after"),
     "keras_cv_augmenter.py": ("torch", "detector on images with moved boxes: loss"),
-    "detect_retinanet.py": ("tensorflow", "validation: mAP 0."),
+    "detect_retinanet.py": ("tensorflow", "test scenes: mAP 0."),
     "segment_upernet.py": ("jax", "validation: mIoU 0."),
 }
 

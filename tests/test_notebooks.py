@@ -20,6 +20,7 @@ QUICK = {
     "02_pretrained.ipynb": ("jax", 'preset = "convnextv2_atto_1k_224_ema"'),
     "03_recipe.ipynb": ("torch", "epochs = 2"),
     "04_roadmap.ipynb": ("torch", 'step = "resnet"'),
+    "05_detection.ipynb": ("torch", "scenes, epochs = 16, 1"),
 }
 
 

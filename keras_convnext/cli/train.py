@@ -55,6 +55,12 @@ def add_arguments(parser):
     )
     what.add_argument("--detector", choices=DETECTORS, help="for detection: the detector (default: retinanet)")
     what.add_argument(
+        "--hidden-size",
+        type=positive,
+        metavar="CHANNELS",
+        help="for segmentation: channels of UPerNet (default: 512; 128 for variants narrower than convnext_tiny)",
+    )
+    what.add_argument(
         "--variant", help="a name that `keras-convnext list` prints (default: chosen by the size of the images)"
     )
     what.add_argument("--checkpoint", help="weights to start from: a name that `list` prints, a file, or a run folder")

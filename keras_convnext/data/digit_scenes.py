@@ -23,11 +23,11 @@ ENLARGED = 6
 
 
 def digit_scenes(
-    count: int = 1000,
-    size: int | Sequence[int] = 128,
+    count: int = 4000,
+    size: int | Sequence[int] = 96,
     seed: int = 0,
-    digits: Sequence[int] = (1, 4),
-    digit_size: Sequence[float] = (0.2, 0.45),
+    digits: Sequence[int] = (1, 3),
+    digit_size: Sequence[float] = (0.35, 0.5),
     target: str = "boxes",
 ) -> ImageData:
     """Generates images with scattered digits, and their exact boxes and masks.
@@ -39,13 +39,13 @@ def digit_scenes(
 
     Args:
         count: number of training scenes. There are a tenth as many for validation and a fifth as many for testing, and
-            at least one. Defaults to 1000.
-        size: side of the images in pixels, or `(height, width)`, 16 or more. Defaults to 128.
+            at least one. Defaults to 4000.
+        size: side of the images in pixels, or `(height, width)`, 16 or more. Defaults to 96.
         seed: 0 or more. Defaults to 0.
         digits: the least and the largest number of digits in an image. Those that find no place without hiding
-            another one are left out. Defaults to `(1, 4)`.
+            another one are left out. Defaults to `(1, 3)`.
         digit_size: the least and the greatest longer side of a digit, as a share of the image's shorter side, in
-            (0, 1]. Defaults to `(0.2, 0.45)`.
+            (0, 1]. Defaults to `(0.35, 0.5)`: in images of 96 pixels, large enough for RetinaNet's smallest anchors.
         target: `"boxes"`, ten classes of boxes with masks, for detection; or `"label_map"`, the same scenes as
             `as_segmentation` returns them, with the background as class 0. Defaults to `"boxes"`.
 

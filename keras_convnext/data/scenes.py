@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OPAQUE = 128
 """The least opacity, of 255, of a pixel that belongs to an object. Others are not painted."""
 
-VISIBLE = 0.75
+VISIBLE = 0.9
 """The least share of an object's pixels that later objects leave visible."""
 
 TRIES = 10

@@ -24,8 +24,9 @@ PRIOR = 0.01
 LEVELS = ("P3", "P4", "P5")
 """The levels that these detectors read, of strides 8, 16 and 32."""
 
-LEAST_CONFIDENCE = 0.05
-"""Detections below this confidence are left out: few enough for pictures to filter, and enough for COCO's scores."""
+DECODING: dict[str, Any] = {"confidence_threshold": 0.05, "per_class": True}
+"""How detections are decoded. COCO's scores need those of low confidence; `detection.predict` leaves out more. As in
+COCO's evaluation of RetinaNet, boxes suppress only boxes of their class."""
 
 
 def keras_cv_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Model:
@@ -35,7 +36,7 @@ def keras_cv_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Mo
         backbone=backbone,
         num_classes=num_classes,
         bounding_box_format="xyxy",
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, confidence_threshold=LEAST_CONFIDENCE),
+        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, **DECODING),
     )
 
 
@@ -49,7 +50,7 @@ def keras_hub_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.M
         backbone=pyramid,
         num_classes=num_classes,
         bounding_box_format="xyxy",
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, confidence_threshold=LEAST_CONFIDENCE),
+        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, **DECODING),
     )
     # keras-hub 0.32 gives the bias of the prior probability to the box head. It belongs to the classes (section 4.1).
     boxes, classes = model.box_head.prediction_layer.bias, model.classification_head.prediction_layer.bias
@@ -66,9 +67,7 @@ def keras_cv_yolov8(backbone: ConvNeXtBackbone, num_classes: int, fpn_depth: int
         num_classes=num_classes,
         bounding_box_format="xyxy",
         fpn_depth=fpn_depth,
-        prediction_decoder=PredictionDecoder(
-            "xyxy", from_logits=False, confidence_threshold=LEAST_CONFIDENCE, iou_threshold=0.7
-        ),
+        prediction_decoder=PredictionDecoder("xyxy", from_logits=False, iou_threshold=0.7, **DECODING),
     )
 
 
@@ -92,7 +91,7 @@ def retinanet(
     `compile(box_loss="smoothl1", classification_loss="focal", optimizer=...)`, with keras-hub by
     `compile(optimizer=...)`. The targets are a dict of `boxes` `(batch, boxes, 4)` in `xyxy` pixels and `classes`
     (keras-cv) or `labels` (keras-hub) `(batch, boxes)`. Both are padded with -1 to at least one row. `predict` returns
-    what `PredictionDecoder` does, from a confidence of 0.05 on.
+    what `PredictionDecoder` does, from a confidence of 0.05 on; boxes suppress only boxes of their class.
 
     Args:
         backbone: the name of a variant or a published checkpoint, as for `ConvNeXtBackbone.from_preset`; or a backbone,

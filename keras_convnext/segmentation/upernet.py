@@ -23,6 +23,9 @@ from keras_convnext.segmentation.resize import ResizeToImage
 
 ADE20K_CLASSES = 150
 
+HIDDEN_SIZES = {96: 512, 0: 128}
+"""The default of `hidden_size` by the least channels of the backbone's first stage; that of `convnext_tiny` has 96."""
+
 
 @keras.saving.register_keras_serializable(package="keras_convnext")
 class UPerNet(TrainsAuxiliaryHead):
@@ -39,7 +42,8 @@ class UPerNet(TrainsAuxiliaryHead):
     Args:
         backbone: a `ConvNeXtBackbone` with `level_norm=True` and at least two levels.
         num_classes: number of classes. Defaults to 150, that of ADE20K.
-        hidden_size: channels of pyramid pooling, feature pyramid and fusion. Defaults to 512.
+        hidden_size: channels of pyramid pooling, feature pyramid and fusion. Defaults to 512, as in the paper, and to
+            128 for a backbone whose first stage is narrower than that of `convnext_tiny`.
         auxiliary_hidden_size: channels of the auxiliary head; None for no such head. Defaults to 256.
         pool_scales: numbers of windows along one side in the pyramid pooling. Defaults to `(1, 2, 3, 6)`.
         drop_rate: rate of the dropout of whole channels before the classifiers, in [0, 1). Defaults to 0.1.
@@ -71,7 +75,7 @@ class UPerNet(TrainsAuxiliaryHead):
         self,
         backbone: ConvNeXtBackbone,
         num_classes: int = ADE20K_CLASSES,
-        hidden_size: int = 512,
+        hidden_size: int | None = None,
         auxiliary_hidden_size: int | None = 256,
         pool_scales: Sequence[int] = (1, 2, 3, 6),
         drop_rate: float = 0.1,
@@ -82,12 +86,15 @@ class UPerNet(TrainsAuxiliaryHead):
         trainable: bool = True,
         name: str | None = None,
     ):
-        num_classes, hidden_size = integer("num_classes", num_classes, 1), integer("hidden_size", hidden_size, 1)
+        num_classes = integer("num_classes", num_classes, 1)
+        hidden_size = optional(integer, "hidden_size", hidden_size, 1)
         auxiliary_hidden_size = optional(integer, "auxiliary_hidden_size", auxiliary_hidden_size, 1)
         pool_scales = integers("pool_scales", pool_scales, 1)
         drop_rate = rate("drop_rate", drop_rate)
         auxiliary_loss_weight = number("auxiliary_loss_weight", auxiliary_loss_weight, 0)
         _check_backbone(backbone)
+        if hidden_size is None:
+            hidden_size = next(size for least, size in HIDDEN_SIZES.items() if backbone.dims[0] >= least)
         dtype, data_format = backbone.dtype_policy, backbone.data_format
         image = backbone.image
 

@@ -88,6 +88,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
             "stem": None if experiment.checkpoint else backbone_of(model).stem_patch_size,  # type: ignore[union-attr]
             "checkpoint": _absolute(experiment.checkpoint),
             "detector": experiment.detector,
+            "hidden_size": experiment.hidden_size,
             "freeze": experiment.freeze,
             "skip_unreadable": experiment.skip_unreadable,
             "tensorboard": experiment.tensorboard,

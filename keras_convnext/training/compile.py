@@ -51,6 +51,7 @@ def make_optimizer(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -
         use_ema=recipe.ema is not None,
         ema_momentum=0.99 if recipe.ema is None else recipe.ema,
         ema_warmup=recipe.ema_warmup,
+        global_clipnorm=recipe.clip_norm,
     )
     # If the first train step made the optimizer's variables, TensorFlow would trace it twice.
     optimizer.build(model.trainable_variables)

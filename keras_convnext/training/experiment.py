@@ -32,7 +32,10 @@ STEMS = (1, 2, 4)
 """Strides of the stem that every variant takes. A variant's own may differ, as that of the isotropic ones does."""
 
 STRINGS = ("data", "task", "variant", "checkpoint", "output", "dtype", "detector")
-COUNTS = {"stem": 1, "size": 1, "epochs": 1, "batch_size": 1, "accumulate": 1, "freeze": 0, "seed": 0}
+COUNTS = {
+    **{"stem": 1, "size": 1, "epochs": 1, "batch_size": 1, "accumulate": 1, "freeze": 0, "seed": 0},
+    "hidden_size": 1,
+}
 """Integers, and the least that each may be."""
 
 FLAGS = ("skip_unreadable", "tensorboard", "remat")
@@ -78,6 +81,7 @@ class Experiment:
         output: path of the new run folder. Defaults to a new folder under `runs/`.
         task: what is trained, a key of `training.tasks.TASKS`. Defaults to `"classification"`.
         detector: for detection, `"retinanet"` (the default) or `"yolov8"`, both of keras-cv.
+        hidden_size: for segmentation, as in `segmentation.UPerNet`, which also has the default.
 
     Raises:
         ValueError: a value out of its range, or settings that exclude each other; the message names the argument.
@@ -117,6 +121,7 @@ class Experiment:
     output: str | None = None
     task: str = Classification.name
     detector: str | None = None
+    hidden_size: int | None = None
 
     def __post_init__(self):
         for name in ("data", "checkpoint", "output"):

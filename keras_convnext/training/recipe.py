@@ -45,7 +45,7 @@ CHECKS = (
         lambda name, value: number(name, value, 0),
         ("learning_rate", "min_learning_rate", "weight_decay", "warmup_epochs", "head_init_scale"),
     ),
-    (lambda name, value: optional(number, name, value), ("layer_scale_init_value",)),
+    (lambda name, value: optional(number, name, value), ("layer_scale_init_value", "clip_norm")),
     (lambda name, value: optional(numbers, name, value, 0), ("unfreeze", "decay_epochs")),
     (lambda name, value: optional(between, name, value, 0, 1), ("ema",)),
     (lambda name, value: optional(share, name, value), ("layer_decay",)),
@@ -94,6 +94,8 @@ class Recipe:
         schedule: how the learning rate falls after the warmup: `"cosine"` (`WarmupCosine`), `"step"` (`WarmupStep`: a
             tenth at each of `decay_epochs`) or `"polynomial"` (`WarmupPolynomial`: along a straight line).
         decay_epochs: for `"step"`, the epochs from which the learning rate is a tenth of what it was.
+        clip_norm: greatest norm of all gradients of an update together, above which they are scaled down to it; None
+            for no limit.
 
     Raises:
         ValueError: a value out of its range.
@@ -140,6 +142,7 @@ class Recipe:
     description: str = ""
     schedule: str = "cosine"
     decay_epochs: tuple[float, ...] | None = None
+    clip_norm: float | None = None
 
     def __post_init__(self):
         make_plain(self)
@@ -164,6 +167,7 @@ class Recipe:
         decays = self.decay_epochs or ()
         has_decays = bool(decays) == (self.schedule == "step") and all(epoch < self.epochs for epoch in decays)
         self._check("decay_epochs", has_decays, expected)
+        self._check("clip_norm", self.clip_norm is None or self.clip_norm > 0, "None, or a number above 0")
         self._check("accumulate", self.batch_size % self.accumulate == 0, f"a divisor of {self.batch_size} images")
 
     def _check(self, name, is_right, expected):

@@ -130,11 +130,13 @@ def start(backend, hide_packages):
     """A function: starts a command in a separate process, which ends with the test at the latest.
 
     `before` is a program that runs before the command; further options are those of `subprocess.Popen`. Only the
-    process of a test on TensorFlow imports it: with the others, Keras would for a seed alone, for seconds.
+    process of a test on TensorFlow imports it, or one that `needs_tensorflow`, as keras-cv does: with the others, Keras
+    would for a seed alone, for seconds.
     """
-    processes, hidden = [], hide_packages({"tensorflow"} - {backend})
+    processes = []
 
-    def start(*arguments, before="", **options):
+    def start(*arguments, before="", needs_tensorflow=False, **options):
+        hidden = "" if needs_tensorflow else hide_packages({"tensorflow"} - {backend})
         words = [word if isinstance(word, bytes) else str(word) for word in arguments]
         processes.append(subprocess.Popen([sys.executable, "-u", "-c", hidden + before + START, *words], **options))
         return processes[-1]

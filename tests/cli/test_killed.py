@@ -1,5 +1,6 @@
 """Trainings that are killed, or that cannot write: what they leave, and that they end alike when resumed."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from keras_convnext.data import digit_scenes
 from keras_convnext.models import load_model
 from keras_convnext.training import Run
 
@@ -23,9 +25,9 @@ EPOCHS = 8
 def train(start, tmp_path):
     """A function: starts a training and returns its process."""
 
-    def start_training(*options, before=""):
+    def start_training(*options, **how):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return start("train", *options, before=before, cwd=tmp_path, **pipes)
+        return start("train", *options, cwd=tmp_path, **how, **pipes)
 
     return start_training
 
@@ -50,6 +52,17 @@ def settings(digits_npz, tmp_path):
     return path
 
 
+@pytest.fixture
+def scenes(tmp_path, write_coco):
+    """A folder of COCO's form, of few and small scenes."""
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    data = digit_scenes(count=20, size=32)
+    for part in ("train", "validation", "test"):
+        write_coco(folder, part, getattr(data, part))
+    return folder
+
+
 def finish(process):
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out[-3000:]
@@ -67,7 +80,7 @@ def weights_of(run, name):
     return load_model(run.last_state / name).get_weights()
 
 
-def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_path):
+def assert_ends_alike_when_killed(train, settings, tmp_path, score, epochs):
     """Killed while an epoch is trained, and while its state is written, as it comes; resumed, and killed again."""
     whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")
     finish(train("--settings", settings, "--output", whole.path))
@@ -78,17 +91,36 @@ def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert killed.last_state.name != f"epoch-{EPOCHS}"
+    assert killed.last_state.name != f"epoch-{epochs}"
     assert not (killed.path / "metrics.json").exists()
     finish(train("--resume", killed.path))
-    assert killed.last_state.name == f"epoch-{EPOCHS}"
+    assert killed.last_state.name == f"epoch-{epochs}"
     for name in ("model.keras", "ema.keras"):
         for one, other in zip(weights_of(whole, name), weights_of(killed, name), strict=True):
             np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
     first, second = (json.loads((run.path / "metrics.json").read_text()) for run in (whole, killed))
-    assert second["test_accuracy"] == first["test_accuracy"]
+    assert second[f"test_{score}"] == first[f"test_{score}"]
     rows = [(run.path / "history.csv").read_text().splitlines() for run in (whole, killed)]
-    assert len(rows[0]) == len(rows[1]) == EPOCHS + 1
+    assert len(rows[0]) == len(rows[1]) == epochs + 1
+
+
+def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_path):
+    assert_ends_alike_when_killed(train, settings, tmp_path, "accuracy", EPOCHS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "score"), [("detection", "map"), ("segmentation", "miou")])
+def test_a_run_on_annotated_images_killed_three_times_ends_as_one_that_was_not(task, score, train, scenes, tmp_path):
+    recipe = {
+        **{"source": "test", "epochs": 5, "batch_size": 4, "learning_rate": 1e-3, "warmup_epochs": 1},
+        **{"drop_path_rate": 0.3, "ema": 0.9, "clip_norm": 1.0, "seed": 2},
+        "augmentation": [{"class": "RandomFlip"}, {"class": "RandomResizedCrop", "scale": [0.5, 1.0]}],
+    }
+    settings = tmp_path / "settings.json"
+    heads = {"hidden_size": 8} if task == "segmentation" else {}
+    settings.write_text(json.dumps({"data": str(scenes), "task": task, "size": 32, "recipe": recipe, **heads}))
+    started = functools.partial(train, needs_tensorflow=task == "detection")  # for keras-cv
+    assert_ends_alike_when_killed(started, settings, tmp_path, score, epochs=5)
 
 
 @pytest.mark.once

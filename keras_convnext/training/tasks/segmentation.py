@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from keras_convnext.training.recipe import Recipe
     from keras_convnext.training.run import Run
 
-
 DRAWN = 8
 """The number of images in the picture of a run."""
 
@@ -43,6 +42,7 @@ class Segmentation(AnnotatedTask):
     counted: ClassVar[str] = "pixels"
     target: ClassVar[str] = "label_map"
     level_norm: ClassVar[bool | tuple[int, ...]] = True
+    settings: ClassVar[tuple[str, ...]] = ("hidden_size",)
 
     def check_data(self, data: ImageData) -> None:
         """Label maps of any content can be trained on."""
@@ -53,9 +53,10 @@ class Segmentation(AnnotatedTask):
     def assemble(
         self, experiment: "Experiment", backbone: str | ConvNeXtBackbone, num_classes: int, **arguments: Any
     ) -> keras.Model:
+        arguments |= {"num_classes": num_classes, "hidden_size": experiment.hidden_size}
         if isinstance(backbone, str):
-            return segmentation.UPerNet.from_preset(backbone, num_classes=num_classes, **arguments)
-        return segmentation.UPerNet(backbone, num_classes)
+            return segmentation.UPerNet.from_preset(backbone, **arguments)
+        return segmentation.UPerNet(backbone, **arguments)
 
     def compile(self, recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
         model.compile(

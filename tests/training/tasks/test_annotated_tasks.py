@@ -35,35 +35,13 @@ def tiny():
 
 
 @pytest.fixture(scope="module")
-def coco(tmp_path_factory):
+def coco(tmp_path_factory, write_coco):
     """A folder in COCO's format: images of scenes, boxes, and rectangles as polygons."""
     folder = tmp_path_factory.mktemp("coco")
     for part, images in vars(digit_scenes(count=12, size=SIDE)).items():
         if part in ("train", "validation", "test"):
             write_coco(folder, part, images.take(range(min(len(images), 8))))
     return folder
-
-
-def write_coco(folder, part, images):
-    (folder / part).mkdir()
-    records = []
-    for index, (pixels, annotation) in enumerate(zip(images.pixels, images.annotations, strict=True)):
-        Image.fromarray(pixels).save(folder / part / f"{index}.png")
-        for (left, top, right, bottom), number in zip(annotation.boxes.tolist(), annotation.classes, strict=True):
-            polygon = [left, top, right, top, right, bottom, left, bottom]
-            box = [left, top, right - left, bottom - top]
-            records.append(
-                {"id": len(records) + 1, "image_id": index, "category_id": int(number), "bbox": box, "iscrowd": 0}
-                | {"area": box[2] * box[3], "segmentation": [polygon]}
-            )
-    found = {
-        "images": [
-            {"id": index, "file_name": f"{index}.png", "height": SIDE, "width": SIDE} for index in range(len(images))
-        ],
-        "annotations": records,
-        "categories": [{"id": number, "name": name} for number, name in enumerate(images.class_names)],
-    }
-    (folder / f"{part}.json").write_text(json.dumps(found))
 
 
 def command(*arguments):
@@ -151,6 +129,8 @@ def test_predict_draws_on_images_of_any_size(trained, tmp_path):
         ({"task": "tracking"}, "`task` must be one of classification, detection, segmentation"),
         ({"task": "detection", "mixup": 0.2}, "`mixup` is for classification, and this is detection"),
         ({"detector": "retinanet"}, "`detector` is for detection, and this is classification"),
+        ({"task": "detection", "hidden_size": 8}, "`hidden_size` is for segmentation, and this is detection"),
+        ({"task": "segmentation", "hidden_size": 0}, "`hidden_size` must be"),
         ({"task": "detection", "detector": "rcnn"}, "`detector` must be one of retinanet, yolov8"),
     ],
 )
@@ -161,6 +141,16 @@ def test_refuses_settings_of_another_task(settings, message):
 
 def test_each_task_has_data_by_default():
     assert [Experiment(task=task).data for task in TASKS] == ["digits", "digit_scenes", "digit_scenes"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"variant": "convnext_tiny"}, 512), ({"variant": "tiny"}, 128), ({"hidden_size": 8}, 8)],
+)
+def test_the_heads_have_the_papers_size_from_convnext_tiny_on(settings, expected, coco):
+    experiment = Experiment(**{"variant": "tiny", **settings}, task="segmentation", data=str(coco), size=SIDE)
+    assert experiment.build().model.hidden_size == expected
+    assert experiment.to_config().get("hidden_size") == settings.get("hidden_size")
 
 
 def test_mixing_is_refused_for_annotated_images(coco):
