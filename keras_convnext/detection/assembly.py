@@ -186,7 +186,13 @@ def _backbone(source, checkpoint, arguments):
             raise ValueError(f"Give these with the name of a variant, not with a backbone: {given}")
         return _checked(source)
     variant, published = find_preset(source)
-    normed = tuple(range(1, len(get_variant(variant).depths)))  # P2, which no detector reads, needs no norm
+    stages = len(get_variant(variant).depths)
+    if stages <= len(LEVELS):
+        raise ValueError(
+            f"The detector reads the levels {', '.join(LEVELS)}, of the last three of four stages. "
+            f"{variant} has {stages}."
+        )
+    normed = tuple(range(1, stages))  # P2, which no detector reads, needs no norm
     arguments = {"level_norm": normed, "data_format": "channels_last", **arguments}
     if checkpoint is None:
         return _checked(ConvNeXtBackbone.from_preset(source, **arguments))

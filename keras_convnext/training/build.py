@@ -15,7 +15,6 @@ from keras_convnext.training.dataset import check_batch_size
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.run_paths import refuse_existing, run_name
 from keras_convnext.training.tasks import find_task
-from keras_convnext.variants import variant_for
 from keras_convnext.version import __version__
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
     shape = _image_shape(data.train, experiment.size, recipe_size, task.files_size)
     if start is None:
         side = max(shape[:2])
-        variant = experiment.variant or variant_for(side)[0]
+        variant = experiment.variant or task.choose_variant(side)
         start = task.from_variant(experiment, variant, experiment.stem or task.choose_stem(variant, side))
     if start.channels not in (None, shape[-1]):
         raise ValueError(

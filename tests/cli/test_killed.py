@@ -117,8 +117,7 @@ def test_a_run_on_annotated_images_killed_three_times_ends_as_one_that_was_not(t
         "augmentation": [{"class": "RandomFlip"}, {"class": "RandomResizedCrop", "scale": [0.5, 1.0]}],
     }
     settings = tmp_path / "settings.json"
-    heads = {"hidden_size": 8} if task == "segmentation" else {}
-    settings.write_text(json.dumps({"data": str(scenes), "task": task, "size": 32, "recipe": recipe, **heads}))
+    settings.write_text(json.dumps({"data": str(scenes), "task": task, "size": 32, "recipe": recipe}))
     started = functools.partial(train, needs_tensorflow=task == "detection")  # for keras-cv
     assert_ends_alike_when_killed(started, settings, tmp_path, score, epochs=5)
 

@@ -74,6 +74,10 @@ def test_a_backbone_is_shared(small):
         (lambda small: detection.retinanet("convnext_huge", 3), "convnext_huge"),
         (lambda small: detection.retinanet("convnext_mini", 0), "`num_classes` must be an integer"),
         (
+            lambda small: detection.retinanet("convnext_mini", 2, level_norm=(1, 2, 3)),
+            "the last three of four stages. convnext_mini has 3",
+        ),
+        (
             lambda small: detection.retinanet("convnext_atto", 3, library="torchvision"),
             '`library` must be "keras_cv" or "keras_hub" for retinanet. Received: library=\'torchvision\'',
         ),

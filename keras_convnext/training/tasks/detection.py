@@ -12,6 +12,7 @@ from keras_convnext.models import ConvNeXtBackbone
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.tasks.annotated import AnnotatedTask
+from keras_convnext.variants import get_variant
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +32,9 @@ LOSSES = {
 
 SCORES = ("map", "ap50", "ap75")
 """The scores of COCO that stand in the history."""
+
+STAGES, SMALLEST = 4, "convnext_atto"
+"""The number of stages that a detector needs, and the smallest variant that has as many."""
 
 DRAWN = 12
 """The number of images in the picture of a run."""
@@ -60,6 +64,11 @@ class Detection(AnnotatedTask):
         for part, images in parts.items():
             if images is not None and not any(len(one.boxes) for one in images.annotations):
                 raise ValueError(f"None of the {len(images)} {part} images has a box: there is nothing to detect.")
+
+    def choose_variant(self, side: int) -> str:
+        """Returns the name of a variant of four stages, of which the detectors read the last three."""
+        chosen = super().choose_variant(side)
+        return chosen if len(get_variant(chosen).depths) == STAGES else SMALLEST
 
     def network(self, experiment: "Experiment") -> str:
         return experiment.detector or "retinanet"

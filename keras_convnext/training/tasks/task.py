@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_convnext.data import Batches, ImageData
 from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.variants import variant_for
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -95,6 +96,10 @@ class Task(ABC):
     @abstractmethod
     def default_recipe(self, experiment: "Experiment") -> str:
         """Returns the name of the recipe that an experiment has by default."""
+
+    def choose_variant(self, side: int) -> str:
+        """Returns the name of the variant to start with on images with sides of `side` pixels."""
+        return variant_for(side)[0]
 
     @abstractmethod
     def choose_stem(self, variant: str, side: int) -> int:

@@ -143,6 +143,7 @@ def test_each_task_has_data_by_default():
     assert [Experiment(task=task).data for task in TASKS] == ["digits", "digit_scenes", "digit_scenes"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [({"variant": "convnext_tiny"}, 512), ({"variant": "tiny"}, 128), ({"hidden_size": 8}, 8)],
@@ -151,6 +152,11 @@ def test_the_heads_have_the_papers_size_from_convnext_tiny_on(settings, expected
     experiment = Experiment(**{"variant": "tiny", **settings}, task="segmentation", data=str(coco), size=SIDE)
     assert experiment.build().model.hidden_size == expected
     assert experiment.to_config().get("hidden_size") == settings.get("hidden_size")
+
+
+@pytest.mark.parametrize("side", [8, 32, 96])
+def test_a_detector_has_four_stages_for_images_of_any_size(side):
+    assert len(VARIANTS[TASKS["detection"].choose_variant(side)].depths) == 4
 
 
 def test_mixing_is_refused_for_annotated_images(coco):
