@@ -33,8 +33,8 @@ STEMS = (1, 2, 4)
 
 STRINGS = ("data", "task", "variant", "checkpoint", "output", "dtype", "detector")
 COUNTS = {
-    **{"stem": 1, "size": 1, "epochs": 1, "batch_size": 1, "accumulate": 1, "freeze": 0, "seed": 0},
-    "hidden_size": 1,
+    **dict.fromkeys(("stem", "size", "epochs", "batch_size", "accumulate", "hidden_size"), 1),
+    **dict.fromkeys(("freeze", "seed"), 0),
 }
 """Integers, and the least that each may be."""
 
