@@ -146,7 +146,7 @@ def rng():
 
 @pytest.fixture(scope="session")
 def write_coco():
-    """A function: writes a part of a data set in COCO's form into a folder, with each box as a mask too."""
+    """A function: writes a part of a data set into a folder in COCO's format, with each box as a mask too."""
 
     def write(folder, part, images):
         (folder / part).mkdir()

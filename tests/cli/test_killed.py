@@ -54,7 +54,7 @@ def settings(digits_npz, tmp_path):
 
 @pytest.fixture
 def scenes(tmp_path, write_coco):
-    """A folder of COCO's form, of few and small scenes."""
+    """A folder in COCO's format, of a few small scenes."""
     folder = tmp_path / "scenes"
     folder.mkdir()
     data = digit_scenes(count=20, size=32)

@@ -10,7 +10,7 @@ from keras_convnext.data import augment_workers
 from keras_convnext.roadmap import time_budget
 from keras_convnext.training import Run
 
-# TensorFlow wraps the errors that data raise in errors of its own. JAX and PyTorch raise them unchanged.
+# TensorFlow wraps an error of the data pipeline in its own error type. JAX and PyTorch raise it unchanged.
 AS_ON_TORCH = () if keras.backend.backend() == "tensorflow" else pytest.mark.once
 AUGMENTATION = {"scale": [0.5, 1.0]}
 
