@@ -45,6 +45,7 @@ def make_optimizer(recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -
     optimizer = AdamW(
         _schedule(recipe, updates),
         weight_decay=recipe.weight_decay,
+        beta_2=recipe.beta_2,
         learning_rate_rules=_learning_rate_rules(recipe, model),
         unfreeze_rules=_unfreeze_rules(recipe, model, updates),
         gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,

@@ -49,7 +49,7 @@ CHECKS = (
     (lambda name, value: optional(numbers, name, value, 0), ("unfreeze", "decay_epochs")),
     (lambda name, value: optional(between, name, value, 0, 1), ("ema",)),
     (lambda name, value: optional(share, name, value), ("layer_decay",)),
-    (rate, ("label_smoothing", "drop_path_rate")),
+    (rate, ("label_smoothing", "drop_path_rate", "beta_2")),
     (flag, ("ema_warmup", "remat")),
 )
 """The checks of single settings of a recipe."""
@@ -96,6 +96,9 @@ class Recipe:
         decay_epochs: for `"step"`, the epochs from which the learning rate is a tenth of what it was.
         clip_norm: greatest norm of all gradients of an update together, above which they are scaled down to it; None
             for no limit.
+        beta_2: decay rate of the optimizer's mean of squared gradients, in [0, 1). With 0.999, the steps are small for
+            thousands of updates after large gradients, as those of the first updates from scratch often are; 0.95
+            forgets them sooner.
 
     Raises:
         ValueError: a value out of its range.
@@ -143,6 +146,7 @@ class Recipe:
     schedule: str = "cosine"
     decay_epochs: tuple[float, ...] | None = None
     clip_norm: float | None = None
+    beta_2: float = 0.999
 
     def __post_init__(self):
         make_plain(self)

@@ -130,15 +130,16 @@ def without_drop_path(model):
     return {**model.backbone.get_config(), "drop_path_rate": 0.0}
 
 
-def test_layer_decay_clipping_and_average_reach_the_optimizer(recipe, make_model):
+def test_every_setting_of_the_optimizer_reaches_it(recipe, make_model):
     model = make_model()
-    changed = replace(recipe, layer_decay=0.5, layer_decay_kind="single", clip_norm=2.0, ema=0.99, ema_warmup=True)
+    settings = {"layer_decay": 0.5, "layer_decay_kind": "single", "clip_norm": 2.0, "beta_2": 0.9}
+    changed = replace(recipe, ema=0.99, ema_warmup=True, **settings)
     changed.compile(model, steps_per_epoch=1)
     rates = {weight.path: model.optimizer.factor(weight) for weight in model.trainable_weights}
     assert rates["head/kernel"] == 1
     assert rates["stage_1_block_0/depthwise_conv/kernel"] == 0.5
     assert rates["stage_0_block_0/depthwise_conv/kernel"] == 0.25
-    assert model.optimizer.global_clipnorm == 2.0
+    assert (model.optimizer.global_clipnorm, model.optimizer.beta_2) == (2.0, 0.9)
     assert (model.optimizer.use_ema, model.optimizer.ema_momentum, model.optimizer.ema_warmup) == (True, 0.99, True)
 
 

@@ -88,7 +88,7 @@ def test_steps_for_a_variant_are_written_as_json(recipe):
     [
         {"image_size": (12, 10)},
         {"augmentation": Augmentation(scale=(0.3, 0.9)), "ema": 0.99},
-        {"schedule": "step", "decay_epochs": (2.5,), "clip_norm": 1.0},
+        {"schedule": "step", "decay_epochs": (2.5,), "clip_norm": 1.0, "beta_2": 0.95},
         {"unfreeze": (2.0,), "variants": {"convnext_tiny": {"drop_path_rate": 0.2}}},
     ],
 )
@@ -170,6 +170,7 @@ def test_an_average_needs_validation_images(recipe, tmp_path):
         ({"learning_rate": -1.0}, "`learning_rate` must be a finite number, at least 0"),
         ({"label_smoothing": 1.0}, "`label_smoothing` must be at least 0 and below 1"),
         ({"ema": 1.5}, "`ema` must be from 0 to 1"),
+        ({"beta_2": 1.0}, "`beta_2` must be at least 0 and below 1"),
         ({"clip_norm": 0}, "`clip_norm` must be None, or a number above 0"),
         ({"accumulate": 3}, "`accumulate` must be a divisor of 16 images"),
         ({"dtype": "float8"}, r"`dtype` must be None, or one of float32, .*float64\. Received: dtype='float8'"),
