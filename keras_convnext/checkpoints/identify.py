@@ -97,7 +97,7 @@ def segmenter_arguments(arrays: dict[str, np.ndarray]) -> dict | None:
             return {
                 "num_classes": classes,
                 "hidden_size": hidden_size,
-                "auxiliary_hidden_size": _size("auxiliary_conv/norm/gamma", layout, arrays),
+                "auxiliary_hidden_size": _size("auxiliary_conv/norm/gamma", layout, arrays) or 0,
             }
     return None
 

@@ -57,7 +57,7 @@ def predict(
     >>> from keras_convnext import ConvNeXtBackbone
     >>> from keras_convnext.segmentation import UPerNet, predict
     >>> backbone = ConvNeXtBackbone(depths=(1, 1), dims=(4, 8), level_norm=True)
-    >>> model = UPerNet(backbone, num_classes=3, hidden_size=4, auxiliary_hidden_size=None)
+    >>> model = UPerNet(backbone, num_classes=3, hidden_size=4, auxiliary_hidden_size=0)
     >>> predict(model, np.zeros((50, 70, 3), "uint8"), mode="slide", crop=40).shape
     (50, 70)
     """

@@ -23,7 +23,7 @@ from keras_convnext.segmentation.resize import ResizeToImage
 
 ADE20K_CLASSES = 150
 
-HIDDEN_SIZES = {96: 512, 0: 128}
+HIDDEN_SIZES = {96: 512, 64: 128, 0: 64}
 """The default of `hidden_size` by the least channels of the backbone's first stage; that of `convnext_tiny` has 96."""
 
 
@@ -42,9 +42,10 @@ class UPerNet(TrainsAuxiliaryHead):
     Args:
         backbone: a `ConvNeXtBackbone` with `level_norm=True` and at least two levels.
         num_classes: number of classes. Defaults to 150, that of ADE20K.
-        hidden_size: channels of pyramid pooling, feature pyramid and fusion. Defaults to 512, as in the paper, and to
-            128 for a backbone whose first stage is narrower than that of `convnext_tiny`.
-        auxiliary_hidden_size: channels of the auxiliary head; None for no such head. Defaults to 256.
+        hidden_size: channels of pyramid pooling, feature pyramid and fusion. Defaults to 512, as in the paper; for a
+            backbone whose first stage has less than 96 channels to 128, and with less than 64 to 64.
+        auxiliary_hidden_size: channels of the auxiliary head; 0 for no such head. Defaults to half of `hidden_size`, as
+            in the paper.
         pool_scales: numbers of windows along one side in the pyramid pooling. Defaults to `(1, 2, 3, 6)`.
         drop_rate: rate of the dropout of whole channels before the classifiers, in [0, 1). Defaults to 0.1.
         activation: activation of the output, such as `"softmax"`. Defaults to None, which returns logits.
@@ -76,7 +77,7 @@ class UPerNet(TrainsAuxiliaryHead):
         backbone: ConvNeXtBackbone,
         num_classes: int = ADE20K_CLASSES,
         hidden_size: int | None = None,
-        auxiliary_hidden_size: int | None = 256,
+        auxiliary_hidden_size: int | None = None,
         pool_scales: Sequence[int] = (1, 2, 3, 6),
         drop_rate: float = 0.1,
         activation: str | dict | Callable | None = None,
@@ -88,13 +89,15 @@ class UPerNet(TrainsAuxiliaryHead):
     ):
         num_classes = integer("num_classes", num_classes, 1)
         hidden_size = optional(integer, "hidden_size", hidden_size, 1)
-        auxiliary_hidden_size = optional(integer, "auxiliary_hidden_size", auxiliary_hidden_size, 1)
+        auxiliary_hidden_size = optional(integer, "auxiliary_hidden_size", auxiliary_hidden_size, 0)
         pool_scales = integers("pool_scales", pool_scales, 1)
         drop_rate = rate("drop_rate", drop_rate)
         auxiliary_loss_weight = number("auxiliary_loss_weight", auxiliary_loss_weight, 0)
         _check_backbone(backbone)
         if hidden_size is None:
             hidden_size = next(size for least, size in HIDDEN_SIZES.items() if backbone.dims[0] >= least)
+        if auxiliary_hidden_size is None:
+            auxiliary_hidden_size = max(1, hidden_size // 2)
         dtype, data_format = backbone.dtype_policy, backbone.data_format
         image = backbone.image
 
@@ -134,7 +137,7 @@ class UPerNet(TrainsAuxiliaryHead):
         maps = override(pyramid, overrides)([*levels[:-1], deepest])
         logits = classified(override(fusion, overrides)(maps))
         auxiliary_output = None
-        if auxiliary_hidden_size is not None:
+        if auxiliary_hidden_size:
             convolution = ConvNormRelu(auxiliary_hidden_size, kernel_size=3, dtype=dtype, name="auxiliary_conv")
             auxiliary = classified(override(convolution, overrides)(levels[-2]), prefix="auxiliary_")
             auxiliary_output = resized(auxiliary, name="auxiliary_logits")

@@ -141,7 +141,7 @@ def test_another_number_of_classes_leaves_the_last_layers_alone(upernet, state, 
 @pytest.mark.once
 def test_an_auxiliary_head_that_one_side_has(upernet, state, write):
     with pytest.warns(UserWarning, match="The model has no auxiliary head: that of the checkpoint is left out"):
-        load_checkpoint(upernet({"auxiliary_hidden_size": None}), write(state))
+        load_checkpoint(upernet({"auxiliary_hidden_size": 0}), write(state))
     without = {name: value for name, value in state.items() if not name.startswith("auxiliary_head")}
     with pytest.warns(UserWarning, match="The checkpoint has no auxiliary head: the model's is unchanged"):
         load_checkpoint(upernet(), write(without))

@@ -174,7 +174,7 @@ def test_a_model_of_probabilities_learns_as_one_of_logits(smallest, randomize, n
 
 @pytest.mark.once
 def test_without_an_auxiliary_head(upernet):
-    model = upernet({"auxiliary_hidden_size": None})
+    model = upernet({"auxiliary_hidden_size": 0})
     assert model.auxiliary_output is None
     assert not [weight.path for weight in model.weights if weight.path.startswith("auxiliary")]
 
