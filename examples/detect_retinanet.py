@@ -66,7 +66,7 @@ def main():
         backbone=backbone,
         prediction_decoder=PredictionDecoder("xyxy", from_logits=True, confidence_threshold=0.05, per_class=True),
     )
-    recipe = RECIPES["digit_scenes"].with_epochs(args.epochs)
+    recipe = RECIPES["detection_digit_scenes"].with_epochs(args.epochs)
     model.compile(
         optimizer=recipe.optimizer(model, steps_per_epoch=len(train)),
         classification_loss="focal",

@@ -20,7 +20,7 @@ SIDE = 96
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=4000)
+    parser.add_argument("--scenes", type=int, default=15_000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()
@@ -34,13 +34,14 @@ def main():
 
     classes = len(data.class_names)
     model = UPerNet.from_preset(
-        "convnext_atto",
+        "convnext_mini",
         num_classes=classes,
         input_shape=(SIDE, SIDE, 3),
+        stem_patch_size=4,  # levels of strides 4, 8 and 16
         layer_scale_init_value=1.0,
         data_format="channels_last",  # as the batches are, whatever keras.json says
     )
-    recipe = RECIPES["digit_scenes"].with_epochs(args.epochs)
+    recipe = RECIPES["segmentation_digit_scenes"].with_epochs(args.epochs)
     model.compile(
         optimizer=recipe.optimizer(model, steps_per_epoch=len(train)),
         loss=SegmentationLoss(),

@@ -18,12 +18,15 @@ INK = (0.25, 0.55)
 CONTRAST = 80
 """The least difference in brightness between a digit and the mean of the texture, in grey levels."""
 
+COUNTS = {"boxes": 4000, "label_map": 15_000}
+"""The default number of training scenes for each target. UPerNet learns 4000 label maps by heart."""
+
 ENLARGED = 6
 """How many times the 8x8 digits are enlarged before they get their size."""
 
 
 def digit_scenes(
-    count: int = 4000,
+    count: int | None = None,
     size: int | Sequence[int] = 96,
     seed: int = 0,
     digits: Sequence[int] = (1, 3),
@@ -39,7 +42,7 @@ def digit_scenes(
 
     Args:
         count: number of training scenes. There are a tenth as many for validation and a fifth as many for testing, and
-            at least one. Defaults to 4000.
+            at least one. Defaults to 4000 for boxes and 15,000 for label maps.
         size: side of the images in pixels, or `(height, width)`, 16 or more. Defaults to 96.
         seed: 0 or more. Defaults to 0.
         digits: the least and the largest number of digits in an image. Those that find no place without hiding
@@ -62,7 +65,7 @@ def digit_scenes(
     >>> data.train.pixels.shape, len(data.test), data.class_names[:2]
     ((10, 64, 96, 3), 2, ('0', '1'))
     """
-    check_target(target)
+    count = COUNTS[check_target(target)] if count is None else count
     settings = scene_settings(count, size, seed, digits, digit_size)
     data = with_validation(load_digits())
     parts: dict[str, Any] = {}

@@ -13,7 +13,7 @@ REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "recipes.json"
 ROWS = REFERENCE["recipes"]
 OWN = {
     *("small_images", "fine_tune", "linear_probe", "digits", "from_scratch"),
-    *("detection", "segmentation", "digit_scenes"),
+    *("detection", "segmentation", "detection_digit_scenes", "segmentation_digit_scenes"),
 }
 DENSE = ("detection_v1", "detection_v2", "segmentation_v1", "segmentation_v2")
 SIZES = ("nano", "tiny", "base", "large", "huge")

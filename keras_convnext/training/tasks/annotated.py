@@ -11,7 +11,6 @@ from keras_convnext.models import ConvNeXtBackbone, backbone_of, find_model, loa
 from keras_convnext.preprocessing.augmentation import ImageFormat, augment_sample
 from keras_convnext.training.dataset import check_batch_size
 from keras_convnext.training.tasks.task import Start, Task
-from keras_convnext.variants import get_variant
 
 if TYPE_CHECKING:
     from keras_convnext.training.experiment import Experiment
@@ -58,10 +57,7 @@ class AnnotatedTask(Task):
         return load_annotated(source, target=self.target, skip_bad=skip_unreadable, verbose=verbose)
 
     def default_recipe(self, experiment: "Experiment") -> str:
-        return "digit_scenes" if experiment.data == self.default_data else self.name
-
-    def choose_stem(self, variant: str, side: int) -> int:
-        return get_variant(variant).stem_patch_size
+        return f"{self.name}_digit_scenes" if experiment.data == self.default_data else self.name
 
     def from_variant(self, experiment: "Experiment", variant: str, stem: int) -> Start:
         return self._from_name(experiment, variant, variant, stem_patch_size=stem)

@@ -70,6 +70,10 @@ class Detection(AnnotatedTask):
         chosen = super().choose_variant(side)
         return chosen if len(get_variant(chosen).depths) == STAGES else SMALLEST
 
+    def choose_stem(self, variant: str, side: int) -> int:
+        """Returns the variant's own stride, with which the levels that the detectors read have 8, 16 and 32."""
+        return get_variant(variant).stem_patch_size
+
     def network(self, experiment: "Experiment") -> str:
         return experiment.detector or "retinanet"
 

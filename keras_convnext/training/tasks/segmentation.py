@@ -13,6 +13,7 @@ from keras_convnext.models import ConvNeXtBackbone
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.tasks.annotated import AnnotatedTask
+from keras_convnext.variants import stem_for
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 DRAWN = 8
 """The number of images in the picture of a run."""
+
+SMALL_SIDE = 128
+"""Up to this side in pixels, images are segmented by `convnext_mini` by default. At a stride of 32, of which a fourth
+stage makes its maps, little is left of them."""
 
 
 class Segmentation(AnnotatedTask):
@@ -46,6 +51,12 @@ class Segmentation(AnnotatedTask):
 
     def check_data(self, data: ImageData) -> None:
         """Label maps of any content can be trained on."""
+
+    def choose_variant(self, side: int) -> str:
+        return "convnext_mini" if side <= SMALL_SIDE else super().choose_variant(side)
+
+    def choose_stem(self, variant: str, side: int) -> int:
+        return stem_for(variant, side)
 
     def network(self, experiment: "Experiment") -> str:
         return "upernet"

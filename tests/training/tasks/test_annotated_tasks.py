@@ -146,7 +146,7 @@ def test_each_task_has_data_by_default():
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "expected"),
-    [({"variant": "convnext_tiny"}, 512), ({"variant": "tiny"}, 128), ({"hidden_size": 8}, 8)],
+    [({"variant": "convnext_tiny"}, 512), ({"variant": "tiny"}, 64), ({"hidden_size": 8}, 8)],
 )
 def test_the_heads_have_the_papers_size_from_convnext_tiny_on(settings, expected, coco):
     experiment = Experiment(**{"variant": "tiny", **settings}, task="segmentation", data=str(coco), size=SIDE)
@@ -157,6 +157,15 @@ def test_the_heads_have_the_papers_size_from_convnext_tiny_on(settings, expected
 @pytest.mark.parametrize("side", [8, 32, 96])
 def test_a_detector_has_four_stages_for_images_of_any_size(side):
     assert len(VARIANTS[TASKS["detection"].choose_variant(side)].depths) == 4
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"), [(32, ("convnext_mini", 2)), (96, ("convnext_mini", 4)), (256, ("convnext_atto", 4))]
+)
+def test_small_images_are_segmented_with_three_stages(side, expected):
+    task = TASKS["segmentation"]
+    variant = task.choose_variant(side)
+    assert (variant, task.choose_stem(variant, side)) == expected
 
 
 def test_mixing_is_refused_for_annotated_images(coco):
