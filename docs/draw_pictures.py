@@ -67,6 +67,10 @@ def detection():
     return stored_output("05_detection.ipynb", "found = detection.predict(")
 
 
+def segmentation():
+    return stored_output("06_segmentation.ipynb", "found = [segmentation.predict(")
+
+
 def train_on_folder():
     """The confusion matrix of a run on the digits, written as image files: a folder per class."""
     with tempfile.TemporaryDirectory() as folder:
@@ -177,6 +181,7 @@ DRAWN = {
     "03_recipe": recipe,
     "04_roadmap": roadmap_steps,
     "05_detection": detection,
+    "06_segmentation": segmentation,
     "train_on_folder": train_on_folder,
     "fine_tune": fine_tune,
     "cifar10_timm": cifar10_timm,
