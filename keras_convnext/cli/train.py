@@ -58,7 +58,7 @@ def add_arguments(parser):
         "--hidden-size",
         type=positive,
         metavar="CHANNELS",
-        help="for segmentation: channels of UPerNet (default: 512; 128 for variants narrower than convnext_tiny)",
+        help="for segmentation: channels of UPerNet (default: 512; less for variants narrower than convnext_tiny)",
     )
     what.add_argument(
         "--variant", help="a name that `keras-convnext list` prints (default: chosen by the size of the images)"

@@ -19,7 +19,7 @@ CONTRAST = 80
 """The least difference in brightness between a digit and the mean of the texture, in grey levels."""
 
 COUNTS = {"boxes": 4000, "label_map": 15_000}
-"""The default number of training scenes for each target. UPerNet learns 4000 label maps by heart."""
+"""The default number of training scenes for each target. UPerNet overfits 4000 label maps."""
 
 ENLARGED = 6
 """How many times the 8x8 digits are enlarged before they get their size."""

@@ -42,8 +42,8 @@ class UPerNet(TrainsAuxiliaryHead):
     Args:
         backbone: a `ConvNeXtBackbone` with `level_norm=True` and at least two levels.
         num_classes: number of classes. Defaults to 150, that of ADE20K.
-        hidden_size: channels of pyramid pooling, feature pyramid and fusion. Defaults to 512, as in the paper; for a
-            backbone whose first stage has less than 96 channels to 128, and with less than 64 to 64.
+        hidden_size: channels of pyramid pooling, feature pyramid and fusion. Defaults to 512, as in the paper. It
+            is 128 for a backbone whose first stage has fewer than 96 channels, and 64 for one with fewer than 64.
         auxiliary_hidden_size: channels of the auxiliary head; 0 for no such head. Defaults to half of `hidden_size`, as
             in the paper.
         pool_scales: numbers of windows along one side in the pyramid pooling. Defaults to `(1, 2, 3, 6)`.

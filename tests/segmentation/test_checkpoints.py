@@ -148,6 +148,17 @@ def test_an_auxiliary_head_that_one_side_has(upernet, state, write):
 
 
 @pytest.mark.once
+def test_a_file_without_an_auxiliary_head_gives_a_model_without_one(tmp_path):
+    model = UPerNet.from_preset("convnext_mini", 5, hidden_size=8, auxiliary_hidden_size=0)
+    path = tmp_path / "upernet.safetensors"
+    save_checkpoint(model, path)
+    loaded = load_model(path)
+    assert (loaded.auxiliary_hidden_size, loaded.auxiliary_output) == (0, None)
+    for one, other in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.once
 def test_refuses_what_does_not_fit_and_leaves_the_model_as_it_was(upernet, state, write, small_classifier, tmp_path):
     import torch
 

@@ -130,7 +130,7 @@ def without_drop_path(model):
     return {**model.backbone.get_config(), "drop_path_rate": 0.0}
 
 
-def test_every_setting_of_the_optimizer_reaches_it(recipe, make_model):
+def test_layer_decay_clipping_beta_2_and_average_reach_the_optimizer(recipe, make_model):
     model = make_model()
     settings = {"layer_decay": 0.5, "layer_decay_kind": "single", "clip_norm": 2.0, "beta_2": 0.9}
     changed = replace(recipe, ema=0.99, ema_warmup=True, **settings)

@@ -26,8 +26,8 @@ DRAWN = 8
 """The number of images in the picture of a run."""
 
 SMALL_SIDE = 128
-"""Up to this side in pixels, images are segmented by `convnext_mini` by default. At a stride of 32, of which a fourth
-stage makes its maps, little is left of them."""
+"""Up to this side in pixels, images are segmented by `convnext_mini` by default. It has three stages: the maps of a
+fourth, of stride 32, would have a few pixels only."""
 
 
 class Segmentation(AnnotatedTask):
