@@ -15,11 +15,15 @@ from keras_convnext.checkpoints import find_preset
 from keras_convnext.detection.decoding import PredictionDecoder
 from keras_convnext.extras import require
 from keras_convnext.models import ConvNeXtBackbone, find_model, load_model, transfer, variant_of
+from keras_convnext.models.head_precision import made_in_float32, set_head_precision
 from keras_convnext.scalars import integer
 from keras_convnext.variants import get_variant
 
 PRIOR = 0.01
 """The probability that a detector's classes start with, RetinaNet's pi."""
+
+STDDEV = 0.01
+"""The standard deviation of the initial kernels of RetinaNet's heads."""
 
 LEVELS = ("P3", "P4", "P5")
 """The levels that these detectors read, of strides 8, 16 and 32."""
@@ -32,19 +36,26 @@ COCO's evaluation of RetinaNet, boxes suppress only boxes of their class."""
 def keras_cv_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Model:
     """RetinaNet of keras-cv: an FPN with the levels P3 to P7, and nine anchors per position."""
     keras_cv = require("keras_cv", extra="cv")
-    return keras_cv.models.RetinaNet(
-        backbone=backbone,
-        num_classes=num_classes,
-        bounding_box_format="xyxy",
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, **DECODING),
-    )
+    with made_in_float32():
+        model = keras_cv.models.RetinaNet(
+            backbone=backbone,
+            num_classes=num_classes,
+            bounding_box_format="xyxy",
+            prediction_decoder=PredictionDecoder("xyxy", from_logits=True, **DECODING),
+        )
+    return set_head_precision(model)
 
 
 def keras_hub_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Model:
     """RetinaNet of keras-hub: an FPN with the levels P3 to P7, and nine anchors per position."""
     keras_hub = require("keras_hub", extra="hub")
     pyramid = keras_hub.models.RetinaNetBackbone(
-        image_encoder=backbone, min_level=3, max_level=7, use_p5=False, image_shape=backbone.image_shape
+        image_encoder=backbone,
+        min_level=3,
+        max_level=7,
+        use_p5=False,
+        image_shape=backbone.image_shape,
+        dtype=backbone.dtype_policy,  # the heads take it over
     )
     model = keras_hub.models.RetinaNetObjectDetector(
         backbone=pyramid,
@@ -52,7 +63,13 @@ def keras_hub_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.M
         bounding_box_format="xyxy",
         prediction_decoder=PredictionDecoder("xyxy", from_logits=True, **DECODING),
     )
-    # keras-hub 0.32 gives the bias of the prior probability to the box head. It belongs to the classes (section 4.1).
+    # The initial weights of section 4.1. keras-hub 0.32 has a standard deviation of 0.05, at which logits start beyond
+    # +-16: there the focal loss clips probabilities, and has no gradient.
+    for weight in (*model.box_head.weights, *model.classification_head.weights):
+        if weight.name == "kernel":
+            initializer = keras.initializers.RandomNormal(stddev=STDDEV)  # one initializer always gives the same values
+            weight.assign(initializer(weight.shape, weight.dtype))
+    # keras-hub gives the bias of the prior probability to the box head. It belongs to the classes.
     boxes, classes = model.box_head.prediction_layer.bias, model.classification_head.prediction_layer.bias
     boxes.assign(np.zeros(boxes.shape))
     classes.assign(np.full(classes.shape, -math.log((1 - PRIOR) / PRIOR)))
@@ -62,13 +79,15 @@ def keras_hub_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.M
 def keras_cv_yolov8(backbone: ConvNeXtBackbone, num_classes: int, fpn_depth: int) -> keras.Model:
     """YOLOv8 of keras-cv: a path aggregation network on P3 to P5, and one box per position, without anchors."""
     keras_cv = require("keras_cv", extra="cv")
-    return keras_cv.models.YOLOV8Detector(
-        backbone=backbone,
-        num_classes=num_classes,
-        bounding_box_format="xyxy",
-        fpn_depth=fpn_depth,
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=False, iou_threshold=0.7, **DECODING),
-    )
+    with made_in_float32():
+        model = keras_cv.models.YOLOV8Detector(
+            backbone=backbone,
+            num_classes=num_classes,
+            bounding_box_format="xyxy",
+            fpn_depth=fpn_depth,
+            prediction_decoder=PredictionDecoder("xyxy", from_logits=False, iou_threshold=0.7, **DECODING),
+        )
+    return set_head_precision(model)
 
 
 DETECTORS: dict[str, dict[str, Callable]] = {
@@ -101,8 +120,9 @@ def retinanet(
         checkpoint: the backbone's weights: the name of a published checkpoint, the path of a file of weights or of a
             run folder, as for `models.load_model`. Its architecture must be the variant's. Defaults to None, for
             random weights.
-        **arguments: arguments of `ConvNeXtBackbone`, such as `input_shape`, `drop_path_rate`, `dtype` or `remat`.
-            `level_norm` defaults to `(1, 2, 3)` here: a norm for each level that is read, as in the authors' detectors.
+        **arguments: arguments of `ConvNeXtBackbone`, such as `input_shape`, `drop_path_rate`, `dtype` or `remat`. The
+            heads have the backbone's dtype policy; what they return is float32. `level_norm` defaults to `(1, 2, 3)`
+            here: a norm for each level that is read, as in the authors' detectors.
 
     Returns:
         `keras_cv.models.RetinaNet` or `keras_hub.models.RetinaNetObjectDetector`, not compiled.

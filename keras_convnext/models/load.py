@@ -30,6 +30,7 @@ from keras_convnext.checkpoints.catalog import is_path
 from keras_convnext.extras import require
 from keras_convnext.models.backbone import ConvNeXtBackbone
 from keras_convnext.models.classifier import ConvNeXtClassifier
+from keras_convnext.models.head_precision import made_in_float32, set_head_precision
 from keras_convnext.models.run_folder import MODEL, is_run, read_run_config, run_of
 from keras_convnext.models.variant import variant_of
 from keras_convnext.variants import get_variant
@@ -289,8 +290,11 @@ def _load_keras_file(path, kinds):
         raise ValueError(f"{path}: expected a {', '.join(others)} or {last}, got {kind}.")
     try:
         with with_keras_suffix(path) as called:
+            if library not in LIBRARIES:
+                return keras.saving.load_model(called)
             # Keras cannot restore how a detector was compiled, whose class has its own `compile`
-            return keras.saving.load_model(called, compile=library not in LIBRARIES)
+            with made_in_float32():
+                return set_head_precision(keras.saving.load_model(called, compile=False))
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise ValueError(f"{path}: the weights or configuration do not match the model class ({error}).") from error
 

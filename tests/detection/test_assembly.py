@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, detection
+from keras_convnext.models import load_model
 
 SIDE = 64
 SMALL = {"depths": (1, 1, 1, 1), "dims": (4, 8, 12, 16), "input_shape": (SIDE, SIDE, 3)}
@@ -45,6 +46,48 @@ def test_arguments_reach_the_backbone(make, kind):
         weight.path for weight in model.trainable_weights
     }
     assert not unused
+
+
+def test_keras_hubs_retinanet_starts_at_the_prior_probability(small, rng):
+    """arXiv:1708.02002, section 4.1: 0.01 for each class, wherever it looks."""
+    model = detection.retinanet(small(), 3, library="keras_hub")
+    logits = model(rng.uniform(0, 255, (1, SIDE, SIDE, 3)).astype("float32"))["cls_logits"]
+    probabilities = keras.ops.convert_to_numpy(keras.ops.sigmoid(logits))
+    assert probabilities.min() > 0.005
+    assert probabilities.max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("detector", "library"), [("retinanet", "keras_cv"), ("retinanet", "keras_hub"), ("yolov8", "keras_cv")]
+)
+def test_heads_have_the_precision_of_the_backbone_and_keep_it_in_a_file(detector, library, small, rng, tmp_path):
+    images = rng.uniform(0, 255, (1, SIDE, SIDE, 3)).astype("float32")
+    model = getattr(detection, detector)(small(dtype="mixed_bfloat16"), 3, library=library)
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    for one in (model, loaded):
+        computing = [layer for layer in one._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+        half = [layer for layer in computing if layer.compute_dtype == "bfloat16"]
+        assert len(half) >= 0.8 * len(computing)
+        assert one.label_encoder.compute_dtype == "float32"
+    for expected, found in zip(model(images).values(), loaded(images).values(), strict=True):
+        assert keras.backend.standardize_dtype(found.dtype) == "float32"
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (expected, found)))
+
+
+@pytest.mark.once
+def test_a_global_policy_rounds_no_boxes(small, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = detection.retinanet(small(), 3)
+        model.save(tmp_path / "model.keras")
+        models = [model, load_model(tmp_path / "model.keras")]
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for one in models:
+        assert one.box_head.conv_layers[0].compute_dtype == "bfloat16"
+        assert (one.label_encoder.compute_dtype, one.anchor_generator.compute_dtype) == ("float32", "float32")
 
 
 def test_a_checkpoint_of_a_classifier(tmp_path, randomize):

@@ -22,6 +22,7 @@ SIDE = 64
 RECIPE = {
     **{"source": "tests", "epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "warmup_epochs": 0.5},
     **{"label_smoothing": 0.0, "ema": 0.5, "layer_decay": 0.9, "augmentation": [{"class": "RandomFlip"}]},
+    "dtype": "mixed_bfloat16",
 }
 
 
@@ -79,13 +80,16 @@ def test_a_run_has_its_scores_in_every_file(trained):
     assert all(Image.open(run.path / name).size > (300, 150) for name in ("curves.png", picture))
 
 
-def test_a_resumed_run_keeps_the_state_of_its_optimizer(trained, coco):
+def test_a_resumed_run_keeps_the_state_of_its_optimizer_and_its_precision(trained, coco):
     task, run = trained
     assert len(task.load_data(str(coco)).train) == 8  # two updates per epoch, of which one was before the resumption
     recipe = Recipe.from_config(run.config["recipe"])
     model, history = restore_state(run.last_state, lambda model: task.compile(recipe, model, steps_per_epoch=2))
     assert len(history) == 2
     assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 4
+    for one in (model, run.load_model()):
+        head = one.box_head.conv_layers[0] if task.name == "detection" else one.get_layer("level_fusion")
+        assert (head.compute_dtype, one.outputs[0].dtype) == ("bfloat16", "float32")
 
 
 def test_evaluate_gives_the_scores_of_the_run(trained):
@@ -146,11 +150,17 @@ def test_each_task_has_data_by_default():
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "expected"),
-    [({"variant": "convnext_tiny"}, 512), ({"variant": "tiny"}, 64), ({"hidden_size": 8}, 8)],
+    [
+        ({"variant": "convnext_tiny"}, 512),
+        ({"variant": "convnext_pico"}, 128),
+        ({"variant": "tiny"}, 64),
+        ({"hidden_size": 8}, 8),
+    ],
 )
 def test_the_heads_have_the_papers_size_from_convnext_tiny_on(settings, expected, coco):
     experiment = Experiment(**{"variant": "tiny", **settings}, task="segmentation", data=str(coco), size=SIDE)
-    assert experiment.build().model.hidden_size == expected
+    model = experiment.build().model
+    assert (model.hidden_size, model.auxiliary_hidden_size) == (expected, expected // 2)
     assert experiment.to_config().get("hidden_size") == settings.get("hidden_size")
 
 
