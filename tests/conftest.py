@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The models are small: XLA optimizes one for longer than it runs.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: torch's threads would wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

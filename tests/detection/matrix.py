@@ -123,7 +123,11 @@ def keras_hub_d_fine():
         **{"eval_idx": -1, "num_decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 16},
         **{"lqe_hidden_dim": 16, "num_lqe_layers": 1},
     )
-    model = keras_hub.models.DFineObjectDetector(backbone=encoder, num_classes=CLASSES)
+    model = keras_hub.models.DFineObjectDetector(
+        backbone=encoder,
+        num_classes=CLASSES,
+        prediction_decoder=PredictionDecoder("yxyx", confidence_threshold=0.0, max_detections=10),
+    )
     model.compile(optimizer=optimizer())
     return model
 

@@ -15,18 +15,18 @@ CELLS = [
     *("keras_cv_retinanet", "keras_cv_yolov8", "keras_cv_deeplab_v3_plus", "keras_cv_segformer"),
     *("keras_hub_retinanet", "keras_hub_deeplab_v3"),
 ]
-SLOW_CELLS = ["keras_hub_segformer", "keras_hub_d_fine"]
-"""TensorFlow and JAX compile these for a minute."""
+LONG_CELLS = ["keras_hub_segformer", "keras_hub_d_fine"]
+LONG = () if keras.backend.backend() == "torch" else pytest.mark.slow
+"""TensorFlow and JAX compile these cells for a minute."""
 
 
 def run(mode, folder, cells):
-    """Runs the program for all cells in one new process. XLA does not optimize, as the models run for a second."""
-    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    """Runs the program for all cells in one new process."""
     environment = {**os.environ, "KERAS_BACKEND": keras.backend.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, HERE / "matrix.py", mode, folder, *cells],
         cwd=HERE.parents[1],
-        env={**environment, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
     )
@@ -49,10 +49,6 @@ def check(folder, cells):
         assert any(values.std() > 0.01 for values in trained.values()), f"{cell}: outputs that would show a difference"
 
 
-def test_the_matrix(tmp_path):
-    check(tmp_path, CELLS)
-
-
-@pytest.mark.slow
-def test_the_cells_that_take_long(tmp_path):
-    check(tmp_path, SLOW_CELLS)
+@pytest.mark.parametrize("cells", [CELLS, pytest.param(LONG_CELLS, marks=LONG)], ids=["short", "long"])
+def test_the_matrix(cells, tmp_path):
+    check(tmp_path, cells)
