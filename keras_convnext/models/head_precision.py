@@ -10,12 +10,14 @@ from contextlib import contextmanager
 
 import keras
 
+from keras_convnext.models.layer_tree import sublayers
+
 
 def retinanet_heads(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers of `keras_cv.models.RetinaNet` between the backbone and the last convolutions."""
     pyramid = model.feature_pyramid
-    convolutions = [*model.classification_head.conv_layers, *model.box_head.conv_layers]
-    return [pyramid, *pyramid._flatten_layers(include_self=False), *convolutions]
+    inside = [layer for _, layer, _ in sublayers(pyramid)]
+    return [pyramid, *inside, *model.classification_head.conv_layers, *model.box_head.conv_layers]
 
 
 def yolov8_heads(model: keras.Model) -> list[keras.layers.Layer]:
