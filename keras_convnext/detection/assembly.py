@@ -1,7 +1,7 @@
 """Detectors of keras-cv and keras-hub on a ConvNeXt backbone, in the libraries' own calls.
 
-`DETECTORS` tells which library has which detector, and which function assembles it. Each function is what a user of the
-library would write.
+`DETECTORS` tells which library has which detector, and which function assembles it. Beside the library's own call, each
+function sets the precision, and keras-hub's the initial weights.
 """
 
 import math
@@ -49,20 +49,21 @@ def keras_cv_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Mo
 def keras_hub_retinanet(backbone: ConvNeXtBackbone, num_classes: int) -> keras.Model:
     """RetinaNet of keras-hub: an FPN with the levels P3 to P7, and nine anchors per position."""
     keras_hub = require("keras_hub", extra="hub")
-    pyramid = keras_hub.models.RetinaNetBackbone(
-        image_encoder=backbone,
-        min_level=3,
-        max_level=7,
-        use_p5=False,
-        image_shape=backbone.image_shape,
-        dtype=backbone.dtype_policy,  # the heads take it over
-    )
-    model = keras_hub.models.RetinaNetObjectDetector(
-        backbone=pyramid,
-        num_classes=num_classes,
-        bounding_box_format="xyxy",
-        prediction_decoder=PredictionDecoder("xyxy", from_logits=True, **DECODING),
-    )
+    with made_in_float32():
+        pyramid = keras_hub.models.RetinaNetBackbone(
+            image_encoder=backbone,
+            min_level=3,
+            max_level=7,
+            use_p5=False,
+            image_shape=backbone.image_shape,
+            dtype=backbone.dtype_policy,  # the heads take it over
+        )
+        model = keras_hub.models.RetinaNetObjectDetector(
+            backbone=pyramid,
+            num_classes=num_classes,
+            bounding_box_format="xyxy",
+            prediction_decoder=PredictionDecoder("xyxy", from_logits=True, **DECODING),
+        )
     # The initial weights of section 4.1. keras-hub 0.32 has a standard deviation of 0.05, at which logits start beyond
     # +-16: there the focal loss clips probabilities, and has no gradient.
     for weight in (*model.box_head.weights, *model.classification_head.weights):

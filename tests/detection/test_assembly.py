@@ -76,10 +76,12 @@ def test_heads_have_the_precision_of_the_backbone_and_keep_it_in_a_file(detector
 
 
 @pytest.mark.once
-def test_a_global_policy_rounds_no_boxes(small, tmp_path):
+@pytest.mark.parametrize("library", ["keras_cv", "keras_hub"])
+def test_a_global_policy_rounds_no_boxes(library, small, rng, tmp_path):
+    images = rng.uniform(0, 255, (1, SIDE, SIDE, 3)).astype("float32")
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = detection.retinanet(small(), 3)
+        model = detection.retinanet(small(), 3, library=library)
         model.save(tmp_path / "model.keras")
         models = [model, load_model(tmp_path / "model.keras")]
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
@@ -88,6 +90,7 @@ def test_a_global_policy_rounds_no_boxes(small, tmp_path):
     for one in models:
         assert one.box_head.conv_layers[0].compute_dtype == "bfloat16"
         assert (one.label_encoder.compute_dtype, one.anchor_generator.compute_dtype) == ("float32", "float32")
+        assert {keras.backend.standardize_dtype(output.dtype) for output in one(images).values()} == {"float32"}
 
 
 def test_a_checkpoint_of_a_classifier(tmp_path, randomize):
