@@ -32,6 +32,10 @@ OPTIONS = {
 }
 """The option of the command line for each argument of the library."""
 
+OPTIONS["skip_bad"] = OPTIONS["skip_unreadable"]
+DESTINATIONS = {"skip_bad": "skip_unreadable"}
+"""The attributes of the parsed arguments, where their names differ from the library's."""
+
 
 class BackendError(Exception):
     """An error of the backend while it computed, such as too little memory. It becomes one line and exit code 1."""
@@ -64,7 +68,8 @@ def in_options(message, args):
     known = {
         name: option
         for name, option in OPTIONS.items()
-        if hasattr(args, name) and (not from_file or getattr(args, name) not in (None, False))
+        if hasattr(args, destination := DESTINATIONS.get(name, name))
+        and (not from_file or getattr(args, destination) not in (None, False))
     }
 
     def option(match):
@@ -110,7 +115,11 @@ def rate(text):
 
 def add_skip_unreadable(parser):
     """Adds the option of all commands that read image files."""
-    parser.add_argument("--skip-unreadable", action="store_true", help="leave out image files that cannot be read")
+    parser.add_argument(
+        "--skip-unreadable",
+        action="store_true",
+        help="leave out image files that cannot be read and annotations that cannot be used, and name them",
+    )
 
 
 def check_new_figure(path):

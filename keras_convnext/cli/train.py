@@ -189,9 +189,10 @@ def _train(training, run):
     test = "no test images"
     if metrics[f"test_{score}"] is not None:
         test = f"test {score} {metrics[f'test_{score}']:.4f}"
+    seconds = f"trained in {metrics['seconds']:.0f} s"
     print(
         f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: "
-        f"validation {score} {metrics[f'val_{score}']:.4f}, {test}; {metrics['seconds']:.0f} s; {run.model_path}"
+        f"validation {score} {metrics[f'val_{score}']:.4f}, {test}; {seconds}; {run.model_path}"
     )
     return 0
 
@@ -202,11 +203,11 @@ def _what_is_trained(training, run):
     height, width, _ = run.config["image_shape"]
     backbone = backbone_of(training.model)
     stem = f", stem of stride {backbone.stem_patch_size}" if backbone else ""
-    images = f"{len(data.train)} training images"
+    images = f"{len(data.train)} images to train, {len(data.validation)} to validate"
     if training.samples_validation:
-        of_both = len(data.train) + len(data.validation)
-        images = f"{of_both} images: {len(data.train)} to train, {len(data.validation)} to validate"
+        images = f"{len(data.train) + len(data.validation)} images: {images.replace(' images', '', 1)}"
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
+    skipped += f", {len(data.bad_records)} unusable records left out" if data.bad_records else ""
     return (
         f"{training.name}{stem}, images of {height} x {width} pixels: {training.model.count_params():,} parameters, "
         f"{len(data.class_names)} classes, {images}{skipped}; "

@@ -12,7 +12,8 @@ from keras_convnext.data.bad_records import BadRecords
 from keras_convnext.data.coco_file import CocoFile
 from keras_convnext.data.folder import PARTS
 from keras_convnext.data.images import ImageData
-from keras_convnext.scalars import flag
+from keras_convnext.data.masks import check_target
+from keras_convnext.scalars import flag, optional
 
 PREFIX = "instances_"
 """How COCO's own names of files with boxes and masks begin, before the name of the folder of images."""
@@ -24,6 +25,7 @@ def load_coco(
     skip_bad: bool = False,
     check_images: bool = True,
     verbose: bool = True,
+    target: str | None = None,
 ) -> ImageData:
     """Loads images with boxes and masks from a file of COCO's JSON format, or from a folder of such files.
 
@@ -49,6 +51,10 @@ def load_coco(
         check_images: whether to read each image once, to check that it is complete, instead of its size alone.
             Defaults to True.
         verbose: whether to show a progress bar. Defaults to True.
+        target: what the annotations are for. With `"boxes"`, an annotation with an invalid segmentation is used without
+            it. With `"label_map"`, each annotation must have a segmentation, and an image with an annotation that
+            cannot be used is left out with it: its object would become background. Defaults to None: an annotation may
+            lack a segmentation, and one that is there must be valid.
 
     Returns:
         `ImageData` of `AnnotatedImages`, whose pixels are paths. A single file is the training part.
@@ -78,6 +84,7 @@ def load_coco(
     """
     source = Path(source)
     skip_bad, check_images = flag("skip_bad", skip_bad), flag("check_images", check_images)
+    optional(lambda _, value: check_target(value), "target", target)
     if not source.exists():
         raise ValueError(f"No such file or folder: {source}")
     if source.is_dir() and images_folder is not None:
@@ -97,7 +104,7 @@ def load_coco(
         categories[part] = file.categories
         if file.categories != categories["train"]:
             raise ValueError(f"{path}: expected the categories of {files['train']}, with the same ids and names.")
-        parts[part], boxes = file.annotated_images(bad, check_images, verbose)
+        parts[part], boxes = file.annotated_images(bad, check_images, verbose, target)
         clipped += boxes
     return ImageData(**parts, bad_records=bad.finish(), clipped_boxes=clipped)
 

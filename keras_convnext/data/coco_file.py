@@ -47,13 +47,16 @@ class CocoFile:
         self._lists = _read_lists(path)
         self.categories = _categories(path, self._lists["categories"])
 
-    def annotated_images(self, bad: BadRecords, check_images: bool, verbose: bool) -> tuple[AnnotatedImages, int]:
+    def annotated_images(
+        self, bad: BadRecords, check_images: bool, verbose: bool, target: str | None = None
+    ) -> tuple[AnnotatedImages, int]:
         """The images that can be used with their annotations, and how many boxes were clipped by more than a pixel.
 
         Args:
             bad: where the records are noted that cannot be used.
             check_images: as for `load_coco`.
             verbose: as for `load_coco`.
+            target: as for `load_coco`. Defaults to None.
 
         Raises:
             ValueError: no image can be used.
@@ -63,14 +66,21 @@ class CocoFile:
             bad.finish()
             raise ValueError(f"{self.path}: expected one image or more that can be used, found none.")
         objects: dict = {key: [] for key in images}
+        unknown: set = set()  # images of which not every object is known
         known = {"images": image_ids, "categories": {key for key, _ in self.categories}, "annotations": set()}
         for place, record in enumerate(self._lists["annotations"]):
             size = images.get(record["image_id"], (None, None))[1] if _has_id(record, "image_id") else None
-            problem = _problem_of_annotation(record, known, size)
+            problem = _problem_of_annotation(record, known, size, target)
             if problem:
                 bad.add(f"{self._name('annotation', record, place)}: {problem}")
+                if size and target == "label_map":
+                    unknown.add(record["image_id"])
             elif size:
                 objects[record["image_id"]].append(record)
+        images = {key: image for key, image in images.items() if key not in unknown}
+        if not images:
+            bad.finish()
+            raise ValueError(f"{self.path}: expected one image or more whose annotations can be used, found none.")
         order = {key: index for index, (key, _) in enumerate(self.categories)}
         annotations, clipped = [], 0
         for key, (path, size) in images.items():
@@ -173,7 +183,7 @@ def _problem_of_image(record, ids):
     return None
 
 
-def _problem_of_annotation(record, known, size):
+def _problem_of_annotation(record, known, size, target):
     """What is wrong with the record of an annotation of an image of this size; None if nothing is."""
     if not isinstance(record, dict):
         return f"expected an object, got {record!r}"
@@ -186,7 +196,7 @@ def _problem_of_annotation(record, known, size):
             return f"expected the id of one of the {of} as its {key}, got {record.get(key)!r}"
     if record.get("iscrowd", 0) not in (0, 1):
         return f"expected an iscrowd of 0 or 1, got {record['iscrowd']!r}"
-    return size and (_problem_of_box(record.get("bbox"), *size) or _problem_of_segmentation(record, *size))
+    return size and (_problem_of_box(record.get("bbox"), *size) or _problem_of_segmentation(record, *size, target))
 
 
 def _problem_of_box(box, height, width):
@@ -202,10 +212,16 @@ def _problem_of_box(box, height, width):
     return None
 
 
-def _problem_of_segmentation(record, height, width):
+def _problem_of_segmentation(record, height, width, target):
+    """What is wrong with an annotation's segmentation; None if nothing is. For boxes, an invalid one is removed."""
     if not record.get("segmentation"):
-        return None
+        return (
+            "expected a segmentation, from which a label map is painted, found none" if target == "label_map" else None
+        )
     problem = problem_of(record["segmentation"], height, width)
+    if problem and target == "boxes":
+        del record["segmentation"]
+        return None
     return problem and f"invalid segmentation: {problem}"
 
 

@@ -1,9 +1,11 @@
 """Loading any data set with boxes or label maps by its name or path."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_convnext.data.bad_records import describe_bad_records
 from keras_convnext.data.coco import coco_files, load_coco
 from keras_convnext.data.digit_scenes import digit_scenes
 from keras_convnext.data.images import ImageData
@@ -41,7 +43,8 @@ def load_annotated(
         count: number of training images, for generated scenes alone. Defaults to None: the generator's default.
         size: size of the images, for generated scenes alone. Defaults to None: the generator's default.
         seed: seed of the images, for generated scenes alone. Defaults to None: the generator's default.
-        verbose: whether to show a progress bar while files are checked. Defaults to True.
+        verbose: whether to show a progress bar while files are checked, and to print to standard error which records
+            are left out. Defaults to True.
 
     Returns:
         `ImageData` of `AnnotatedImages`.
@@ -70,10 +73,14 @@ def load_annotated(
             f"{source}: {', '.join(settings)} are settings of generated scenes, {DIGIT_SCENES} and {STAMPS}."
         )
     if load is load_coco:
-        return for_target(load_coco(source, skip_bad=skip_bad, verbose=verbose), target)
-    if target == "boxes":
+        data = for_target(load_coco(source, skip_bad=skip_bad, verbose=verbose, target=target), target)
+    elif target == "boxes":
         raise ValueError(f"{source}: expected images with boxes, found a folder of label maps, for segmentation.")
-    return load_segmentation_folder(source, skip_bad=skip_bad, verbose=verbose)
+    else:
+        data = load_segmentation_folder(source, skip_bad=skip_bad, verbose=verbose)
+    if data.bad_records and verbose:
+        print(describe_bad_records(data.bad_records, source), file=sys.stderr)
+    return data
 
 
 def _loader(source: str | Path) -> Callable[..., ImageData]:

@@ -6,6 +6,7 @@ http://sceneparsing.csail.mit.edu.
 
 import csv
 import re
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ NAMES = ("objectInfo150.txt", "objectInfo150.csv", "objectInfo.txt", "objectInfo
 def load_segmentation_folder(
     path: str | Path,
     class_names: Sequence[str] | None = None,
-    reduce_zero_label: bool = True,
+    reduce_zero_label: bool | None = None,
     skip_bad: bool = False,
     check_images: bool = True,
     verbose: bool = True,
@@ -45,7 +46,8 @@ def load_segmentation_folder(
         class_names: the name of each class. Defaults to None: the first name of each class in `objectInfo150.txt`
             (or `.csv`) of the folder if it is there, and numbers from 0 to the greatest class that occurs if not.
         reduce_zero_label: whether a 0 in the files says that the pixel is not annotated, and 1 is the first class, as
-            in ADE20K. If False, 0 is the first class. 255 says that a pixel is not annotated in both. Defaults to True.
+            in ADE20K. If False, 0 is the first class, such as a background. 255 says that a pixel is not annotated in
+            both. Defaults to None: True if ADE20K's file of names is in the folder, else False.
         skip_bad: whether to leave out images that have no label map or cannot be read, label maps without an image,
             of another size than the image, with another class or of another format than one number per pixel, and
             list them in `bad_records`. Defaults to False.
@@ -69,25 +71,31 @@ def load_segmentation_folder(
     >>> for kind, mode, value in (("images", "RGB", (9, 9, 9)), ("annotations", "L", 2)):
     ...     (folder / kind / "training").mkdir(parents=True)
     ...     Image.new(mode, (8, 8), value).save(folder / kind / "training" / "1.png")
-    >>> data = load_segmentation_folder(folder, ["wall", "sky"], verbose=False)
+    >>> data = load_segmentation_folder(folder, ["background", "cat", "dog"], verbose=False)
     >>> data.train.annotations[0].label_map.max(), data.class_names
-    (np.uint8(1), ('wall', 'sky'))
+    (np.uint8(2), ('background', 'cat', 'dog'))
     """
     path = Path(path)
     bad = BadRecords(flag("skip_bad", skip_bad))
     folders = _part_folders(path)
-    if class_names is None:
-        class_names = _names_in(path)
+    names_file = next((path / name for name in NAMES if (path / name).is_file()), None)
+    if reduce_zero_label is None:
+        reduce_zero_label = names_file is not None
+    flag("reduce_zero_label", reduce_zero_label)
+    if class_names is None and names_file is not None:
+        class_names = _names_in(names_file)
     pairs = {part: _pairs(images, maps, bad) for part, (images, maps) in folders.items()}
     checked = {part: _checked(found, bad, check_images, reduce_zero_label, verbose) for part, found in pairs.items()}
-    greatest = max((most for found in checked.values() for _, most in found.values()), default=0)
-    names = tuple(map(str, range(greatest + 1))) if class_names is None else tuple(class_names)
+    present = set().union(*(classes for found in checked.values() for _, classes in found.values()))
+    names = tuple(map(str, range(max(present, default=0) + 1))) if class_names is None else tuple(class_names)
+    if class_names is None and verbose:
+        _warn_of_gaps(path, present)
     if len(names) > MOST_CLASSES:
         raise ValueError(f"A label map has at most {MOST_CLASSES} classes. Received: {len(names)} class_names")
     parts: dict[str, Any] = {}
     for part, found in checked.items():
-        for image, (label_map, most) in list(found.items()):
-            if most >= len(names):
+        for image, (label_map, classes) in list(found.items()):
+            if (most := max(classes, default=0)) >= len(names):
                 first = int(reduce_zero_label)
                 bad.add(
                     f"{label_map}: expected values of {len(names)} classes, {first} to {len(names) - 1 + first}, "
@@ -165,16 +173,13 @@ def _part_folders(path):
     return folders
 
 
-def _names_in(path):
-    """The names of the classes in a file of the folder; None if there is no such file."""
-    for file in (path / name for name in NAMES):
-        if file.is_file():
-            lines = file.read_text(encoding="utf-8").splitlines()
-            rows = list(csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ","))
-            if not rows or not all(row.get("Name") for row in rows):
-                raise ValueError(f"{file}: expected a table with a column Name. Fix it, or set `class_names`.")
-            return tuple(re.split("[,;]", row["Name"])[0].strip() for row in rows)
-    return None
+def _names_in(file):
+    """The names of the classes in a file of ADE20K."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ","))
+    if not rows or not all(row.get("Name") for row in rows):
+        raise ValueError(f"{file}: expected a table with a column Name. Fix it, or set `class_names`.")
+    return tuple(re.split("[,;]", row["Name"])[0].strip() for row in rows)
 
 
 def _pairs(images, maps, bad):
@@ -189,7 +194,7 @@ def _pairs(images, maps, bad):
 
 
 def _checked(pairs, bad, check_images, reduce_zero_label, verbose):
-    """For each image that can be used: the path of its label map, and the greatest class in it, or 0."""
+    """For each image that can be used: the path of its label map, and the set of the classes in it."""
     sizes = find_sizes(list(pairs), check_images, verbose)
     checked = {}
     for image, path in pairs.items():
@@ -205,5 +210,18 @@ def _checked(pairs, bad, check_images, reduce_zero_label, verbose):
             wanted, got = (f"height {one[0]} and width {one[1]}" for one in (size, label_map.shape))
             bad.add(f"{path}: expected the size of its image, {wanted}, got {got}")
         else:
-            checked[image] = path, int(label_map.max(where=label_map != NOT_ANNOTATED, initial=0))
+            counts = np.bincount(label_map.ravel(), minlength=NOT_ANNOTATED + 1)
+            checked[image] = path, set(np.flatnonzero(counts[:NOT_ANNOTATED]).tolist())
     return checked
+
+
+def _warn_of_gaps(path, present):
+    """Prints which classes below the greatest one have no pixel: a few wrong pixels make a model of 200 classes."""
+    missing = sorted(set(range(max(present, default=0))) - present)
+    if missing:
+        some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        print(
+            f"{path}: no label map has the classes {some}, and the greatest class is {max(present)}. If that is not "
+            "as it should be, look for wrong values in the label maps.",
+            file=sys.stderr,
+        )

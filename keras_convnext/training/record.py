@@ -68,11 +68,12 @@ class RunRecord(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        row = {"epoch": epoch + 1, **(logs or {})}
+        logs = {} if logs is None else logs
         self._refuse_nan_or_inf(epoch + 1)
         if self.validation is not None:
             scores = self.task.epoch_scores(self.model, self.validation)
-            row |= {f"val_{name}": score for name, score in scores.items()}
+            logs |= {f"val_{name}": score for name, score in scores.items()}  # for the callbacks after this one
+        row = {"epoch": epoch + 1, **logs}
         if self._with_average:
             with averaged_weights(self.model):
                 scores = self.model.evaluate(self.validation, verbose=0, return_dict=True)

@@ -41,7 +41,7 @@ def run_name(data: str, model: str) -> str:
     path = Path(data)
     if path.exists():
         path = path.resolve()  # of "." too
-    name = path.stem if path.suffix == ".npz" else path.name
+    name = path.stem if path.suffix in (".npz", ".json") else path.name
     return re.sub(r"[^\w.]+", "-", f"{name}-{model}").strip("-.")
 
 

@@ -77,7 +77,7 @@ def test_trains_on_a_folder_of_pictures(cli, tiny, write_digits, tmp_path):
     options = ["--variant", tiny, "--size", "8", "--epochs", "1", "--batch", "6"]
     result = cli("train", "--data", folder, *options, "--skip-unreadable", "--output", tmp_path / "run")
     assert result.code == 0
-    assert ", 3 classes, 12 training images, 1 unreadable skipped; " in result.out
+    assert ", 3 classes, 12 images to train, 6 to validate, 1 unreadable skipped; " in result.out
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["class_names"] == ["one", "two", "zero"]
     assert config["image_shape"] == [8, 8, 3]

@@ -169,10 +169,34 @@ def test_a_bad_record_is_refused_and_named_or_skipped_and_listed(write, bad, mes
 def test_counts_bad_records(write):
     bad = with_annotation(bbox=[1, 2, 3, 0])
     bad["annotations"][3]["category_id"] = 5
-    with pytest.raises(ValueError, match=r"annotation 10: .*, and 1 more\. Fix"):
+    with pytest.raises(ValueError, match=r"annotation 10: .*; .*annotation 13: .*got 5\. Fix"):
         load(write(bad))
     data = load(write(bad), skip_bad=True)
     assert [record.partition(": ")[2][:13] for record in data.bad_records] == ["annotation 10", "annotation 13"]
+    bad["annotations"] += [{"id": key, "image_id": 1, "category_id": 5} for key in range(20, 27)]
+    with pytest.raises(ValueError, match=r"annotation 20: [^;]*; and 6 more\. Fix"):
+        load(write(bad))
+
+
+def test_for_boxes_an_invalid_segmentation_does_not_matter(write):
+    path = write(with_annotation(segmentation=[[1, 2, 3]]))
+    data = load(path, target="boxes")
+    whole = load(write(content(), "whole"))
+    assert not data.bad_records
+    for one, other in zip(data.train.annotations, whole.train.annotations, strict=True):
+        assert one.boxes.tolist() == other.boxes.tolist()
+    assert [one.has_masks for one in data.train.annotations].count(False) == 1
+
+
+@pytest.mark.parametrize("change", [{"segmentation": [[1, 2, 3]]}, {"segmentation": None}, {"category_id": 99}])
+def test_for_label_maps_an_image_with_an_unknown_object_is_left_out(write, change):
+    """Its pixels would become background."""
+    path = write(with_annotation(**change))
+    with pytest.raises(ValueError, match="annotation 10: "):
+        load(path, target="label_map")
+    data = load(path, target="label_map", skip_bad=True)
+    assert len(data.bad_records) == 1 and len(data.train) == len(load(path, skip_bad=True).train) - 1
+    assert all(one.has_masks for one in data.train.annotations)
 
 
 def test_an_image_cut_off_is_a_bad_record(write):

@@ -54,12 +54,25 @@ def test_stamps(tmp_path):
 def test_coco(coco, name, kind):
     data = load_annotated(kind(coco / name), verbose=False)
     assert data.train.annotations[0].boxes.tolist() == [[1, 1, 5, 5]]
-    with pytest.raises(ValueError, match="expected a mask for each object"):
+    with pytest.raises(ValueError, match=r"annotations\[0\]: expected a segmentation, from which a label map is"):
         load_annotated(coco / name, "label_map", verbose=False)
 
 
+def test_tells_which_records_are_left_out(coco, capsys):
+    content = json.loads((coco / "train.json").read_text())
+    content["annotations"] += [{"id": key, "image_id": 1, "category_id": 2, "bbox": [1, 1, 4, 4]} for key in range(12)]
+    (coco / "train.json").write_text(json.dumps(content))
+    data = load_annotated(coco, skip_bad=True)
+    lines = capsys.readouterr().err.splitlines()
+    start = lines.index(f"{coco}: 12 records left out:")
+    assert [line.strip() for line in lines[start + 1 : start + 11]] == list(data.bad_records[:10])
+    assert lines[start + 11] == "  and 2 more"
+    load_annotated(coco, skip_bad=True, verbose=False)
+    assert not capsys.readouterr().err
+
+
 def test_label_maps(label_maps):
-    assert load_annotated(label_maps, "label_map", verbose=False).class_names == ("0",)
+    assert load_annotated(label_maps, "label_map", verbose=False).class_names == ("0", "1")
     with pytest.raises(ValueError, match="expected images with boxes, found a folder of label maps"):
         load_annotated(label_maps)
 

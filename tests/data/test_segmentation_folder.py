@@ -24,7 +24,7 @@ def write(path, pixels, **options):
 
 
 def load(folder, *arguments, **options):
-    return load_segmentation_folder(folder, *arguments, verbose=False, **options)
+    return load_segmentation_folder(folder, *arguments, **{"verbose": False, "reduce_zero_label": True, **options})
 
 
 def test_0_is_not_annotated(folder):
@@ -36,6 +36,22 @@ def test_0_is_not_annotated(folder):
     assert len(data.train.annotations[0].boxes) == 0
     _, batch = AnnotatedBatches(data.train, 2, (6, 8), target="label_map")[0]
     assert (batch == label_map).all()
+
+
+def test_0_is_a_class_unless_the_folder_has_names_as_ade20k_has(folder):
+    assert load(folder, reduce_zero_label=None).class_names == ("0", "1", "2", "3", "4")
+    (folder / "objectInfo150.csv").write_text("Idx,Name\n1,wall\n2,building\n3,sky\n4,bed")
+    data = load(folder, reduce_zero_label=None)
+    assert data.class_names == ("wall", "building", "sky", "bed")
+    assert data.train.annotations[0].label_map[0].tolist() == [255, 0, 1, 2, 3, 255, 0, 1]
+
+
+def test_tells_of_classes_that_never_occur(folder, capsys):
+    load(folder, reduce_zero_label=None, verbose=True)
+    assert "no label map has the classes" not in capsys.readouterr().err
+    write(folder / "annotations/training/a.png", np.full((6, 8), 200))
+    assert len(load(folder, reduce_zero_label=None, verbose=True).class_names) == 201
+    assert "no label map has the classes 5, 6, 7, 8, 9 ..., and the greatest class is 200" in capsys.readouterr().err
 
 
 def test_0_is_the_first_class_if_told(folder):
