@@ -19,10 +19,11 @@ from pathlib import Path
 from keras_convnext.cli.arguments import add_skip_unreadable, backend_errors, positive
 from keras_convnext.cli.labelled_images import load_run_data, load_source_data
 from keras_convnext.cli.source import HELP, find_source
-from keras_convnext.data import Batches, with_validation
+from keras_convnext.data import AnnotatedBatches, Batches, with_validation
 from keras_convnext.extras import require
 from keras_convnext.new_paths import check_new_folder
 from keras_convnext.training import Recipe, Run
+from keras_convnext.training.tasks import Segmentation
 
 SPOKEN = {"top5_accuracy": "top-5", "map": "mAP", "ap50": "AP50", "ap75": "AP75", "ar": "AR", "miou": "mIoU"}
 """The names of scores as they are printed, where they differ."""
@@ -67,20 +68,27 @@ def prepare(args):
     model = source.load()
     if source.run:
         batches = source.task.batches(recipe, model, images, training=False)
+    elif source.task.name == Segmentation.name:
+        size = (source.transform.height, source.transform.width)
+        batches = AnnotatedBatches(images, args.batch or 32, size, target="label_map")
     else:
         batches = Batches(images, args.batch or 32, source.transform)
-    return lambda: _evaluate(model, source, batches, part, label_smoothing, data.skipped, args)
+    return lambda: _evaluate(model, source, batches, part, label_smoothing, data, args)
 
 
 def _published(source):
     """The published figures of a checkpoint, if it is scored at the image size for which they were published."""
     checkpoint = source.checkpoint
-    if not checkpoint or not checkpoint.top1 or source.transform.height != checkpoint.image_size:
+    if not checkpoint or source.transform.height != checkpoint.image_size:
+        return None
+    if checkpoint.miou:
+        return {"miou": checkpoint.miou / 100}
+    if not checkpoint.top1:
         return None
     return {"accuracy": checkpoint.top1 / 100, "top5_accuracy": checkpoint.top5 and checkpoint.top5 / 100}
 
 
-def _evaluate(model, source, batches, part, label_smoothing, skipped, args):
+def _evaluate(model, source, batches, part, label_smoothing, data, args):
     task, count, published = source.task, len(batches.images), _published(source)
     with backend_errors():
         scores, predictions = task.test(model, batches, label_smoothing, verbose=0 if args.json else "auto")
@@ -89,13 +97,17 @@ def _evaluate(model, source, batches, part, label_smoothing, skipped, args):
         task.draw(Run(args.output), batches.images, predictions, part)
     if args.json:
         facts = {"part": part, "images": count, **scores, "published": published}
-        print(json.dumps({**facts, "skipped": [str(path) for path in skipped]}, indent=2))
+        left_out = {"skipped": [str(path) for path in data.skipped], "bad_records": data.bad_records}
+        print(json.dumps({**facts, **left_out}, indent=2))
         return
     print(
         f"{count} images ({part}): {_in_words(scores, len(batches.images.class_names))}"
-        + (f"; {len(skipped)} unreadable skipped" if skipped else "")
+        + (f"; {len(data.skipped)} unreadable skipped" if data.skipped else "")
+        + (f"; {len(data.bad_records)} unusable records left out" if data.bad_records else "")
     )
-    if published:
+    if published and "miou" in published:
+        print(f"published, on ADE20K's 2000 validation images: mIoU {published['miou']:.4f}")
+    elif published:
         top5 = f", top-5 {published['top5_accuracy']:.4f}" if published["top5_accuracy"] else ""
         print(f"published, on ImageNet-1k's 50000 validation images: accuracy {published['accuracy']:.4f}{top5}")
     classes = sorted(scores["classes"], key=lambda one: one[task.class_score])
@@ -112,4 +124,4 @@ def _in_words(scores, class_count):
     if class_count <= 5:
         numbers.pop("top5_accuracy", None)
     words = [f"{SPOKEN.get(name, name.replace('_', ' '))} {score:.4f}" for name, score in numbers.items()]
-    return ", ".join([*words, f"loss {scores['loss']:.4f}"])
+    return ", ".join([*words, *([f"loss {scores['loss']:.4f}"] if "loss" in scores else [])])

@@ -39,8 +39,8 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
 
     Args:
         source: `Source` of the model.
-        data: `digits`, an `.npz` file or a folder. A folder may have validation or test images without training images,
-            such as ImageNet's with `val` alone.
+        data: `digits`, an `.npz` file or a folder, which may have validation or test images without training images,
+            such as ImageNet's with `val` alone; for a segmentation model, what `data.load_annotated` takes.
         skip_unreadable, verbose: as for `load_data`.
 
     Raises:
@@ -48,6 +48,13 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
     """
     if data is None:
         raise ValueError("--data is needed: a folder of images, with a sub-folder per class, or an .npz file.")
+    if source.task.name != Classification.name:
+        annotated = source.task.load_data(data, skip_unreadable, verbose)
+        if len(annotated.class_names) != len(source.class_names):
+            raise ValueError(
+                f"{data}: {len(annotated.class_names)} classes; the model has {len(source.class_names)}, ADE20K's."
+            )
+        return annotated
     data = _scored_folder(data)
     loaded = _load(data, skip_unreadable, verbose)
     if loaded.channels != source.channels:

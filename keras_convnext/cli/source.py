@@ -11,12 +11,13 @@ from pathlib import Path
 
 import keras
 
-from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, imagenet_classes
+from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, ade20k_classes, imagenet_classes
 from keras_convnext.cli.arguments import backend_errors
-from keras_convnext.models import find_model, load_model_and_facts
+from keras_convnext.models import ConvNeXtClassifier, find_model, load_model_and_facts
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
+from keras_convnext.segmentation import UPerNet
 from keras_convnext.training import Run
-from keras_convnext.training.tasks import TASKS, Classification, Task, task_of
+from keras_convnext.training.tasks import TASKS, Classification, Segmentation, Task, task_of
 from keras_convnext.variants import get_variant
 
 FEATURES = "{}: these weights give features of images, not classes."
@@ -72,7 +73,7 @@ def find_source(name, size=None):
         size: int, side of the images in pixels, if it is not the model's own.
 
     Raises:
-        ValueError: there is no such model, or it does not classify images.
+        ValueError: there is no such model, or its outputs are features.
     """
     named = find_model(name)
     if named.path is None:
@@ -125,10 +126,12 @@ def _of_preset(name, variant, checkpoint, size):
         weights = [other.name for other in CHECKPOINTS.values() if other.variant == variant and other.is_classifier]
         hint = f"weights of it are {', '.join(weights)}" if weights else "there are no published weights of it"
         raise ValueError(f"{name}: an architecture, without weights; {hint}.")
-    if not checkpoint.is_classifier:
+    if not checkpoint.is_classifier and not checkpoint.is_segmenter:
         raise ValueError(FEATURES.format(name))
     row = get_variant(variant)
     _check_size(size, row.stem_patch_size * 2 ** (len(row.depths) - 1))
+    if checkpoint.is_segmenter:
+        return _segmenter(lambda: load(name).model, checkpoint.num_classes, size or checkpoint.image_size, checkpoint)
     return Source(
         load=lambda: load(name).model,
         class_names=_class_names(checkpoint.num_classes),
@@ -144,8 +147,13 @@ def _of_file(path, run, size):
     model, variant = loaded.model, loaded.variant
     if run and not _misfit(model, run.config):
         return _as_in_run(run, lambda: model, size)
-    if not getattr(model, "num_classes", 0):
-        raise ValueError(f"{path}: a model without a classifier.")
+    if isinstance(model, UPerNet):
+        height, width, _ = model.input_shape[1:]
+        if size and height and (size, size) != (height, width):
+            raise ValueError(f"--size {size}: the model takes images of {height} x {width} pixels.")
+        return _segmenter(lambda: model, model.num_classes, size or height or TASKS[Segmentation.name].files_size)
+    if not getattr(model, "num_classes", 0) or not isinstance(model, ConvNeXtClassifier):
+        raise ValueError(f"{path}: expected a classifier, a UPerNet or a run folder. Found: a {type(model).__name__}")
     backbone = model.backbone
     published = CHECKPOINTS.get(backbone.preset)
     checkpoint = published if published and published.num_classes == model.num_classes else None
@@ -167,6 +175,19 @@ def _of_file(path, run, size):
     else:
         transform = preprocessor(published.name if published else variant or "convnext_tiny", size or height)
     return Source(lambda: model, _class_names(model.num_classes), channels, transform, checkpoint=checkpoint)
+
+
+def _segmenter(load_model, num_classes, side, checkpoint=None):
+    """A UPerNet without a run. If it has as many classes as ADE20K, they are ADE20K's."""
+    names = tuple(one.name for one in ade20k_classes())
+    return Source(
+        load=load_model,
+        class_names=names if num_classes == len(names) else _class_names(num_classes),
+        channels=3,
+        transform=ResizeAndCrop(side, side),
+        checkpoint=checkpoint,
+        task=TASKS[Segmentation.name],
+    )
 
 
 def _check_size(size, stride):

@@ -49,7 +49,8 @@ def predict(
         int32 of shape `(height, width)`, the index of the best class; or float32 of shape `(height, width, classes)`.
 
     Raises:
-        ValueError: the image is not an array of one image with numbers, or an argument is out of its range.
+        ValueError: the image is not an array of one image with numbers, an argument is out of its range, or the model
+            takes images of another size.
 
     Example:
 
@@ -74,11 +75,26 @@ def predict(
     if shorter_side is not None:
         pixels = _resized(pixels, tuple(round(side * shorter_side / min(size)) for side in size))
     is_whole = mode == "whole"
+    _check_size(model, pixels.shape[:2] if is_whole else tuple(min(crop, side) for side in pixels.shape[:2]), mode)
     outputs = _run(model, pixels[None])[0] if is_whole else _slide(model, pixels, crop, stride, batch_size)
     outputs = _resized(outputs, size)
     if not probabilities:
         return outputs.argmax(-1).astype("int32")
     return _softmax(outputs) if returns_logits(model) else outputs
+
+
+def _check_size(model, size, mode):
+    """Refuses images that a model of a fixed size does not take."""
+    shape = model.input_shape[1:]
+    sides = shape[1:] if getattr(model, "data_format", "channels_last") == "channels_first" else shape[:2]
+    if all(side in (None, given) for side, given in zip(sides, size, strict=True)):
+        return
+    what = "the image has" if mode == "whole" else "the windows have"
+    other = f', or `mode="slide"` with `crop={sides[0]}`' if sides[0] == sides[1] else ""
+    raise ValueError(
+        f"The model takes images of {sides[0]} x {sides[1]} pixels (height x width), and {what} {size[0]} x {size[1]}. "
+        f"Make the model with `input_shape=(None, None, 3)`{other}."
+    )
 
 
 def window_starts(length: int, crop: int, stride: int) -> list[int]:

@@ -50,6 +50,7 @@ def test_agrees_with_the_metrics_of_the_run(cli, trained, metrics):
         "loss": pytest.approx(metrics["test_loss"], rel=1e-6),
         "published": None,
         "skipped": [],
+        "bad_records": [],
     }
     assert metrics["test_accuracy"] <= top5 <= 1
     assert sum(one["images"] for one in classes) == 24

@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, load_checkpoint, save_checkpoint
-from keras_convnext.checkpoints import CHECKPOINTS, cached_path, imagenet_classes
+from keras_convnext.checkpoints import CHECKPOINTS, ade20k_classes, cached_path, imagenet_classes
 from keras_convnext.cli.labelled_images import _labels
 from keras_convnext.cli.source import find_source
-from keras_convnext.data import read_image
+from keras_convnext.data import read_image, read_label_map
 from keras_convnext.models import load_model
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
+from keras_convnext.segmentation import UPerNet
+from keras_convnext.segmentation import predict as predict_label_map
 
 NAME = "convnextv2_atto_1k_224_ema"
 CLASSES = {"n02123045": 281, "n02124075": 285, "n07920052": 967}
@@ -309,7 +311,9 @@ def test_refuses_a_model_of_normalized_images(refusal, tmp_path):
 
 def test_refuses_a_file_without_a_classifier(refusal, model, tmp_path):
     save_checkpoint(model.backbone, tmp_path / "model.safetensors", layout="timm")
-    assert "a model without a classifier" in refusal("predict", tmp_path / "model.safetensors", "photo.jpg")
+    assert "expected a classifier, a UPerNet or a run folder. Found: a ConvNeXtBackbone" in refusal(
+        "predict", tmp_path / "model.safetensors", "photo.jpg"
+    )
 
 
 def test_refuses_another_size_than_the_model_takes(refusal, trained, tmp_path):
@@ -317,3 +321,38 @@ def test_refuses_another_size_than_the_model_takes(refusal, trained, tmp_path):
     ConvNeXtClassifier.from_preset("convnext_mini", input_shape=(16, 16, 3)).save(tmp_path / "model.keras")
     line = refusal("predict", tmp_path / "model.keras", "photo.jpg", "--size", "64")
     assert "the model takes images of 16 x 16 pixels" in line
+
+
+@pytest.fixture
+def segmenter(tmp_path, monkeypatch):
+    """The name of a published UPerNet, here a small one in Keras's cache."""
+    name = "upernet_convnext_tiny_1k_512x512"
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setitem(CHECKPOINTS, name, replace(CHECKPOINTS[name], variant="convnext_atto"))
+    path = cached_path(CHECKPOINTS[name])
+    path.parent.mkdir(parents=True)
+    model = UPerNet.from_preset("convnext_atto", num_classes=150)
+    save_checkpoint(model, path)
+    return name, model, path
+
+
+def test_a_published_segmenter_sees_windows_of_the_photograph(cli, segmenter, tmp_path):
+    name, model, path = segmenter
+    photograph = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype="uint8")
+    for kind, pixels in (("images", photograph), ("annotations", photograph[..., 0] // 2)):
+        (tmp_path / "data" / kind / "training").mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "data" / kind / "training" / "a.png")
+    names = [one.name for one in ade20k_classes()]
+    (tmp_path / "data" / "objectInfo150.csv").write_text("Name\n" + "\n".join(f'"{one}"' for one in names))
+    expected = predict_label_map(model, photograph, mode="slide", crop=64, shorter_side=64)
+    for source in (name, path):
+        facts = cli("predict", source, tmp_path / "data/images", "--size", "64", "--json", "--top", "150").out
+        shares = {one["name"]: one["share"] for one in json.loads(facts)["images"][0]["classes"]}
+        assert shares == pytest.approx({names[i]: (expected == i).mean() for i in np.unique(expected)})
+    result = cli("evaluate", name, "--data", tmp_path / "data", "--size", "64", "--json")
+    assert result.code == 0, result.err
+    true = read_label_map(tmp_path / "data/annotations/training/a.png").astype(int)
+    annotated = true < 150
+    facts = json.loads(result.out)
+    assert facts["pixel_accuracy"] == pytest.approx((true == expected)[annotated].mean())
+    assert facts["published"] is None

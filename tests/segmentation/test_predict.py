@@ -118,3 +118,12 @@ def test_channels_first_models_take_channels_last_images(smallest, randomize, im
 def test_refuses_wrong_images_and_arguments(model, image, options, message):
     with pytest.raises(ValueError, match=message):
         predict(model, image, **options)
+
+
+def test_a_model_of_a_fixed_size_says_how_it_takes_another_one():
+    model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3, padding="same")])
+    with pytest.raises(ValueError, match=r"16 x 16 pixels .* the image has 20 x 24.*`mode=\"slide\"` with `crop=16`"):
+        predict(model, np.zeros((20, 24, 3)))
+    with pytest.raises(ValueError, match="the windows have 12 x 12"):
+        predict(model, np.zeros((20, 24, 3)), mode="slide", crop=12)
+    assert predict(model, np.zeros((20, 24, 3)), mode="slide", crop=16).shape == (20, 24)

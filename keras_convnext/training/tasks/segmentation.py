@@ -85,22 +85,21 @@ class Segmentation(AnnotatedTask):
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> tuple[dict, list[np.ndarray]]:
         images = batches.images
+        if None in model.input_shape[1:3]:
+            return _test_by_windows(model, images, batches.size, verbose)
         metric = segmentation.MeanIoU(len(images.class_names))
         scored = keras.Model(model.inputs, model.outputs)  # it has the same layers
         scored.compile(loss=segmentation.SegmentationLoss(), metrics=[metric])
         with original_errors(batches):
             loss = scored.evaluate(batches, verbose=verbose, callbacks=list(callbacks), return_dict=True)["loss"]
         found = metric.scores(images.class_names)
-        classes = [
-            {"name": name, "pixels": one["pixels"], "iou": one["iou"], "accuracy": one["accuracy"]}
-            for name, one in found["classes"].items()
-            if one["iou"] is not None
-        ]
         first = images.take(range(min(DRAWN, len(images))))
         shown = [_label_map(model, read_image(pixels), batches.size) for pixels in first.pixels]
-        return {**found, "loss": loss, "classes": classes}, shown
+        return {**found, "loss": loss, "classes": _rows(found)}, shown
 
-    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[np.ndarray]:
+    def predict(
+        self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop, **settings: Any
+    ) -> list[np.ndarray]:
         """Returns the label map of each image."""
         return [_label_map(model, image, (resize.height, resize.width)) for image in images]
 
@@ -127,8 +126,41 @@ class Segmentation(AnnotatedTask):
         run.write("label_maps.png", lambda path: segmentation.draw_grid(pictures, captions, path=path))
 
 
+def _test_by_windows(model, images, size, verbose):
+    """The scores of a model of any size at the images' own sizes, as the authors evaluate; and the first label maps."""
+    shown = []
+    progress = keras.utils.Progbar(len(images), verbose=1 if verbose == "auto" else verbose)
+
+    def predictions():
+        for pixels in images.pixels:
+            label_map = _label_map(model, read_image(pixels), size)
+            if len(shown) < DRAWN:
+                shown.append(label_map)
+            progress.add(1)
+            yield label_map
+
+    truths = (annotation.label_map for annotation in images.annotations)
+    found = segmentation.segmentation_scores(truths, predictions(), images.class_names)
+    return {**found, "classes": _rows(found)}, shown
+
+
+def _rows(found):
+    """The scores of the classes that are in the images or in the predictions."""
+    return [
+        {"name": name, "pixels": one["pixels"], "iou": one["iou"], "accuracy": one["accuracy"]}
+        for name, one in found["classes"].items()
+        if one["iou"] is not None
+    ]
+
+
 def _label_map(model, image, size):
-    """The label map of an image of any size, which the model sees in the size of its training: see `data.letterbox`."""
+    """The label map of an image of any size.
+
+    A model of a fixed size sees the image in the size of its training, see `data.letterbox`. One of any size, such as a
+    published one, sees windows of that size of the resized image, as in the authors' evaluation.
+    """
+    if None in model.input_shape[1:3]:
+        return segmentation.predict(model, image, mode="slide", crop=size[0], shorter_side=size[0])
     height, width = inner_size(image.shape[:2], size)
     predicted = segmentation.predict(model, letterbox({"images": image}, size)["images"])
     return resize_nearest(predicted[:height, :width], image.shape[:2])
