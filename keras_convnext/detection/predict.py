@@ -12,12 +12,15 @@ from keras_convnext.scalars import between, integer
 
 BATCH_SIZE = 8
 
+MIN_CONFIDENCE = 0.5
+"""The least confidence of a detection."""
+
 
 def predict(
     model: keras.Model,
     images: Sequence[np.ndarray],
     size: tuple[int, int] | None = None,
-    min_confidence: float = 0.5,
+    min_confidence: float = MIN_CONFIDENCE,
     batch_size: int = BATCH_SIZE,
 ) -> list[dict[str, np.ndarray]]:
     """Detects objects in images of any size.
@@ -61,11 +64,26 @@ def predict(
         batch = np.zeros((batch_size, *size, 3), "float32")
         for place, image in enumerate(some):
             batch[place] = letterbox({"images": image}, size)["images"]
-        detections = unpad(model.predict(batch, batch_size=batch_size, verbose=0))[: len(some)]
+        detections = unpad(_decoded(model, batch))[: len(some)]
         found += [
             _in_image(one, image.shape[:2], size, min_confidence) for one, image in zip(detections, some, strict=True)
         ]
     return found
+
+
+def _decoded(model, batch):
+    """What a detector returns for a batch."""
+    try:
+        return model.predict(batch, batch_size=len(batch), verbose=0)
+    except ModuleNotFoundError as error:
+        if error.name != "torchvision":
+            raise
+        raise ModuleNotFoundError(
+            "On PyTorch, keras-cv's own prediction decoder needs torchvision, which is not installed. Make the "
+            "detector with `prediction_decoder=detection.PredictionDecoder(...)`, which decodes on every backend; "
+            "`detection.retinanet` and `detection.yolov8` do so.",
+            name=error.name,
+        ) from error
 
 
 def _in_image(detections, image_size, size, min_confidence):

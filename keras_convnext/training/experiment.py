@@ -163,6 +163,8 @@ class Experiment:
                     f"`{foreign[0]}` is for {other.name}, and this is {task.name}: leave it out. "
                     f"Received: {foreign[0]}={getattr(self, foreign[0])!r}"
                 )
+        if self.size is not None:
+            task.check_size(self.size)
         if self.detector is not None and self.detector not in DETECTORS:
             raise ValueError(f"`detector` must be one of {', '.join(DETECTORS)}. Received: detector={self.detector!r}")
 

@@ -57,3 +57,12 @@ def test_refuses_what_it_cannot_resize():
         predict(free, [np.zeros((8, 8, 3))])
     with pytest.raises(ValueError, match=r"of shape \(height, width, 3\). Received: \(8, 8\)"):
         predict(detector([], []), [np.zeros((8, 8))])
+
+
+def test_where_torchvision_is_missing_it_names_the_decoder_that_needs_none():
+    def without_torchvision(*arguments, **options):
+        raise ModuleNotFoundError("No module named 'torchvision'", name="torchvision")
+
+    model = SimpleNamespace(input_shape=(None, *SIZE, 3), predict=without_torchvision)
+    with pytest.raises(ModuleNotFoundError, match=r"`prediction_decoder=detection\.PredictionDecoder\(\.\.\.\)`"):
+        predict(model, [np.zeros((8, 8, 3), "uint8")])

@@ -33,6 +33,9 @@ LOSSES = {
 SCORES = ("map", "ap50", "ap75")
 """The scores of COCO that stand in the history."""
 
+STRIDE = 32
+"""The stride of the last level that the detectors read. The sides of images are multiples of it."""
+
 STAGES, SMALLEST = 4, "convnext_atto"
 """The number of stages that a detector needs, and the smallest variant that has as many."""
 
@@ -64,6 +67,10 @@ class Detection(AnnotatedTask):
         for part, images in parts.items():
             if images is not None and not any(len(one.boxes) for one in images.annotations):
                 raise ValueError(f"None of the {len(images)} {part} images has a box: there is nothing to detect.")
+
+    def check_size(self, side: int) -> None:
+        if side % STRIDE:
+            raise ValueError(f"`size` must be a multiple of {STRIDE} for detection. Received: size={side}")
 
     def choose_variant(self, side: int) -> str:
         """Returns the name of a variant of four stages, of which the detectors read the last three."""
@@ -112,9 +119,11 @@ class Detection(AnnotatedTask):
         shown = detection.predict(model, [read_image(pixels) for pixels in first.pixels], batches.size)
         return {**found, "loss": loss, "classes": classes}, shown
 
-    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[dict]:
-        """Returns the detections in each image, as `detection.predict`."""
-        return detection.predict(model, images, (resize.height, resize.width))
+    def predict(
+        self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop, **settings: Any
+    ) -> list[dict]:
+        """Returns the detections in each image, as `detection.predict`, which may be given its `min_confidence`."""
+        return detection.predict(model, images, (resize.height, resize.width), **settings)
 
     def facts(self, prediction: dict, class_names: Sequence[str], top: int) -> dict:
         columns = (prediction[name][:top] for name in ("classes", "confidence", "boxes"))

@@ -93,6 +93,17 @@ class Task(ABC):
             ValueError: the message says what the data lack.
         """
 
+    def check_size(self, side: int) -> None:
+        """Refuses a size of square images that the task's models do not take. By default, all are taken.
+
+        Args:
+            side: the side in pixels.
+
+        Raises:
+            ValueError: the message says which sizes are taken.
+        """
+        return
+
     @abstractmethod
     def default_recipe(self, experiment: "Experiment") -> str:
         """Returns the name of the recipe that an experiment has by default."""
@@ -174,13 +185,16 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[Any]:
+    def predict(
+        self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop, **settings: Any
+    ) -> list[Any]:
         """Predicts images of any size.
 
         Args:
             model: the model.
             images: arrays of shape `(height, width, channels)` in 0..255.
             resize: how images are prepared for the model: its size, and for classification its crop.
+            **settings: for detection, `min_confidence` of `detection.predict`; none for other tasks.
 
         Returns:
             A prediction per image, which `facts` and `draw_prediction` take.

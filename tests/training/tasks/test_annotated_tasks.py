@@ -2,8 +2,10 @@
 
 import contextlib
 import csv
+import importlib
 import io
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 from keras_convnext.cli import main
 from keras_convnext.data import digit_scenes
+from keras_convnext.detection.predict import BATCH_SIZE
 from keras_convnext.models import backbone_of
 from keras_convnext.training import Experiment, Recipe, Run
 from keras_convnext.training.record import restore_state
@@ -128,6 +131,41 @@ def test_predict_draws_on_images_of_any_size(trained, tmp_path):
         assert isinstance(facts["objects"], list)
 
 
+def test_predict_takes_the_least_confidence_of_detectors(trained, tmp_path, capsys, monkeypatch):
+    task, run = trained
+    Image.new("RGB", (90, 50), "gray").save(tmp_path / "photo.png")
+    arguments = ("predict", run.path, tmp_path / "photo.png", "--confidence")
+    if task.name == "segmentation":
+        assert main([*map(str, arguments), "0.1"]) == 2
+        assert f"--confidence 0.1: {run.path} is not a detector" in capsys.readouterr().err
+        return
+    assert "No object has a confidence of 0.99 or more; --confidence lowers the limit." in command(*arguments, 0.99)
+    found = {"boxes": np.full((2, 4), 0.1 * SIDE), "confidence": np.array([0.7, 0.3]), "classes": np.array([1, 2])}
+    batch = {name: np.stack([value] * BATCH_SIZE) for name, value in found.items()}
+    batch["boxes"][..., 2:] += 0.5 * SIDE
+    module = importlib.import_module("keras_convnext.detection.predict")
+    monkeypatch.setattr(module, "_decoded", lambda model, images: batch)
+    counts = [len(json.loads(command(*arguments, least, "--json"))["images"][0]["objects"]) for least in (0.2, 0.5)]
+    assert counts == [2, 1]
+
+
+def test_records_that_are_left_out_are_counted(trained, coco, tmp_path, capsys):
+    task, _ = trained
+    folder = shutil.copytree(coco, tmp_path / "coco")
+    content = json.loads((folder / "train.json").read_text())
+    content["annotations"][0]["category_id"] = 99
+    (folder / "train.json").write_text(json.dumps(content))
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"data": str(folder), "task": task.name, "variant": "tiny", "recipe": RECIPE}))
+    arguments = ("train", "--settings", settings, "--size", SIDE, "--epochs", 1, "--output", tmp_path / "run")
+    assert main([str(argument) for argument in arguments]) == 2
+    assert "annotation 1: expected the id of one of the categories" in capsys.readouterr().err
+    printed = command(*arguments, "--skip-unreadable")
+    left = 8 if task.name == "detection" else 7
+    assert f"{left} images to train, 1 to validate, 1 unusable records left out; " in printed
+    assert f"{folder}: 1 record left out:" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -137,6 +175,7 @@ def test_predict_draws_on_images_of_any_size(trained, tmp_path):
         ({"task": "detection", "hidden_size": 8}, "`hidden_size` is for segmentation, and this is detection"),
         ({"task": "segmentation", "hidden_size": 0}, "`hidden_size` must be"),
         ({"task": "detection", "detector": "rcnn"}, "`detector` must be one of retinanet, yolov8"),
+        ({"task": "detection", "size": 70}, "`size` must be a multiple of 32 for detection. Received: size=70"),
     ],
 )
 def test_refuses_settings_of_another_task(settings, message):
