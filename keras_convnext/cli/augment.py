@@ -1,11 +1,13 @@
 """Draws a grid of augmented images, or times the augmentation against timm's or as keras-cv layers.
 
 Each row begins with an image that is only resized, followed by its augmentations in successive epochs. The images are
-from as many classes as possible. The last row is a batch after MixUp or CutMix.
+from as many classes as possible. The last row is a batch after MixUp or CutMix. With --task detection or segmentation,
+the steps are those of this package's recipe for the task, and boxes or label maps are drawn on the images.
 
 Examples:
 
     keras-convnext augment --data folder --output grid.png
+    keras-convnext augment --task detection --data train.json --output boxes.png
     keras-convnext augment --data folder --benchmark
 """
 
@@ -19,6 +21,7 @@ from statistics import median
 import numpy as np
 
 from keras_convnext.benchmarking.spread import spread_warning
+from keras_convnext.cli.annotated_grid import draw_annotated_grid
 from keras_convnext.cli.arguments import add_skip_unreadable, check_new_file, not_negative, positive
 from keras_convnext.data import load_data, read_image
 from keras_convnext.data.augment_workers import as_bytes
@@ -26,12 +29,20 @@ from keras_convnext.data.load import is_name
 from keras_convnext.extras import import_torchvision, require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.preprocessing.augmentation import ImageFormat, augment_batch, augment_image, to_pil
+from keras_convnext.training import RECIPES
+from keras_convnext.training.tasks import TASKS, Classification, find_task
 
 COLUMNS = 8
 
 
 def add_arguments(parser):
-    parser.add_argument("--data", required=True, help="`digits`, FILE.npz, FOLDER or tfds:NAME")
+    parser.add_argument(
+        "--data",
+        required=True,
+        help="`digits`, FILE.npz, a folder with a sub-folder per class, or tfds:NAME; for detection and segmentation "
+        "what `train` takes",
+    )
+    parser.add_argument("--task", choices=TASKS, help="what the images are annotated for (default: classification)")
     parser.add_argument("--output", help="new image file, such as grid.png")
     parser.add_argument("--size", type=positive, default=224, help="side of the images in pixels (default: 224)")
     parser.add_argument("--rows", type=positive, help="number of images (default: 4)")
@@ -55,7 +66,7 @@ def add_arguments(parser):
 def prepare(args):
     if args.benchmark == (args.output is not None):
         raise ValueError("give --output GRID.png to draw a grid, or --benchmark to time the augmentation.")
-    others = ("rows", "seed") if args.benchmark else ("files", "rounds", "json", "against")
+    others = ("rows", "seed", "task") if args.benchmark else ("files", "rounds", "json", "against")
     given = [name for name in others if getattr(args, name) not in (None, False)]
     if given:
         raise ValueError(f"--{given[0]}: not with {'--benchmark' if args.benchmark else '--output'}.")
@@ -74,6 +85,10 @@ def prepare(args):
             require("timm", extra="dev")
         return lambda: _benchmark(args)
     check_new_file(args.output, (".png", ".jpg", ".jpeg", ".webp"))
+    task = find_task(args.task or Classification.name)
+    if task.name != Classification.name:
+        annotated = task.load_data(args.data, args.skip_unreadable).train
+        return lambda: _draw_annotated(annotated.take(range(min(args.rows or 4, len(annotated)))), task, args)
     images = load_data(args.data, args.skip_unreadable).train
     if not images.are_files and images.pixels.shape[-1] not in (1, 3):
         raise ValueError(f"{args.data}: expected images of three channels or one, got {images.pixels.shape[-1]}.")
@@ -123,6 +138,12 @@ def _draw(images, args, out):
         f"{out}: {len(sources)} images of {classes} class{'es' if classes > 1 else ''}, {COLUMNS - 1} epochs of each, "
         "and a mixed batch"
     )
+
+
+def _draw_annotated(images, task, args):
+    draw_annotated_grid(images, task, args.size, COLUMNS, args.seed or 0, Path(args.output))
+    steps = ", ".join(type(step).__name__ for step in RECIPES[task.name].augmentation.steps)
+    print(f"{args.output}: {len(images)} images, {COLUMNS - 1} epochs of each, augmented by {steps}")
 
 
 def _benchmark(args):

@@ -21,6 +21,18 @@ def test_draws_a_grid(cli, write_digits, tmp_path):
     assert len(cells) > 28
 
 
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_draws_annotations_that_moved_with_their_images(cli, tmp_path, task):
+    command = ("augment", "--task", task, "--data", "digit_scenes", "--size", "64", "--rows", "2")
+    result = cli(*command, "--output", tmp_path / "grid.png")
+    assert result.code == 0, result.err
+    assert "2 images, 7 epochs of each, augmented by RandomResizedCrop, RandomFlip" in result.out
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    side = 246
+    cells = {grid[r : r + side, c : c + side].tobytes() for r in (6, 6 + side) for c in range(6, 8 * side, side)}
+    assert len(cells) == 16
+
+
 @pytest.mark.parametrize(
     ("labels", "count", "expected"),
     [
