@@ -175,6 +175,15 @@ def augment():
         return Image.open(f"{folder}/grid.png").convert("RGB")
 
 
+def augment_boxes():
+    """The grid that `keras-convnext augment --task detection` draws of the bundled scenes."""
+    with tempfile.TemporaryDirectory() as folder:
+        grid = f"{folder}/grid.png"
+        options = ["--task", "detection", "--data", "digit_scenes", "--size", "96", "--rows", "2", "--output", grid]
+        keras_convnext(["augment", *options])
+        return Image.open(grid).convert("RGB")
+
+
 DRAWN = {
     "01_train_and_save": train_and_save,
     "02_pretrained": pretrained,
@@ -190,6 +199,7 @@ DRAWN = {
     "block_in_own_model": block_in_own_model,
     "fast_inference": fast_inference,
     "augment": augment,
+    "augment_boxes": augment_boxes,
 }
 
 
