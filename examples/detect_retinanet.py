@@ -42,8 +42,8 @@ BACKBONES = {"convnext": convnext, "resnet": resnet}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=4000)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--scenes", type=int, default=8000)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--backbone", choices=BACKBONES, default="convnext")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()

@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 import keras
+import numpy as np
 
 from keras_convnext.data.items import batch_items
 from keras_convnext.detection.scores import coco_scores, unpad
+
+AT_ONCE = 2**28
+"""Bytes of the images that one call of `predict` takes. On TensorFlow a call costs as much as some batches."""
 
 
 class COCOScores(keras.callbacks.Callback):
@@ -60,9 +64,16 @@ class COCOScores(keras.callbacks.Callback):
         """
         annotations: list[dict] = []
         detections: list[dict] = []
+        waiting: list[np.ndarray] = []
         for images, truth in batch_items(self.batches):
+            images = keras.ops.convert_to_numpy(images)
+            if waiting and (images.shape[1:] != waiting[0].shape[1:] or _bytes(waiting) + images.nbytes > AT_ONCE):
+                detections += _detections(model, waiting)
+                waiting = []
             annotations += unpad(truth)
-            detections += unpad(_predicted(model, images))
+            waiting.append(images)
+        if waiting:
+            detections += _detections(model, waiting)
         return coco_scores(annotations, detections, self.class_names)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -71,14 +82,17 @@ class COCOScores(keras.callbacks.Callback):
             logs.update({f"val_{name}": self.scores[name] for name in self.LOGGED})
 
 
-def _predicted(model, images):
-    """The detections in a batch. By `predict`, because keras-cv's detectors do not decode in `predict_on_batch`."""
-    images = keras.ops.convert_to_numpy(images)
-    found = model.predict(images, batch_size=len(images), verbose=0)
+def _bytes(batches):
+    return sum(images.nbytes for images in batches)
+
+
+def _detections(model, batches):
+    """The detections in batches. By `predict`, because keras-cv's detectors do not decode in `predict_on_batch`."""
+    found = model.predict(np.concatenate(batches), batch_size=len(batches[0]), verbose=0)
     if not isinstance(found, dict) or not {"boxes", "confidence"} <= set(found):
         what = sorted(found) if isinstance(found, dict) else type(found).__name__
         raise ValueError(
             "`model.predict` must return decoded detections, a dict with `boxes`, `confidence` and `classes`. "
             f"Received: {what}"
         )
-    return found
+    return unpad(found)
