@@ -83,7 +83,7 @@ class AnnotatedBatches(Batches):
         self.most = max(1, *(int((~one.is_crowd).sum()) for one in images.annotations))
 
     def _batch(self, index):
-        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = self._chosen(index)
         with ThreadPoolExecutor(self.threads) as pool:
             samples = list(pool.map(self._sample, chosen))
         pixels = np.stack([sample["images"] for sample in samples]).astype("float32")

@@ -106,8 +106,9 @@ class AugmentedBatches(Batches):
 
     def _begin(self, index):
         """A future of a batch, whose images the workers begin with at once."""
-        chosen = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = self._chosen(index)
         seeds = [(self.seed, self.epoch, int(place)) for place in chosen]
+        seed_of_batch = (self.seed, self.epoch, int(self._places(index)[0]))
         sources = [self.images.pixels[place] for place in chosen]
         steps = self._augmentation.steps_on("images"), self._augmentation.steps_on("arrays")
         coming = []
@@ -115,7 +116,7 @@ class AugmentedBatches(Batches):
             part = slice(start, start + SLICE)
             job = self._augmenters.submit(sources[part], seeds[part], *steps, self.item_shape[:2])
             coming.append((start, job))
-        return self._assembler.submit(self._assembled, coming, seeds[0], self.images.labels[chosen])
+        return self._assembler.submit(self._assembled, coming, seed_of_batch, self.images.labels[chosen])
 
     def _assembled(self, coming, seed, labels):
         """The batch of the workers' results."""
@@ -129,6 +130,24 @@ class AugmentedBatches(Batches):
         labels = np.eye(len(self.images.class_names), dtype="float32")[labels]
         labels = smooth_labels(labels, self.label_smoothing)
         return augment_batch(pixels, labels, seed, self._augmentation.steps_on("batches"))
+
+    def take_share(self, index: int, count: int) -> None:
+        if self._augmentation.steps_on("batches") and self.batch_size % (2 * count):
+            raise ValueError(
+                f"A batch of {self.batch_size} images, of which two and two are mixed, cannot be divided into {count} "
+                f"equal shares. Give a batch size that is a multiple of {2 * count}."
+            )
+        super().take_share(index, count)
+
+    def _chosen(self, index):
+        """A share that is mixed has an equal part of both halves of the batch: images are mixed with the reverse."""
+        part, count = self._share
+        if count == 1 or not self._augmentation.steps_on("batches"):
+            return super()._chosen(index)
+        places = self._places(index)
+        size = len(places) // (2 * count)
+        first = slice(part * size, (part + 1) * size)
+        return np.concatenate([places[first], places[::-1][first][::-1]])
 
     def close(self) -> None:
         """Ends the workers. Waiting for a batch then raises an error."""

@@ -72,6 +72,7 @@ class Batches(keras.utils.PyDataset):
         self.threads = optional(integer, "threads", threads, 0) or os.cpu_count() or 1
         self.epoch = 0
         self.failure = None
+        self._share = (0, 1)
         self._is_closed = False
         self._one_at_a_time = threading.Lock()
 
@@ -105,13 +106,40 @@ class Batches(keras.utils.PyDataset):
                 raise
 
     def _batch(self, index):
-        chosen = self.images.take(self._order[index * self.batch_size : (index + 1) * self.batch_size])
+        chosen = self.images.take(self._chosen(index))
         pixels = chosen.pixels
         if chosen.are_files or self.transform is not None:
             with ThreadPoolExecutor(self.threads) as pool:
                 pixels = list(pool.map(self._prepared, pixels))
         labels = keras.utils.to_categorical(chosen.labels, len(chosen.class_names))
         return np.asarray(pixels, "float32"), labels.astype("float32")
+
+    def take_share(self, index: int, count: int) -> None:
+        """Makes each batch give one of several equal shares of its images, where several processes train together.
+
+        The order of the images, and the number of batches, stay those of whole batches of `batch_size` images.
+
+        Args:
+            index: which of the shares, from 0.
+            count: number of shares.
+
+        Raises:
+            ValueError: a batch cannot be divided into as many shares.
+        """
+        if self.batch_size % count:
+            raise ValueError(f"A batch of {self.batch_size} images cannot be divided into {count} equal shares.")
+        self._share = (index, count)
+
+    def _places(self, index):
+        """The indices of the images of a whole batch."""
+        return self._order[index * self.batch_size : (index + 1) * self.batch_size]
+
+    def _chosen(self, index):
+        """The indices of the images of a batch: this share of them."""
+        places = self._places(index)
+        part, count = self._share
+        size = len(places) // count
+        return places if count == 1 else places[part * size : (part + 1) * size]
 
     def close(self) -> None:
         """Closes the batches after the one that is being prepared. Asking for another one then raises an error."""
