@@ -48,6 +48,7 @@ is_observed = chosen.is_observed
 layer_norm = chosen.layer_norm
 layer_scale = chosen.layer_scale
 linear = chosen.linear
+on_summed_gradients = chosen.on_summed_gradients
 patch_embed = chosen.patch_embed
 remat = chosen.remat
 rms_norm = chosen.rms_norm
@@ -71,6 +72,7 @@ __all__ = [
     "layer_norm",
     "layer_scale",
     "linear",
+    "on_summed_gradients",
     "patch_embed",
     "remat",
     "rms_norm",

@@ -127,6 +127,11 @@ class AdamW(keras.optimizers.AdamW):
             return self._learning_rate(self.iterations)
         return super()._get_current_learning_rate()
 
+    def _clip_gradients(self, grads):
+        if self.clipnorm or self.global_clipnorm or self.clipvalue:
+            return kernels.on_summed_gradients(super()._clip_gradients, grads)
+        return grads
+
     def _apply_weight_decay(self, variables):
         """Does nothing: the decay is part of the step."""
 

@@ -14,6 +14,7 @@ from keras_convnext.kernels.reference import (
     grn,
     is_observed,
     layer_scale,
+    on_summed_gradients,
     rms_norm,
     simple_norm,
 )

@@ -16,3 +16,4 @@ from keras_convnext.kernels.reference.functions import depthwise_conv, gelu, glo
 from keras_convnext.kernels.reference.norms import grn, layer_norm, rms_norm, simple_norm
 from keras_convnext.kernels.reference.patch_embed import composed_patch_embed, patch_embed
 from keras_convnext.kernels.reference.remat import remat
+from keras_convnext.kernels.reference.replicas import on_summed_gradients

@@ -17,6 +17,7 @@ from keras_convnext.kernels.tensorflow.device import avoids_jit
 from keras_convnext.kernels.tensorflow.errors import as_runtime_errors
 from keras_convnext.kernels.tensorflow.functions import depthwise_conv, gelu, layer_norm, linear
 from keras_convnext.kernels.tensorflow.remat import remat
+from keras_convnext.kernels.tensorflow.replicas import on_summed_gradients
 
 block = composed_block(depthwise_conv, linear, remat)
 patch_embed = composed_patch_embed(linear)

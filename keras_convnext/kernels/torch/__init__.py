@@ -8,6 +8,7 @@ from keras_convnext.kernels.reference import (
     global_mean,
     grn,
     layer_scale,
+    on_summed_gradients,
     rms_norm,
     simple_norm,
 )
