@@ -109,6 +109,8 @@ MAY_ASK = [
     "cli/train.py",
     "data/augment_workers.py",
     "training/build.py",
+    "training/engine/__init__.py",
+    "training/engine/torch_processes.py",
     "training/fit.py",
 ]
 TELLS_BACKEND_OR_DEVICE = re.compile(

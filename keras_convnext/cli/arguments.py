@@ -25,7 +25,7 @@ OPTIONS = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             *("accumulate", "checkpoint", "cutmix", "data", "dtype", "ema", "epochs", "freeze", "mixup", "output"),
-            *("recipe", "remat", "seed", "size", "seeds", "skip_unreadable", "stem", "steps"),
+            *("distribute", "recipe", "remat", "seed", "size", "seeds", "skip_unreadable", "stem", "steps"),
             *("tensorboard", "variant", "width_divisor"),
         )
     },

@@ -35,12 +35,13 @@ from keras_convnext.extras import require
 from keras_convnext.models import backbone_of
 from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.training import RECIPES, Experiment
+from keras_convnext.training.engine import DISTRIBUTIONS
 from keras_convnext.training.recipe import DTYPES
 from keras_convnext.training.resume import prepare_resumed
 from keras_convnext.training.tasks import TASKS
 from keras_convnext.training.tasks.detection import DETECTORS
 
-WHILE_RESUMING = ("command", "resume", "tensorboard", "epochs")
+WHILE_RESUMING = ("command", "resume", "tensorboard", "epochs", "distribute")
 """The options that are allowed with --resume."""
 
 
@@ -115,6 +116,11 @@ def add_arguments(parser):
     how.add_argument(
         "--remat", action="store_true", help="recompute blocks in the backward pass: less memory, more time"
     )
+    how.add_argument(
+        "--distribute",
+        choices=DISTRIBUTIONS,
+        help="data: train on all devices and in all processes of the launcher, each with a share of each batch",
+    )
     how.add_argument("--settings", metavar="FILE.json", help="settings from a file, such as a run's config.json")
     run = parser.add_argument_group("run folder")
     run.add_argument("--output", help="new run folder (default: one under runs/)")
@@ -148,7 +154,7 @@ def prepare(args):
             names = ", ".join(f"`{name}`" for name in ignored)
             raise ValueError(f"--resume continues a run with its own settings; leave out {names}.")
         with backend_errors(), _own_steps_in_python(f"Experiment.resume({args.resume!r})"):
-            training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None)
+            training = prepare_resumed(args.resume, args.epochs, args.tensorboard or None, args.distribute)
     else:
         with _own_steps_in_python(f"Experiment.from_config({args.settings!r}).run()"):
             experiment = Experiment.from_config(args.settings) if args.settings else None
@@ -172,9 +178,8 @@ def _own_steps_in_python(call):
 
 def _train(training, run):
     try:
-        print(_what_is_trained(training, run))
-        for note in training.notes:
-            print(note)
+        if training.engine.writes:
+            print(_what_is_trained(training, run), *training.notes, sep="\n", flush=True)
         metrics = training.fit(run).metrics
     except KeyboardInterrupt:
         print(f"\n{_what_is_left(run)}", file=sys.stderr)
@@ -185,6 +190,8 @@ def _train(training, run):
     except FAILURES as error:
         print(f"\nkeras-convnext train: {sentence(error)} {_what_is_left(run)}", file=sys.stderr)
         return 1
+    if not training.engine.writes:
+        return 0
     score = training.task.score
     test = "no test images"
     if metrics[f"test_{score}"] is not None:
@@ -208,8 +215,10 @@ def _what_is_trained(training, run):
         images = f"{len(data.train) + len(data.validation)} images: {images.replace(' images', '', 1)}"
     skipped = f", {len(data.skipped)} unreadable skipped" if data.skipped else ""
     skipped += f", {len(data.bad_records)} unusable records left out" if data.bad_records else ""
+    distributed = f"{training.engine}: " if training.settings.get("distribute") else ""
     return (
-        f"{training.name}{stem}, images of {height} x {width} pixels: {training.model.count_params():,} parameters, "
+        f"{distributed}{training.name}{stem}, images of {height} x {width} pixels: "
+        f"{training.model.count_params():,} parameters, "
         f"{len(data.class_names)} classes, {images}{skipped}; "
         f"{len(data.train) // recipe.batch_size} batches of {recipe.batch_size} per epoch, "
         f"{keras.backend.backend()} backend; run folder {run.path}"

@@ -62,6 +62,15 @@ class COCOScores(keras.callbacks.Callback):
         Args:
             model: a detector.
         """
+        annotations, detections = self.predict(model)
+        return coco_scores(annotations, detections, self.class_names)
+
+    def predict(self, model: keras.Model) -> tuple[list[dict], list[dict]]:
+        """Returns the annotations and a model's detections of each image, as `coco_scores` takes them.
+
+        Args:
+            model: a detector.
+        """
         annotations: list[dict] = []
         detections: list[dict] = []
         waiting: list[np.ndarray] = []
@@ -74,7 +83,7 @@ class COCOScores(keras.callbacks.Callback):
             waiting.append(images)
         if waiting:
             detections += _detections(model, waiting)
-        return coco_scores(annotations, detections, self.class_names)
+        return annotations, detections
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.scores = self.compute(self.model)

@@ -12,6 +12,7 @@ from keras_convnext.models import backbone_of
 from keras_convnext.training.chosen_recipe import SIZED, adapted_recipe, choose_recipe, with_learning_rate
 from keras_convnext.training.data_size import check_warmup, explain_average, explain_data_size, for_data_size
 from keras_convnext.training.dataset import check_batch_size
+from keras_convnext.training.engine import Engine, start_engine
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.run_paths import refuse_existing, run_name
 from keras_convnext.training.tasks import find_task
@@ -36,6 +37,12 @@ def build(experiment: "Experiment") -> PreparedTraining:
         require_tensorboard()
     if experiment.output is not None:
         refuse_existing(experiment.output)
+    engine = start_engine(experiment.distribute)
+    with engine.scope():
+        return _build(experiment, engine)
+
+
+def _build(experiment: "Experiment", engine: Engine) -> PreparedTraining:
     chosen = choose_recipe(experiment.chosen_recipe)
     task = find_task(experiment.task)
     start = task.from_checkpoint(experiment) if experiment.checkpoint else None
@@ -76,6 +83,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
     batches = task.batches(recipe, model, data.train, training=True)  # refuses images that it cannot augment
     task.compile(recipe, model, steps_per_epoch=len(batches))  # refuses rules that do not fit this model
     batches.close()
+    engine.share(batches)  # refuses a batch that cannot be divided
     return PreparedTraining(
         model=model,
         data=data,
@@ -91,6 +99,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
             "freeze": experiment.freeze,
             "skip_unreadable": experiment.skip_unreadable,
             "tensorboard": experiment.tensorboard,
+            "distribute": experiment.distribute,
             "keras_convnext": __version__,
         },
         output=experiment.output,
@@ -98,6 +107,7 @@ def build(experiment: "Experiment") -> PreparedTraining:
         notes=tuple(filter(None, notes)),
         samples_validation=samples_validation,
         task=task,
+        engine=engine,
     )
 
 

@@ -31,7 +31,7 @@ from keras_convnext.variants import get_variant
 STEMS = (1, 2, 4)
 """Strides of the stem that every variant takes. A variant's own may differ, as that of the isotropic ones does."""
 
-STRINGS = ("data", "task", "variant", "checkpoint", "output", "dtype", "detector")
+STRINGS = ("data", "task", "variant", "checkpoint", "output", "dtype", "detector", "distribute")
 COUNTS = {
     **dict.fromkeys(("stem", "size", "epochs", "batch_size", "accumulate", "hidden_size"), 1),
     **dict.fromkeys(("freeze", "seed"), 0),
@@ -82,6 +82,8 @@ class Experiment:
         task: what is trained, a key of `training.tasks.TASKS`. Defaults to `"classification"`.
         detector: for detection, `"retinanet"` (the default) or `"yolov8"`, both of keras-cv.
         hidden_size: for segmentation, as in `segmentation.UPerNet`, which also has the default.
+        distribute: `"data"` to train on all devices and in all processes that the launcher started, each with a share
+            of each batch. Defaults to None: one device.
 
     Raises:
         ValueError: a value out of its range, or settings that exclude each other; the message names the argument.
@@ -122,6 +124,7 @@ class Experiment:
     task: str = Classification.name
     detector: str | None = None
     hidden_size: int | None = None
+    distribute: str | None = None
 
     def __post_init__(self):
         for name in ("data", "checkpoint", "output"):

@@ -11,6 +11,7 @@ from keras_convnext.data import EpochOrder, ImageData, with_validation
 from keras_convnext.extras import require
 from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.data_size import check_warmup
+from keras_convnext.training.engine import Engine
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.recipe import Recipe
@@ -77,6 +78,7 @@ def fit(
     history: Sequence[dict] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
+    engine: Engine | None = None,
 ) -> dict:
     """Trains a model, keeps its best epoch by the score on validation images, and scores that once on the test images.
 
@@ -95,6 +97,7 @@ def fit(
             returned, and it is not compiled again. Defaults to none.
         callbacks: further Keras callbacks. Defaults to none.
         verbose: as for `model.fit`. Defaults to `"auto"`.
+        engine: the `Engine` in whose `scope` the model was made. Defaults to None: one device.
 
     Returns:
         The content of `metrics.json`: `test_accuracy` and `test_loss` (None if there are no test images), the scores of
@@ -124,6 +127,7 @@ def fit(
     if run.last_state is not None and not history:
         raise ValueError(f"{run.path}: this run has trained already, and a run never overwrites another.")
     task = task_of(run.config)
+    engine = engine or Engine()
     if not history:
         check_warmup(recipe)
         task.check_data(data)
@@ -132,43 +136,52 @@ def fit(
         data = with_validation(data, recipe.seed)
         if not history:
             task.check_data(data)
-        train = task.batches(recipe, model, data.train, training=True)
-        if not history:
-            task.compile(recipe, model, steps_per_epoch=len(train))
-        validation = task.batches(recipe, model, data.validation, training=False)
-        record, *others = recipe.callbacks(run, history, validation)
+        train = engine.share(task.batches(recipe, model, data.train, training=True))
+        validation = task.batches(recipe, model, engine.part(data.validation), training=False)
+        record, *others = recipe.callbacks(run, history, validation, engine)
         try:
-            with original_errors(train, validation):
+            with original_errors(train, validation), engine.scope():
+                if not history:
+                    task.compile(recipe, model, steps_per_epoch=len(train))
+                engine.prepare(model)
                 model.fit(
                     train,
-                    validation_data=validation,
+                    validation_data=validation if engine.validates_in_fit else None,
                     epochs=recipe.epochs,
                     initial_epoch=len(history),
                     shuffle=False,  # the order is the dataset's
-                    callbacks=[EpochOrder(train), record, *others, *callbacks, stop],
-                    verbose=verbose,
+                    callbacks=[EpochOrder(train), *engine.callbacks(train), record, *others, *callbacks, stop],
+                    verbose=verbose if engine.writes else 0,
                 )
         finally:
             _close(train, validation)
-        best = best_row(record.history, task.score)
-        score, negative_loss = rank(best, task.score)
-        metrics = {
-            **dict.fromkeys([f"test_{name}" for name in task.reported]),
-            f"val_{task.score}": score,
-            "val_loss": -negative_loss,
-            "best_epoch": best["epoch"],
-            "epochs": len(record.history),
-            "seconds": round(time.perf_counter() - started, 1),
-        }
-        part, images = ("validation", data.validation) if data.test is None else ("test", data.test)
-        kept = run.load_model()
-        batches = task.batches(recipe, kept, images, training=False)
-        scores, predictions = task.test(kept, batches, recipe.loss_smoothing, callbacks=[stop])
-        if data.test is not None:
-            metrics |= {f"test_{name}": scores[name] for name in task.reported}
-    run.write_csv("history.csv", record.history)  # also the last row, if the run was killed before it was written
+        seconds = round(time.perf_counter() - started, 1)
+        metrics = engine.on_writer(lambda: _test(task, recipe, data, run, record.history, seconds, stop))
+        engine.end_well()
+        return metrics
+
+
+def _test(task, recipe, data, run, history, seconds, stop):
+    """Scores the best model on the test images, writes the scores and pictures, and returns the scores."""
+    best = best_row(history, task.score)
+    score, negative_loss = rank(best, task.score)
+    metrics = {
+        **dict.fromkeys([f"test_{name}" for name in task.reported]),
+        f"val_{task.score}": score,
+        "val_loss": -negative_loss,
+        "best_epoch": best["epoch"],
+        "epochs": len(history),
+        "seconds": seconds,
+    }
+    part, images = ("validation", data.validation) if data.test is None else ("test", data.test)
+    kept = run.load_model()
+    batches = task.batches(recipe, kept, images, training=False)
+    scores, predictions = task.test(kept, batches, recipe.loss_smoothing, callbacks=[stop])
+    if data.test is not None:
+        metrics |= {f"test_{name}": scores[name] for name in task.reported}
+    run.write_csv("history.csv", history)  # also the last row, if the run was killed before it was written
     run.write_json(METRICS, metrics)
-    run.write("curves.png", lambda path: draw_curves(record.history, path, task.score))
+    run.write("curves.png", lambda path: draw_curves(history, path, task.score))
     task.draw(run, images, predictions, part)
     return metrics
 

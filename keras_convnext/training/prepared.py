@@ -9,6 +9,7 @@ import keras
 
 from keras_convnext.data import Batches, ImageData
 from keras_convnext.models.run_folder import CONFIG
+from keras_convnext.training.engine import Engine
 from keras_convnext.training.fit import create_run, fit
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.run import LOGS, METRICS, Run
@@ -35,6 +36,7 @@ class PreparedTraining:
         history: rows of the epochs that a resumed run has trained.
         samples_validation: whether the validation images were sampled from the training images.
         task: the `Task`.
+        engine: the `Engine` in whose scope the model was made.
 
     Example:
 
@@ -56,6 +58,7 @@ class PreparedTraining:
     history: tuple[dict, ...] = ()
     samples_validation: bool = False
     task: Task = TASKS[Classification.name]
+    engine: Engine = field(default_factory=Engine)
 
     @cached_property
     def train(self) -> Batches:
@@ -80,6 +83,9 @@ class PreparedTraining:
         Raises:
             ValueError: `output` exists already.
         """
+        return self.engine.on_writer(self._open_run)
+
+    def _open_run(self):
         if self.run is None:
             path = self.output or new_run_path(self.run_name)
             return create_run(path, self.model, self.data, self.recipe, notes=self.settings, task=self.task.name)
@@ -108,7 +114,7 @@ class PreparedTraining:
         """
         run = self.open_run() if run is None else run
         callbacks = list(callbacks)
-        if self.settings.get("tensorboard"):
+        if self.settings.get("tensorboard") and self.engine.writes:
             callbacks.append(keras.callbacks.TensorBoard(run.path / LOGS))
-        fit(self.model, self.data, self.recipe, run, self.history, callbacks=callbacks, verbose=verbose)
+        fit(self.model, self.data, self.recipe, run, self.history, callbacks, verbose, self.engine)
         return run

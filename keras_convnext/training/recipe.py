@@ -27,6 +27,7 @@ from keras_convnext.scalars import (
 )
 from keras_convnext.training.compile import compile_model, make_optimizer
 from keras_convnext.training.dataset import make_dataset
+from keras_convnext.training.engine import Engine
 from keras_convnext.training.optimizer import AdamW
 from keras_convnext.training.parameter_groups import LAYER_DECAYS
 from keras_convnext.training.record import run_callbacks
@@ -336,7 +337,7 @@ class Recipe:
         return make_optimizer(self, model, steps_per_epoch)
 
     def callbacks(
-        self, run: Run, history: Sequence[dict] = (), validation: Any = None
+        self, run: Run, history: Sequence[dict] = (), validation: Any = None, engine: Engine | None = None
     ) -> list[keras.callbacks.Callback]:
         """Returns the callbacks that write a run: models, history, and the state that resuming needs.
 
@@ -344,13 +345,14 @@ class Recipe:
             run: a `Run`.
             history: rows of the epochs that the run already has.
             validation: the dataset on which the moving average is evaluated; needed if the recipe has one.
+            engine: the `Engine` that trains. Defaults to None: one device.
 
         Raises:
             ValueError: the recipe has a moving average, and there is no validation dataset.
         """
         if self.ema is not None and validation is None:
             raise ValueError("`validation` is needed: the moving average of the weights is evaluated on it.")
-        return run_callbacks(run, history, validation)
+        return run_callbacks(run, history, validation, engine)
 
     def get_config(self) -> dict:
         """Returns the settings as JSON types. A run's `config.json` holds them under `recipe`.

@@ -13,6 +13,7 @@ import numpy as np
 from keras_convnext.models import load_model
 from keras_convnext.models.run_folder import read_json
 from keras_convnext.training.ema import averaged_weights, has_average
+from keras_convnext.training.engine import Engine
 from keras_convnext.training.run import Run, write_json
 from keras_convnext.training.stop_at_nan import StopAtNaN
 from keras_convnext.training.tasks import Task, task_of
@@ -31,6 +32,7 @@ class RunRecord(keras.callbacks.Callback):
         history: rows of the epochs that the run already has, if it is resumed. Defaults to none.
         validation: the dataset on which the moving average is evaluated; needed if there is one, and for detection.
             Defaults to None.
+        engine: the `Engine` that trains. Defaults to None: one device.
 
     Example:
 
@@ -48,8 +50,9 @@ class RunRecord(keras.callbacks.Callback):
     'epoch-1'
     """
 
-    def __init__(self, run: Run, history: Sequence[dict] = (), validation: Any = None):
+    def __init__(self, run: Run, history: Sequence[dict] = (), validation: Any = None, engine: Engine | None = None):
         super().__init__()
+        self.engine = engine or Engine()
         self.run = run
         self.history = list(history)
         self.validation = validation
@@ -70,18 +73,25 @@ class RunRecord(keras.callbacks.Callback):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         logs = {} if logs is None else logs
         self._refuse_nan_or_inf(epoch + 1)
+        if self.validation is not None and not self.engine.validates_in_fit:
+            scores = self.engine.evaluate(self.model, self.validation)
+            logs |= {f"val_{name}": score for name, score in scores.items()}
         if self.validation is not None:
-            scores = self.task.epoch_scores(self.model, self.validation)
+            scores = self.task.epoch_scores(self.model, self.validation, self.engine)
             logs |= {f"val_{name}": score for name, score in scores.items()}  # for the callbacks after this one
         row = {"epoch": epoch + 1, **logs}
         if self._with_average:
             with averaged_weights(self.model):
-                scores = self.model.evaluate(self.validation, verbose=0, return_dict=True)
-                scores |= self.task.epoch_scores(self.model, self.validation)
+                scores = self.engine.evaluate(self.model, self.validation)
+                scores |= self.task.epoch_scores(self.model, self.validation, self.engine)
             row |= {f"val_ema_{name}": score for name, score in scores.items()}
         row |= {"learning_rate": rate, "seconds": round(time.perf_counter() - self._started, 2)}
         earlier, self.history = self.history, [*self.history, row]
-        self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, earlier))
+        self.engine.on_writer(lambda: self._write(epoch, earlier))
+
+    def _write(self, epoch, earlier):
+        with self.engine.local(self.model):
+            self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, earlier))
         self.run.write_csv("history.csv", self.history)
 
     def _refuse_nan_or_inf(self, epoch):
@@ -118,9 +128,11 @@ class RunRecord(keras.callbacks.Callback):
         return _raw_rank(row, self.task.score)
 
 
-def run_callbacks(run: Run, history: Sequence[dict] = (), validation: Any = None) -> list[keras.callbacks.Callback]:
+def run_callbacks(
+    run: Run, history: Sequence[dict] = (), validation: Any = None, engine: Engine | None = None
+) -> list[keras.callbacks.Callback]:
     """The callbacks that keep a run; see `Recipe.callbacks`."""
-    return [RunRecord(run, history, validation), StopAtNaN(run)]
+    return [RunRecord(run, history, validation, engine), StopAtNaN(run)]
 
 
 def restore_state(folder: Path, compile: Callable[[keras.Model], None] | None = None) -> tuple[keras.Model, list[dict]]:

@@ -9,6 +9,7 @@ from keras_convnext.data import with_validation
 from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.scalars import integer
 from keras_convnext.training.build import check_backend, require_tensorboard
+from keras_convnext.training.engine import start_engine
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.recipe import Recipe
 from keras_convnext.training.record import restore_state
@@ -16,7 +17,9 @@ from keras_convnext.training.run import Run, check_run_data
 from keras_convnext.training.tasks import task_of
 
 
-def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bool | None = None) -> PreparedTraining:
+def prepare_resumed(
+    path: str | Path, epochs: int | None = None, tensorboard: bool | None = None, distribute: str | None = None
+) -> PreparedTraining:
     """Prepares the training of a run to resume after its last complete epoch. Nothing is written yet.
 
     Args:
@@ -24,6 +27,8 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
         epochs: total number of epochs, more than the run has trained so far. The learning rate then follows the
             schedule of that many epochs. Defaults to None: as the run was started.
         tensorboard: whether logs for TensorBoard are written. Defaults to None: as the run was started.
+        distribute: as for `Experiment`. Defaults to None: as the run was started. The number of processes and devices
+            may be another one.
 
     Raises:
         ValueError: not a run folder, a complete run without new `epochs`, `epochs` that are not more than it has
@@ -72,8 +77,10 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
         batches.close()
         return len(batches)
 
-    model, history = restore_state(state, lambda model: task.compile(recipe, model, steps_per_epoch(model)))
-    rate = follow_schedule(model, recipe, steps_per_epoch(model))
+    engine = start_engine(distribute or config.get("distribute"))
+    with engine.scope():
+        model, history = restore_state(state, lambda model: task.compile(recipe, model, steps_per_epoch(model)))
+        rate = follow_schedule(model, recipe, steps_per_epoch(model))
     note = (
         f"{done} epoch{'s' if done > 1 else ''} trained; from here on the learning rate follows the schedule of "
         f"{recipe.epochs} epochs, {rate:.3g} next"
@@ -89,6 +96,7 @@ def prepare_resumed(path: str | Path, epochs: int | None = None, tensorboard: bo
         notes=(note,) if recipe.epochs != config["recipe"]["epochs"] else (),
         samples_validation=samples_validation,
         task=task,
+        engine=engine,
     )
 
 

@@ -108,7 +108,7 @@ def fitted(monkeypatch, metrics):
     """The trainings that `train` starts: `fit` is replaced by a function that keeps what it is given."""
     calls = []
 
-    def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto"):
+    def fit(model, data, recipe, run, history=(), callbacks=(), verbose="auto", engine=None):
         calls.append(SimpleNamespace(model=model, data=data, recipe=recipe, run=run, history=list(history)))
         run.write_json("metrics.json", metrics)
         return metrics

@@ -10,6 +10,7 @@ from keras_convnext import detection
 from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, read_image
 from keras_convnext.models import ConvNeXtBackbone
 from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.training.engine import Engine
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.tasks.annotated import AnnotatedTask
 from keras_convnext.variants import get_variant
@@ -92,8 +93,14 @@ class Detection(AnnotatedTask):
     def compile(self, recipe: "Recipe", model: keras.Model, steps_per_epoch: int) -> None:
         model.compile(optimizer=recipe.optimizer(model, steps_per_epoch), **LOSSES[type(model).__name__])
 
-    def epoch_scores(self, model: keras.Model, validation: AnnotatedBatches) -> dict[str, float]:
-        scores = detection.COCOScores(validation, validation.images.class_names).compute(model)
+    def epoch_scores(self, model: keras.Model, validation: AnnotatedBatches, engine: Engine) -> dict[str, float]:
+        names = validation.images.class_names
+        with engine.local(model):
+            found = detection.COCOScores(validation, names).predict(model)
+        annotations, detections = (
+            [one for part in parts for one in part] for parts in zip(*engine.gather(found), strict=True)
+        )
+        scores = detection.coco_scores(annotations, detections, names)
         return {name: scores[name] for name in SCORES}
 
     def test(

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_convnext.data import Batches, ImageData
 from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.training.engine import Engine
 from keras_convnext.variants import variant_for
 
 if TYPE_CHECKING:
@@ -152,12 +153,13 @@ class Task(ABC):
             steps_per_epoch: number of batches per epoch.
         """
 
-    def epoch_scores(self, model: keras.Model, validation: Batches) -> dict[str, float]:
+    def epoch_scores(self, model: keras.Model, validation: Batches, engine: Engine) -> dict[str, float]:
         """Returns the scores on validation images that `evaluate` does not give, by name. Defaults to none.
 
         Args:
             model: the model after an epoch.
-            validation: batches of the validation images, in their order.
+            validation: batches of this process's part of the validation images, in their order.
+            engine: the `Engine` that trains.
         """
         return {}
 

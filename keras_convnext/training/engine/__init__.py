@@ -1,0 +1,58 @@
+"""Engines: where a training runs, on one device or on many. Each trains with Keras's own `fit`."""
+
+import keras
+
+from keras_convnext.training.engine.engine import Engine
+from keras_convnext.training.engine.launch import Launch, read_launch
+
+DISTRIBUTIONS = ("data",)
+"""How a training can be distributed: `"data"` gives each device a share of each batch."""
+
+
+def start_engine(distribute: str | None = None) -> Engine:
+    """Starts the engine of Keras's backend, and connects this process with the others of its launcher.
+
+    Args:
+        distribute: one of `DISTRIBUTIONS`. Defaults to None: one device.
+
+    Raises:
+        ValueError: an unknown distribution; or the launcher's variables are incomplete, or ask for what the backend
+            cannot do.
+
+    Example:
+
+    >>> from keras_convnext.training.engine import start_engine
+    >>> start_engine().devices
+    1
+    """
+    launch = read_launch()
+    if distribute is None:
+        if launch.processes > 1:
+            raise ValueError(
+                f"The launcher started {launch.processes} processes, and each would do the same training. Give "
+                "`distribute`."
+            )
+        return Engine()
+    if distribute not in DISTRIBUTIONS:
+        raise ValueError(f"`distribute` must be one of {', '.join(DISTRIBUTIONS)}. Received: {distribute!r}")
+    if keras.backend.backend() == "torch" and launch.processes == 1:
+        return Engine()
+    return _engine_of(keras.backend.backend())(launch)
+
+
+def _engine_of(backend):
+    """The class of a backend's engine, which imports the backend."""
+    if backend == "jax":
+        from keras_convnext.training.engine.keras_distribution import KerasDistribution
+
+        return KerasDistribution
+    if backend == "tensorflow":
+        from keras_convnext.training.engine.mirrored import Mirrored
+
+        return Mirrored
+    from keras_convnext.training.engine.torch_processes import TorchProcesses
+
+    return TorchProcesses
+
+
+__all__ = ["DISTRIBUTIONS", "Engine", "Launch", "read_launch", "start_engine"]

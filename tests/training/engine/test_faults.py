@@ -1,0 +1,71 @@
+"""Processes that are killed, a run that is resumed by another number of processes, and what cannot be distributed."""
+
+import signal
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_convnext.models import load_model
+from keras_convnext.training import Run
+
+BACKEND = keras.backend.backend()
+SECONDS = 60
+"""Within this time after a process was killed, all processes of the training have ended."""
+
+ONE_PROCESS = BACKEND == "tensorflow"
+
+
+@pytest.mark.skipif(not ONE_PROCESS, reason="JAX and torch take several processes")
+def test_tensorflow_refuses_several_processes_in_one_line(launch, settings, tmp_path):
+    processes = launch(2, 1, "--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
+    for process in processes:
+        printed, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 2
+        assert "keras-convnext train: TensorFlow trains on the devices of one process" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_need_distribute(launch, settings, tmp_path):
+    (process, other) = launch(2, 1, "--settings", settings(), "--output", tmp_path / "run")
+    for one in (process, other):
+        printed, _ = one.communicate(timeout=SECONDS)
+        assert one.returncode == 2
+        assert "keras-convnext train: The launcher started 2 processes, and each would do the same training" in printed
+
+
+def test_a_batch_must_be_divisible_among_the_devices(launch, settings, tmp_path):
+    shape = (1, 3) if BACKEND in ("tensorflow", "jax") else (3, 1)
+    processes = launch(*shape, "--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
+    printed = [process.communicate(timeout=SECONDS)[0] for process in processes]
+    assert all(process.returncode for process in processes)
+    assert any("A batch of 16 images cannot be divided among 3 devices" in text for text in printed)
+
+
+@pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_lost_process_ends_the_others_which_name_it_and_the_run_resumes(launch, outputs_of, settings, tmp_path, lost):
+    whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")
+    options = ("--settings", settings(epochs=3), "--distribute", "data", "--output")
+    outputs_of(launch(2, 1, *options, whole.path))
+    processes = launch(2, 1, *options, killed.path)
+    until = time.monotonic() + 240
+    while killed.last_state is None and time.monotonic() < until:
+        time.sleep(0.01)
+    processes[lost].send_signal(signal.SIGKILL)
+    started = time.monotonic()
+    printed, _ = processes[1 - lost].communicate(timeout=SECONDS)
+    assert time.monotonic() - started < SECONDS
+    processes[lost].communicate()
+    assert processes[1 - lost].returncode == 1
+    assert f"Process {lost} of 2 (counted from 0) ended, and with it this training." in printed
+    assert killed.metrics is None and killed.last_state.name in ("epoch-1", "epoch-2")
+    outputs_of(launch(4 if BACKEND == "torch" else 1, 1 if BACKEND == "torch" else 4, "--resume", killed.path))
+    for one, other in zip(
+        load_model(whole.last_state / "model.keras").get_weights(),
+        load_model(killed.last_state / "model.keras").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(other, one, rtol=0, atol=2e-5)
+    assert len(killed.read_csv("history.csv")) == 3
