@@ -9,6 +9,9 @@ import numpy as np
 
 from keras_convnext.data import Batches
 
+SEED_STEP = 1_000_003
+"""By what the seeds of two devices differ where each has its own random generators, so that they drop other samples."""
+
 
 class Engine:
     """One process and one device, and what other engines do otherwise.
@@ -129,6 +132,11 @@ class Engine:
                 sum_metrics(self, model)
                 scores = {name: float(score) for name, score in model.get_metrics_result().items()}
         return scores
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """The states of a model's random generators."""
+    return [variable for variable in model.non_trainable_variables if variable.path.endswith("seed_generator_state")]
 
 
 def sum_metrics(engine: Engine, model: keras.Model) -> None:

@@ -36,7 +36,6 @@ class KerasDistribution(Engine):
             devices=keras.distribution.list_devices(),
             auto_shard_dataset=False,  # each process reads its own share
         )
-
         self._watch = Watch(launch, tell=lambda port: self.gather(port)[0])
 
     def end_well(self) -> None:

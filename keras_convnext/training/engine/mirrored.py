@@ -6,11 +6,8 @@ import keras
 import tensorflow as tf
 
 from keras_convnext.data import Batches
-from keras_convnext.training.engine.engine import Engine
+from keras_convnext.training.engine.engine import SEED_STEP, Engine, seed_states
 from keras_convnext.training.engine.launch import Launch
-
-SEED_STEP = 1_000_003
-"""By what the seeds of two devices differ, so that they drop different samples."""
 
 
 class Mirrored(Engine):
@@ -39,8 +36,6 @@ class Mirrored(Engine):
         return super().share(batches)
 
     def prepare(self, model: keras.Model) -> None:
-        for variable in model.non_trainable_variables:
-            if variable.path.endswith("seed_generator_state"):
-                copies = self._strategy.experimental_local_results(variable.value)
-                for place, copy in enumerate(copies):
-                    copy.assign(copy + tf.constant([SEED_STEP * place, 0], copy.dtype))
+        for state in seed_states(model):
+            for place, copy in enumerate(self._strategy.experimental_local_results(state.value)):
+                copy.assign(copy + tf.constant([SEED_STEP * place, 0], copy.dtype))

@@ -10,12 +10,9 @@ import torch
 import torch.distributed
 
 from keras_convnext.data import Batches
-from keras_convnext.training.engine.engine import Engine, sum_metrics
+from keras_convnext.training.engine.engine import SEED_STEP, Engine, seed_states, sum_metrics
 from keras_convnext.training.engine.launch import Launch
 from keras_convnext.training.engine.watch import Watch
-
-SEED_STEP = 1_000_003
-"""By what the seeds of two processes differ, so that they drop different samples."""
 
 
 class TorchProcesses(Engine):
@@ -47,7 +44,7 @@ class TorchProcesses(Engine):
     def prepare(self, model: keras.Model) -> None:
         optimizer = model.optimizer
         optimizer.apply = _on_mean_gradients(optimizer.apply, self.processes)
-        for state in _seed_states(model):
+        for state in seed_states(model):
             seed, count = keras.ops.convert_to_numpy(state)
             state.assign(np.array([seed + SEED_STEP * self.index, count]))
 
@@ -107,8 +104,3 @@ def _mean(gradients: list[torch.Tensor | None], processes: int) -> list[torch.Te
         for (place, gradient), part in zip(alike.items(), parts, strict=True):
             means[place] = part.view(gradient.shape)
     return means
-
-
-def _seed_states(model):
-    """The states of a model's random generators."""
-    return [variable for variable in model.non_trainable_variables if variable.path.endswith("seed_generator_state")]
