@@ -29,6 +29,7 @@ class KerasDistribution(Engine):
             jax.distributed.initialize(
                 launch.address, launch.processes, launch.index, shutdown_timeout_seconds=SHUTDOWN_SECONDS
             )
+            keras.utils.set_random_seed(0)  # JAX refuses weights that differ, also the initial ones of a loaded model
         self.processes = jax.process_count()
         self.index = jax.process_index()
         self.devices = jax.device_count()

@@ -59,3 +59,14 @@ def test_ten_steps_end_alike(train, settings, shapes, accumulate, backend):
     assert f"{processes} process{'es' if processes > 1 else ''}, {processes * devices} devices: tiny" in printed[0]
     for other in printed[1:]:
         assert "run folder" not in other and "Epoch" not in other
+
+
+def test_each_device_drops_other_samples_and_the_run_resumes(train, launch, outputs_of, settings, backend):
+    """JAX draws for the whole batch; elsewhere each device has its own seeds, of which the first are saved."""
+    run, _ = train(*SHAPES[backend], settings(drop_path_rate=0.5), "--distribute", "data")
+    before = np.load(run.last_state / "seeds.npz")
+    outputs_of(launch(*SHAPES[backend], "--resume", run.path, "--epochs", 2))
+    after = np.load(run.last_state / "seeds.npz")
+    assert before.files
+    for name in before.files:
+        assert after[name][0] == before[name][0] and after[name][1] > before[name][1] > 0
