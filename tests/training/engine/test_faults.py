@@ -27,6 +27,7 @@ def test_tensorflow_refuses_several_processes_in_one_line(launch, settings, tmp_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.once
 def test_several_processes_need_distribute(launch, settings, tmp_path):
     (process, other) = launch(2, 1, "--settings", settings(), "--output", tmp_path / "run")
     for one in (process, other):
