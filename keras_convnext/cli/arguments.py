@@ -21,6 +21,7 @@ OPTIONS = {
     "batch_size": "--batch",
     "learning_rate": "--lr",
     "drop_path_rate": "--drop-path",
+    "skip_bad": "--skip-unreadable",
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
@@ -32,7 +33,6 @@ OPTIONS = {
 }
 """The option of the command line for each argument of the library."""
 
-OPTIONS["skip_bad"] = OPTIONS["skip_unreadable"]
 DESTINATIONS = {"skip_bad": "skip_unreadable"}
 """The attributes of the parsed arguments, where their names differ from the library's."""
 

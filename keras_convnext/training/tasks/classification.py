@@ -1,7 +1,7 @@
 """Classification: one class per image."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import keras
 import numpy as np
@@ -99,9 +99,7 @@ class Classification(Task):
         predictions = Predictions(len(batches.images), from_logits=returns_logits(model))
         return evaluate(model, batches, label_smoothing, verbose, [predictions], callbacks), predictions
 
-    def predict(
-        self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop, **settings: Any
-    ) -> list[np.ndarray]:
+    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[np.ndarray]:
         """Returns the probabilities of the classes for each image."""
         outputs = model.predict(np.stack([resize(image) for image in images]).astype("float32"), verbose=0)
         return list(keras.ops.convert_to_numpy(keras.ops.softmax(outputs)) if returns_logits(model) else outputs)

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_convnext import detection
 from keras_convnext.data import AnnotatedBatches, AnnotatedImages, ImageData, read_image
+from keras_convnext.detection.predict import MIN_CONFIDENCE
 from keras_convnext.models import ConvNeXtBackbone
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.training.engine import Engine
@@ -127,10 +128,14 @@ class Detection(AnnotatedTask):
         return {**found, "loss": loss, "classes": classes}, shown
 
     def predict(
-        self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop, **settings: Any
+        self,
+        model: keras.Model,
+        images: Sequence[np.ndarray],
+        resize: ResizeAndCrop,
+        min_confidence: float = MIN_CONFIDENCE,
     ) -> list[dict]:
-        """Returns the detections in each image, as `detection.predict`, which may be given its `min_confidence`."""
-        return detection.predict(model, images, (resize.height, resize.width), **settings)
+        """Returns the detections in each image, as `detection.predict`, from `min_confidence` on."""
+        return detection.predict(model, images, (resize.height, resize.width), min_confidence)
 
     def facts(self, prediction: dict, class_names: Sequence[str], top: int) -> dict:
         columns = (prediction[name][:top] for name in ("classes", "confidence", "boxes"))

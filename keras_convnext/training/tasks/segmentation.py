@@ -97,9 +97,7 @@ class Segmentation(AnnotatedTask):
         shown = [_label_map(model, read_image(pixels), batches.size) for pixels in first.pixels]
         return {**found, "loss": loss, "classes": _rows(found)}, shown
 
-    def predict(
-        self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop, **settings: Any
-    ) -> list[np.ndarray]:
+    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[np.ndarray]:
         """Returns the label map of each image."""
         return [_label_map(model, image, (resize.height, resize.width)) for image in images]
 

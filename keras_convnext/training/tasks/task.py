@@ -187,16 +187,13 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def predict(
-        self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop, **settings: Any
-    ) -> list[Any]:
+    def predict(self, model: keras.Model, images: Sequence[np.ndarray], resize: ResizeAndCrop) -> list[Any]:
         """Predicts images of any size.
 
         Args:
             model: the model.
             images: arrays of shape `(height, width, channels)` in 0..255.
             resize: how images are prepared for the model: its size, and for classification its crop.
-            **settings: for detection, `min_confidence` of `detection.predict`; none for other tasks.
 
         Returns:
             A prediction per image, which `facts` and `draw_prediction` take.

@@ -30,7 +30,7 @@ def digits(tmp_path_factory):
 def launch():
     """A function: starts `keras-convnext train` in several processes, as torchrun does; returns them.
 
-    `launch(processes, devices, *arguments)`; each process has `devices` of its own.
+    `launch(processes, devices, *arguments)`; each process has that many devices.
     """
 
     def start(processes, devices, *arguments, **environment):
