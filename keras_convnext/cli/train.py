@@ -35,7 +35,7 @@ from keras_convnext.extras import require
 from keras_convnext.models import backbone_of
 from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.training import RECIPES, Experiment
-from keras_convnext.training.engine import DISTRIBUTIONS
+from keras_convnext.training.engine import DISTRIBUTIONS, WriterError
 from keras_convnext.training.recipe import DTYPES
 from keras_convnext.training.resume import prepare_resumed
 from keras_convnext.training.tasks import TASKS
@@ -119,7 +119,8 @@ def add_arguments(parser):
     how.add_argument(
         "--distribute",
         choices=DISTRIBUTIONS,
-        help="data: train on all devices and in all processes of the launcher, each with a share of each batch",
+        help="data: train on all devices and in all processes of the launcher, each with a share of each batch; fsdp: "
+        "split the weights and the optimizer's state over them, too (JAX)",
     )
     how.add_argument("--settings", metavar="FILE.json", help="settings from a file, such as a run's config.json")
     run = parser.add_argument_group("run folder")
@@ -186,6 +187,8 @@ def _train(training, run):
         return INTERRUPTED
     except FloatingPointError as error:
         print(f"\nkeras-convnext train: {error}{_removed(run)}", file=sys.stderr)
+        return 1
+    except WriterError:  # process 0 says why
         return 1
     except FAILURES as error:
         print(f"\nkeras-convnext train: {sentence(error)} {_what_is_left(run)}", file=sys.stderr)

@@ -104,7 +104,7 @@ def _build(experiment: "Experiment", engine: Engine) -> PreparedTraining:
         },
         output=experiment.output,
         run_name=run_name(source, start.name),
-        notes=tuple(filter(None, notes)),
+        notes=(*filter(None, notes), *engine.notes(model)),
         samples_validation=samples_validation,
         task=task,
         engine=engine,

@@ -83,7 +83,7 @@ class Experiment:
         detector: for detection, `"retinanet"` (the default) or `"yolov8"`, both of keras-cv.
         hidden_size: for segmentation, as in `segmentation.UPerNet`, which also has the default.
         distribute: `"data"` to train on all devices and in all processes that the launcher started, each with a share
-            of each batch. Defaults to None: one device.
+            of each batch; `"fsdp"` to split the weights over them, too (JAX). Defaults to None: one device.
 
     Raises:
         ValueError: a value out of its range, or settings that exclude each other; the message names the argument.

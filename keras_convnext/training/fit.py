@@ -140,9 +140,10 @@ def fit(
         validation = task.batches(recipe, model, engine.part(data.validation), training=False)
         record, *others = recipe.callbacks(run, history, validation, engine)
         try:
-            with original_errors(train, validation), engine.scope():
-                if not history:
+            if not history:
+                with engine.scope():
                     task.compile(recipe, model, steps_per_epoch=len(train))
+            with original_errors(train, validation), engine.training_scope():
                 engine.prepare(model)
                 model.fit(
                     train,

@@ -87,16 +87,16 @@ class RunRecord(keras.callbacks.Callback):
             row |= {f"val_ema_{name}": score for name, score in scores.items()}
         row |= {"learning_rate": rate, "seconds": round(time.perf_counter() - self._started, 2)}
         earlier, self.history = self.history, [*self.history, row]
-        self.engine.on_writer(lambda: self._write(epoch, earlier))
+        with self.engine.local(self.model, with_optimizer=True):
+            self.engine.on_writer(lambda: self._write(epoch, earlier))
 
     def _write(self, epoch, earlier):
-        with self.engine.local(self.model):
-            self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, earlier))
+        self.run.write_state(epoch + 1, lambda folder: self._write_state(folder, earlier))
         self.run.write_csv("history.csv", self.history)
 
     def _refuse_nan_or_inf(self, epoch):
         """The last update may have made weights NaN or Inf after its loss was computed: the earlier state must stay."""
-        spoilt = [weight.path for weight in self.model.weights if not np.isfinite(weight.numpy()).all()]
+        spoilt = [one.path for one in self.model.weights if not bool(keras.ops.all(keras.ops.isfinite(one)))]
         if spoilt:
             state = self.run.last_state
             last = f"The last good state is {state}." if state else "No epoch was complete before."

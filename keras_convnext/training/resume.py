@@ -93,7 +93,7 @@ def prepare_resumed(
         settings={"tensorboard": tensorboard},
         run=run,
         history=tuple(history),
-        notes=(note,) if recipe.epochs != config["recipe"]["epochs"] else (),
+        notes=(*((note,) if recipe.epochs != config["recipe"]["epochs"] else ()), *engine.notes(model)),
         samples_validation=samples_validation,
         task=task,
         engine=engine,

@@ -2,11 +2,12 @@
 
 import keras
 
-from keras_convnext.training.engine.engine import Engine
+from keras_convnext.training.engine.engine import Engine, WriterError
 from keras_convnext.training.engine.launch import Launch, read_launch
 
-DISTRIBUTIONS = ("data",)
-"""How a training can be distributed: `"data"` gives each device a share of each batch."""
+DISTRIBUTIONS = ("data", "fsdp")
+"""How a training can be distributed: `"data"` gives each device a share of each batch and all weights. `"fsdp"`, fully
+sharded data parallelism, also splits the weights and the optimizer's state over the devices; JAX can do it."""
 
 
 def start_engine(distribute: str | None = None) -> Engine:
@@ -35,24 +36,22 @@ def start_engine(distribute: str | None = None) -> Engine:
         return Engine()
     if distribute not in DISTRIBUTIONS:
         raise ValueError(f"`distribute` must be one of {', '.join(DISTRIBUTIONS)}. Received: {distribute!r}")
-    if keras.backend.backend() == "torch" and launch.processes == 1:
-        return Engine()
-    return _engine_of(keras.backend.backend())(launch)
-
-
-def _engine_of(backend):
-    """The class of a backend's engine, which imports the backend."""
+    backend = keras.backend.backend()  # each engine's file imports its backend
     if backend == "jax":
         from keras_convnext.training.engine.keras_distribution import KerasDistribution
 
-        return KerasDistribution
+        return KerasDistribution(launch, splits_weights=distribute == "fsdp")
+    if distribute != "data":
+        raise ValueError(f"`distribute` can be {distribute!r} on the JAX backend only. Set KERAS_BACKEND to jax.")
     if backend == "tensorflow":
         from keras_convnext.training.engine.mirrored import Mirrored
 
-        return Mirrored
+        return Mirrored(launch)
+    if launch.processes == 1:
+        return Engine()
     from keras_convnext.training.engine.torch_processes import TorchProcesses
 
-    return TorchProcesses
+    return TorchProcesses(launch)
 
 
-__all__ = ["DISTRIBUTIONS", "Engine", "Launch", "read_launch", "start_engine"]
+__all__ = ["DISTRIBUTIONS", "Engine", "Launch", "WriterError", "read_launch", "start_engine"]

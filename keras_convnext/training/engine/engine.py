@@ -13,6 +13,10 @@ SEED_STEP = 1_000_003
 """By what the seeds of two devices differ where each has its own random generators, so that they drop other samples."""
 
 
+class WriterError(RuntimeError):
+    """The process that writes failed, and says why."""
+
+
 class Engine:
     """One process and one device, and what other engines do otherwise.
 
@@ -51,8 +55,12 @@ class Engine:
         return self.index == 0
 
     def scope(self) -> AbstractContextManager:
-        """The context in which a model is made, loaded, compiled and trained."""
+        """The context in which a model is made, loaded and compiled."""
         return nullcontext()
+
+    def training_scope(self) -> AbstractContextManager:
+        """The context in which a model is trained."""
+        return self.scope()
 
     def share(self, batches: Batches) -> Batches:
         """Makes batches for training give this process's share of each batch; returns them.
@@ -89,9 +97,18 @@ class Engine:
         """
         return []
 
-    def local(self, model: keras.Model) -> AbstractContextManager:
-        """A context in which this process can evaluate and predict with a model without the others."""
+    def local(self, model: keras.Model, with_optimizer: bool = False) -> AbstractContextManager:
+        """A context in which this process can evaluate and predict with a model without the others.
+
+        Args:
+            model: a compiled model.
+            with_optimizer: whether the model can be saved too, with its optimizer's state. Defaults to False.
+        """
         return nullcontext()
+
+    def notes(self, model: keras.Model) -> tuple[str, ...]:
+        """Returns lines about a compiled model on this engine that the user should read before the training."""
+        return ()
 
     def gather(self, value: Any) -> list:
         """Returns the value of each process, in their order. Values can be pickled."""
@@ -102,18 +119,27 @@ class Engine:
         return [np.sum(parts, axis=0) for parts in zip(*self.gather(list(arrays)), strict=True)]
 
     def on_writer(self, function: Callable[[], Any]) -> Any:
-        """Calls a function in the process that writes; returns its result, or raises its error, in all processes."""
+        """Calls a function in the process that writes; returns its result, or raises its error, in all processes.
+
+        Raises:
+            WriterError: in the other processes, the writer failed, such as on a full disk.
+        """
         if self.processes == 1:
             return function()
         result = error = None
         if self.writes:
             try:
                 result = function()
-            except (ValueError, OSError) as raised:
+            except (ValueError, OSError, RuntimeError, MemoryError) as raised:
                 error = raised
-        result, error = self.gather((result, error))[0]
+        result, problem = self.gather((result, error and (isinstance(error, ValueError), str(error))))[0]
+        if problem is not None:
+            self.end_well()  # all processes end with this error
         if error is not None:
             raise error
+        if problem is not None:
+            is_value_error, message = problem
+            raise ValueError(message) if is_value_error else WriterError(message)
         return result
 
     def evaluate(self, model: keras.Model, batches: Batches) -> dict[str, float]:

@@ -1,8 +1,10 @@
 """JAX: `keras.distribution`, for any number of devices of any number of processes."""
 
+import os
 import pickle
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import entry_points
 from typing import Any
 
 import jax
@@ -12,19 +14,34 @@ from jax.experimental import multihost_utils
 
 from keras_convnext.training.engine.engine import Engine
 from keras_convnext.training.engine.launch import Launch
+from keras_convnext.training.engine.meet import meet
+from keras_convnext.training.engine.split_weights import SplitWeights, state_bytes
 from keras_convnext.training.engine.watch import Watch
+
+CPU_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+"""Without it, XLA's compiler for CPUs orders the sums of gradients in one process otherwise than in another, and gloo
+ends them: `op.preamble.length <= op.nbytes` (jaxlib 0.10.2)."""
 
 SHUTDOWN_SECONDS = 10
 """How long a process waits at its end for the others."""
 
 
 class KerasDistribution(Engine):
-    """All devices of the processes, each with the whole model. XLA sums the gradients."""
+    """All devices of the processes, each with a share of the batch. XLA sums the gradients.
+
+    Args:
+        launch: the `Launch`.
+        splits_weights: whether the weights and the optimizer's state are split over the devices, see `SplitWeights`.
+            Defaults to False: each device has all of them.
+    """
 
     validates_in_fit = False
 
-    def __init__(self, launch: Launch):
+    def __init__(self, launch: Launch, splits_weights: bool = False):
         if launch.processes > 1:
+            meet(launch)
+            if not entry_points(group="jax_plugins"):  # nothing but CPUs
+                os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CPU_FLAG}"  # read with the first device
             jax.config.update("jax_cpu_collectives_implementation", "gloo")
             jax.distributed.initialize(
                 launch.address, launch.processes, launch.index, shutdown_timeout_seconds=SHUTDOWN_SECONDS
@@ -33,7 +50,8 @@ class KerasDistribution(Engine):
         self.processes = jax.process_count()
         self.index = jax.process_index()
         self.devices = jax.device_count()
-        self._distribution = keras.distribution.DataParallel(
+        kind = SplitWeights if splits_weights else keras.distribution.DataParallel
+        self._distribution = kind(
             devices=keras.distribution.list_devices(),
             auto_shard_dataset=False,  # each process reads its own share
         )
@@ -45,23 +63,33 @@ class KerasDistribution(Engine):
     def scope(self) -> AbstractContextManager:
         return self._distribution.scope()
 
+    def notes(self, model: keras.Model) -> tuple[str, ...]:
+        model.optimizer.build(model.trainable_variables)
+        each, all_of_it = state_bytes(model)
+        whole = "" if each == all_of_it else f", {_gib(all_of_it)} if none were split"
+        return (
+            f"each device holds {_gib(each)} of weights, gradients and optimizer state{whole}; "
+            "the activations of its share of the batch come on top",
+        )
+
     @contextmanager
-    def local(self, model: keras.Model) -> Iterator[None]:
+    def local(self, model: keras.Model, with_optimizer: bool = False) -> Iterator[None]:
         """Uses a copy of the weights on this process's first device."""
-        groups = model.variables, model.metrics_variables, getattr(model.optimizer, "variables", [])
-        variables = list({id(variable): variable for group in groups for variable in group}.values())
-        placed = [(variable._value, variable._layout) for variable in variables]
+        variables = {id(one): one for group in (model.variables, model.metrics_variables) for one in group}
+        optimizer = {id(one): one for one in getattr(model.optimizer, "variables", ()) if id(one) not in variables}
+        placed = [(one, (one._value, one._layout)) for one in (*variables.values(), *optimizer.values())]
         functions = model.test_function, model.predict_function
         model.test_function = model.predict_function = None  # they are compiled for all devices
         keras.distribution.set_distribution(None)
         try:
-            for variable, (value, _) in zip(variables, placed, strict=True):
-                variable._layout = None
-                variable._value = value.addressable_data(0).copy()  # `evaluate` donates it
+            for variable in variables.values():
+                variable._value, variable._layout = _on_one_device(variable._value), None
+            for variable in optimizer.values() if with_optimizer else ():
+                variable._value, variable._layout = _whole(variable._value), None
             yield
         finally:
             keras.distribution.set_distribution(self._distribution)
-            for variable, (value, layout) in zip(variables, placed, strict=True):
+            for variable, (value, layout) in placed:
                 variable._value, variable._layout = value, layout
             model.test_function, model.predict_function = functions
 
@@ -74,3 +102,21 @@ class KerasDistribution(Engine):
         padded[: len(own)] = own
         parts = multihost_utils.process_allgather(padded).reshape(self.processes, -1)
         return [pickle.loads(part[:size].tobytes()) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def _on_one_device(value: jax.Array) -> jax.Array:
+    """A copy of a whole array on this process's first device: `evaluate` donates it."""
+    if value.is_fully_replicated:
+        return value.addressable_data(0).copy()
+    return jax.device_put(_whole(value), jax.local_devices()[0])
+
+
+def _whole(value: jax.Array) -> jax.Array | np.ndarray:
+    """An array that is on all devices, or in parts on them, as one array of this process: in the host's memory."""
+    if value.is_fully_replicated:
+        return value.addressable_data(0)
+    return np.asarray(value if value.is_fully_addressable else multihost_utils.process_allgather(value, tiled=True))

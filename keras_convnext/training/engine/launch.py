@@ -54,6 +54,8 @@ def read_launch(environment: Mapping[str, str] = os.environ) -> Launch:
                     f"The launcher's variables name process {launch.index} of {launch.processes}: expected a number "
                     f"from 0 to {launch.processes - 1}."
                 )
+            if launch.processes > 1 and not re.fullmatch(r".+:\d+", str(launch.address)):
+                raise ValueError(f"Expected the address of process 0 as host:port. Received: {launch.address}")
             return launch if launch.processes > 1 else Launch()
     return Launch()
 

@@ -1,6 +1,7 @@
 """TensorFlow: `tf.distribute.MirroredStrategy`, for all local devices of one process."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import keras
 import tensorflow as tf
@@ -11,7 +12,13 @@ from keras_convnext.training.engine.launch import Launch
 
 
 class Mirrored(Engine):
-    """All GPUs of this host, or its logical CPU devices, each with the whole model."""
+    """All GPUs of this host, or its logical CPU devices, each with the whole model.
+
+    It evaluates on one of them: a last batch of fewer images than there are devices would leave some without an image,
+    for which oneDNN's convolutions return another number of channels (TensorFlow 2.21).
+    """
+
+    validates_in_fit = False
 
     def __init__(self, launch: Launch):
         if launch.processes > 1:
@@ -26,6 +33,18 @@ class Mirrored(Engine):
 
     def scope(self) -> AbstractContextManager:
         return self._strategy.scope()
+
+    def training_scope(self) -> AbstractContextManager:
+        return nullcontext()  # Keras enters the scope of the model's strategy; callbacks may use one device
+
+    @contextmanager
+    def local(self, model: keras.Model, with_optimizer: bool = False) -> Iterator[None]:
+        kept = model._distribute_strategy, model.test_function, model.predict_function
+        model._distribute_strategy = model.test_function = model.predict_function = None
+        try:
+            yield
+        finally:
+            model._distribute_strategy, model.test_function, model.predict_function = kept
 
     def share(self, batches: Batches) -> Batches:
         if batches.group > 1:

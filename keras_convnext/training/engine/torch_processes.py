@@ -12,6 +12,7 @@ import torch.distributed
 from keras_convnext.data import Batches
 from keras_convnext.training.engine.engine import SEED_STEP, Engine, seed_states, sum_metrics
 from keras_convnext.training.engine.launch import Launch
+from keras_convnext.training.engine.meet import meet
 from keras_convnext.training.engine.watch import Watch
 
 
@@ -27,6 +28,8 @@ class TorchProcesses(Engine):
     def __init__(self, launch: Launch):
         self.processes = self.devices = launch.processes
         self.index = launch.index
+        if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun's processes have met, and it listens at the port
+            meet(launch)
         on_gpu = torch.cuda.is_available()
         if on_gpu:
             torch.cuda.set_device(launch.local_index % torch.cuda.device_count())

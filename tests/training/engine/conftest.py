@@ -73,13 +73,13 @@ def outputs_of():
 def settings(tmp_path, digits):
     """A function: writes settings of a training into a file, and returns its path."""
 
-    def write(**changes):
+    def write(variant="tiny", **changes):
         recipe = {
             **{"source": "tests", "epochs": 1, "batch_size": 16, "learning_rate": 2e-3, "warmup_epochs": 0.2},
             **{"drop_path_rate": 0.0, "ema": 0.8, "clip_norm": 0.5, "weight_decay": 0.1, **changes},
         }
         path = tmp_path / f"settings-{len(list(tmp_path.glob('settings-*')))}.json"
-        path.write_text(json.dumps({"data": str(digits), "variant": "tiny", "recipe": recipe}))
+        path.write_text(json.dumps({"data": str(digits), "variant": variant, "recipe": recipe}))
         return path
 
     return write

@@ -6,6 +6,7 @@ import pytest
 
 from keras_convnext.models import load_model
 from keras_convnext.training import Run
+from keras_convnext.training.engine import start_engine
 
 SHAPES = {"tensorflow": (1, 2), "jax": (2, 2), "torch": (2, 1)}
 OTHERS = {"tensorflow": (1, 4), "jax": (1, 4), "torch": (4, 1)}
@@ -26,6 +27,14 @@ def train(launch, outputs_of, tmp_path):
 
 def weights(run, name):
     return {weight.path: keras.ops.convert_to_numpy(weight) for weight in load_model(run.last_state / name).weights}
+
+
+def assert_equal_weights(run, other):
+    for name in ("model.keras", "ema.keras"):
+        found, expected = (weights(one, name) for one in (run, other))
+        assert found.keys() == expected.keys()
+        for path, value in expected.items():
+            np.testing.assert_allclose(found[path], value, rtol=0, atol=1e-5, err_msg=path)
 
 
 def metrics(run):
@@ -49,16 +58,32 @@ def test_ten_steps_end_alike(train, settings, shapes, accumulate, backend):
         return
     alone, _ = train(1, 1, settings(accumulate=accumulate))
     together, printed = train(processes, devices, settings(accumulate=accumulate), "--distribute", "data")
-    for name in ("model.keras", "ema.keras"):
-        expected, found = (weights(run, name) for run in (alone, together))
-        assert expected.keys() == found.keys()
-        for path, value in expected.items():
-            np.testing.assert_allclose(found[path], value, rtol=0, atol=1e-5, err_msg=path)
+    assert_equal_weights(together, alone)
     assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
     assert metrics(together) == pytest.approx(metrics(alone), abs=1e-5)
     assert f"{processes} process{'es' if processes > 1 else ''}, {processes * devices} devices: tiny" in printed[0]
     for other in printed[1:]:
         assert "run folder" not in other and "Epoch" not in other
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX alone splits weights")
+@pytest.mark.parametrize(("processes", "devices"), [(2, 2), pytest.param(1, 4, marks=pytest.mark.slow)])
+def test_split_weights_end_alike_and_resume(train, launch, outputs_of, settings, processes, devices):
+    alone, _ = train(1, 1, settings("wide"))
+    together, printed = train(processes, devices, settings("wide"), "--distribute", "fsdp")
+    line = "each device holds 0.9 MiB of weights, gradients and optimizer state, 2.8 MiB if none were split"
+    assert line in printed[0]
+    assert_equal_weights(together, alone)
+    assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
+    outputs_of(launch(1, 2, "--resume", together.path, "--epochs", 2))
+    first, second = together.read_csv("history.csv")
+    assert float(second["loss"]) < float(first["loss"])
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX splits weights")
+def test_others_refuse_to_split_weights():
+    with pytest.raises(ValueError, match="`distribute` can be 'fsdp' on the JAX backend only"):
+        start_engine("fsdp")
 
 
 def test_each_device_drops_other_samples_and_the_run_resumes(train, launch, outputs_of, settings, backend):

@@ -45,6 +45,33 @@ def test_a_batch_must_be_divisible_among_the_devices(launch, settings, tmp_path)
 
 
 @pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
+def test_a_process_without_the_first_says_so_in_one_line(launch, settings, tmp_path):
+    options = ("--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
+    first, other = launch(2, 1, *options, MEET_SECONDS="3")
+    first.kill()  # while it imports
+    first.communicate()
+    printed, _ = other.communicate(timeout=SECONDS)
+    assert other.returncode == 1
+    line = printed.splitlines()[-1]
+    assert line.startswith("keras-convnext train: Process 1 of 2 could not reach process 0 at localhost:")
+    assert line.endswith(
+        "within 3 seconds (Connection refused). Check that process 0 runs there, and that its port is open."
+    )
+    assert "Traceback" not in printed
+
+
+@pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
+def test_a_full_disk_ends_all_processes_with_one_line(launch, settings, tmp_path):
+    options = ("--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
+    processes = launch(2, 1, *options, LARGEST_FILE="20000")
+    first, other = (process.communicate(timeout=2 * SECONDS)[0] for process in processes)
+    assert [process.returncode for process in processes] == [1, 1], first + other
+    (line,) = [line for line in (first + other).splitlines() if line.startswith("keras-convnext")]
+    assert "File too large" in line and line.endswith("Start again.")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
 @pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_lost_process_ends_the_others_which_name_it_and_the_run_resumes(launch, outputs_of, settings, tmp_path, lost):
     whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")

@@ -47,6 +47,7 @@ def test_the_first_host_of_slurms_list(nodes, host):
         ({"WORLD_SIZE": "2"}, "WORLD_SIZE is set, and RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT must be set too"),
         (KERAS | {"KERAS_DISTRIBUTION_PROCESS_ID": "x"}, "KERAS_DISTRIBUTION_PROCESS_ID must be a number"),
         (TORCHRUN | {"RANK": "4"}, "process 4 of 4: expected a number from 0 to 3"),
+        (KERAS | {"KERAS_DISTRIBUTION_JOB_ADDRESSES": "10.0.0.1"}, "as host:port. Received: 10.0.0.1"),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, "neither SLURM_STEP_NODELIST nor SLURM_JOB_NODELIST"),
     ],
 )
