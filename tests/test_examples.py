@@ -3,6 +3,7 @@
 Each has a backend that it runs on every time; on the others it is a slow test.
 """
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,13 @@ from pathlib import Path
 import keras
 import pytest
 
+from keras_convnext.cli import train
+from keras_convnext.startup import command_parser
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PRINTS = {
     "train_on_folder.py": ("torch", "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+    "train_imagenet.py": ("torch", "facebookresearch/ConvNeXt; arXiv:2201.03545 Table 5: 1 process, 1 device"),
     "backbone_features.py": ("jax", "P0: (4, 8, 8, 32)"),
     "cifar10_timm.py": ("torch", "timm convnext_mini, 1 epochs: test accuracy"),
     "convert_weights.py": ("tensorflow", "timm                 70 arrays, logits differ by 0e+00"),
@@ -51,3 +56,17 @@ def test_example_says_what_it_needs(name, expected):
     process = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=600)
     assert process.returncode == 2
     assert process.stderr.endswith(f"{name}: error: give {expected}, or --smoke\n")
+
+
+@pytest.mark.once
+def test_the_example_for_imagenet_prints_commands_that_are_valid():
+    process = subprocess.run(
+        [sys.executable, EXAMPLES / "train_imagenet.py"], capture_output=True, text=True, timeout=600
+    )
+    assert process.returncode == 0, process.stderr
+    parser, parsers = command_parser()
+    train.add_arguments(parsers["train"])
+    commands = [shlex.split(line, comments=True) for line in process.stdout.splitlines() if line.startswith("keras")]
+    assert len(commands) == 47
+    for _, *arguments in commands:
+        parser.parse_args(arguments)

@@ -218,7 +218,7 @@ RECIPES = {
         },
     ),
     # V2 from ImageNet-22k to 1k: arXiv:2301.00808, Table 13. At 384 and 512 pixels too: --size.
-    # keras-convnext train --recipe v2_ft_in22k_to_in1k --checkpoint convnextv2_base_22k_224_ema --data imagenet
+    # keras-convnext train --recipe v2_ft_in22k_to_in1k --checkpoint runs/in22k --data imagenet
     "v2_ft_in22k_to_in1k": Recipe(
         description="ConvNeXt V2 on ImageNet-1k, from weights of ImageNet-22k",
         source=f"{_V2} Table 13",

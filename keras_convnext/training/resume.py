@@ -77,7 +77,8 @@ def prepare_resumed(
         batches.close()
         return len(batches)
 
-    engine = start_engine(distribute or config.get("distribute"))
+    distribute = distribute or config.get("distribute")
+    engine = start_engine(distribute)
     with engine.scope():
         model, history = restore_state(state, lambda model: task.compile(recipe, model, steps_per_epoch(model)))
         rate = follow_schedule(model, recipe, steps_per_epoch(model))
@@ -90,7 +91,7 @@ def prepare_resumed(
         data=data,
         recipe=recipe,
         name=config.get("variant") or config.get("checkpoint") or model.name,
-        settings={"tensorboard": tensorboard},
+        settings={"tensorboard": tensorboard, "distribute": distribute},
         run=run,
         history=tuple(history),
         notes=(*((note,) if recipe.epochs != config["recipe"]["epochs"] else ()), *engine.notes(model)),

@@ -1,13 +1,17 @@
 """The table of recipes, number by number, against the reference (tests/reference/recipes.json)."""
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from keras_convnext import RECIPES, VARIANTS, Recipe
+from keras_convnext import RECIPES, VARIANTS, Experiment, Recipe
+from keras_convnext.checkpoints import CHECKPOINTS
 from keras_convnext.preprocessing import Augmentation
 from keras_convnext.preprocessing.augmentation.settings import SETTINGS
+from keras_convnext.training.chosen_recipe import adapted_recipe, choose_recipe
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "recipes.json").read_text())
 ROWS = REFERENCE["recipes"]
@@ -175,6 +179,69 @@ def test_every_number_is_the_references(name, variant):
         assert found[setting] == (pytest.approx(value) if isinstance(value, float) else value), setting
     assert not recipe.variants
     assert recipe.image_size == (384, 384) if name.endswith("384") else recipe.image_size == (224, 224)
+
+
+def imagenet():
+    """The example that has the papers' commands."""
+    path = Path(__file__).parents[2] / "examples" / "train_imagenet.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+IMAGENET = imagenet()
+
+
+@pytest.mark.parametrize("row", IMAGENET.ROWS, ids=lambda row: f"{row.variant}-{row.stage}")
+def test_the_example_for_imagenet_trains_with_the_references_settings(row):
+    """Those that an experiment ends up with, which are a recipe's and its own."""
+    experiment = Experiment(variant=row.variant, recipe=row.recipe, size=row.size, data="imagenet")
+    size = (row.size, row.size) if row.size else None
+    recipe = adapted_recipe(choose_recipe(experiment.chosen_recipe), experiment, row.variant, size)
+    found = {**vars(recipe), **{name: getattr(recipe.augmentation, name) for name in SETTINGS}}
+    for setting, value in expected(row.recipe)[row.variant].items():
+        assert found[setting] == (pytest.approx(value) if isinstance(value, float) else value), setting
+    side = next((side for side in (384, 512) if row.stage.endswith(str(side))), 224)
+    assert recipe.image_size == (side, side)
+    if row.gpus:
+        assert row.gpus * row.images_per_gpu == recipe.batch_size
+
+
+def published_gpus(row):
+    """The number of GPUs and of images for each that the reference has for a row, or None."""
+    given = ROWS[row.recipe].get("nodes_gpus_perGPU_accum")
+    size = row.variant.removeprefix("convnext_")
+    if isinstance(given, dict):
+        side = 384 if row.stage.endswith("384") else 224
+        names = {name: value for key, value in given.items() for name in key.split("/")}
+        given = names.get(size, names.get(f"{size}_{side}"))
+    elif row.variant in ("convnext_tiny", "convnext_small"):  # which are in the paper alone
+        given = None
+    return given and (given[0] * given[1], given[2])
+
+
+def test_the_example_for_imagenet_has_every_training_of_the_papers():
+    rows = IMAGENET.ROWS
+    trained = [(row.recipe, row.variant, row.size or RECIPES[row.recipe].image_size[0]) for row in rows]
+    assert len(set(trained)) == len({row.output for row in rows}) == len(rows)
+    sizes = {"ft_in22k_to_in1k": (224, 384), "v2_ft_in22k_to_in1k": (224, 384), "ft_in1k_384": (384,)}
+    assert set(trained) == {
+        (name, variant, 512 if (variant, size) == ("convnextv2_huge", 224) and "to_in1k" in name else size)
+        for name, variant in CASES
+        if name != "modernization_roadmap"
+        for size in sizes.get(name, (224,))
+    }
+    for row in rows:
+        assert (row.gpus, row.images_per_gpu) == (published_gpus(row) or (None, None)), row
+        if row.checkpoint in CHECKPOINTS:
+            assert CHECKPOINTS[row.checkpoint].variant == row.variant
+            classes = {"at_384": 1000, "22k_to_1k_224": 21_841, "22k_to_1k_384": 21_841}
+            assert CHECKPOINTS[row.checkpoint].num_classes == classes.get(row.stage, 0)  # 0: masked pre-training
+            if row.stage == "at_384":
+                assert row.checkpoint.endswith("_ema") == ("best EMA" in ROWS[row.recipe]["init"][row.variant])
+        elif row.checkpoint:
+            assert row.checkpoint in {other.output for other in rows if other.stage == "22k"}
 
 
 def test_the_augmentation_by_default_is_the_recipes():

@@ -44,7 +44,11 @@ class KerasDistribution(Engine):
                 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CPU_FLAG}"  # read with the first device
             jax.config.update("jax_cpu_collectives_implementation", "gloo")
             jax.distributed.initialize(
-                launch.address, launch.processes, launch.index, shutdown_timeout_seconds=SHUTDOWN_SECONDS
+                launch.address,
+                launch.processes,
+                launch.index,
+                cluster_detection_method="deactivate",  # which hides all but one of the GPUs that Slurm gives a process
+                shutdown_timeout_seconds=SHUTDOWN_SECONDS,
             )
             keras.utils.set_random_seed(0)  # JAX refuses weights that differ, also the initial ones of a loaded model
         self.processes = jax.process_count()

@@ -7,12 +7,16 @@ import sys
 from dataclasses import replace
 
 
+# --8<-- [start:split_cpu]
 def split_cpu(count):
     """Makes TensorFlow see the CPU as several devices, before it looks for them."""
     import tensorflow as tf
 
     devices = [tf.config.LogicalDeviceConfiguration()] * count
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+
+
+# --8<-- [end:split_cpu]
 
 
 def main():
