@@ -8,7 +8,7 @@ import keras
 from keras_convnext.data import with_validation
 from keras_convnext.preprocessing.augmentation.augmentation import UnknownStepError
 from keras_convnext.scalars import integer
-from keras_convnext.training.build import check_backend, require_tensorboard
+from keras_convnext.training.build import build, check_backend, require_tensorboard
 from keras_convnext.training.engine import start_engine
 from keras_convnext.training.prepared import PreparedTraining
 from keras_convnext.training.recipe import Recipe
@@ -21,6 +21,8 @@ def prepare_resumed(
     path: str | Path, epochs: int | None = None, tensorboard: bool | None = None, distribute: str | None = None
 ) -> PreparedTraining:
     """Prepares the training of a run to resume after its last complete epoch. Nothing is written yet.
+
+    A run that was killed in its first epoch starts again in its folder.
 
     Args:
         path: path of the run folder.
@@ -46,6 +48,8 @@ def prepare_resumed(
     check_backend()
     run = Run.open(path)
     config = run.config
+    if run.last_state is None:
+        return _start_again(run, epochs, tensorboard, distribute)
     done = _epochs_done(run, epochs)
     try:
         recipe = Recipe.from_config(config["recipe"])
@@ -64,13 +68,7 @@ def prepare_resumed(
     check_run_data(config, source, data)
     samples_validation = data.validation is None
     data = with_validation(data, recipe.seed)
-    if len(data.train) != config["training_images"]:
-        began = config["training_images"]
-        raise ValueError(
-            f"{source}: {len(data.train)} training images; the run began with {began}. Restore the data, or "
-            "start a new run."
-        )
-    state: Path = run.last_state  # type: ignore[assignment]  # `_epochs_done` refuses None
+    _check_count(config, source, data)
 
     def steps_per_epoch(model):
         batches = task.batches(recipe, model, data.train, training=True)  # refuses images that it is not for
@@ -80,7 +78,9 @@ def prepare_resumed(
     distribute = distribute or config.get("distribute")
     engine = start_engine(distribute)
     with engine.scope():
-        model, history = restore_state(state, lambda model: task.compile(recipe, model, steps_per_epoch(model)))
+        model, history = restore_state(
+            run.last_state, lambda model: task.compile(recipe, model, steps_per_epoch(model))
+        )
         rate = follow_schedule(model, recipe, steps_per_epoch(model))
     note = (
         f"{done} epoch{'s' if done > 1 else ''} trained; from here on the learning rate follows the schedule of "
@@ -99,6 +99,27 @@ def prepare_resumed(
         task=task,
         engine=engine,
     )
+
+
+def _start_again(run, epochs, tensorboard, distribute):
+    """The training of a run without a complete epoch, from its beginning."""
+    from keras_convnext.training.experiment import Experiment  # which imports this module
+
+    given = {"epochs": epochs, "tensorboard": tensorboard, "distribute": distribute}
+    experiment = Experiment.from_config(run.config)
+    experiment = replace(experiment, **{name: value for name, value in given.items() if value is not None})
+    training = build(experiment)
+    check_run_data(run.config, experiment.data, training.data)
+    _check_count(run.config, experiment.data, training.data)
+    return replace(training, run=run, notes=(*training.notes, "no epoch was complete: the training starts again"))
+
+
+def _check_count(config, source, data):
+    if len(data.train) != config["training_images"]:
+        raise ValueError(
+            f"{source}: {len(data.train)} training images; the run began with {config['training_images']}. Restore the "
+            "data, or start a new run."
+        )
 
 
 def follow_schedule(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> float:
@@ -125,8 +146,6 @@ def follow_schedule(model: keras.Model, recipe: Recipe, steps_per_epoch: int) ->
 
 def _epochs_done(run, epochs):
     """How many epochs a run has trained; it must have more to go."""
-    if run.last_state is None:
-        raise ValueError(f"{run.path}: no epoch was completed. Start a new run with another `output`.")
     done = int(run.last_state.name.removeprefix("epoch-"))
     if epochs is None:
         if run.metrics is not None:

@@ -18,7 +18,7 @@ def refuse_existing(path: str | Path) -> None:
     if str(path) and (place / CONFIG).is_file() and not (place / MODEL).exists() and not has_state:
         raise ValueError(
             f"{path} already exists: it is a run in its first epoch, or one that was killed in it. If it is no longer "
-            "training, remove the folder; otherwise choose another `output`."
+            "training, resume it, or remove the folder; otherwise choose another `output`."
         )
     check_new_folder(path)
 

@@ -95,12 +95,6 @@ def test_refuses_to_resume_a_finished_run(refusal, trained, fitted):
     assert fitted == []
 
 
-def test_refuses_to_resume_a_run_without_an_epoch(refusal, unfinished, fitted):
-    shutil.rmtree(unfinished / "state")
-    assert "no epoch was completed" in refusal("train", "--resume", unfinished)
-    assert fitted == []
-
-
 def test_refuses_to_resume_what_is_no_run(refusal, tmp_path, fitted):
     assert f"{tmp_path}: not a run folder" in refusal("train", "--resume", tmp_path)
     nowhere = tmp_path / "nowhere"

@@ -21,6 +21,7 @@ import csv
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,27 @@ def test_a_configuration_of_the_version_before_is_an_experiment(old_run, monkeyp
     recipe = experiment.build().recipe
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.ema, recipe.seed) == (3, 64, 0.02, 0.9, 2)
     assert recipe.augmentation.scale == (0.7, 1.0)
+
+
+# === Killed in its first epoch
+
+
+def test_a_run_that_was_killed_in_its_first_epoch_starts_again_in_its_folder(rows_of, tmp_path):
+    experiment = Experiment(
+        data="digits",
+        variant="convnext_mini",
+        recipe={"base": "digits", "epochs": 2, "drop_path_rate": 0.2},
+        output=str(tmp_path / "killed"),
+    )
+    killed = experiment.build().open_run()
+    before = killed.config
+    assert killed.last_state is None
+    Experiment.resume(killed.path, verbose=0)
+    whole = replace(experiment, output=str(tmp_path / "whole")).run(verbose=0)
+    assert killed.config == before
+    for row, other in zip(rows_of(killed), rows_of(whole), strict=True):
+        for name in set(row) - {"seconds"}:
+            assert row[name] == pytest.approx(other[name], rel=1e-5), name
 
 
 # === More epochs
