@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from keras_convnext.benchmarking.case import Case
 from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDES, OURS, PACKAGES, macs
@@ -24,7 +24,7 @@ def compare(cases: list[Case], rounds: int, progress: Callable[[str], None]) -> 
     Returns:
         A dict for JSON: the number of complete `rounds`; `timings`; `ratios` of our time to that of the fastest form of
         each other package, with their `spread` over the rounds; the machine's `limits`; and the cases that were
-        `skipped`.
+        `skipped`. A form of ours also has a ratio to our plain one.
 
     Example:
 
@@ -50,7 +50,7 @@ def compare(cases: list[Case], rounds: int, progress: Callable[[str], None]) -> 
             _ratio_facts(ours, other)
             for ours in models
             if ours.case.package == OURS
-            for other in _fastest_of_each(measured, ours.case.backend)
+            for other in [*_plain_of(measured, ours.case), *_fastest_of_each(measured, ours.case.backend)]
         ],
         "limits": {"gflops": peak / 1e9, "copy_gbytes": 2 * COPY_BYTES / min(copies) / 1e9} if peak and copies else {},
         "skipped": [{"package": str(case), "why": why} for case, why in failures.items()],
@@ -86,9 +86,16 @@ def timing_facts(timing: Timing, peak: float | None = None) -> dict:
         "images_per_second": case.batch / timing.median,
         "share_of_peak": peak and flops / timing.median / peak,
         "peak_bytes": timing.peak_bytes,
+        "loopback_bytes": timing.loopback_bytes,
         "start_seconds": timing.start_seconds,
         "round_milliseconds": [1e3 * seconds for seconds in timing.seconds],
     }
+
+
+def _plain_of(measured, case):
+    """The timing of our plain form beside another form of ours."""
+    plain = measured.get(replace(case, form=""))
+    return [plain] if case.form and plain else []
 
 
 def _fastest_of_each(measured, backend):

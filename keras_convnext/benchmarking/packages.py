@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_convnext.benchmarking import engines
 from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
 from keras_convnext.benchmarking.case import Case
 from keras_convnext.benchmarking.device import call_without_gpu
@@ -39,10 +40,18 @@ class Package:
 
 
 def _keras_convnext(case):
-    from keras_convnext.models import ConvNeXtClassifier
     from keras_convnext.training import AdamW
 
-    model = ConvNeXtClassifier.from_preset(
+    if case.form in engines.PROCESSES:
+        return engines.engine_step(case, lambda share: _compiled(share, _our_model(share), AdamW(1e-3)))
+    model = _our_model(case)
+    return _exported_step(case, model) if case.form == "exported" else _keras_step(case, model, AdamW(1e-3))
+
+
+def _our_model(case):
+    from keras_convnext.models import ConvNeXtClassifier
+
+    return ConvNeXtClassifier.from_preset(
         case.variant,
         num_classes=CLASSES,
         input_shape=(case.size, case.size, 3),
@@ -51,7 +60,6 @@ def _keras_convnext(case):
         remat=case.form == "remat",
         dtype=_policy(case),
     )
-    return _exported_step(case, model) if case.form == "exported" else _keras_step(case, model, AdamW(1e-3))
 
 
 def _exported_step(case, model):
@@ -118,13 +126,20 @@ def _keras_step(case, model, optimizer):
     """What `predict` or `fit` does with each batch."""
     import keras
 
-    x = keras.ops.convert_to_tensor(_images(case), case.dtype if case.task == "forward" else "float32")
     if case.task == "forward":
-        return lambda: model.predict_on_batch(x)
-    y = keras.ops.convert_to_tensor(_labels(case))
+        images = keras.ops.convert_to_tensor(_images(case), case.dtype)
+        return lambda: model.predict_on_batch(images)
+    model, x, y = _compiled(case, model, optimizer)
+    return lambda: model.train_on_batch(x, y)
+
+
+def _compiled(case, model, optimizer):
+    """A compiled model, images and labels."""
+    import keras
+
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     optimizer.build(model.trainable_variables)
-    return lambda: model.train_on_batch(x, y)
+    return model, keras.ops.convert_to_tensor(_images(case)), keras.ops.convert_to_tensor(_labels(case))
 
 
 # === torch
@@ -274,8 +289,9 @@ def _plain_variant(case):
     return row
 
 
-OUR_FORMS = ("remat", "exported")
-"""Forms of ours that are timed on request: `remat` in training; on torch, a forward pass `exported` and compiled."""
+OUR_FORMS = ("remat", "exported", *engines.PROCESSES)
+"""Forms of ours that are timed on request: in training, `remat`, and `distributed` on an engine, in one process or in
+`two-processes` of this machine; on torch, a forward pass `exported` and compiled."""
 
 _TORCH_FORMS = ("contiguous", "channels_last", "compiled", "compiled channels_last")
 

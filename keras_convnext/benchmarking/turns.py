@@ -26,6 +26,8 @@ class Timing:
         start_seconds: time from the imported package to a warm model: building, tracing and compiling.
         peak_bytes: peak memory of the steps: on the CPU, what exceeds the memory after importing; on a GPU, the memory
             of the GPU. None if the system does not tell it, or if the process was killed after its last step.
+        loopback_bytes: bytes per step that crossed the machine's loopback interface, over which its processes exchange
+            gradients: the median over the rounds. None if the system does not tell it.
 
     Example:
 
@@ -39,6 +41,7 @@ class Timing:
     seconds: tuple[float, ...]
     start_seconds: float
     peak_bytes: int | None
+    loopback_bytes: int | None = None
 
     @property
     def median(self) -> float:
@@ -120,7 +123,7 @@ def time_in_turn(
                 for case, median in medians.items():
                     seconds[case].append(median)
         return [
-            Timing(case, tuple(seconds[case]), worker.start_seconds, worker.peak_bytes())
+            Timing(case, tuple(seconds[case]), worker.start_seconds, worker.peak_bytes(), worker.loopback_bytes())
             for case, worker in workers.items()
             if seconds[case]
         ], failures
@@ -160,7 +163,8 @@ class _Worker:
             )
             stack.callback(self._close_input)
             stack.callback(self._process.kill)
-            self.start_seconds = self._answer("start_seconds")
+            self.start_seconds = self._answer("start_seconds")["start_seconds"]
+            self._loopback_bytes = []
             self._steps = max(1, round(ROUND_SECONDS / self._median_of(1)))
             self._resources = stack.pop_all()
         return self
@@ -176,7 +180,12 @@ class _Worker:
         """Ends the process, and returns the peak memory of its steps; None if it had ended before."""
         self._close_input()
         with contextlib.suppress(_WorkerFailedError):
-            return self._answer("peak_bytes")
+            return self._answer("peak_bytes")["peak_bytes"]
+
+    def loopback_bytes(self):
+        """The median over the rounds of the bytes per step that crossed the loopback interface; None if unknown."""
+        known = [count for count in self._loopback_bytes if count is not None]
+        return round(statistics.median(known)) if known else None
 
     def _close_input(self):
         with contextlib.suppress(BrokenPipeError):  # it has ended, with input still unread
@@ -185,14 +194,16 @@ class _Worker:
     def _median_of(self, steps):
         with contextlib.suppress(BrokenPipeError):  # it has ended: the missing answer says so
             print(steps, file=self._process.stdin, flush=True)
-        return statistics.median(self._answer("seconds"))
+        answer = self._answer("seconds")
+        self._loopback_bytes.append(answer["loopback_bytes"])
+        return statistics.median(answer["seconds"])
 
     def _answer(self, key):
-        """The answer to the last question. Answers to an interrupted question are skipped."""
+        """The answer to the last question, which has this key. Answers to an interrupted question are skipped."""
         for line in self._process.stdout:
             answer = json.loads(line)
             if key in answer:
-                return answer[key]
+                return answer
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()
         raise _WorkerFailedError(lines[-1] if lines else "ended without a message")

@@ -2,7 +2,8 @@
 
 It prints one line of JSON when the model is built and warm. Then it reads numbers of steps. For each number, it takes
 one step that does not count, then that many steps, and prints one line with the seconds of each step, measured until
-its result is ready. At the end of its input it prints its peak memory.
+its result is ready, and with the bytes per step that crossed the loopback interface. At the end of its input it prints
+its peak memory.
 """
 
 import ctypes
@@ -20,7 +21,7 @@ def main(case: str) -> None:
     """Runs the process; see the module's docstring."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what packages print goes to stderr
-    from keras_convnext.benchmarking import device
+    from keras_convnext.benchmarking import device, engines
     from keras_convnext.benchmarking.case import Case
     from keras_convnext.benchmarking.packages import PACKAGES
 
@@ -42,11 +43,13 @@ def main(case: str) -> None:
     for line in sys.stdin:
         seconds = []
         step()  # not counted: it finds caches and memory as the other processes left them
+        crossed = engines.loopback_bytes()
         for _ in range(int(line)):
             started = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - started)
-        print(json.dumps({"seconds": seconds}), file=answers)
+        crossed = None if crossed is None else (engines.loopback_bytes() - crossed) // len(seconds)
+        print(json.dumps({"seconds": seconds, "loopback_bytes": crossed}), file=answers)
     peak = device.peak_device_bytes(case.device, backend)
     if case.device == "cpu" and imported is not None:
         peak = _memory("VmHWM") - imported

@@ -22,7 +22,7 @@ from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, check
 from keras_convnext.benchmarking.case import DEVICES, DTYPES, TASKS, Case
 from keras_convnext.benchmarking.compare import compare, timing_facts
 from keras_convnext.benchmarking.device import call_without_gpu
-from keras_convnext.benchmarking.packages import LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
+from keras_convnext.benchmarking.packages import CLASSES, LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
 from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.benchmarking.sweep import draw_sweep
 from keras_convnext.benchmarking.turns import time_in_turn
@@ -30,6 +30,7 @@ from keras_convnext.cli.arguments import INTERRUPTED, check_new_figure, positive
 from keras_convnext.cli.source import load
 from keras_convnext.extras import BACKENDS, is_installed, require
 from keras_convnext.models import find_model, variant_of
+from keras_convnext.profiling import count
 from keras_convnext.variants import get_variant
 
 SWEEPS = {"size": (96, 128, 160, 192, 224, 288, 384), "batch": (1, 2, 4, 8, 16, 32)}
@@ -57,7 +58,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--also",
         default="",
-        help="comma-separated further forms of our model: remat (training), exported (torch)",
+        help="comma-separated further forms of our model: remat, distributed, two-processes (training); exported "
+        "(torch)",
     )
     parser.add_argument(
         "--against",
@@ -83,8 +85,9 @@ def prepare(args):
     for backend in backends:
         require(backend, extra=backend)
     forms = ["", *_names(args.also, OUR_FORMS, "--also")]
-    if "remat" in forms and args.task != "train":
-        raise ValueError("--also remat: only with --task train.")
+    for form in set(forms) - {"", "exported"}:
+        if args.task != "train":
+            raise ValueError(f"--also {form}: only with --task train.")
     if "exported" in forms and (args.task != "forward" or "torch" not in backends):
         raise ValueError("--also exported: only with --task forward and --backend torch.")
     ours = [
@@ -202,6 +205,12 @@ def _compare(args, cases, missing):
         )
     if limits := report["limits"]:
         print(f"\nthis machine: {limits['gflops']:,.0f} GFLOP/s multiplied, {limits['copy_gbytes']:.1f} GB/s copied")
+    for row in report["timings"]:
+        if row["form"] == "two-processes" and row["loopback_bytes"] is not None:
+            print(
+                f"\n{row['name']}: {row['loopback_bytes'] / 2**20:,.1f} MiB exchanged per step; the weights have "
+                f"{4 * count(get_variant(row['variant']), CLASSES).params / 2**20:,.1f} MiB"
+            )
     print("\nour time divided by theirs")
     for row in report["ratios"]:
         print(f"{row['ours']:28} / {row['other']:36} {row['ratio']:7.3f}  spread {row['spread']:.0%}")

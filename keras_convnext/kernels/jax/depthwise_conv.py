@@ -8,12 +8,13 @@ see `depthwise_kernel_gradient`. Taps that are outside the map at every position
 little. Sums are float32 at least.
 """
 
+import jax
 from jax import numpy as jnp
 
 from keras_convnext.kernels import reference
 from keras_convnext.kernels.jax.barrier import computed_once
 from keras_convnext.kernels.jax.derivative import with_gradient
-from keras_convnext.kernels.jax.device import on_cpu
+from keras_convnext.kernels.jax.device import batch_shards, on_cpu
 from keras_convnext.kernels.shared.depthwise_kernel_gradient import kernel_gradient
 
 
@@ -42,10 +43,19 @@ def shifted_products(x, kernel, dilation):
         return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
 
     def gradients(x, kernel, gradient):
-        grad_kernel = kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
+        grad_kernel = _kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
         return _convolve(gradient, kernel[::-1, ::-1], dilation), grad_kernel
 
     return with_gradient(convolved, gradients)(x, kernel)
+
+
+def _kernel_gradient(x, gradient, side, dilation):
+    """The kernel's gradient, on each device from its share of the images: a loop over the batch would exchange them."""
+    shards = batch_shards(x.shape[0])
+    if shards == 1:
+        return kernel_gradient(x, gradient, side, dilation)
+    x, gradient = (array.reshape(shards, -1, *array.shape[1:]) for array in (x, gradient))
+    return jax.vmap(lambda x, gradient: kernel_gradient(x, gradient, side, dilation))(x, gradient).sum(0)
 
 
 def _convolve(x, kernel, dilation):
