@@ -9,6 +9,7 @@ from keras_convnext.data.digit_scenes import digit_scenes
 from keras_convnext.data.digits import load_digits
 from keras_convnext.data.folder import load_folder
 from keras_convnext.data.image_files import find_images
+from keras_convnext.data.imagenet_folder import load_imagenet
 from keras_convnext.data.images import ImageData, Images, read_image
 from keras_convnext.data.letterbox import letterbox
 from keras_convnext.data.load import load_data
@@ -39,6 +40,7 @@ __all__ = [
     "load_data",
     "load_digits",
     "load_folder",
+    "load_imagenet",
     "load_npz",
     "load_segmentation_folder",
     "load_tfds",
