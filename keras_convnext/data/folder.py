@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -96,7 +96,9 @@ def find_folder(path: str | Path, verbose: bool = True) -> Found:
     left_out = tuple(sorted(left_out.union(*(files_in_no_class(folder) for folder in {path, *folders.values()}))))
     if left_out and verbose:
         print(describe_left_out(left_out, path), file=sys.stderr)
-    parts = {part: Images(files, np.array(labels, "int64"), class_names) for part, (files, labels, _) in found.items()}
+    parts: dict[str, Any] = {
+        part: Images(files, np.array(labels, "int64"), class_names) for part, (files, labels, _) in found.items()
+    }
     for part, images in parts.items():
         check_classes_have_images(part, images, folders[part])
     return Found(ImageData(**parts, left_out=left_out), folders)

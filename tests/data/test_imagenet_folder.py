@@ -102,7 +102,7 @@ def test_refuses_a_class_without_training_images(imagenet):
 
 def test_refuses_missing_validation_images(imagenet):
     shutil.rmtree(imagenet / IMAGES / "val")
-    with pytest.raises(ValueError, match="val: no such folder. Unpack the validation images, too"):
+    with pytest.raises(ValueError, match=r"val: no such folder\. Unpack the validation images, too"):
         load_imagenet(imagenet, verbose=False)
 
 
