@@ -43,7 +43,7 @@ def windowed_order(seed: int, epoch: int, shards: np.ndarray, sizes: np.ndarray,
         return shuffled_order(seed, epoch, len(shards))
     random = np.random.default_rng((seed, epoch))
     bytes_of_shard = np.bincount(shards, weights=sizes)
-    window_of_shard = np.empty(len(bytes_of_shard), "int64")
+    window_of_shard = np.empty(len(bytes_of_shard), np.min_scalar_type(len(bytes_of_shard)))
     window, filled = 0, 0.0
     for shard in random.permutation(len(bytes_of_shard)):
         if filled and filled + bytes_of_shard[shard] > window_bytes:

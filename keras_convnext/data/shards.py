@@ -100,7 +100,8 @@ class ShardPixels:
     @property
     def shard_numbers(self) -> np.ndarray:
         """For each image, the number of its shard."""
-        numbers = np.repeat(np.arange(len(self.shards)), np.diff([*self.first, len(self.index)]))
+        numbers = np.arange(len(self.shards), dtype=np.min_scalar_type(len(self.shards)))
+        numbers = np.repeat(numbers, np.diff([*self.first, len(self.index)]))
         return numbers if self.rows is None else numbers[self.rows]
 
 

@@ -11,7 +11,7 @@ from keras_convnext.data import load_digits, write_shards
 from keras_convnext.models import load_model
 from keras_convnext.training import Run
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.slow
 
 SHAPE = {"tensorflow": (1, 2), "jax": (2, 1), "torch": (2, 1)}[keras.backend.backend()]
 
