@@ -51,9 +51,11 @@ class ShardImage(NamedTuple):
             OSError: the shard cannot be read.
             ValueError: the content is not the one that was written.
         """
-        with open(self.shard, "rb") as file:
+        with open(self.shard, "rb", buffering=0) as file:  # a buffer would make one read of a disk into several
             file.seek(self.offset)
             content = file.read(self.size)
+            while len(content) < self.size and (more := file.read(self.size - len(content))):
+                content += more
         if len(content) != self.size or zlib.crc32(content) != self.crc32:
             raise ValueError("the shard is corrupt: these are not the bytes that were written")
         return io.BytesIO(content)
