@@ -140,6 +140,7 @@ def test_trains_from_shards_and_resumes(cli, tiny, shards, tmp_path, monkeypatch
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
     assert Run(run).metrics["test_accuracy"] == Run(whole).metrics["test_accuracy"]
     assert (run / "mistakes.png").exists()
+    assert "9 images (test)" in cli("evaluate", run).out
 
 
 @pytest.mark.once
