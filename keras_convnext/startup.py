@@ -29,6 +29,7 @@ COMMANDS = {
     "list": "Lists the presets, the names that `from_preset` accepts: first variants, then published checkpoints.",
     "summary": "Prints a model's stages: output shape, parameters, multiply-accumulates (MACs) and activation memory "
     "of each.",
+    "shard": "Writes the images of a folder into shards, which `train --data` takes, or checks shards.",
     "train": "Trains a ConvNeXt on images: the bundled digits, an .npz file, a folder with a sub-folder per class, or "
     "tfds:NAME.",
     "evaluate": "Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.",

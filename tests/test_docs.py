@@ -55,7 +55,7 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def folder(published, tmp_path, monkeypatch):
-    """The current folder: it has a photograph, and its own cache with the published checkpoint."""
+    """The current folder: it has a photograph, a folder of classes, and its own cache with the published checkpoint."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     target = cached_path(CHECKPOINTS[PUBLISHED])
@@ -63,6 +63,12 @@ def folder(published, tmp_path, monkeypatch):
     shutil.copy(published, target)
     Image.fromarray(np.zeros((300, 400, 3), "uint8")).save("photo.jpg")
     shutil.copy(ROOT / "examples/three.png", "three.png")
+    for part, count in (("train", 6), ("val", 2)):
+        for name in ("cat", "dog"):
+            place = tmp_path / "pictures" / part / name
+            place.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (40, 30), (20 * number, 100, 50)).save(place / f"{number}.jpg")
     return tmp_path
 
 

@@ -100,10 +100,10 @@ def _ask(name, worker):
 
 def _images(folder, from_files):
     """`PASS` images of a folder, repeated if there are fewer."""
-    from keras_convnext.data import Images, load_folder, read_image
+    from keras_convnext.data import Images, load_data, read_image
     from keras_convnext.preprocessing import ResizeAndCrop
 
-    found = load_folder(folder, skip_unreadable=True, verbose=False).train
+    found = load_data(folder, skip_unreadable=True, verbose=False).train
     images = found.take([number % len(found) for number in range(PASS)])
     if from_files:
         return images
@@ -150,6 +150,8 @@ def _timms(images, size):
     from PIL import Image, ImageOps
     from timm.data import auto_augment, create_transform
 
+    from keras_convnext.data.images import read_pil
+
     def posterize(image, bits, **options):  # 0 bits gave a black image in older versions of Pillow, and now an error
         return ImageOps.posterize(image, bits) if bits else Image.new(image.mode, image.size)
 
@@ -171,7 +173,7 @@ def _timms(images, size):
 
         def __getitem__(self, index):
             pixels = images.pixels[index]
-            image = Image.open(pixels).convert("RGB") if images.are_files else Image.fromarray(pixels)
+            image = read_pil(pixels) if images.are_files else Image.fromarray(pixels)
             return transform(image), int(images.labels[index])
 
     loader = torch.utils.data.DataLoader(

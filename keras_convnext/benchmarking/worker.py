@@ -48,7 +48,8 @@ def main(case: str) -> None:
             started = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - started)
-        crossed = None if crossed is None else (engines.loopback_bytes() - crossed) // len(seconds)
+        now = engines.loopback_bytes()
+        crossed = None if crossed is None or now is None else (now - crossed) // len(seconds)
         print(json.dumps({"seconds": seconds, "loopback_bytes": crossed}), file=answers)
     peak = device.peak_device_bytes(case.device, backend)
     if case.device == "cpu" and imported is not None:

@@ -39,8 +39,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--data",
         required=True,
-        help="`digits`, FILE.npz, a folder with a sub-folder per class, or tfds:NAME; for detection and segmentation "
-        "what `train` takes",
+        help="`digits`, FILE.npz, a folder with a sub-folder per class or of shards, or tfds:NAME; for detection and "
+        "segmentation what `train` takes",
     )
     parser.add_argument("--task", choices=TASKS, help="what the images are annotated for (default: classification)")
     parser.add_argument("--output", help="new image file, such as grid.png")
@@ -51,7 +51,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--benchmark",
         action="store_true",
-        help="compare images per second with another augmentation; --data must be a folder",
+        help="compare images per second with another augmentation; --data must be a folder, of images or of shards",
     )
     parser.add_argument("--files", action="store_true", help="with --benchmark: also read the image files")
     parser.add_argument(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_convnext.checkpoints import imagenet_classes
-from keras_convnext.data import Images, load_data
+from keras_convnext.data import load_data
 from keras_convnext.data.folder import part_folders
 from keras_convnext.data.image_files import describe_left_out
 from keras_convnext.data.load import is_name
@@ -61,7 +61,7 @@ def load_source_data(source, data, skip_unreadable=False, verbose=True):
         raise ValueError(f"{data}: images of {loaded.channels} channels; the model takes {source.channels}.")
     labels = _labels(data, loaded.class_names, source.class_names)
     parts = {
-        part: images and Images(images.pixels, labels[images.labels], source.class_names)
+        part: images and replace(images, labels=labels[images.labels], class_names=source.class_names)
         for part, images in (("train", loaded.train), ("validation", loaded.validation), ("test", loaded.test))
     }
     return replace(loaded, **parts)

@@ -51,8 +51,8 @@ def add_arguments(parser):
     what.add_argument("--task", choices=TASKS, help="what is trained (default: classification)")
     what.add_argument(
         "--data",
-        help="`digits`, FILE.npz, FOLDER or tfds:NAME; for detection and segmentation `digit_scenes`, stamps:FOLDER, "
-        "COCO's FILE.json or FOLDER (default: digits or digit_scenes)",
+        help="`digits`, FILE.npz, FOLDER of images or of shards, or tfds:NAME; for detection and segmentation "
+        "`digit_scenes`, stamps:FOLDER, COCO's FILE.json or FOLDER (default: digits or digit_scenes)",
     )
     what.add_argument("--detector", choices=DETECTORS, help="for detection: the detector (default: retinanet)")
     what.add_argument(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_convnext.data.images import check_images
+from keras_convnext.data.order import shuffled_order
 
 MOST_CLASSES = 255
 """The number of classes that a label map can hold beside `NOT_ANNOTATED`."""
@@ -156,6 +157,15 @@ class AnnotatedImages:
             else [self.pixels[index] for index in indices]
         )
         return AnnotatedImages(pixels, tuple(self.annotations[index] for index in indices), self.class_names)
+
+    def shuffled_order(self, seed: int, epoch: int) -> np.ndarray:
+        """The indices of the images in a random order that is deterministic given (seed, epoch).
+
+        Args:
+            seed: seed of the order.
+            epoch: the epoch, from 0.
+        """
+        return shuffled_order(seed, epoch, len(self))
 
 
 def has_area(boxes: np.ndarray) -> np.ndarray:

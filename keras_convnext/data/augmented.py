@@ -127,8 +127,9 @@ class AugmentedBatches(Batches):
             for index, top, left, patch in patches:
                 height, width, _ = patch.shape
                 pixels[start + index, top : top + height, left : left + width] = patch
-        labels = np.eye(len(self.images.class_names), dtype="float32")[labels]
-        labels = smooth_labels(labels, self.label_smoothing)
+        one_hot = np.zeros((len(labels), len(self.images.class_names)), "float32")
+        one_hot[np.arange(len(labels)), labels] = 1
+        labels = smooth_labels(one_hot, self.label_smoothing)
         return augment_batch(pixels, labels, seed, self._augmentation.steps_on("batches"))
 
     def take_share(self, index: int, count: int) -> None:

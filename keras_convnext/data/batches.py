@@ -84,8 +84,10 @@ class Batches(keras.utils.PyDataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        count = len(self.images)
-        self._order = shuffled_order(self.seed, epoch, count) if self.shuffle else np.arange(count)
+        if self.shuffle:
+            self._order = self.images.shuffled_order(self.seed, epoch)
+        else:
+            self._order = np.arange(len(self.images))
 
     def on_epoch_end(self) -> None:
         self.epoch += 1  # a plain loop over epochs; Keras calls it before the first one too
@@ -149,11 +151,6 @@ class Batches(keras.utils.PyDataset):
     def _prepared(self, image):
         image = read_image(image) if self.images.are_files else image
         return image if self.transform is None else self.transform(image)
-
-
-def shuffled_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The indices of the images in the order of an epoch: int64 of shape `(count,)`."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 class EpochOrder(keras.callbacks.Callback):

@@ -1,8 +1,9 @@
 """Images from a folder with one sub-folder per class, named after the class."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,33 +60,87 @@ def load_folder(path: str | Path, skip_unreadable: bool = False, verbose: bool =
     >>> data.class_names, len(data.train)
     (('cat', 'dog'), 2)
     """
+    return check_found(find_folder(path, verbose), skip_unreadable, verbose)
+
+
+class Found(NamedTuple):
+    """The images of a folder that were found, and not read yet.
+
+    Attributes:
+        data: `ImageData` of paths.
+        folders: the folder of each part: `"train"`, and perhaps `"validation"` and `"test"`.
+    """
+
+    data: ImageData
+    folders: dict[str, Path]
+
+
+def find_folder(path: str | Path, verbose: bool = True) -> Found:
+    """Finds the images of a folder as `load_folder` does, and reads none of them.
+
+    Args:
+        path: path of the folder.
+        verbose: whether to print how many files are left out. Defaults to True.
+
+    Raises:
+        ValueError: as for `load_folder`, but for images that cannot be read.
+    """
     path = Path(path)
+    check_is_folder(path)
+    folders = part_folders(path) or {"train": path}
+    if "train" not in folders:
+        raise ValueError(f"{path}: found {', '.join(sorted(one.name for one in folders.values()))}, but no train.")
+    class_names = class_names_of(folders["train"])
+    found = {part: find_in_classes(folder, class_names) for part, folder in folders.items()}
+    left_out = {file for _, _, others in found.values() for file in others}
+    left_out = tuple(sorted(left_out.union(*(files_in_no_class(folder) for folder in {path, *folders.values()}))))
+    if left_out and verbose:
+        print(describe_left_out(left_out, path), file=sys.stderr)
+    parts: dict[str, Any] = {
+        part: Images(files, np.array(labels, "int64"), class_names) for part, (files, labels, _) in found.items()
+    }
+    for part, images in parts.items():
+        check_classes_have_images(part, images, folders[part])
+    return Found(ImageData(**parts, left_out=left_out), folders)
+
+
+def check_found(found: Found, skip_unreadable: bool = False, verbose: bool = True) -> ImageData:
+    """Reads each image that was found, and leaves out those that cannot be read.
+
+    Args:
+        found: what `find_folder` found.
+        skip_unreadable: as for `load_folder`.
+        verbose: whether to show a progress bar. Defaults to True.
+
+    Raises:
+        ValueError: as for `load_folder`.
+    """
+    data, folders = found
+    parts = {part: getattr(data, part) for part in folders}
+    skipped = find_unreadable([file for images in parts.values() for file in images.pixels], verbose=verbose)
+    if not skip_unreadable:
+        refuse_unreadable(skipped)
+    for part, images in parts.items():
+        parts[part] = images.take([i for i, file in enumerate(images.pixels) if file not in skipped])
+        check_classes_have_images(part, parts[part], folders[part])
+    return replace(data, **parts, skipped=tuple(sorted(skipped)))
+
+
+def check_classes_have_images(part: str, images: Images, folder: Path) -> None:
+    """Raises a ValueError if a part has no images, or the training part none of a class."""
+    counts = np.bincount(images.labels, minlength=len(images.class_names))
+    if part == "train" and not counts.all():
+        raise ValueError(f"{folder}: no readable image of class {images.class_names[int(counts.argmin())]!r}.")
+    if not len(images):
+        raise ValueError(f"{folder}: no readable image.")
+
+
+def check_is_folder(path: Path) -> None:
+    """Raises a ValueError if a path is not that of a folder."""
     if not path.exists():
         raise ValueError(f"No such file or folder: {path}")
     if not path.is_dir():
         raise ValueError(f"{path}: expected a folder of images, got a file.")
-    folders = part_folders(path) or {"train": path}
-    if "train" not in folders:
-        raise ValueError(f"{path}: found {', '.join(sorted(one.name for one in folders.values()))}, but no train.")
-    class_names = _class_names(folders["train"])
-    found = {part: _find(folder, class_names) for part, folder in folders.items()}
-    left_out = {file for _, _, others in found.values() for file in others}
-    left_out = tuple(sorted(left_out.union(*(_in_no_class(folder) for folder in (path, *folders.values())))))
-    if left_out and verbose:
-        print(describe_left_out(left_out, path), file=sys.stderr)
-    skipped = find_unreadable([file for files, _, _ in found.values() for file in files], verbose=verbose)
-    if not skip_unreadable:
-        refuse_unreadable(skipped)
-    parts: dict[str, Any] = {}
-    for part, (files, labels, _) in found.items():
-        keep = [i for i, file in enumerate(files) if file not in skipped]
-        parts[part] = Images([files[i] for i in keep], np.array(labels, "int64")[keep], class_names)
-        empty = sorted(set(range(len(class_names))) - set(parts[part].labels.tolist()))
-        if part == "train" and empty:
-            raise ValueError(f"{folders[part]}: no readable image of class {class_names[empty[0]]!r}.")
-        if not keep:
-            raise ValueError(f"{folders[part]}: no readable image.")
-    return ImageData(**parts, skipped=tuple(sorted(skipped)), left_out=left_out)
 
 
 def part_folders(path):
@@ -127,7 +182,8 @@ def _folders(path):
     return sorted(child for child in path.iterdir() if child.is_dir() and not is_hidden(child))
 
 
-def _class_names(folder):
+def class_names_of(folder):
+    """The names of the sub-folders, sorted: two or more."""
     classes = _folders(folder)
     if len(classes) < 2:
         within = f" Give {classes[0]} instead, which holds folders." if classes and _folders(classes[0]) else ""
@@ -138,11 +194,12 @@ def _class_names(folder):
     return tuple(child.name for child in classes)
 
 
-def _find(folder, class_names):
+def find_in_classes(folder, class_names):
     """The image files of a part, sorted; their labels; and the other files in its classes."""
     files, labels, left_out = [], [], []
+    numbers = {name: label for label, name in enumerate(class_names)}
     for child in _folders(folder):
-        if child.name not in class_names:
+        if child.name not in numbers:
             raise ValueError(
                 f"{child}: the training images have no class {child.name!r}, only {', '.join(class_names)}."
             )
@@ -155,12 +212,12 @@ def _find(folder, class_names):
                 "FOLDER/train/CLASS/IMAGE with val and test beside train."
             )
         files += images
-        labels += [class_names.index(child.name)] * len(images)
+        labels += [numbers[child.name]] * len(images)
         left_out += others
     return files, labels, left_out
 
 
-def _in_no_class(folder):
+def files_in_no_class(folder):
     """The files beside the classes or parts of a folder, and those in hidden folders there."""
     hidden = [child for child in folder.iterdir() if child.is_dir() and is_hidden(child)]
     return [*(child for child in folder.iterdir() if child.is_file()), *(f for one in hidden for f in all_files(one))]

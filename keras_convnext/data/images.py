@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 
+from keras_convnext.data.order import shuffled_order
 from keras_convnext.extras import require
 from keras_convnext.preprocessing.axes import check_channels_last
 
@@ -25,13 +26,26 @@ class UnreadableImageError(OSError, ValueError):
     """An image file that cannot be read: a ValueError when input is checked, and an OSError later on."""
 
 
+class StoredImage(Protocol):
+    """An image file within another file, such as a shard. Its `str` names it in errors."""
+
+    def open(self) -> BinaryIO:
+        """Returns the content of the image file, to be read.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not what was stored.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """Labelled images.
 
     Attributes:
         pixels: an array of shape `(count, height, width, channels)` in 0..255; or a list of paths of image files; or
-            another sequence of RGB images of any size, with a method `take(indices)`, such as `TfdsPixels`.
+            another sequence of RGB images of any size, with a method `take(indices)`, such as `TfdsPixels`. Its items
+            are arrays, or image files within other files, which have a method `open()`, such as `ShardPixels`.
         labels: integers of shape `(count,)`, each an index into `class_names`.
         class_names: the name of each class.
 
@@ -75,7 +89,16 @@ class Images:
             pixels = self.pixels.take(indices)
         else:
             pixels = self.pixels.take(indices, axis=0)
-        return Images(pixels, self.labels[indices], self.class_names)
+        return replace(self, pixels=pixels, labels=self.labels[indices])
+
+    def shuffled_order(self, seed: int, epoch: int) -> np.ndarray:
+        """The indices of the images in a random order that is deterministic given (seed, epoch).
+
+        Args:
+            seed: seed of the order.
+            epoch: the epoch, from 0.
+        """
+        return shuffled_order(seed, epoch, len(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +150,12 @@ def check_images(pixels: np.ndarray, where: str) -> None:
     check_channels_last(pixels.shape, where)
 
 
-def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
+def read_image(path: str | Path | StoredImage | np.ndarray, channels: int = 3) -> np.ndarray:
     """Reads an image file with Pillow.
 
     Args:
-        path: path of a file in any format that Pillow reads. An array is returned as it is.
+        path: path of a file in any format that Pillow reads; or an item of `Images.pixels`. An array is returned as it
+            is.
         channels: number of channels to which the image is converted, 1 (grey) or 3 (RGB). Defaults to 3.
 
     Returns:
@@ -158,13 +182,13 @@ def read_image(path: str | Path | np.ndarray, channels: int = 3) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def read_pil(path: str | Path, channels: int = 3) -> "Image":
+def read_pil(path: str | Path | StoredImage, channels: int = 3) -> "Image":
     """Reads an image file as a PIL image; see `read_image`."""
     image_module = require("PIL.Image", extra="cli")
     modes = {1: "L", 3: "RGB"}
     if channels not in modes:
         raise ValueError(f"Image files can be read with 1 or 3 channels. This model takes {channels}.")
-    with errors_naming(path), image_module.open(path) as image:
+    with errors_naming(path), image_module.open(_file(path)) as image:
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"more than 8 bits per channel, Pillow's mode {image.mode}; convert it to 8 bits")
         if "transparency" in image.info:
@@ -188,6 +212,11 @@ def image_size(path: str | Path, decode: bool = True) -> tuple[int, int]:
     image_module = require("PIL.Image", extra="cli")
     with errors_naming(path), image_module.open(path) as image:
         return image.height, image.width
+
+
+def _file(path):
+    """What Pillow can open: a path, or the content of a stored image."""
+    return path if isinstance(path, str | Path) else path.open()
 
 
 @contextmanager

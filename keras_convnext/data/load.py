@@ -4,9 +4,11 @@ from pathlib import Path
 
 from keras_convnext.data.digits import load_digits
 from keras_convnext.data.folder import load_folder
+from keras_convnext.data.imagenet_folder import is_imagenet, load_imagenet
 from keras_convnext.data.images import ImageData
 from keras_convnext.data.load_annotated import DIGIT_SCENES, STAMPS
 from keras_convnext.data.npz import load_npz
+from keras_convnext.data.shards import is_shard_folder, load_shards
 from keras_convnext.data.tfds import load_tfds
 
 TFDS = "tfds:"
@@ -17,8 +19,8 @@ def load_data(source: str | Path = "digits", skip_unreadable: bool = False, verb
     """Loads a data set and checks it.
 
     Args:
-        source: `"digits"` (bundled), the path of an `.npz` file (see `load_npz`) or of a folder (see `load_folder`),
-            or `"tfds:NAME"` (see `load_tfds`).
+        source: `"digits"` (bundled), the path of an `.npz` file (see `load_npz`) or of a folder (see `load_folder`,
+            `load_imagenet` for Kaggle's layout, and `load_shards` for shards), or `"tfds:NAME"` (see `load_tfds`).
         skip_unreadable: whether to leave out image files that cannot be read. Defaults to False.
         verbose: whether to show a progress bar while files are checked. Defaults to True.
 
@@ -40,7 +42,10 @@ def load_data(source: str | Path = "digits", skip_unreadable: bool = False, verb
         return load_tfds(str(source).removeprefix(TFDS))
     path = Path(source)
     if str(source) and path.is_dir():  # an empty name, such as of an unset shell variable, is not this folder
-        return load_folder(path, skip_unreadable, verbose)
+        if is_shard_folder(path):
+            return load_shards(path)
+        load = load_imagenet if is_imagenet(path) else load_folder
+        return load(path, skip_unreadable, verbose)
     if path.suffix == ".npz" and path.is_file():
         return load_npz(path)
     expected = "`digits`, an .npz file, a folder of images or tfds:NAME"

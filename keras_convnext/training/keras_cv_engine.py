@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_convnext.data import Batches, Images, read_image
-from keras_convnext.data.batches import shuffled_order
 from keras_convnext.extras import require
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.preprocessing.augmentation import ImageFormat
@@ -56,7 +55,7 @@ def make_keras_cv_dataset(
     def order():
         """The indices of an epoch's images, with their seeds. Each pass over the dataset is the next epoch."""
         epoch = next(epochs)
-        chosen = shuffled_order(recipe.seed, epoch, len(images))
+        chosen = images.shuffled_order(recipe.seed, epoch)
         return np.stack([np.full_like(chosen, recipe.seed), np.full_like(chosen, epoch), chosen], axis=1)
 
     def read(index):
