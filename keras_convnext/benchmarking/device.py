@@ -73,6 +73,19 @@ def prepare_device(device: str, backend: str) -> None:
         tf.config.experimental.enable_tensor_float_32_execution(True)
 
 
+def share_cores(processes: int, backend: str) -> None:
+    """Leaves to each of several processes its part of the cores, as torchrun does: torch would let each use all.
+
+    Args:
+        processes: number of processes that compute at the same time.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`.
+    """
+    if processes > 1 and backend == "torch":
+        import torch
+
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+
+
 def _sees_gpu(backend):
     if backend == "torch":
         import torch

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_convnext.benchmarking.case import Case
+from keras_convnext.benchmarking.device import share_cores
 from keras_convnext.processes import python_command
 from keras_convnext.training.engine import start_engine
 
@@ -34,6 +35,7 @@ def engine_step(case: Case, prepare: Callable[[Case], tuple[keras.Model, Any, An
         raise ValueError(f"a batch of {case.batch} images cannot be divided among {processes} processes")
     if processes > 1 and "RANK" not in os.environ:
         _start_other(case)
+    share_cores(processes, case.backend)
     engine = start_engine("data")
     with engine.scope():
         model, x, y = prepare(replace(case, batch=case.batch // processes))

@@ -1,7 +1,7 @@
 """Writes the images of a folder into shards, which `train --data` takes, or checks shards.
 
-A large data set is read faster from a few hundred archives than from millions of files. Each image is read once to
-check it, so that loading the shards needs no such check. An interrupted command continues when it is called again.
+A few hundred archives take the place of millions of files, and load in seconds: each image is read once to check it
+while they are written, and not before each training. An interrupted command continues when it is called again.
 With --check it reads shards whole, and names those that are corrupt.
 
 Examples:

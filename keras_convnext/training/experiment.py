@@ -283,8 +283,11 @@ class Experiment:
         epochs: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
+        distribute: str | None = None,
     ) -> Run:
         """Resumes a run after its last complete epoch and trains it to the end.
+
+        A run that was killed in its first epoch starts again in its folder.
 
         Args:
             run: path of a run folder.
@@ -293,6 +296,7 @@ class Experiment:
                 with which the run was started.
             callbacks: further Keras callbacks. Defaults to none.
             verbose: as for `model.fit`. Defaults to `"auto"`.
+            distribute: as for `Experiment`. Defaults to None: as the run was started.
 
         Returns:
             The `Run`.
@@ -311,7 +315,7 @@ class Experiment:
         2
         """
         require("matplotlib", extra="cli")
-        return prepare_resumed(run, epochs).fit(callbacks=callbacks, verbose=verbose)
+        return prepare_resumed(run, epochs, distribute=distribute).fit(callbacks=callbacks, verbose=verbose)
 
 
 def _settings(config):

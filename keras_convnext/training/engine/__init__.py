@@ -4,6 +4,7 @@ import keras
 
 from keras_convnext.training.engine.engine import Engine, WriterError
 from keras_convnext.training.engine.launch import Launch, read_launch
+from keras_convnext.training.engine.split_weights import SplitWeights
 
 DISTRIBUTIONS = ("data", "fsdp")
 """How a training can be distributed: `"data"` gives each device a share of each batch and all weights. `"fsdp"`, fully
@@ -19,6 +20,7 @@ def start_engine(distribute: str | None = None) -> Engine:
     Raises:
         ValueError: an unknown distribution; or the launcher's variables are incomplete, or ask for what the backend
             cannot do.
+        RuntimeError: the launcher's processes did not find each other in time.
 
     Example:
 
@@ -54,4 +56,4 @@ def start_engine(distribute: str | None = None) -> Engine:
     return TorchProcesses(launch)
 
 
-__all__ = ["DISTRIBUTIONS", "Engine", "Launch", "WriterError", "read_launch", "start_engine"]
+__all__ = ["DISTRIBUTIONS", "Engine", "Launch", "SplitWeights", "WriterError", "read_launch", "start_engine"]

@@ -19,6 +19,18 @@ class SplitWeights(keras.distribution.DataParallel):
     is none.
 
     Sources: ZeRO (arXiv:1910.02054) and GSPMD (arXiv:2105.04663).
+
+    Args:
+        device_mesh: as for `keras.distribution.DataParallel`.
+        devices: as for `keras.distribution.DataParallel`, such as all of `keras.distribution.list_devices()`.
+        auto_shard_dataset: as for `keras.distribution.DataParallel`.
+
+    Example:
+
+    >>> from keras_convnext.training.engine import SplitWeights
+    >>> distribution = SplitWeights(devices=["cpu:0"])  # for `keras.distribution.set_distribution`, on JAX
+    >>> distribution.num_model_replicas
+    1
     """
 
     def get_variable_layout(self, variable: keras.Variable) -> keras.distribution.TensorLayout:
