@@ -1,6 +1,7 @@
 """`benchmark`: what it prints, and what is refused before any process is started."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -146,6 +147,18 @@ def test_times_ours_in_more_forms(cli, backend):
     assert report["skipped"] == []
 
 
+@pytest.mark.once
+def test_times_two_processes_and_says_what_they_exchange(cli):
+    options = ["--task", "train", "--also", "distributed,two-processes", "--rounds", "1", "--against", ""]
+    printed = cli("benchmark", *SMALL, *options).out
+    assert "skipped" not in printed
+    for form in ("distributed", "two-processes"):
+        assert f"keras_convnext torch {form} / keras_convnext torch " in printed
+    (line,) = [line for line in printed.splitlines() if "exchanged per step" in line]
+    sent, weights = map(float, re.findall(r"([\d.]+) MiB", line))
+    assert 2 * weights <= sent < 2.5 * weights
+
+
 @pytest.mark.usefixtures("half_a_second")
 def test_sweeps_and_draws(cli, backend, tmp_path):
     output = tmp_path / "sweep.png"
@@ -217,8 +230,9 @@ def test_attention_needs_keras_hub(refusal, without):
     ("options", "message"),
     [
         (["--against", "timm,tim"], f"--against: expected some of {', '.join(PEERS)}, swin_tiny, vit_small, got tim."),
-        (["--also", "fast"], "--also: expected some of remat, exported, got fast."),
+        (["--also", "fast"], "--also: expected some of remat, exported, distributed, two-processes, got fast."),
         (["--also", "remat"], "--also remat: only with --task train."),
+        (["--also", "two-processes"], "--also two-processes: only with --task train."),
         (["--also", "exported", "--task", "train"], "--also exported: only with --task forward and --backend torch."),
         (
             ["--against", "swin_tiny", "--size", "48"],
