@@ -156,7 +156,7 @@ def test_times_two_processes_and_says_what_they_exchange(cli):
         assert f"keras_convnext torch {form} / keras_convnext torch " in printed
     (line,) = [line for line in printed.splitlines() if "exchanged per step" in line]
     sent, weights = map(float, re.findall(r"([\d.]+) MiB", line))
-    assert 2 * weights <= sent < 2.5 * weights
+    assert 1.9 * weights < sent < 2.5 * weights
 
 
 @pytest.mark.usefixtures("half_a_second")
