@@ -11,7 +11,7 @@ from keras_convnext.data import EpochOrder, ImageData, with_validation
 from keras_convnext.extras import require
 from keras_convnext.training.curves import draw_curves
 from keras_convnext.training.data_size import check_warmup
-from keras_convnext.training.engine import Engine
+from keras_convnext.training.engine import Engine, current_engine
 from keras_convnext.training.failures import original_errors
 from keras_convnext.training.interrupt import StopBetweenBatches
 from keras_convnext.training.recipe import Recipe
@@ -97,7 +97,8 @@ def fit(
             returned, and it is not compiled again. Defaults to none.
         callbacks: further Keras callbacks. Defaults to none.
         verbose: as for `model.fit`. Defaults to `"auto"`.
-        engine: the `Engine` in whose `scope` the model was made. Defaults to None: one device.
+        engine: the `Engine` in whose `scope` the model was made. Defaults to None: on JAX, the distribution that
+            `keras.distribution.set_distribution` has set; otherwise one device.
 
     Returns:
         The content of `metrics.json`: `test_accuracy` and `test_loss` (None if there are no test images), the scores of
@@ -127,7 +128,7 @@ def fit(
     if run.last_state is not None and not history:
         raise ValueError(f"{run.path}: this run has trained already, and a run never overwrites another.")
     task = task_of(run.config)
-    engine = engine or Engine()
+    engine = engine or current_engine()
     if not history:
         check_warmup(recipe)
         task.check_data(data)
@@ -157,7 +158,8 @@ def fit(
         finally:
             _close(train, validation)
         seconds = round(time.perf_counter() - started, 1)
-        metrics = engine.on_writer(lambda: _test(task, recipe, data, run, record.history, seconds, stop))
+        with engine.one_device():
+            metrics = engine.on_writer(lambda: _test(task, recipe, data, run, record.history, seconds, stop))
         engine.end_well()
         return metrics
 

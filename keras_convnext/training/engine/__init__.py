@@ -42,7 +42,7 @@ def start_engine(distribute: str | None = None) -> Engine:
     if backend == "jax":
         from keras_convnext.training.engine.keras_distribution import KerasDistribution
 
-        return KerasDistribution(launch, splits_weights=distribute == "fsdp")
+        return KerasDistribution.start(launch, splits_weights=distribute == "fsdp")
     if distribute != "data":
         raise ValueError(f"`distribute` can be {distribute!r} on the JAX backend only. Set KERAS_BACKEND to jax.")
     if backend == "tensorflow":
@@ -56,4 +56,29 @@ def start_engine(distribute: str | None = None) -> Engine:
     return TorchProcesses(launch)
 
 
-__all__ = ["DISTRIBUTIONS", "Engine", "Launch", "SplitWeights", "WriterError", "read_launch", "start_engine"]
+def current_engine() -> Engine:
+    """Returns the engine for what `keras.distribution.set_distribution` has set; one device if nothing is set.
+
+    Example:
+
+    >>> from keras_convnext.training.engine import current_engine
+    >>> current_engine().processes
+    1
+    """
+    if keras.backend.backend() != "jax" or keras.distribution.distribution() is None:
+        return Engine()
+    from keras_convnext.training.engine.keras_distribution import KerasDistribution
+
+    return KerasDistribution(keras.distribution.distribution())
+
+
+__all__ = [
+    "DISTRIBUTIONS",
+    "Engine",
+    "Launch",
+    "SplitWeights",
+    "WriterError",
+    "current_engine",
+    "read_launch",
+    "start_engine",
+]

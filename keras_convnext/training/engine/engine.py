@@ -62,6 +62,10 @@ class Engine:
         """The context in which a model is trained."""
         return self.scope()
 
+    def one_device(self) -> AbstractContextManager:
+        """The context in which a model is loaded and used on one device."""
+        return nullcontext()
+
     def share(self, batches: Batches) -> Batches:
         """Makes batches for training give this process's share of each batch; returns them.
 

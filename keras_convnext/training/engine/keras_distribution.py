@@ -30,42 +30,48 @@ class KerasDistribution(Engine):
     """All devices of the processes, each with a share of the batch. XLA sums the gradients.
 
     Args:
-        launch: the `Launch`.
-        splits_weights: whether the weights and the optimizer's state are split over the devices, see `SplitWeights`.
-            Defaults to False: each device has all of them.
+        distribution: the `DataParallel`, or another distribution of Keras, that places weights and batches.
+        launch: the `Launch` of processes that are connected. Defaults to None: no other process is watched.
     """
 
     validates_in_fit = False
 
-    def __init__(self, launch: Launch, splits_weights: bool = False):
-        if launch.processes > 1:
-            meet(launch)
-            if not entry_points(group="jax_plugins"):  # nothing but CPUs
-                os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CPU_FLAG}"  # read with the first device
-            jax.config.update("jax_cpu_collectives_implementation", "gloo")
-            jax.distributed.initialize(
-                launch.address,
-                launch.processes,
-                launch.index,
-                cluster_detection_method="deactivate",  # which hides all but one of the GPUs that Slurm gives a process
-                shutdown_timeout_seconds=SHUTDOWN_SECONDS,
-            )
-            keras.utils.set_random_seed(0)  # JAX refuses weights that differ, also the initial ones of a loaded model
+    def __init__(self, distribution: keras.distribution.DataParallel, launch: Launch | None = None):
         self.processes = jax.process_count()
         self.index = jax.process_index()
-        self.devices = jax.device_count()
+        self.devices = distribution.num_model_replicas
+        self._distribution = distribution
+        self._watch = Watch(launch or Launch(), tell=lambda port: self.gather(port)[0])
+
+    @classmethod
+    def start(cls, launch: Launch, splits_weights: bool = False) -> "KerasDistribution":
+        """Connects the processes, and distributes over all their devices.
+
+        Args:
+            launch: the `Launch`.
+            splits_weights: whether the weights and the optimizer's state are split over the devices, see
+                `SplitWeights`. Defaults to False: each device has all of them.
+        """
+        if launch.processes > 1:
+            _connect(launch)
         kind = SplitWeights if splits_weights else keras.distribution.DataParallel
-        self._distribution = kind(
-            devices=keras.distribution.list_devices(),
-            auto_shard_dataset=False,  # each process reads its own share
-        )
-        self._watch = Watch(launch, tell=lambda port: self.gather(port)[0])
+        devices = keras.distribution.list_devices()
+        return cls(kind(devices=devices, auto_shard_dataset=False), launch)  # each process reads its own share
 
     def end_well(self) -> None:
         self._watch.end_well()
 
     def scope(self) -> AbstractContextManager:
         return self._distribution.scope()
+
+    @contextmanager
+    def one_device(self) -> Iterator[None]:
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(None)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
 
     def notes(self, model: keras.Model) -> tuple[str, ...]:
         model.optimizer.build(model.trainable_variables)
@@ -84,15 +90,14 @@ class KerasDistribution(Engine):
         placed = [(one, (one._value, one._layout)) for one in (*variables.values(), *optimizer.values())]
         functions = model.test_function, model.predict_function
         model.test_function = model.predict_function = None  # they are compiled for all devices
-        keras.distribution.set_distribution(None)
         try:
             for variable in variables.values():
                 variable._value, variable._layout = _on_one_device(variable._value), None
             for variable in optimizer.values() if with_optimizer else ():
                 variable._value, variable._layout = _whole(variable._value), None
-            yield
+            with self.one_device():
+                yield
         finally:
-            keras.distribution.set_distribution(self._distribution)
             for variable, (value, layout) in placed:
                 variable._value, variable._layout = value, layout
             model.test_function, model.predict_function = functions
@@ -106,6 +111,22 @@ class KerasDistribution(Engine):
         padded[: len(own)] = own
         parts = multihost_utils.process_allgather(padded).reshape(self.processes, -1)
         return [pickle.loads(part[:size].tobytes()) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _connect(launch):
+    """Connects this process with the others of its launch."""
+    meet(launch)
+    if not entry_points(group="jax_plugins"):  # nothing but CPUs
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CPU_FLAG}"  # read with the first device
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(
+        launch.address,
+        launch.processes,
+        launch.index,
+        cluster_detection_method="deactivate",  # which hides all but one of the GPUs that Slurm gives a process
+        shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+    )
+    keras.utils.set_random_seed(0)  # JAX refuses weights that differ, also the initial ones of a loaded model
 
 
 def _gib(count: int) -> str:

@@ -17,6 +17,18 @@ SECONDS = 60
 ONE_PROCESS = BACKEND == "tensorflow"
 
 
+def wait_for_epoch(run):
+    until = time.monotonic() + 240
+    while run.last_state is None and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def assert_equal_weights(run, other):
+    weights = (load_model(one.last_state / "model.keras").get_weights() for one in (run, other))
+    for one, another in zip(*weights, strict=True):
+        np.testing.assert_allclose(another, one, rtol=0, atol=2e-5)
+
+
 @pytest.mark.skipif(not ONE_PROCESS, reason="JAX and torch take several processes")
 def test_tensorflow_refuses_several_processes_in_one_line(launch, settings, tmp_path):
     processes = launch(2, 1, "--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
@@ -71,6 +83,20 @@ def test_a_full_disk_ends_all_processes_with_one_line(launch, settings, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.skipif(not ONE_PROCESS, reason="the next test kills one of several processes")
+def test_a_killed_process_of_two_devices_resumes(launch, outputs_of, settings, tmp_path):
+    whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")
+    options = ("--settings", settings(epochs=2), "--distribute", "data", "--output")
+    outputs_of(launch(1, 2, *options, whole.path))
+    (process,) = launch(1, 2, *options, killed.path)
+    wait_for_epoch(killed)
+    process.kill()
+    process.communicate()
+    assert killed.metrics is None and killed.last_state.name == "epoch-1"
+    outputs_of(launch(1, 2, "--resume", killed.path))
+    assert_equal_weights(whole, killed)
+
+
 @pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
 @pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_lost_process_ends_the_others_which_name_it_and_the_run_resumes(launch, outputs_of, settings, tmp_path, lost):
@@ -78,9 +104,7 @@ def test_a_lost_process_ends_the_others_which_name_it_and_the_run_resumes(launch
     options = ("--settings", settings(epochs=3), "--distribute", "data", "--output")
     outputs_of(launch(2, 1, *options, whole.path))
     processes = launch(2, 1, *options, killed.path)
-    until = time.monotonic() + 240
-    while killed.last_state is None and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_for_epoch(killed)
     processes[lost].send_signal(signal.SIGKILL)
     started = time.monotonic()
     printed, _ = processes[1 - lost].communicate(timeout=SECONDS)
@@ -90,10 +114,5 @@ def test_a_lost_process_ends_the_others_which_name_it_and_the_run_resumes(launch
     assert f"Process {lost} of 2 (counted from 0) ended, and with it this training." in printed
     assert killed.metrics is None and killed.last_state.name in ("epoch-1", "epoch-2")
     outputs_of(launch(4 if BACKEND == "torch" else 1, 1 if BACKEND == "torch" else 4, "--resume", killed.path))
-    for one, other in zip(
-        load_model(whole.last_state / "model.keras").get_weights(),
-        load_model(killed.last_state / "model.keras").get_weights(),
-        strict=True,
-    ):
-        np.testing.assert_allclose(other, one, rtol=0, atol=2e-5)
+    assert_equal_weights(whole, killed)
     assert len(killed.read_csv("history.csv")) == 3
