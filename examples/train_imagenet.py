@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_convnext import Experiment
+from keras_convnext.training.engine import DISTRIBUTIONS
 
 RUNS = "runs/imagenet"
 
@@ -136,7 +137,7 @@ def main():
     parser.add_argument("--stage", choices=STAGES, help="of the printed commands, or of the training to run")
     parser.add_argument("--data", help="the FOLDER with the images: with it, the training runs")
     parser.add_argument("--output", help=f"new run folder (default: {RUNS}/VARIANT-STAGE)")
-    parser.add_argument("--distribute", choices=["data"], help="train on all devices")
+    parser.add_argument("--distribute", choices=DISTRIBUTIONS, help="train on all devices")
     parser.add_argument("--accumulate", type=int, help="number of parts in which a batch is computed (default: 1)")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()

@@ -110,11 +110,12 @@ MAY_ASK = [
     "data/augment_workers.py",
     "training/build.py",
     "training/engine/__init__.py",
+    "training/engine/keras_distribution.py",
     "training/engine/torch_processes.py",
     "training/fit.py",
 ]
 TELLS_BACKEND_OR_DEVICE = re.compile(
-    r"backend\.backend\(|get_visible_devices|default_backend\(|\.is_cuda|cuda\.is_available|\.device\.type"
+    r"backend\.backend\(|get_visible_devices|default_backend\(|jax_platforms|\.is_cuda|cuda\.is_available|\.device\.type"
 )
 
 

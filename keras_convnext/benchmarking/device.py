@@ -74,7 +74,7 @@ def prepare_device(device: str, backend: str) -> None:
 
 
 def share_cores(processes: int, backend: str) -> None:
-    """Leaves to each of several processes its part of the cores, as torchrun does: torch would let each use all.
+    """Leaves to each of several processes its part of the cores: torch would let each use all.
 
     Args:
         processes: number of processes that compute at the same time.

@@ -1,5 +1,6 @@
 """Train steps on the engines that distribute a training: what an engine costs in one process, and what two exchange."""
 
+import atexit
 import json
 import os
 import socket
@@ -20,6 +21,10 @@ PROCESSES = {"distributed": 1, "two-processes": 2}
 """For each form of a case, in how many processes its step is computed. They share the case's batch."""
 
 
+FOLLOWS = "KERAS_CONVNEXT_BENCHMARK_FOLLOWS"
+"""The variable of the environment that tells process 1 which it is."""
+
+
 def engine_step(case: Case, prepare: Callable[[Case], tuple[keras.Model, Any, Any]]) -> Callable:
     """Returns a train step of a case on its backend's engine. Starts the other process, if there are two.
 
@@ -33,8 +38,11 @@ def engine_step(case: Case, prepare: Callable[[Case], tuple[keras.Model, Any, An
     processes = PROCESSES[case.form]
     if case.batch % processes:
         raise ValueError(f"a batch of {case.batch} images cannot be divided among {processes} processes")
-    if processes > 1 and "RANK" not in os.environ:
-        _start_other(case)
+    if processes > 1:
+        if case.device == "gpu":
+            raise ValueError("two processes are timed on the CPU alone: on one GPU they would wait for each other")
+        if FOLLOWS not in os.environ:
+            _start_other(case)
     share_cores(processes, case.backend)
     engine = start_engine("data")
     with engine.scope():
@@ -55,7 +63,9 @@ def _start_other(case):
         port = free.getsockname()[1]
     os.environ |= {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     command = python_command(f"{__name__}:follow", json.dumps(asdict(case)))
-    subprocess.Popen(command, env={**os.environ, "RANK": "1", "LOCAL_RANK": "1"}, stdin=subprocess.DEVNULL)
+    variables = {"RANK": "1", "LOCAL_RANK": "1", FOLLOWS: "1"}
+    other = subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.DEVNULL)
+    atexit.register(other.kill)
     os.environ |= {"RANK": "0", "LOCAL_RANK": "0"}
 
 

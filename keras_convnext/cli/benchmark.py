@@ -88,6 +88,8 @@ def prepare(args):
     for form in set(forms) - {"", "exported"}:
         if args.task != "train":
             raise ValueError(f"--also {form}: only with --task train.")
+    if "two-processes" in forms and args.device == "gpu":
+        raise ValueError("--also two-processes: only with --device cpu.")
     if "exported" in forms and (args.task != "forward" or "torch" not in backends):
         raise ValueError("--also exported: only with --task forward and --backend torch.")
     ours = [

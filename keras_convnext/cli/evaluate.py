@@ -34,7 +34,9 @@ SHOWN = 20
 
 def add_arguments(parser):
     parser.add_argument("source", metavar="NAME_OR_RUN", help=HELP)
-    parser.add_argument("--data", help="`digits`, FILE.npz, FOLDER or tfds:NAME (default: the data of the run)")
+    parser.add_argument(
+        "--data", help="`digits`, FILE.npz, FOLDER (of images or shards) or tfds:NAME (default: the data of the run)"
+    )
     parser.add_argument("--batch", type=positive, help="images per batch (default: 32, or the run's own)")
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     add_skip_unreadable(parser)

@@ -49,7 +49,7 @@ def add_arguments(parser):
 def prepare(args):
     if args.check is not None:
         given = [
-            *(name.upper() for name in ("folder",) if args.folder is not None),
+            *(["FOLDER"] if args.folder is not None else []),
             *(
                 f"--{name.replace('_', '-')}"
                 for name in ("shard_size", "seed", "skip_unreadable")
@@ -67,7 +67,8 @@ def prepare(args):
 
 
 def _is_given(args, name):
-    return getattr(args, name) not in (None, False)
+    value = getattr(args, name)
+    return value is not None and value is not False
 
 
 def _write(plan, skip_unreadable):

@@ -164,7 +164,10 @@ def prepare(args):
         experiment = Experiment(**settings) if experiment is None else replace(experiment, **settings)
         with backend_errors():
             training = experiment.build()
-    run = training.open_run()
+    try:
+        run = training.open_run()
+    except WriterError:  # process 0 says why
+        return lambda: 1
     return lambda: _train(training, run)
 
 

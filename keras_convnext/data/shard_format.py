@@ -10,6 +10,7 @@ import io
 import json
 import os
 import tarfile
+import tokenize
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +93,10 @@ def read_index(path: Path) -> tuple[np.ndarray, int]:
         ValueError: it is not an index.
     """
     content = path.read_bytes()
-    index = np.load(io.BytesIO(content), allow_pickle=False)
+    try:
+        index = np.load(io.BytesIO(content), allow_pickle=False)
+    except (EOFError, SyntaxError, tokenize.TokenError) as error:  # of a damaged header, which NumPy parses as Python
+        raise ValueError("not an index") from error
     if index.dtype != INDEX or index.ndim != 1:
         raise ValueError("not an index")
     return index, zlib.crc32(content)
@@ -140,7 +144,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
     If the context ends with an error, what was written is removed.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")  # two processes would write the same bytes
     try:
         with partial.open("wb") as file:
             yield file

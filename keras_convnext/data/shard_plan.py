@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from keras_convnext.data.imagenet_folder import find_imagenet, is_imagenet
 from keras_convnext.data.shard_format import (
     DESCRIPTION,
     INDEX,
+    PARTIAL,
     PARTS,
     archive_bytes,
     bytes_in_archive,
@@ -93,10 +95,24 @@ class ShardPlan:
         """
         archive = self.output / f"{shard.name}.tar"
         try:
-            index, _ = read_index(archive.with_suffix(".npy"))
-            return len(index) == len(shard.files) and archive.stat().st_size == archive_bytes(index["size"])
-        except (OSError, ValueError, EOFError):
+            index, crc32 = read_index(archive.with_suffix(".npy"))
+            size = archive.stat().st_size
+        except (OSError, ValueError):
             return False
+        kept = index["size"] > 0
+        return (
+            len(index) == len(shard.files)
+            and size == archive_bytes(index["size"])
+            and np.array_equal(index["label"][kept], shard.labels[kept])
+            and self._described.get(f"{shard.name}.tar", crc32) == crc32
+        )
+
+    @cached_property
+    def _described(self):
+        """The CRC-32 of each index by the name of its archive, if the shards were complete before."""
+        described = read_description(self.output) or {}
+        shards = [shard for of_part in described.get("parts", {}).values() for shard in of_part]
+        return {shard["file"]: shard["index_crc32"] for shard in shards}
 
     def check_space(self) -> None:
         """Raises a ValueError if the disk has too little space for the shards that are still to be written."""
@@ -149,7 +165,7 @@ def plan_shards(
     for part in PARTS:
         images = getattr(found, part)
         if images is not None:
-            sizes = np.array([file.stat().st_size for file in images.pixels], "int64")
+            sizes = np.array([_size(file) for file in images.pixels], "int64")
             for file, size, label in zip(images.pixels, sizes, images.labels, strict=True):
                 digest.update(
                     f"{part} {file.relative_to(folder).as_posix()} {size} {label}\n".encode("utf-8", "replace")
@@ -166,6 +182,14 @@ def plan_shards(
     return plan
 
 
+def _size(file):
+    """The bytes of a file; 0 if it cannot be read, which is said when it is."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
 def _check_output(output, folder):
     """Refuses a folder in which no shards can be written."""
     if output.resolve().is_relative_to(folder.resolve()):
@@ -175,7 +199,8 @@ def _check_output(output, folder):
         raise ValueError(f"{output}: no folder can be made there, since {around} is a file.")
     if not os.access(around, os.W_OK):
         raise ValueError(f"{output}: {around} is not writable.")
-    if around == output and any(output.iterdir()) and not (output / DESCRIPTION).is_file():
+    others = any(not file.name.endswith(PARTIAL) for file in output.iterdir()) if around == output else False
+    if others and not (output / DESCRIPTION).is_file():
         raise ValueError(f"{output}: expected a new or empty folder, or one with shards, and it holds something else.")
 
 
@@ -183,7 +208,7 @@ def _divide(part, images, sizes, shard_bytes, seed):
     """The shards of a part: of about equal size, with the images in a random order."""
     order = np.random.default_rng((seed, PARTS.index(part))).permutation(len(images))
     ends = np.cumsum(bytes_in_archive(sizes[order]))
-    count = -(-int(ends[-1]) // shard_bytes)
+    count = min(len(order), -(-int(ends[-1]) // shard_bytes))
     cuts = np.searchsorted(ends, ends[-1] / count * np.arange(1, count)) + 1
     edges = np.unique([0, *cuts, len(order)]).tolist()
     shards = []

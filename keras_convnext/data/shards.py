@@ -238,7 +238,7 @@ def open_shard(folder: Path, shard: dict[str, Any]) -> tuple[np.ndarray | None, 
         index, crc32 = read_index(place)
     except FileNotFoundError:
         return None, f"{place.name} is missing"
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError):
         return None, f"{place.name} cannot be read"
     if crc32 != shard["index_crc32"]:
         return None, f"{place.name} is corrupt"

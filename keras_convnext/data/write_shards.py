@@ -119,13 +119,13 @@ def write_plan(plan: ShardPlan, skip_unreadable: bool = False, verbose: bool = T
         contents = read_ahead(pool, (file for shard in missing for file in shard.files))
         for shard in missing:
             _write_shard(plan.output, shard, contents, skip_unreadable, tell)
-        _describe(plan)
     except UnreadableImageError as error:
         raise UnreadableImageError(f"{error} {plan.what_is_left()}") from error
     except OSError as error:
         raise OSError(f"{plan.output}: {error.strerror or error}. {plan.what_is_left()}") from error
     finally:
         pool.shutdown(cancel_futures=True)
+    _describe(plan)
 
 
 def _write_shard(
@@ -166,9 +166,12 @@ def _describe(plan: ShardPlan) -> None:
             parts.setdefault(part, []).append({"file": f"{shard.name}.tar", **facts})
         if part == "train" and not counts.all():
             name = plan.class_names[int(counts.argmin())]
-            raise UnreadableImageError(f"{plan.folder}: no readable image of class {name!r} to train on.")
-        if not counts.any():
-            raise UnreadableImageError(f"{plan.folder}: no readable {part} image.")
+            problem = f"no readable image of class {name!r} to train on"
+        elif not counts.any():
+            problem = f"no readable {part} image"
+        else:
+            continue
+        raise UnreadableImageError(f"{plan.folder}: {problem}. Mend or remove these, and write into a new folder.")
     for partial in plan.output.glob(f"*{PARTIAL}"):  # of a process that was killed
         partial.unlink()
     names = {"class_names": plan.class_names, "parts": parts, "skipped": sorted(skipped)}

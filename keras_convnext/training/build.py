@@ -84,6 +84,7 @@ def _build(experiment: "Experiment", engine: Engine) -> PreparedTraining:
     task.compile(recipe, model, steps_per_epoch=len(batches))  # refuses rules that do not fit this model
     batches.close()
     engine.share(batches)  # refuses a batch that cannot be divided
+    engine.part(data.validation)  # refuses too few images
     return PreparedTraining(
         model=model,
         data=data,

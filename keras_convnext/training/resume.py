@@ -48,10 +48,13 @@ def prepare_resumed(
     check_backend()
     run = Run.open(path)
     config = run.config
-    if run.last_state is None:
-        return _start_again(run, epochs, tensorboard, distribute)
-    done = _epochs_done(run, epochs)
+    source = config.get("data")
+    if source is None:
+        raise ValueError(f"{run.path}: its config.json does not name the data that it was trained with.")
     try:
+        if run.last_state is None:
+            return _start_again(run, epochs, tensorboard, distribute)
+        done = _epochs_done(run, epochs)
         recipe = Recipe.from_config(config["recipe"])
     except UnknownStepError as error:
         raise UnknownStepError(f"{run.path}: {error}") from error
@@ -60,9 +63,6 @@ def prepare_resumed(
     tensorboard = config.get("tensorboard", False) if tensorboard is None else tensorboard
     if tensorboard:
         require_tensorboard()
-    source = config.get("data")
-    if source is None:
-        raise ValueError(f"{run.path}: its config.json does not name the data that it was trained with.")
     task = task_of(config)
     data = task.load_data(source, config.get("skip_unreadable", False))
     check_run_data(config, source, data)
@@ -105,6 +105,13 @@ def _start_again(run, epochs, tensorboard, distribute):
     """The training of a run without a complete epoch, from its beginning."""
     from keras_convnext.training.experiment import Experiment  # which imports this module
 
+    if run.metrics is not None or run.model_path.exists():
+        raise ValueError(
+            f"{run.path}: this run has a model and no state/, from which it could be resumed. Start a new run with "
+            "another `output`."
+        )
+    if run.config.get("variant") is None and run.config.get("checkpoint") is None:
+        raise ValueError(f"{run.path}: its config.json names neither variant nor checkpoint. Start a new run.")
     given = {"epochs": epochs, "tensorboard": tensorboard, "distribute": distribute}
     experiment = Experiment.from_config(run.config)
     experiment = replace(experiment, **{name: value for name, value in given.items() if value is not None})

@@ -233,6 +233,10 @@ def test_attention_needs_keras_hub(refusal, without):
         (["--also", "fast"], "--also: expected some of remat, exported, distributed, two-processes, got fast."),
         (["--also", "remat"], "--also remat: only with --task train."),
         (["--also", "two-processes"], "--also two-processes: only with --task train."),
+        (
+            ["--also", "two-processes", "--task", "train", "--device", "gpu"],
+            "--also two-processes: only with --device cpu.",
+        ),
         (["--also", "exported", "--task", "train"], "--also exported: only with --task forward and --backend torch."),
         (
             ["--against", "swin_tiny", "--size", "48"],

@@ -189,6 +189,21 @@ def test_an_unreadable_image_is_named_and_left_out_when_writing_continues(folder
     assert check_shards(output, verbose=False) == []
 
 
+def test_a_file_that_is_gone_is_left_out(folder, tmp_path):
+    (folder / "train" / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(UnreadableImageError, match=r"gone\.png"):
+        write_shards(folder, tmp_path / "shards", verbose=False)
+    data = write_shards(folder, tmp_path / "shards", skip_unreadable=True, verbose=False)
+    assert [path.name for path in data.skipped] == ["gone.png"]
+
+
+def test_what_a_killed_process_began_is_no_obstacle(folder, tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "shards.json.1.part").touch()
+    write_shards(folder, tmp_path / "shards", verbose=False)
+    assert not list((tmp_path / "shards").glob("*.part"))
+
+
 def test_refuses_a_class_left_without_images(write_folder, tmp_path):
     folder = write_folder("a/1.png", "b/2.png")
     (folder / "b/2.png").write_bytes(b"")

@@ -101,6 +101,22 @@ def test_a_run_that_was_killed_in_its_first_epoch_starts_again_in_its_folder(row
             assert row[name] == pytest.approx(other[name], rel=1e-5), name
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: run.write_json("metrics.json", {}), "this run has a model and no state/"),
+        (lambda run: run.model_path.touch(), "this run has a model and no state/"),
+        (lambda run: run.write_json("config.json", run.config | {"data": None}), "does not name the data"),
+        (lambda run: run.write_json("config.json", run.config | {"variant": None}), "neither variant nor checkpoint"),
+    ],
+)
+def test_refuses_to_start_again_what_it_cannot_repeat(tmp_path, change, message):
+    run = Experiment(data="digits", variant="convnext_mini", output=str(tmp_path / "run")).build().open_run()
+    change(run)
+    with pytest.raises(ValueError, match=message):
+        prepare_resumed(run.path)
+
+
 # === More epochs
 
 

@@ -81,9 +81,18 @@ class Engine:
         return batches
 
     def part(self, images: Any) -> Any:
-        """Returns this process's part of images to evaluate; together, the parts have each image once."""
+        """Returns this process's part of images to evaluate; together, the parts have each image once.
+
+        Raises:
+            ValueError: there are fewer images than processes.
+        """
         if self.processes == 1:
             return images
+        if len(images) < self.processes:
+            raise ValueError(
+                f"{self.processes} processes cannot share {len(images)} validation images: expected at least one for "
+                "each. Start fewer processes, or give more validation images."
+            )
         first, last = (len(images) * place // self.processes for place in (self.index, self.index + 1))
         return images.take(range(first, last))
 
@@ -136,15 +145,11 @@ class Engine:
                 result = function()
             except (ValueError, OSError, RuntimeError, MemoryError) as raised:
                 error = raised
-        result, problem = self.gather((result, error and (isinstance(error, ValueError), str(error))))[0]
-        if problem is not None:
-            self.end_well()  # all processes end with this error
-        if error is not None:
-            raise error
-        if problem is not None:
-            is_value_error, message = problem
-            raise ValueError(message) if is_value_error else WriterError(message)
-        return result
+        result, problem = self.gather((result, error and str(error)))[0]
+        if problem is None:
+            return result
+        self.end_well()  # all processes end with this error
+        raise WriterError(problem) if error is None else error
 
     def evaluate(self, model: keras.Model, batches: Batches) -> dict[str, float]:
         """Evaluates a compiled model.

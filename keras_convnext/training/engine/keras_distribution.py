@@ -116,8 +116,8 @@ class KerasDistribution(Engine):
 def _connect(launch):
     """Connects this process with the others of its launch."""
     meet(launch)
-    if not entry_points(group="jax_plugins"):  # nothing but CPUs
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CPU_FLAG}"  # read with the first device
+    if jax.config.jax_platforms == "cpu" or not entry_points(group="jax_plugins"):  # no accelerator
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CPU_FLAG}"  # which JAX reads with its devices
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
         launch.address,

@@ -61,6 +61,8 @@ def _wait_for_others(launch, port, until, seconds):
                     index = int.from_bytes(connection.recv(4), "big")
                     if 0 < index < launch.processes:
                         arrived[index] = connection
+                        continue
+                connection.close()
         for connection in arrived.values():
             with suppress(OSError):
                 connection.sendall(READY)
@@ -80,7 +82,9 @@ def _report_to_first(launch, host, port, until, seconds):
     problem: OSError | str = "it did not answer"
     while time.monotonic() < until:
         try:
-            with closing(socket.create_connection((host, port), timeout=max(0.01, until - time.monotonic()))) as first:
+            left = max(0.01, until - time.monotonic())
+            with closing(socket.create_connection((host, port), timeout=min(GREETING_SECONDS, left))) as first:
+                first.settimeout(left)
                 first.sendall(launch.index.to_bytes(4, "big"))
                 if first.recv(len(READY)) == READY:
                     return

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from datetime import timedelta
 from typing import Any
 
 import keras
@@ -14,6 +15,10 @@ from keras_convnext.training.engine.engine import SEED_STEP, Engine, seed_states
 from keras_convnext.training.engine.launch import Launch
 from keras_convnext.training.engine.meet import meet
 from keras_convnext.training.engine.watch import Watch
+
+LONGEST_WAIT = timedelta(days=7)
+"""How long processes wait for one that still computes, such as for process 0, which scores the test images. `Watch`
+ends them if it is lost."""
 
 
 class TorchProcesses(Engine):
@@ -37,7 +42,7 @@ class TorchProcesses(Engine):
         os.environ.setdefault("MASTER_ADDR", host)  # torchrun has set them, and its agent keeps the port
         os.environ.setdefault("MASTER_PORT", port)
         torch.distributed.init_process_group(
-            "nccl" if on_gpu else "gloo", world_size=launch.processes, rank=launch.index
+            "nccl" if on_gpu else "gloo", world_size=launch.processes, rank=launch.index, timeout=LONGEST_WAIT
         )
         self._watch = Watch(launch, tell=lambda port: self.gather(port)[0])
 

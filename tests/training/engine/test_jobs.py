@@ -86,6 +86,8 @@ def wait_for_epoch(run, processes):
         if run.last_state is not None:
             return
         time.sleep(0.02)
+    for process in processes:
+        process.kill()
     pytest.fail("\n\n".join(process.communicate()[0] for process in processes)[-6000:])
 
 
@@ -172,15 +174,17 @@ class TestSlurm:
         assert requeued.read_text().count("requeue") == 1
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("restarts", [4, 5])
-    def test_a_lost_process_makes_slurm_start_the_job_again_five_times(self, submit, tmp_path, restarts):
-        job = submit(restarts)
+    @pytest.mark.parametrize("failures", [4, 5])
+    def test_a_lost_process_makes_slurm_start_the_job_again_five_times(self, submit, tmp_path, failures):
+        submit.run.path.parent.mkdir()
+        submit.run.path.with_name(f"{submit.run.path.name}.failures").write_text("exit code 1\n" * failures)
+        job = submit(0)
         wait_for_epoch(submit.run, [job])
         os.kill(int((tmp_path / f"task-{PROCESSES - 1}.pid").read_text()), signal.SIGKILL)
         job.communicate(timeout=SECONDS)
         assert job.returncode not in (0, 2)
         assert submit.run.metrics is None
-        assert (tmp_path / "scontrol.log").exists() == (restarts == 4)
+        assert (tmp_path / "scontrol.log").exists() == (failures == 4)
 
     @pytest.mark.slow
     def test_a_refused_setting_ends_the_job(self, submit, tmp_path):
