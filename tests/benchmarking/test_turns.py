@@ -47,6 +47,7 @@ def test_median_and_spread_are_those_of_the_rounds(case):
     assert timing(case, 1.0).spread == 0.0
 
 
+@pytest.mark.once
 def test_both_tasks_are_timed_in_turn(case):
     cases, lines = [case, replace(case, task="train")], []
     timings, failures = time_in_turn(cases, rounds=3, progress=lines.append)

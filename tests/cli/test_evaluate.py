@@ -87,6 +87,7 @@ def test_top_5_is_printed_where_there_are_more_classes(cli, tmp_path, write_npz,
     assert 0 <= json.loads(cli(*command, "--json").out)["top5_accuracy"] <= 1
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))
 def test_another_backend_gives_the_same_scores(trained, metrics, other):
     if importlib.util.find_spec(other) is None:

@@ -85,6 +85,7 @@ def test_module_lists(tmp_path):
     assert names == [f"convnext_{size}_ols" for size in ("zepto_rms", "atto", "femto", "pico", "nano")]
 
 
+@pytest.mark.once
 def test_a_training_shows_warnings_in_a_line_and_no_log_lines(tmp_path, digits_npz):
     """Also with a backend other than TensorFlow, which Keras imports where it is installed."""
     options = ["--variant", "test_convnext2", "--size", "32", "--batch", "32", "--epochs", "1", "--lr", "0.5"]

@@ -167,6 +167,7 @@ def test_a_papers_recipe_has_the_variants_numbers(cli, fitted):
     assert call.recipe.image_size == (32, 32)
 
 
+@pytest.mark.once
 def test_writes_logs_for_tensorboard(cli, tiny, digits_npz, tmp_path):
     options = ["--variant", tiny, "--data", digits_npz, "--epochs", "1", "--batch", "24", "--recipe", "digits"]
     assert cli("train", *options, "--tensorboard", "--output", tmp_path / "run").code == 0

@@ -345,6 +345,7 @@ def test_gives_keras_more_callbacks(short):
     assert epochs == [0, 1]
 
 
+@pytest.mark.once
 def test_writes_logs_for_tensorboard_where_it_says_so_and_when_it_goes_on(short):
     run = replace(short, tensorboard=True).run(verbose=0)
     files = set((run.path / "logs" / "train").glob("events.out.tfevents.*"))

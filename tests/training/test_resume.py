@@ -83,6 +83,7 @@ def test_a_configuration_of_the_version_before_is_an_experiment(old_run, monkeyp
 # === Killed in its first epoch
 
 
+@pytest.mark.once
 def test_a_run_that_was_killed_in_its_first_epoch_starts_again_in_its_folder(rows_of, tmp_path):
     experiment = Experiment(
         data="digits",
@@ -186,6 +187,7 @@ def test_an_extension_that_is_cut_off_goes_on_to_its_new_end(rows_of, run, monke
     assert rows[2]["learning_rate"] == pytest.approx(0.01 * 0.5 * (1 + np.cos(np.pi * 6 / 9)), rel=1e-3)
 
 
+@pytest.mark.once
 def test_an_unfinished_run_may_be_made_shorter(run):
     (run.path / "metrics.json").unlink()
     config = run.config

@@ -75,7 +75,7 @@ def test_split_weights_end_alike_and_resume(train, launch, outputs_of, settings,
     assert line in printed[0]
     assert_equal_weights(together, alone)
     assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
-    outputs_of(launch(1, 2, "--resume", together.path, "--epochs", 2))
+    outputs_of(launch(processes, devices, "--resume", together.path, "--epochs", 2))
     first, second = together.read_csv("history.csv")
     assert float(second["loss"]) < float(first["loss"])
 
@@ -86,6 +86,7 @@ def test_others_refuse_to_split_weights():
         start_engine("fsdp")
 
 
+@pytest.mark.once
 def test_each_device_drops_other_samples_and_the_run_resumes(train, launch, outputs_of, settings, backend):
     """JAX draws for the whole batch; elsewhere each device has its own seeds, of which the first are saved."""
     run, _ = train(*SHAPES[backend], settings(drop_path_rate=0.5), "--distribute", "data")

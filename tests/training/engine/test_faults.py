@@ -72,6 +72,7 @@ def test_a_process_without_the_first_says_so_in_one_line(launch, settings, tmp_p
     assert "Traceback" not in printed
 
 
+@pytest.mark.once
 @pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
 def test_a_full_disk_ends_all_processes_with_one_line(launch, settings, tmp_path):
     options = ("--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")

@@ -117,6 +117,7 @@ def test_a_run_starts_another_one_with_its_backbone(trained, coco):
         np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(found[path]) for found in (before, after)))
 
 
+@pytest.mark.once
 def test_predict_draws_on_images_of_any_size(trained, tmp_path):
     task, run = trained
     Image.new("RGB", (90, 50), "gray").save(tmp_path / "photo.png")
@@ -131,6 +132,7 @@ def test_predict_draws_on_images_of_any_size(trained, tmp_path):
         assert isinstance(facts["objects"], list)
 
 
+@pytest.mark.once
 def test_predict_takes_the_least_confidence_of_detectors(trained, tmp_path, capsys, monkeypatch):
     task, run = trained
     Image.new("RGB", (90, 50), "gray").save(tmp_path / "photo.png")
@@ -149,6 +151,7 @@ def test_predict_takes_the_least_confidence_of_detectors(trained, tmp_path, caps
     assert counts == [2, 1]
 
 
+@pytest.mark.once
 def test_records_that_are_left_out_are_counted(trained, coco, tmp_path, capsys):
     task, _ = trained
     folder = shutil.copytree(coco, tmp_path / "coco")
