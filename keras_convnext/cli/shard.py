@@ -72,6 +72,7 @@ def _is_given(args, name):
 
 
 def _write(plan, skip_unreadable):
+    kept, count = len(plan.complete()), len(plan.all_shards)
     try:
         write_plan(plan, skip_unreadable)
     except KeyboardInterrupt:
@@ -83,9 +84,11 @@ def _write(plan, skip_unreadable):
     size = sum(shard.bytes for shard in plan.all_shards)
     skipped = f"; {len(data.skipped)} unreadable skipped, which shards.json lists" if data.skipped else ""
     print(
-        f"{plan.output}: {images} images of {len(data.class_names):,} classes in {len(plan.all_shards):,} "
-        f"shard{'s' if len(plan.all_shards) > 1 else ''}, {size / MIB:,.1f} MiB{skipped}"
+        f"{plan.output}: {images} images of {len(data.class_names):,} classes in {count:,} "
+        f"shard{'s' if count > 1 else ''}, {size / MIB:,.1f} MiB{skipped}"
     )
+    if kept:
+        print(f"{kept} of them {'were' if kept > 1 else 'was'} complete, and not read again; --check reads them")
     return 0
 
 
@@ -95,7 +98,8 @@ def _check(folder):
         print(f"keras-convnext shard: {folder}: {problem}", file=sys.stderr)
     if problems:
         print(
-            "Remove these files and call `keras-convnext shard FOLDER OUT` again as before: it writes them again.",
+            "Remove these files, as far as they are there, and call `keras-convnext shard FOLDER OUT` again as before: "
+            "it writes them again.",
             file=sys.stderr,
         )
         return 1

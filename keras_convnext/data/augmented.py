@@ -135,8 +135,8 @@ class AugmentedBatches(Batches):
     def take_share(self, index: int, count: int) -> None:
         if self._augmentation.steps_on("batches") and self.batch_size % (2 * count):
             raise ValueError(
-                f"A batch of {self.batch_size} images, of which two and two are mixed, cannot be divided into {count} "
-                f"equal shares. Give a batch size that is a multiple of {2 * count}."
+                f"A batch of {self.batch_size * self.group} images, of which two and two are mixed, cannot be divided "
+                f"into {count} equal shares. Give a batch size that is a multiple of {2 * count * self.group}."
             )
         super().take_share(index, count)
 

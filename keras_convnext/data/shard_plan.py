@@ -65,6 +65,8 @@ class ShardPlan:
         class_names: the names of the classes.
         shards: the shards of each part.
         digest: a digest of the settings and of the names, sizes and classes of all files.
+        shard_bytes: as for `write_shards`.
+        seed: as for `write_shards`.
     """
 
     folder: Path
@@ -72,6 +74,13 @@ class ShardPlan:
     class_names: tuple[str, ...]
     shards: dict[str, list[PlannedShard]]
     digest: str
+    shard_bytes: int
+    seed: int
+
+    @property
+    def facts(self) -> dict:
+        """What `shards.json` says of the plan."""
+        return {"plan": self.digest, "shard_bytes": self.shard_bytes, "seed": self.seed}
 
     @property
     def all_shards(self) -> list[PlannedShard]:
@@ -156,6 +165,8 @@ def plan_shards(
         raise ValueError("Expected the path of a folder for the shards, got an empty one.")
     folder, output = Path(folder), Path(output)
     check_is_folder(folder)
+    if (folder / DESCRIPTION).is_file():
+        raise ValueError(f"{folder}: expected a folder of images, and it has shards already. `train` takes them.")
     _check_output(output, folder)
     found, _ = (find_imagenet if is_imagenet(folder) else find_folder)(folder, verbose=False)
     if found.left_out and verbose:
@@ -171,12 +182,12 @@ def plan_shards(
                     f"{part} {file.relative_to(folder).as_posix()} {size} {label}\n".encode("utf-8", "replace")
                 )
             shards[part] = _divide(part, images, sizes, shard_bytes, seed)
-    plan = ShardPlan(folder, output, found.class_names, shards, digest.hexdigest())
+    plan = ShardPlan(folder, output, found.class_names, shards, digest.hexdigest(), shard_bytes, seed)
     before = read_description(output)
     if before is not None and before["plan"] != plan.digest:
         raise ValueError(
-            f"{output} has shards of other images, or of another size or seed: the files in {folder} or the settings "
-            "have changed since. Choose another folder for the shards, or remove this one."
+            f"{output} has shards of {before['shard_bytes'] / 2**20:g} MiB by the seed {before['seed']}, or of other "
+            f"files than those in {folder}. Give the same size and seed, or choose another folder for the shards."
         )
     plan.check_space()
     return plan

@@ -57,7 +57,10 @@ class ShardImage(NamedTuple):
             while len(content) < self.size and (more := file.read(self.size - len(content))):
                 content += more
         if len(content) != self.size or zlib.crc32(content) != self.crc32:
-            raise ValueError("the shard is corrupt: these are not the bytes that were written")
+            raise ValueError(
+                "the shard is corrupt: these are not the bytes that were written. Remove it, and call `keras-convnext "
+                "shard` again as before"
+            )
         return io.BytesIO(content)
 
 

@@ -115,7 +115,7 @@ def write_plan(plan: ShardPlan, skip_unreadable: bool = False, verbose: bool = T
         plan.output.mkdir(parents=True, exist_ok=True)
         described = read_description(plan.output)
         if described is None or not described["complete"]:
-            write_description(plan.output, {"complete": False, "plan": plan.digest})
+            write_description(plan.output, {"complete": False, **plan.facts})
         contents = read_ahead(pool, (file for shard in missing for file in shard.files))
         for shard in missing:
             _write_shard(plan.output, shard, contents, skip_unreadable, tell)
@@ -175,7 +175,7 @@ def _describe(plan: ShardPlan) -> None:
     for partial in plan.output.glob(f"*{PARTIAL}"):  # of a process that was killed
         partial.unlink()
     names = {"class_names": plan.class_names, "parts": parts, "skipped": sorted(skipped)}
-    write_description(plan.output, {"complete": True, "plan": plan.digest, **names})
+    write_description(plan.output, {"complete": True, **plan.facts, **names})
 
 
 def read_ahead(pool: ThreadPoolExecutor, files: Iterator[Path]) -> Iterator[Content]:

@@ -31,12 +31,12 @@ def shards(cli, folder, tmp_path):
 def test_says_what_it_wrote_and_writes_it_once(cli, folder, tmp_path):
     (folder / "train" / "zero" / "notes.txt").write_text("no image")
     first, second = (cli("shard", folder, tmp_path / "shards", "--seed", 3) for _ in range(2))
-    for result in (first, second):
+    wrote = f"{tmp_path / 'shards'}: 36 train, 12 validation, 9 test images of 3 classes in 3 shards, 0.1 MiB"
+    kept = "3 of them were complete, and not read again; --check reads them"
+    for result, lines in ((first, [wrote]), (second, [wrote, kept])):
         assert result.code == 0
         assert result.err == f"{folder}: 1 file is left out: 1 not an image (notes.txt)\n"
-        assert result.out.splitlines()[-1] == (
-            f"{tmp_path / 'shards'}: 36 train, 12 validation, 9 test images of 3 classes in 3 shards, 0.1 MiB"
-        )
+        assert result.out.splitlines()[-len(lines) :] == lines
     assert "57/57" in first.out
 
 
@@ -50,7 +50,7 @@ def test_an_unreadable_image(cli, folder, tmp_path):
     assert "Leave such images out with --skip-unreadable. 1 of 3 shards are complete and are kept" in result.err
     result = cli("shard", folder, tmp_path / "shards", "--skip-unreadable")
     assert result.code == 0
-    assert result.out.strip().endswith("; 1 unreadable skipped, which shards.json lists")
+    assert "; 1 unreadable skipped, which shards.json lists\n1 of them was complete" in result.out
     assert json.loads((tmp_path / "shards" / "shards.json").read_text())["skipped"] == [str(bad)]
 
 
@@ -66,7 +66,9 @@ def test_check(cli, shards):
     lines = result.err.splitlines()
     assert lines[0] == f"keras-convnext shard: {shards}: validation-000000.tar is corrupt: image 00000000"
     assert lines[1] == f"keras-convnext shard: {shards}: test-000000.tar is missing"
-    assert lines[2].startswith("Remove these files and call `keras-convnext shard FOLDER OUT` again as before")
+    assert lines[2].startswith(
+        "Remove these files, as far as they are there, and call `keras-convnext shard FOLDER OUT`"
+    )
 
 
 @pytest.mark.once
@@ -87,7 +89,8 @@ def test_refusals(refusal, folder, shards, tmp_path):
     assert "expected a folder of shards" in refusal("shard", "--check", folder)
     assert "No such file or folder" in refusal("shard", tmp_path / "nowhere", tmp_path / "new")
     assert "cannot be in the folder of the images" in refusal("shard", folder, folder / "shards")
-    assert "has shards of other images, or of another size or seed" in refusal("shard", folder, shards, "--seed", 1)
+    assert "has shards of 1024 MiB by the seed 0, or of other files" in refusal("shard", folder, shards, "--seed", 1)
+    assert "it has shards already" in refusal("shard", shards, tmp_path / "new")
     assert "expected a new or empty folder" in refusal("shard", folder, tmp_path)
 
 

@@ -73,9 +73,10 @@ class Engine:
             ValueError: a batch cannot be divided among the devices.
         """
         if batches.batch_size % self.devices:
+            parts = f" in {batches.group} parts" if batches.group > 1 else ""
             raise ValueError(
-                f"A batch of {batches.batch_size} images cannot be divided among {self.devices} devices. Give a batch "
-                f"size that is a multiple of {self.devices}."
+                f"A batch of {batches.batch_size * batches.group} images{parts} cannot be divided among {self.devices} "
+                f"devices. Give a batch size that is a multiple of {self.devices * batches.group}."
             )
         batches.take_share(self.index, self.processes)
         return batches

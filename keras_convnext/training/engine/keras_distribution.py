@@ -73,6 +73,9 @@ class KerasDistribution(Engine):
         finally:
             keras.distribution.set_distribution(before)
 
+    def prepare(self, model: keras.Model) -> None:
+        self._watch.begin()
+
     def notes(self, model: keras.Model) -> tuple[str, ...]:
         model.optimizer.build(model.trainable_variables)
         each, all_of_it = state_bytes(model)

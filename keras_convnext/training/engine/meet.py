@@ -1,6 +1,7 @@
 """Waits until all processes of a training have started, or says which of them did not."""
 
 import socket
+import sys
 import time
 from contextlib import closing, suppress
 
@@ -8,6 +9,9 @@ from keras_convnext.training.engine.launch import Launch
 
 SECONDS = 300
 """How long a process waits for the others. Schedulers start them minutes apart."""
+
+PATIENCE_SECONDS = 10
+"""After this time a process says for which it waits."""
 
 PAUSE = 0.2
 GREETING_SECONDS = 5
@@ -51,11 +55,19 @@ def _wait_for_others(launch, port, until, seconds):
             f"Process 0 cannot listen at port {port} ({error.strerror}). Give the launcher another port."
         ) from error
     arrived: dict[int, socket.socket] = {}
+    told = time.monotonic() + PATIENCE_SECONDS
     try:
         with server:
             while len(arrived) < launch.processes - 1:
-                server.settimeout(max(0.01, until - time.monotonic()))
-                connection, _ = server.accept()
+                server.settimeout(max(0.01, min(told, until) - time.monotonic()))
+                try:
+                    connection, _ = server.accept()
+                except TimeoutError:
+                    if time.monotonic() >= until:
+                        raise
+                    _tell(f"waiting for {_names(_missing(launch, arrived))} of {launch.processes}")
+                    told = until
+                    continue
                 connection.settimeout(GREETING_SECONDS)
                 with suppress(OSError):  # anything may connect to a port
                     index = int.from_bytes(connection.recv(4), "big")
@@ -68,10 +80,9 @@ def _wait_for_others(launch, port, until, seconds):
                 connection.sendall(READY)
                 connection.recv(1)  # until the other side has closed: the port is then free at once
     except TimeoutError as error:
-        missing = sorted(set(range(1, launch.processes)) - set(arrived))
         raise RuntimeError(
-            f"Of {launch.processes} processes, {_names(missing)} did not connect to process 0 at {launch.address} "
-            f"within {seconds:.0f} seconds. See what they printed, and whether their hosts reach this one."
+            f"Of {launch.processes} processes, {_names(_missing(launch, arrived))} did not connect to process 0 at "
+            f"{launch.address} within {seconds:.0f} seconds. See what they printed, and whether their hosts reach it."
         ) from error
     finally:
         for connection in arrived.values():
@@ -80,6 +91,7 @@ def _wait_for_others(launch, port, until, seconds):
 
 def _report_to_first(launch, host, port, until, seconds):
     problem: OSError | str = "it did not answer"
+    told = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         try:
             left = max(0.01, until - time.monotonic())
@@ -90,11 +102,22 @@ def _report_to_first(launch, host, port, until, seconds):
                     return
         except OSError as error:  # not started yet, or its host's name is not known yet
             problem = error.strerror or error
+        if time.monotonic() > told:
+            _tell(f"waiting for process 0 at {launch.address} ({problem})")
+            told = until
         time.sleep(PAUSE)
     raise RuntimeError(
         f"Process {launch.index} of {launch.processes} could not reach process 0 at {launch.address} within "
         f"{seconds:.0f} seconds ({problem}). Check that process 0 runs there, and that its port is open."
     )
+
+
+def _tell(line):
+    print(f"keras-convnext: {line}", file=sys.stderr, flush=True)
+
+
+def _missing(launch, arrived):
+    return sorted(set(range(1, launch.processes)) - set(arrived))
 
 
 def _names(indices):

@@ -50,6 +50,7 @@ class TorchProcesses(Engine):
         self._watch.end_well()
 
     def prepare(self, model: keras.Model) -> None:
+        self._watch.begin()
         optimizer = model.optimizer
         optimizer.apply = _on_mean_gradients(optimizer.apply, self.processes)
         for state in seed_states(model):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from keras_convnext.training.engine.launch import Launch
@@ -12,6 +13,9 @@ from keras_convnext.training.engine.launch import Launch
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 """After 10 seconds without a byte the system asks for a sign of life every 5 seconds, 4 times: a host that is gone is
 noticed after 30 seconds. The end of a process is noticed at once."""
+
+REFUSAL_SECONDS = 10
+"""How long a process waits, before the training, after another one has ended: it may refuse the same setting itself."""
 
 FAILED = 1
 WELL, LOST = b"well", b"lost"
@@ -38,7 +42,7 @@ class Watch:
     def __init__(self, launch: Launch, tell: Callable[[int], int]):
         self._launch = launch
         self._connections: dict[int, socket.socket] = {}
-        self._is_closed = False
+        self._is_closed = self._has_begun = False
         if launch.processes == 1:
             return
         host = str(launch.address).rpartition(":")[0]
@@ -62,6 +66,10 @@ class Watch:
 
         atexit.register(self._close)  # before the backend waits for the others at its own end
 
+    def begin(self) -> None:
+        """Says that the training begins. A process that ends from now on was lost, and did not refuse a setting."""
+        self._has_begun = True
+
     def end_well(self) -> None:
         """Tells the others that this process may end from now on."""
         self._send(WELL)
@@ -74,9 +82,15 @@ class Watch:
         if received.endswith(WELL) or self._is_closed:
             return
         lost = int.from_bytes(received[-4:], "big") if received[:-4].endswith(LOST) else index
+        if not self._has_begun:
+            time.sleep(REFUSAL_SECONDS)
         self._send(LOST + lost.to_bytes(4, "big"))
-        line = f"Process {lost} of {self._launch.processes} (counted from 0) ended, and with it this training."
-        os.write(2, f"\nkeras-convnext: {line} `train --resume` continues it after its last epoch.\n".encode())
+        line = f"Process {lost} of {self._launch.processes} (counted from 0) ended"
+        if self._has_begun:
+            line += ", and with it this training. `train --resume` continues it after its last epoch."
+        else:
+            line += " before the training began. See what it printed."
+        os.write(2, f"\nkeras-convnext: {line}\n".encode())
         os._exit(FAILED)
 
     def _send(self, message):

@@ -52,8 +52,10 @@ def test_a_batch_must_be_divisible_among_the_devices(launch, settings, tmp_path)
     shape = (1, 3) if BACKEND in ("tensorflow", "jax") else (3, 1)
     processes = launch(*shape, "--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
     printed = [process.communicate(timeout=SECONDS)[0] for process in processes]
-    assert all(process.returncode for process in processes)
-    assert any("A batch of 16 images cannot be divided among 3 devices" in text for text in printed)
+    for process, text in zip(processes, printed, strict=True):
+        assert process.returncode == 2, text
+        assert "A batch of 16 images cannot be divided among 3 devices" in text
+        assert "ended" not in text
 
 
 @pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
