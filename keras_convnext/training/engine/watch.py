@@ -14,7 +14,7 @@ KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 """After 10 seconds without a byte the system asks for a sign of life every 5 seconds, 4 times: a host that is gone is
 noticed after 30 seconds. The end of a process is noticed at once."""
 
-REFUSAL_SECONDS = 10
+REFUSAL_SECONDS = 30
 """How long a process waits, before the training, after another one has ended: it may refuse the same setting itself."""
 
 FAILED = 1
