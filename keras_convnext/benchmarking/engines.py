@@ -20,7 +20,6 @@ from keras_convnext.training.engine import start_engine
 PROCESSES = {"distributed": 1, "two-processes": 2}
 """For each form of a case, in how many processes its step is computed. They share the case's batch."""
 
-
 FOLLOWS = "KERAS_CONVNEXT_BENCHMARK_FOLLOWS"
 """The variable of the environment that tells process 1 which it is."""
 

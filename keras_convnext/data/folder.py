@@ -94,14 +94,31 @@ def find_folder(path: str | Path, verbose: bool = True) -> Found:
     found = {part: find_in_classes(folder, class_names) for part, folder in folders.items()}
     left_out = {file for _, _, others in found.values() for file in others}
     left_out = tuple(sorted(left_out.union(*(files_in_no_class(folder) for folder in {path, *folders.values()}))))
+    parts = {part: Images(files, np.array(labels, "int64"), class_names) for part, (files, labels, _) in found.items()}
+    return as_found(path, parts, folders, left_out, verbose)
+
+
+def as_found(
+    path: Path, parts: dict[str, Images], folders: dict[str, Path], left_out: tuple[Path, ...], verbose: bool
+) -> Found:
+    """Checks that the images of each part are enough, and says how many files are left out.
+
+    Args:
+        path: path of the data set.
+        parts: the images of each part.
+        folders: as in `Found`.
+        left_out: paths of files that are left out.
+        verbose: as for `find_folder`.
+
+    Raises:
+        ValueError: a part has no images, or the training part none of a class.
+    """
     if left_out and verbose:
         print(describe_left_out(left_out, path), file=sys.stderr)
-    parts: dict[str, Any] = {
-        part: Images(files, np.array(labels, "int64"), class_names) for part, (files, labels, _) in found.items()
-    }
     for part, images in parts.items():
         check_classes_have_images(part, images, folders[part])
-    return Found(ImageData(**parts, left_out=left_out), folders)
+    of_parts: dict[str, Any] = dict(parts)
+    return Found(ImageData(**of_parts, left_out=left_out), folders)
 
 
 def check_found(found: Found, skip_unreadable: bool = False, verbose: bool = True) -> ImageData:

@@ -4,20 +4,19 @@ Its training images lie in folders of their classes, its validation images in on
 """
 
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from keras_convnext.data.folder import (
     Found,
-    check_classes_have_images,
+    as_found,
     check_found,
     class_names_of,
     files_in_no_class,
     find_in_classes,
 )
-from keras_convnext.data.image_files import describe_left_out, find_images
+from keras_convnext.data.image_files import find_images
 from keras_convnext.data.images import ImageData, Images
 
 IMAGES = Path("ILSVRC", "Data", "CLS-LOC")
@@ -84,11 +83,7 @@ def find_imagenet(path: str | Path, verbose: bool = True) -> Found:
     labels = _labels(path / SOLUTION, files, class_names)
     validation = Images(files, np.array(labels, "int64"), class_names)
     left_out = tuple(sorted({*left_out, *others, *files_in_no_class(folders["train"])}))
-    if left_out and verbose:
-        print(describe_left_out(left_out, path), file=sys.stderr)
-    check_classes_have_images("train", train, folders["train"])
-    check_classes_have_images("validation", validation, folders["validation"])
-    return Found(ImageData(train, validation, left_out=left_out), folders)
+    return as_found(path, {"train": train, "validation": validation}, folders, left_out, verbose)
 
 
 def _labels(table, files, class_names):

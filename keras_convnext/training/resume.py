@@ -105,10 +105,12 @@ def _start_again(run, epochs, tensorboard, distribute):
     """The training of a run without a complete epoch, from its beginning."""
     from keras_convnext.training.experiment import Experiment  # which imports this module
 
-    if run.metrics is not None or run.model_path.exists():
+    if (
+        run.metrics is not None or (run.path / "history.csv").exists()
+    ):  # a first epoch writes its model before its state
         raise ValueError(
-            f"{run.path}: this run has a model and no state/, from which it could be resumed. Start a new run with "
-            "another `output`."
+            f"{run.path}: this run has trained, and has no state/, from which it could be resumed. Start a new run "
+            "with another `output`."
         )
     if run.config.get("variant") is None and run.config.get("checkpoint") is None:
         raise ValueError(f"{run.path}: its config.json names neither variant nor checkpoint. Start a new run.")

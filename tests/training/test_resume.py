@@ -93,6 +93,7 @@ def test_a_run_that_was_killed_in_its_first_epoch_starts_again_in_its_folder(row
     )
     killed = experiment.build().open_run()
     before = killed.config
+    killed.model_path.touch()  # the last file before the state of an epoch is complete
     assert killed.last_state is None
     Experiment.resume(killed.path, verbose=0)
     whole = replace(experiment, output=str(tmp_path / "whole")).run(verbose=0)
@@ -105,8 +106,8 @@ def test_a_run_that_was_killed_in_its_first_epoch_starts_again_in_its_folder(row
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda run: run.write_json("metrics.json", {}), "this run has a model and no state/"),
-        (lambda run: run.model_path.touch(), "this run has a model and no state/"),
+        (lambda run: run.write_json("metrics.json", {}), "this run has trained, and has no state/"),
+        (lambda run: run.write_csv("history.csv", [{"epoch": 1}]), "this run has trained, and has no state/"),
         (lambda run: run.write_json("config.json", run.config | {"data": None}), "does not name the data"),
         (lambda run: run.write_json("config.json", run.config | {"variant": None}), "neither variant nor checkpoint"),
     ],

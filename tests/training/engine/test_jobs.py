@@ -238,7 +238,7 @@ class TestKubernetes:
         assert container["command"] == ["bash", "-c"]
         (script,) = container["args"]
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-        assert "$(" not in script  # which Kubernetes would take for a variable of its own
+        assert "$(" not in script  # Kubernetes would replace it
 
     @pytest.mark.once
     def test_both_choose_alike_between_start_and_resume(self):
