@@ -105,9 +105,8 @@ def _start_again(run, epochs, tensorboard, distribute):
     """The training of a run without a complete epoch, from its beginning."""
     from keras_convnext.training.experiment import Experiment  # which imports this module
 
-    if (
-        run.metrics is not None or (run.path / "history.csv").exists()
-    ):  # a first epoch writes its model before its state
+    # Not `run.model_path`: an epoch writes its model before its state is complete.
+    if run.metrics is not None or (run.path / "history.csv").exists():
         raise ValueError(
             f"{run.path}: this run has trained, and has no state/, from which it could be resumed. Start a new run "
             "with another `output`."
