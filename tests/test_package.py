@@ -33,7 +33,11 @@ MAY_IMPORT = {
     "preprocessing": {"kernels", "checkpoints", "variants", "normalization", "extras"},
     "data": {"preprocessing", "extras", "processes"},
     "detection": {"models", "data", "checkpoints", "variants", "extras", "drawing"},
-    "segmentation": {"layers", "models", "data", "preprocessing", "checkpoints", "variants", "extras", "drawing"},
+    "segmentation": {"kernels", "layers", "models", "data", "preprocessing", "checkpoints", "variants", "extras", "drawing"},
+    "export": {
+        *("kernels", "layers", "models", "segmentation", "preprocessing", "data", "checkpoints"),
+        *("extras", "processes", "new_paths", "version"),
+    },
     "training": {
         *("kernels", "preprocessing", "data", "variants", "models", "extras", "version", "new_paths"),
         *("detection", "segmentation"),
@@ -102,12 +106,13 @@ def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
 
 
 # Files outside of kernels/ that may ask for the backend or the device: to name it to the user, to start a process on it
-# or to time it; or, in training/, to run the training.
+# or to time it; in training/, to run the training; in export/, to choose who writes a format.
 MAY_ASK = [
     "benchmarking/device.py",
     "cli/benchmark.py",
     "cli/train.py",
     "data/augment_workers.py",
+    "export/export.py",
     "training/build.py",
     "training/engine/__init__.py",
     "training/engine/keras_distribution.py",

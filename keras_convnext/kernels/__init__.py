@@ -34,6 +34,7 @@ else:
     from keras_convnext.kernels import reference as chosen
 
 from keras_convnext.kernels.reference import BlockSettings, BlockWeights
+from keras_convnext.kernels.shared.exporting import exporting
 
 adamw_is_multi_tensor = chosen.adamw_is_multi_tensor
 adamw_step = chosen.adamw_step
@@ -65,6 +66,7 @@ __all__ = [
     "block",
     "comparable_size",
     "depthwise_conv",
+    "exporting",
     "gelu",
     "global_mean",
     "grn",

@@ -4,6 +4,7 @@ import json
 import warnings
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -213,7 +214,7 @@ def load_model_and_facts(
         raise ValueError(
             f"`ema` applies to training checkpoints (.pth), not to .keras files. Received: ema=True for {path}."
         )
-    model = _load_keras_file(path, OF_A_RUN if found.run else OURS)
+    model = load_keras_file(path, OF_A_RUN if found.run else OURS)
     restricted = restriction(getattr(getattr(model, "backbone", model), "license", None))
     return LoadedModel(model, "keras_convnext", variant_of(model), (f"{path}: {restricted}",) if restricted else ())
 
@@ -269,8 +270,16 @@ def _stem_arguments(arrays, variant, data_format):
     return {"stem_patch_size": patch_size, "input_shape": shape}
 
 
-def _load_keras_file(path, kinds):
-    """Loads the model of a `.keras` file. `kinds` are the registered names of the classes that it may have."""
+def load_keras_file(path: Path, kinds: Sequence[str] | None = None) -> keras.Model:
+    """Loads the model of a `.keras` file, or a detector of keras-cv or keras-hub, which is not compiled.
+
+    Args:
+        path: the file.
+        kinds: the registered names of the other classes that it may have. Defaults to None, for any.
+
+    Raises:
+        ValueError: no such file, a damaged one, or a model of another class.
+    """
     if not path.is_file():
         raise ValueError(f"No such file or folder: {path}")
     try:
@@ -285,7 +294,7 @@ def _load_keras_file(path, kinds):
     library = kind.partition(">")[0].partition(".")[0] if isinstance(kind, str) else ""
     if library in LIBRARIES:
         require(library, extra=LIBRARIES[library])  # registers its classes with Keras
-    elif kind not in kinds:
+    elif kinds is not None and kind not in kinds:
         *others, last = (one.rpartition(">")[2] for one in kinds)
         raise ValueError(f"{path}: expected a {', '.join(others)} or {last}, got {kind}.")
     try:

@@ -95,13 +95,13 @@ class ResizeAndCropLayer(keras.layers.Layer):
 
     def _weights(self, side, resized, cropped):
         """The weight of each input pixel along a side for each output pixel: `(cropped, side)`."""
-        scale = ops.cast(side, "float32") / ops.cast(resized, "float32")
+        scale = ops.cast(kernels.comparable_size(side), "float32") / ops.cast(resized, "float32")
         stretch = ops.maximum(scale, 1.0)
         filter = {"bilinear": _bilinear, "bicubic": _bicubic}[self.interpolation]
         margin = resized - cropped
         offset = margin // 2 + (margin % 2) * ((margin // 2) % 2)  # half the margin, rounded to even as Python does
         centers = (ops.cast(offset + ops.arange(cropped), "float32") + 0.5) * scale
-        places = ops.cast(ops.arange(side), "float32") + 0.5
+        places = ops.cast(ops.arange(side, dtype="int32"), "float32") + 0.5
         distances = (places[None, :] - centers[:, None]) / stretch
         weights = filter(ops.abs(distances))
         return weights / ops.sum(weights, axis=1, keepdims=True)

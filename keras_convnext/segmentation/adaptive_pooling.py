@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.segmentation.resampling import exact_dtype, resample
 from keras_convnext.typing import Tensor
 
@@ -36,7 +37,8 @@ def adaptive_average_pool(x: Tensor, size: int) -> Tensor:
 def _means(count, size, dtype):
     """The matrix whose row i averages the values of window i out of `count` values."""
     window = ops.arange(size, dtype="int32")[:, None]
-    start, stop = window * count // size, ((window + 1) * count + size - 1) // size
+    known = kernels.comparable_size(count)
+    start, stop = window * known // size, ((window + 1) * known + size - 1) // size
     position = ops.arange(count, dtype="int32")[None]
     inside = ops.logical_and(position >= start, position < stop)
     return ops.cast(inside, dtype) / ops.cast(stop - start, dtype)

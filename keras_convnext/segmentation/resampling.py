@@ -25,8 +25,10 @@ def resample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     [1.0, 2.0]
     """
     x, rows, columns = map(ops.convert_to_tensor, (x, rows, columns))
-    y = ops.einsum("kh,bhwc->bkwc", rows, ops.cast(x, rows.dtype))
-    return ops.cast(ops.einsum("kw,bhwc->bhkc", columns, y), x.dtype)
+    batch, height, width, channels = ops.shape(x)
+    y = ops.matmul(rows, ops.reshape(ops.cast(x, rows.dtype), (batch, height, width * channels)))
+    y = ops.reshape(y, (batch, ops.shape(rows)[0], width, channels))
+    return ops.cast(ops.matmul(columns, y), x.dtype)
 
 
 def exact_dtype(x: Tensor) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_convnext import kernels
 from keras_convnext.segmentation.resampling import exact_dtype, resample
 from keras_convnext.typing import Shape, Tensor
 
@@ -41,9 +42,9 @@ def resize_bilinear(x: Tensor, size: tuple) -> Tensor:
 
 def _weights(count, new_count, dtype):
     """The matrix that interpolates linearly between `count` values to give `new_count`."""
-    count, new_count = ops.cast(count, dtype), ops.cast(new_count, dtype)
-    place = (ops.arange(new_count, dtype=dtype) + 0.5) * (count / new_count) - 0.5
-    place = ops.clip(place, 0, count - 1)
+    old, new = (ops.cast(kernels.comparable_size(one), dtype) for one in (count, new_count))
+    place = (ops.arange(new_count, dtype=dtype) + 0.5) * (old / new) - 0.5
+    place = ops.minimum(ops.maximum(place, 0), old - 1)
     return ops.relu(1 - ops.abs(place[:, None] - ops.arange(count, dtype=dtype)[None]))
 
 

@@ -10,13 +10,14 @@ from keras_convnext.kernels.jax.device import on_cpu
 from keras_convnext.kernels.jax.functions import linear
 from keras_convnext.kernels.jax.remat import remat
 from keras_convnext.kernels.reference import add_branch, composed_block, mlp, present, restored
+from keras_convnext.kernels.shared.exporting import is_exporting
 
 _composed_block = composed_block(depthwise_conv, linear, remat)
 
 
 def block(x, weights, settings, *, keep=None, recompute=False, training=False):
     """See the reference."""
-    if recompute or not on_cpu():
+    if recompute or is_exporting() or not on_cpu():
         return _composed_block(x, weights, settings, keep=keep, recompute=recompute, training=training)
     y = depthwise_conv(
         x, weights.depthwise_kernel, weights.depthwise_bias, dilation=settings.dilation, training=training

@@ -16,11 +16,12 @@ from keras_convnext.kernels.jax.barrier import computed_once
 from keras_convnext.kernels.jax.derivative import with_gradient
 from keras_convnext.kernels.jax.device import batch_shards, on_cpu
 from keras_convnext.kernels.shared.depthwise_kernel_gradient import kernel_gradient
+from keras_convnext.kernels.shared.exporting import is_exporting
 
 
 def depthwise_conv(x, kernel, bias, *, dilation, training=False):
     """See the reference."""
-    if not on_cpu():
+    if is_exporting() or not on_cpu():
         return reference.depthwise_conv(x, kernel, bias, dilation=dilation)
     y = shifted_products(x, kernel[..., 0], dilation)
     return y if bias is None else y + bias

@@ -10,9 +10,11 @@ import math
 import jax
 from jax import numpy as jnp
 
+from keras_convnext.kernels import reference
 from keras_convnext.kernels.jax.barrier import computed_once
 from keras_convnext.kernels.jax.derivative import with_gradient
 from keras_convnext.kernels.jax.device import on_cpu
+from keras_convnext.kernels.shared.exporting import is_exporting
 
 ERF_END = 3.9
 ERF_NUMERATOR = (2.05352799e-06, 0.000287004186, 0.0038177635, 0.0529081481, 0.191498547, 1.12837905)
@@ -22,10 +24,9 @@ ERF_DENOMINATOR = (3.82394802e-05, 0.0011770498, 0.0150710657, 0.114575002, 0.50
 
 def gelu(x, *, training=False):
     """See the reference. JAX's own GELU computes Phi from `erfc`: more exact near zero, but half as fast."""
-    return _gelu(jnp.asarray(x))
+    return _gelu(jnp.asarray(x)) if is_exporting() else jax.checkpoint(_gelu)(jnp.asarray(x))
 
 
-@jax.checkpoint
 def _gelu(x):
     exact = _exact(x)
     if exact.dtype == jnp.float64:
@@ -58,6 +59,8 @@ def _erf_derivative(primals, tangents):
 
 def layer_norm(x, gamma, beta, *, epsilon, training=False):
     """See the reference."""
+    if is_exporting():
+        return reference.layer_norm(x, gamma, beta, epsilon=epsilon)
 
     def normalized(x, gamma, beta):
         rows, _ = _normalized(x, epsilon)
@@ -93,6 +96,8 @@ def _mean(rows):
 
 def linear(x, kernel, bias, *, activation=None, training=False):
     """See the reference. With two axes, XLA fuses the activation with the bias; with four, it keeps their input."""
+    if is_exporting():
+        return reference.linear(x, kernel, bias, activation=activation)
     y = _product(x.reshape(-1, x.shape[-1]), kernel)
     y = y if bias is None else y + bias
     return (y if activation is None else activation(y)).reshape(*x.shape[:-1], kernel.shape[-1])
@@ -112,6 +117,8 @@ def _product(x, kernel):
 
 def global_mean(x):
     """See the reference. On the CPU it is a product, because XLA would fuse a sum with the whole block before it."""
+    if is_exporting():
+        return reference.global_mean(x)
     if not on_cpu():
         return x.mean((1, 2))
     batch, height, width, channels = x.shape

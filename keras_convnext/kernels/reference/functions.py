@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import keras
 from keras import ops
 
+from keras_convnext.kernels.shared.exporting import is_exporting
 from keras_convnext.typing import Tensor
 
 
@@ -104,6 +106,8 @@ def global_mean(x: Tensor) -> Tensor:
     >>> tuple(kernels.global_mean(ops.ones((2, 7, 7, 8))).shape)
     (2, 8)
     """
+    if is_exporting():  # another runtime may sum in float16, which overflows
+        return ops.cast(ops.mean(ops.cast(x, keras.backend.result_type(x.dtype, "float32")), axis=(1, 2)), x.dtype)
     return ops.mean(x, axis=(1, 2))
 
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_convnext.kernels.shared.exporting import is_exporting
 from keras_convnext.typing import Tensor
 
 
@@ -106,8 +107,23 @@ def grn(x: Tensor, gamma: Tensor, beta: Tensor, *, epsilon: float) -> Tensor:
     2.0
     """
     square_sum = ops.sum(ops.square(_exact(x)), axis=(1, 2), keepdims=True)
+    if is_exporting():
+        return scaled_by_response(x, ops.sqrt(square_sum), gamma, beta, epsilon)
     positive = square_sum > 0
     norm = ops.where(positive, ops.sqrt(ops.where(positive, square_sum, 1.0)), 0.0)
+    return scaled_by_response(x, norm, gamma, beta, epsilon)
+
+
+def scaled_by_response(x: Tensor, norm: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
+    """The second half of GRN, from the norm of each channel.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        norm: `(batch, 1, 1, channels)`, float32 at least.
+        gamma: `(channels,)`.
+        beta: `(channels,)`.
+        epsilon: keeps the division finite.
+    """
     response = norm / (ops.mean(norm, axis=-1, keepdims=True) + epsilon)
     factor = ops.cast(1.0 + response * ops.cast(gamma, norm.dtype), x.dtype)
     return x * factor + ops.cast(beta, x.dtype)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from keras import ops
 
 from keras_convnext.kernels.reference.functions import linear, patches
+from keras_convnext.kernels.shared.exporting import is_exporting
 from keras_convnext.typing import Tensor
 
 
@@ -49,7 +50,11 @@ def composed_patch_embed(linear: Callable) -> Callable:
         if norm is not None and norm_first:
             x = norm(x, gamma, beta, epsilon=epsilon, training=training)
         side, filters = kernel.shape[0], kernel.shape[-1]
-        y = linear(patches(x, side), ops.reshape(kernel, (-1, filters)), bias, training=training)
+        if is_exporting():
+            y = ops.conv(x, kernel, strides=side, padding="valid", data_format="channels_last")
+            y = y if bias is None else y + bias
+        else:
+            y = linear(patches(x, side), ops.reshape(kernel, (-1, filters)), bias, training=training)
         return y if norm is None or norm_first else norm(y, gamma, beta, epsilon=epsilon, training=training)
 
     return patch_embed

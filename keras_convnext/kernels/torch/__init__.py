@@ -3,10 +3,8 @@
 from keras_convnext.kernels.reference import (
     as_runtime_errors,
     avoids_jit,
-    comparable_size,
     gelu,
     global_mean,
-    grn,
     layer_scale,
     on_summed_gradients,
     rms_norm,
@@ -15,6 +13,7 @@ from keras_convnext.kernels.reference import (
 from keras_convnext.kernels.torch.adamw import adamw_is_multi_tensor, adamw_step
 from keras_convnext.kernels.torch.block import block, patch_embed
 from keras_convnext.kernels.torch.depthwise_conv import depthwise_conv
-from keras_convnext.kernels.torch.functions import layer_norm, linear
+from keras_convnext.kernels.torch.functions import grn, layer_norm, linear
 from keras_convnext.kernels.torch.observers import is_observed
 from keras_convnext.kernels.torch.remat import remat
+from keras_convnext.kernels.torch.sizes import comparable_size

@@ -11,6 +11,7 @@ would sort the strides of a permuted map, and fail if a side of the map is symbo
 import torch
 from torch.nn import functional
 
+from keras_convnext.kernels.shared.exporting import is_exporting
 from keras_convnext.kernels.torch import fastest
 from keras_convnext.kernels.torch.fastest import Fastest
 from keras_convnext.kernels.torch.observers import sees_operations
@@ -19,7 +20,9 @@ from keras_convnext.kernels.torch.observers import sees_operations
 def depthwise_conv(x, kernel, bias, *, dilation, training=False):
     """See the reference."""
     compiles = torch.compiler.is_compiling()
-    if torch.compiler.is_exporting() or not (compiles or fastest.may_choose(x)):  # an exported graph has torch's own
+    if (
+        is_exporting() or torch.compiler.is_exporting() or not (compiles or fastest.may_choose(x))
+    ):  # an exported graph has torch's own
         return _convolve(x, kernel, bias, dilation)
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)

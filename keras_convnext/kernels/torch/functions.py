@@ -4,7 +4,12 @@ With `keras.ops`, a layer norm is a mean, a variance and four products, and a li
 pass.
 """
 
+import torch
 from torch.nn import functional
+
+from keras_convnext.kernels import reference
+from keras_convnext.kernels.reference.norms import scaled_by_response
+from keras_convnext.kernels.shared.exporting import is_exporting, products_are_convolutions
 
 
 def layer_norm(x, gamma, beta, *, epsilon, training=False):
@@ -16,5 +21,16 @@ def layer_norm(x, gamma, beta, *, epsilon, training=False):
 
 def linear(x, kernel, bias, *, activation=None, training=False):
     """See the reference."""
+    if products_are_convolutions() and x.ndim == 4:
+        y = functional.conv2d(x.permute(0, 3, 1, 2), kernel.t()[:, :, None, None], bias)
+        return (y if activation is None else activation(y)).permute(0, 2, 3, 1)
     y = functional.linear(x, kernel.t(), bias)
     return y if activation is None else activation(y)
+
+
+def grn(x, gamma, beta, *, epsilon):
+    """See the reference. Exporters have one operation for the norm."""
+    if not is_exporting():
+        return reference.grn(x, gamma, beta, epsilon=epsilon)
+    norm = torch.linalg.vector_norm(x.to(torch.promote_types(x.dtype, torch.float32)), dim=(1, 2), keepdim=True)
+    return scaled_by_response(x, norm, gamma, beta, epsilon)

@@ -1,0 +1,190 @@
+"""The model that is exported: folded, in the precision of the file, from raw images to probabilities if wanted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_convnext.layers import ConvNeXtBlock
+from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.models.fuse import without_layer_scale
+from keras_convnext.models.layer_tree import sublayers
+from keras_convnext.preprocessing import ResizeAndCrop, ResizeAndCropLayer
+from keras_convnext.segmentation import UPerNet
+from keras_convnext.typing import Tensor
+
+INPUT = "image"
+"""The name of the input in every format."""
+
+EXACT = ("Normalization", "ResizeAndCropLayer", "InputLayer")
+"""The classes of layers that stay in float32: float16 does not hold the squares of 0..255."""
+
+FOLDED = ("ConvNeXtBackbone", "ConvNeXtBlock")
+"""The classes whose configurations hold a layer scale."""
+
+
+def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
+    """A copy of a model with its layer scales folded into the weights before them, in another precision.
+
+    Args:
+        model: any Keras model.
+        dtype: `"float32"`, or `"float16"` for weights and computation in float16. Sums of the norms stay in float32.
+
+    Returns:
+        The copy; the model itself if there is nothing to change.
+
+    Raises:
+        ValueError: the model has a layer of a class that Keras cannot load, or quantized weights.
+    """
+    scaled = any(isinstance(layer, ConvNeXtBlock) and layer.layer_scale for _, layer, _ in sublayers(model))
+    if not scaled and dtype == "float32":
+        return model
+    config = _changed(keras.saving.serialize_keras_object(model), dtype)
+    before = keras.config.dtype_policy()
+    # Of layers without their own, such as the heads of keras-cv. PyTorch cannot initialize all of them in float16.
+    keras.config.set_dtype_policy("mixed_float16" if dtype == "float16" else dtype)
+    try:
+        copy = keras.saving.deserialize_keras_object(config)
+    except TypeError as error:
+        raise ValueError(
+            f"The model cannot be copied, which an export with a layer scale or in float16 needs: {error} Register the "
+            "classes of your layers with keras.saving.register_keras_serializable()."
+        ) from error
+    finally:
+        keras.config.set_dtype_policy(before)
+    _copy_weights(model, copy)
+    return copy
+
+
+def _copy_weights(model, copy):
+    """Copies weights in their order, without layer scales. Names need not agree: keras-cv counts its layers."""
+    copied = _blocks(copy)
+    scales = [block.layer_scale and block.layer_scale.gamma for block in _blocks(model)]
+    scaled = {
+        id(weight): scale
+        for block, scale in zip(copied, scales, strict=True)
+        if scale is not None
+        for weight in block.pointwise_conv_2.weights
+    }
+    gone = {id(scale) for scale in scales}
+    weights = [weight for weight in model.weights if id(weight) not in gone]
+    for weight, new in zip(weights, copy.weights, strict=True):
+        if (weight.name, weight.shape) != (new.name, new.shape):
+            raise ValueError(f"The copy of the model has {new.path} in place of {weight.path}.")
+        value, scale = np.asarray(weight), scaled.get(id(new))
+        new.assign(value if scale is None else (value * np.asarray(scale, "float64")).astype(new.dtype))
+
+
+def _blocks(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, ConvNeXtBlock)]
+
+
+def _changed(config, dtype):
+    """A configuration without layer scales, and with another dtype policy in place of float32."""
+    if isinstance(config, (list, tuple)):
+        return [_changed(one, dtype) for one in config]
+    if not isinstance(config, dict):
+        return config
+    inner = config.get("config")
+    if isinstance(inner, dict):
+        if config.get("class_name") in FOLDED and "layer_scale_init_value" in inner:
+            inner = {**without_layer_scale(inner), "layer_scale_init_value": None}
+        if config.get("class_name") not in EXACT and _is_float32(inner.get("dtype")):
+            inner = {**inner, "dtype": dtype}
+        config = {**config, "config": inner}
+    return {name: _changed(value, dtype) for name, value in config.items()}
+
+
+def _is_float32(policy):
+    return policy == "float32" or (isinstance(policy, dict) and policy.get("config", {}).get("name") == "float32")
+
+
+def deployed_model(
+    model: keras.Model,
+    batch_size: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    preprocess: ResizeAndCrop | None = None,
+    softmax: bool = False,
+) -> keras.Model:
+    """Wraps a model into one from images to named outputs in float32.
+
+    Args:
+        model: a model with one input, of images.
+        batch_size: number of images in a batch. Defaults to None, for any.
+        image_size: height and width of the images. Defaults to None, for those of the model's input, which may be free.
+        preprocess: resizes and crops images of any size, of uint8, to the model's. Defaults to None.
+        softmax: whether the outputs are probabilities in place of logits. Defaults to False.
+
+    Returns:
+        A functional model that returns a dict.
+
+    Raises:
+        ValueError: the model has several inputs, has no logits to turn into probabilities, or cannot take this size.
+    """
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        raise ValueError(
+            "Only models of one input, of images, are exported. Received: a model with inputs of shapes "
+            f"{', '.join(str(tensor.shape) for tensor in model.inputs)}"
+        )
+    channels_first = is_channels_first(model)
+    height, width, channels = image_axes(model.inputs[0].shape[1:], channels_first)
+    size = (preprocess.height, preprocess.width) if preprocess else image_size or (height, width)
+    for given, own in zip(size, (height, width), strict=True):
+        if own not in (None, given):
+            raise ValueError(
+                f"The model takes images of {height} x {width} pixels. Received: {size[0]} x {size[1]}. Leave out the "
+                "size, or build the model with free sizes."
+            )
+    if preprocess:
+        shape = (None, None, channels)
+        x = image = keras.Input(shape, batch_size, dtype="uint8", name=INPUT)
+        x = ResizeAndCropLayer.like(preprocess, name="resize_and_crop")(x)
+        x = ops.transpose(x, (0, 3, 1, 2)) if channels_first else x
+    else:
+        shape = (channels, *size) if channels_first else (*size, channels)
+        x = image = keras.Input(shape, batch_size, name=INPUT)
+    outputs = named_outputs(model, model(x, training=False))
+    if softmax:
+        outputs = _probabilities(model, outputs)
+    outputs = {name: ops.cast(tensor, "float32") for name, tensor in outputs.items()}
+    return keras.Model(image, outputs, name=f"deployed_{model.name}")
+
+
+def is_channels_first(model: keras.Model) -> bool:
+    """Whether a model takes images with the channels first. Models of other classes are asked for their backbone's."""
+    owner = model if hasattr(model, "data_format") else getattr(model, "backbone", None)
+    if owner is None:
+        owner = next((layer for layer in model.layers if isinstance(layer, ConvNeXtBackbone)), None)
+    if owner is None:
+        return any(layer.name == "to_channels_last" for layer in model.layers)
+    return getattr(owner, "data_format", "channels_last") == "channels_first"
+
+
+def image_axes(shape: tuple, channels_first: bool) -> tuple:
+    """Height, width and channels of the shape of an image."""
+    return (*shape[1:], shape[0]) if channels_first else tuple(shape)
+
+
+def named_outputs(model: keras.Model, outputs: Any) -> dict[str, Tensor]:
+    """The outputs of a model by name: those of a dict, or the name that fits the kind of model."""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    tensors = keras.tree.flatten(outputs)
+    if len(tensors) > 1:
+        return {f"output_{number}": tensor for number, tensor in enumerate(tensors)}
+    is_classes = isinstance(model, (ConvNeXtClassifier, UPerNet)) and bool(model.num_classes)
+    if not is_classes:
+        return {"features" if isinstance(model, (ConvNeXtBackbone, ConvNeXtClassifier)) else "output": tensors[0]}
+    return {"probabilities" if getattr(model, "activation", None) == "softmax" else "logits": tensors[0]}
+
+
+def _probabilities(model, outputs):
+    if list(outputs) != ["logits"]:
+        raise ValueError(
+            "`softmax` turns the logits of a classifier or of a UPerNet into probabilities. Received: a model with the "
+            f"outputs {', '.join(outputs)}"
+        )
+    axis = 1 if is_channels_first(model) and len(outputs["logits"].shape) == 4 else -1
+    return {"probabilities": ops.softmax(outputs["logits"], axis=axis)}

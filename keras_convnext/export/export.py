@@ -1,0 +1,297 @@
+"""Exporting a model: written by a converter, checked in its runtime, and then moved to its place."""
+
+import importlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+
+from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
+from keras_convnext.export.check import ROUNDING, TOLERANCES, ExportError, check_batches, check_file
+from keras_convnext.export.deployed import deployed_model, is_channels_first, prepared_model
+from keras_convnext.export.formats import Format, find_format
+from keras_convnext.export.other_backend import export_elsewhere
+from keras_convnext.export.runtimes import RUNTIMES, failures
+from keras_convnext.new_paths import check_new_path
+from keras_convnext.preprocessing import ResizeAndCrop
+from keras_convnext.scalars import integer, optional
+from keras_convnext.version import __version__
+
+FAILURES = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, AssertionError)
+"""What converters and runtimes raise if they do not support an operation."""
+
+STORED_IN_FLOAT16 = ("openvino", "litert")
+"""The formats whose runtimes take float32 programs with weights in float16, and choose the precision themselves."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote.
+
+    Attributes:
+        path: the file, or the folder of a SavedModel.
+        format: a key of `FORMATS`.
+        backend: the backend that wrote it.
+        dtype: `"float32"` or `"float16"`.
+        difference: the largest difference to the Keras model, relative to the largest output.
+        tolerance: the largest difference that would have been accepted.
+        size: size in bytes, with the weights.
+        seconds: how long it took.
+    """
+
+    path: str
+    format: str
+    backend: str
+    dtype: str
+    difference: float
+    tolerance: float
+    size: int
+    seconds: float
+
+
+def export(
+    model: keras.Model,
+    path: str | Path,
+    format: str | None = None,
+    *,
+    batch_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    dtype: str = "float32",
+    preprocessing: ResizeAndCrop | None = None,
+    preprocess: bool = False,
+    softmax: bool = False,
+    class_names: Sequence[str] | None = None,
+) -> Exported:
+    """Exports a model for inference, and checks the file in its runtime before it takes its place.
+
+    The model is traced in a form of plain operations, with layer scales folded into the weights. The file is written
+    beside its place, run on photographs and random images, and compared with the Keras model. It is moved to its place
+    if it agrees; otherwise nothing is left.
+
+    Args:
+        model: a classifier, backbone, detector or UPerNet, or another Keras model with one input, of images.
+        path: where to write. The ending names the format: `.onnx`, `.tflite` (LiteRT), `.xml` (OpenVINO, with a `.bin`
+            file beside), `.pt2` (`torch.export`), or none for the folder of a SavedModel.
+        format: a key of `export.FORMATS`, which are the names of `keras.Model.export`. Defaults to that of the ending.
+        batch_size: number of images in a batch. Defaults to None, for any number.
+        image_size: side of the images in pixels, or `(height, width)`. Defaults to None: the sizes of the model's
+            input, which may be free.
+        dtype: `"float32"` or `"float16"`. In float16, ONNX, `.pt2` and SavedModel compute in float16, with the sums of
+            norms in float32; OpenVINO and LiteRT store the weights in float16, and their runtimes choose how they
+            compute. Inputs and outputs stay as they are. Defaults to `"float32"`.
+        preprocessing: how images are resized and cropped for this model. It is stored in the file. Defaults to None.
+        preprocess: whether the file itself resizes and crops: it then takes images of any size as uint8, of shape
+            `(batch, height, width, channels)`. Needs `preprocessing`. Defaults to False.
+        softmax: whether a classifier or UPerNet gives probabilities in place of logits. Defaults to False.
+        class_names: names of the classes, which are stored in the file. Defaults to None.
+
+    Returns:
+        An `Exported`.
+
+    Raises:
+        ValueError: the path exists, its ending names no format, or the model cannot be exported with these options.
+        ModuleNotFoundError: no backend that writes the format, or no runtime that checks it, is installed.
+        ExportError: the converter failed, or the file does not compute what the model computes.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.export import export
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(32, 32, 3))
+    >>> exported = export(model, Path(tempfile.mkdtemp()) / "digits.onnx")
+    >>> exported.difference < 1e-4
+    True
+    """
+    start = time.perf_counter()
+    found = find_format(path, format)
+    for place in _files(Path(path), found):
+        check_new_path(place)
+    if dtype not in TOLERANCES:
+        raise ValueError(f"`dtype` must be one of {', '.join(TOLERANCES)}. Received: dtype={dtype!r}")
+    if preprocess and preprocessing is None:
+        raise ValueError("`preprocess` needs `preprocessing`, which says how images are resized and cropped.")
+    if preprocess and image_size is not None:
+        raise ValueError(
+            "With `preprocess`, images of any size go in, and `preprocessing` has the size. Leave out `image_size`."
+        )
+    batch_size = optional(integer, "batch_size", batch_size, 1)
+    if image_size is not None and not isinstance(image_size, (tuple, list)):
+        image_size = (image_size, image_size)
+    if image_size is not None:
+        height, width = (integer("image_size", side, 1) for side in image_size)
+        image_size = (height, width)
+    if dtype != "float32" and (changed := layers_that(is_quantized, model) or layers_that(has_lora, model)):
+        raise ValueError(
+            f"`dtype={dtype}` needs float32 weights. Received: a model with quantized layers or LoRA ({changed[0]}, "
+            "...). Export the float model."
+        )
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "image_size": image_size,
+        "preprocess": preprocessing if preprocess else None,
+        "softmax": softmax,
+    }
+    reference = deployed_model(model, **options)
+    metadata = _metadata(model, reference, dtype, preprocessing, preprocess, class_names)
+    backend = _backend_for(found)
+    with _beside(Path(path), found) as temporary:
+        if backend == keras.backend.backend():
+            difference, tolerance = write_and_check(model, reference, temporary, found, dtype, options, metadata)
+        else:
+            settings = {**options, "preprocess": preprocess and asdict(options["preprocess"])}
+            difference, tolerance = export_elsewhere(
+                backend, model, temporary, {"format": found.name, "dtype": dtype, "options": settings}, metadata
+            )
+        size = _size(temporary, found)
+    seconds = time.perf_counter() - start
+    return Exported(str(path), found.name, backend, dtype, difference, tolerance, size, seconds)
+
+
+def write_and_check(
+    model: keras.Model,
+    reference: keras.Model,
+    path: Path,
+    format: Format,
+    dtype: str,
+    options: dict[str, Any],
+    metadata: dict[str, Any],
+) -> tuple[float, float]:
+    """Writes a file by the running backend, and compares it with the model.
+
+    Args:
+        model: the model.
+        reference: what `deployed_model` made of it.
+        path: where to write.
+        format: a format that the running backend writes.
+        dtype: as for `export`.
+        options: arguments of `deployed_model`.
+        metadata: what is stored in the file.
+
+    Returns:
+        The largest difference, and the tolerance.
+
+    Raises:
+        ExportError: as for `export`.
+    """
+    stores = dtype == "float16" and format.name in STORED_IN_FLOAT16
+    has_float_weights = not (layers_that(is_quantized, model) or layers_that(has_lora, model))
+    prepared = prepared_model(model, "float32" if stores else dtype) if has_float_weights else model
+    deployed = deployed_model(prepared, **options)
+    programs = _programs()
+    write = programs.WRITERS[format.name]
+    with _as_export_errors(f"{format.title}'s converter failed", programs.FAILURES):
+        write(deployed, str(path), metadata, **({"float16_weights": True} if stores else {}))
+    image = reference.inputs[0]
+    size = options["image_size"]
+    if metadata["preprocessing"] and not metadata["in_graph"]:
+        size = metadata["preprocessing"]["height"], metadata["preprocessing"]["width"]
+    batches = check_batches(
+        tuple(image.shape),
+        keras.backend.standardize_dtype(image.dtype),
+        metadata["input"]["layout"] == "NCHW",
+        size,
+    )
+
+    def run_model(images):
+        outputs = reference(keras.ops.convert_to_tensor(images), training=False)
+        return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in outputs.items()}
+
+    tolerance = max(TOLERANCES[dtype], ROUNDING if options["preprocess"] else 0.0)
+    with _as_export_errors(f"{format.title}'s runtime does not run the file", failures(format.name)):
+        run = RUNTIMES[format.name](path)
+        difference = check_file(run, run_model, batches, tolerance)
+    return difference, tolerance
+
+
+def _programs() -> ModuleType:
+    """The module with which the running backend writes files."""
+    return importlib.import_module(f"keras_convnext.export.{keras.backend.backend()}_programs")
+
+
+def _backend_for(format):
+    """The backend that writes a format: the running one if it can, else the first that is installed."""
+    running = keras.backend.backend()
+    order = [running] if running in format.writers else []
+    order += [backend for backend in format.writers if backend != running]
+    missing = {backend: format.missing_packages(backend) for backend in order}
+    for backend, packages in missing.items():
+        if not packages:
+            return backend
+    ways = "; or ".join(f"from {backend}, {', '.join(packages)}" for backend, packages in missing.items())
+    raise ModuleNotFoundError(
+        f'Writing {format.title} needs packages that are not installed: {ways}. pip install "keras-convnext[export]"'
+    )
+
+
+def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):
+    backbone = getattr(model, "backbone", model)
+    (image,) = reference.inputs
+    channels_first = is_channels_first(model) and not preprocess
+    has_own_normalization = bool(getattr(backbone, "include_preprocessing", True))
+    if class_names is not None and getattr(model, "num_classes", len(class_names)) != len(class_names):
+        raise ValueError(
+            f"`class_names` must name the model's {model.num_classes} classes. Received: {len(class_names)} names"
+        )
+    return {
+        "version": __version__,
+        "preset": getattr(backbone, "preset", None),
+        "license": getattr(backbone, "license", None),
+        "class_names": None if class_names is None else list(class_names),
+        "input": {
+            "name": image.name,
+            "dtype": keras.backend.standardize_dtype(image.dtype),
+            "layout": "NCHW" if channels_first else "NHWC",
+            "shape": list(image.shape),
+            "range": [0, 255] if has_own_normalization else None,
+        },
+        "outputs": list(reference.output),
+        "preprocessing": None if preprocessing is None else asdict(preprocessing),
+        "in_graph": bool(preprocess),
+        "dtype": dtype,
+    }
+
+
+def _files(path, format):
+    """The files of an export: OpenVINO's weights are in a second one."""
+    return [path, path.with_suffix(".bin")] if format.name == "openvino" else [path]
+
+
+def _size(path, format):
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in _files(path, format))
+
+
+@contextmanager
+def _beside(path: Path, format: Format) -> Iterator[Path]:
+    """A path of the same name in a new folder beside; what is written there is moved to the given path at the end."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
+    try:
+        yield folder / path.name
+        for file in reversed(_files(path, format)):  # the main file last
+            check_new_path(file)
+            (folder / file.name).rename(file)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _as_export_errors(what: str, failures: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Errors of the converters and runtimes, which have many types, as one."""
+    kinds = (*FAILURES, *failures)
+    try:
+        yield
+    except ExportError:
+        raise
+    except kinds as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ExportError(f"{what}: {lines[0]}") from error

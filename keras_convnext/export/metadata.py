@@ -1,0 +1,79 @@
+"""What an exported file says about its model: class names, image size, preset, licence. It is JSON in each format."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keras_convnext.export.formats import find_format
+from keras_convnext.extras import require
+
+KEY = "keras_convnext"
+"""The key of the metadata in ONNX, OpenVINO and `.pt2` files."""
+
+FILE = "keras_convnext.json"
+"""The file of the metadata in a SavedModel's folder `assets.extra`, and in the archive that a LiteRT file ends with."""
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Reads what `export` wrote about a model into its file.
+
+    Args:
+        path: an exported file, or the folder of a SavedModel.
+
+    Returns:
+        A dict with these keys: `class_names` (a list, or None), `input` (`layout`, `dtype`, `shape`, and the `range` of
+        its values), `outputs` (their names), `preprocessing` (the settings of `ResizeAndCrop`, or None),
+        `in_graph` (whether the file resizes and crops itself), `dtype`, `preset`, `license` and `version`.
+
+    Raises:
+        ValueError: the file was not written by `export`, or its ending is that of no format.
+        ModuleNotFoundError: the package that reads the file is not installed.
+    """
+    try:
+        text = READERS[find_format(path).name](str(path))
+    except (KeyError, FileNotFoundError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: no metadata of keras_convnext in it ({error}).") from error
+    return json.loads(text)
+
+
+def _onnx(path):
+    onnxruntime = require("onnxruntime", extra="export")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.get_modelmeta().custom_metadata_map[KEY]
+
+
+def _openvino(path):
+    model = require("openvino", extra="export").Core().read_model(path)
+    if not model.has_rt_info(KEY):
+        raise KeyError(KEY)
+    return model.get_rt_info(KEY).astype(str)
+
+
+def _litert(path):
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(FILE)
+
+
+def _torch(path):
+    import torch
+
+    extra = {KEY: ""}
+    torch.export.load(path, extra_files=extra)
+    if not extra[KEY]:
+        raise KeyError(KEY)
+    return extra[KEY]
+
+
+def _saved_model(path):
+    return Path(path, "assets.extra", FILE).read_text()
+
+
+READERS: dict[str, Callable[[str], str | bytes]] = {
+    "onnx": _onnx,
+    "openvino": _openvino,
+    "litert": _litert,
+    "torch": _torch,
+    "tf_saved_model": _saved_model,
+}

@@ -1,0 +1,114 @@
+"""Exporting from PyTorch: one program by `torch.export`, as it is, as ONNX, or as OpenVINO's."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import torch
+
+from keras_convnext import kernels
+from keras_convnext.export.deployed import INPUT
+from keras_convnext.export.metadata import KEY
+from keras_convnext.export.openvino_files import save
+from keras_convnext.extras import require
+
+MOST_BYTES = 2**31
+"""The largest size of a file, and so of a weight."""
+
+OPSET = 20
+"""The version of ONNX's operators: the first with GELU as one operator."""
+
+
+def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
+    """Writes an ONNX file. Linear layers are 1x1 convolutions, which ONNX Runtime computes faster than products."""
+    program, example = _traced(model, products="convolution")
+    with _quiet():
+        onnx_program = torch.onnx.export(
+            program,
+            (example,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=list(model.output),
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+        _shrink(onnx_program.model)
+    onnx_program.model.metadata_props[KEY] = json.dumps(metadata)
+    onnx_program.save(path)
+
+
+def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
+    """Writes an `.xml` file and the `.bin` file of its weights."""
+    program, _ = _traced(model)
+    with _quiet():
+        converted = require("openvino", extra="export").convert_model(program)
+        save(converted, path, list(model.output), metadata, float16_weights)
+
+
+def write_torch(model: keras.Model, path: str, metadata: dict) -> None:
+    """Writes a `.pt2` file for `torch.export.load`."""
+    program, _ = _traced(model)
+    with _quiet():
+        torch.export.save(program, path, extra_files={KEY: json.dumps(metadata)})
+
+
+def _shrink(model):
+    """Computes casts and transpositions of weights once, and stores once what several layers share, as in detectors."""
+    import onnx_ir.passes.common
+    import onnxscript.optimizer
+
+    onnxscript.optimizer.fold_constants(model, input_size_limit=MOST_BYTES, output_size_limit=MOST_BYTES)
+    for one in (
+        onnx_ir.passes.common.RemoveUnusedNodesPass(),
+        onnx_ir.passes.common.DeduplicateInitializersPass(MOST_BYTES),
+    ):
+        one(model)
+
+
+WRITERS = {"onnx": write_onnx, "openvino": write_openvino, "torch": write_torch}
+
+FAILURES = ()
+"""What the converters raise besides Python's own types of errors."""
+
+
+class _Forward(torch.nn.Module):
+    """A Keras model as a module with one input, which returns a tensor or, for several outputs, a dict."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, image):
+        outputs = self.model(image, training=False)
+        return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+
+def _traced(model, products="matmul"):
+    """The program of a deployed model, and the example that it was traced with. Unknown sizes stay free."""
+    shape = model.inputs[0].shape
+    free = {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(shape) if size is None}
+    # Sizes of 0 and 1 would become constants. Sides differ, so that no two become one symbol.
+    sizes = [size or (2 if axis == 0 else 96 + 32 * axis) for axis, size in enumerate(shape)]
+    example = torch.zeros(sizes, dtype=getattr(torch, keras.backend.standardize_dtype(model.inputs[0].dtype)))
+    with _quiet(), torch.no_grad(), kernels.exporting(products):
+        program = torch.export.export(
+            _Forward(model).eval(), (example,), dynamic_shapes={INPUT: free} if free else None, strict=False
+        )
+    return program, example
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the converters' warnings about their own ways, and their lines of progress."""
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)

@@ -1,0 +1,49 @@
+"""Whether a model is being exported. Kernels then use plain operations, which converters and runtimes recognize."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_products: ContextVar[str | None] = ContextVar("products", default=None)
+
+PRODUCTS = ("matmul", "convolution")
+
+
+@contextmanager
+def exporting(products: str = "matmul") -> Iterator[None]:
+    """A context in which kernels compute in their export form, for tracing a model that another runtime will run.
+
+    The export form has one convolution per depthwise convolution and per patch embedding, layer norms and GELUs as
+    runtimes recognize and fuse them, and sums over maps in float32. It has no custom gradients, slices or barriers.
+
+    Args:
+        products: how a linear layer over the channels of a map is written: `"matmul"`, or `"convolution"`, a 1x1
+            convolution, which ONNX Runtime computes faster. It has an effect on PyTorch only. Defaults to `"matmul"`.
+
+    Raises:
+        ValueError: `products` is unknown.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> with kernels.exporting():
+    ...     y = kernels.gelu(ops.zeros(3))
+    """
+    if products not in PRODUCTS:
+        raise ValueError(f"`products` must be one of {', '.join(PRODUCTS)}. Received: products={products!r}")
+    token = _products.set(products)
+    try:
+        yield
+    finally:
+        _products.reset(token)
+
+
+def is_exporting() -> bool:
+    """Whether the caller is in the context of `exporting`."""
+    return _products.get() is not None
+
+
+def products_are_convolutions() -> bool:
+    """Whether linear layers are to be written as 1x1 convolutions."""
+    return _products.get() == "convolution"
