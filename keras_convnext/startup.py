@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": "Scores a model on labelled images: accuracy, top-5 accuracy, and the accuracy of each class.",
     "predict": "Prints what a model sees in images: the most likely classes, the objects, or the share of each class.",
     "convert": "Converts a checkpoint into the layout of another package, or into a whole Keras model.",
+    "export": "Exports a model to ONNX, LiteRT, OpenVINO, SavedModel or .pt2, and checks the file in its runtime.",
     "augment": "Draws a grid of augmented images, or times the augmentation against timm's or as keras-cv layers.",
     "benchmark": "Times this package's models against those of other packages: in turn, each in a separate process.",
     "roadmap": "The path from ResNet to ConvNeXt: its steps, its blocks, and training it in miniature.",

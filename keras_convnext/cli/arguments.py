@@ -21,19 +21,44 @@ OPTIONS = {
     "batch_size": "--batch",
     "learning_rate": "--lr",
     "drop_path_rate": "--drop-path",
+    "image_size": "--size",
     "skip_bad": "--skip-unreadable",
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
-            *("accumulate", "checkpoint", "cutmix", "data", "dtype", "ema", "epochs", "freeze", "mixup", "output"),
-            *("distribute", "recipe", "remat", "seed", "size", "seeds", "skip_unreadable", "stem", "steps"),
+            *(
+                "accumulate",
+                "checkpoint",
+                "cutmix",
+                "data",
+                "dtype",
+                "ema",
+                "epochs",
+                "format",
+                "freeze",
+                "mixup",
+                "output",
+            ),
+            *(
+                "distribute",
+                "preprocess",
+                "recipe",
+                "remat",
+                "seed",
+                "size",
+                "seeds",
+                "skip_unreadable",
+                "softmax",
+                "stem",
+                "steps",
+            ),
             *("tensorboard", "variant", "width_divisor"),
         )
     },
 }
 """The option of the command line for each argument of the library."""
 
-DESTINATIONS = {"skip_bad": "skip_unreadable"}
+DESTINATIONS = {"batch_size": "batch", "image_size": "size", "skip_bad": "skip_unreadable"}
 """The attributes of the parsed arguments, where their names differ from the library's."""
 
 

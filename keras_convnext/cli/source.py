@@ -13,6 +13,7 @@ import keras
 
 from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, ade20k_classes, imagenet_classes
 from keras_convnext.cli.arguments import backend_errors
+from keras_convnext.export.deployed import image_axes, is_channels_first
 from keras_convnext.models import ConvNeXtClassifier, find_model, load_model_and_facts
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.segmentation import UPerNet
@@ -22,6 +23,11 @@ from keras_convnext.variants import get_variant
 
 FEATURES = "{}: these weights give features of images, not classes."
 """The refusal of weights without classes, such as CLIP's, whose outputs are an embedding."""
+
+
+class NoClassesError(ValueError):
+    """A model does not give the classes of images in 0..255, channels last."""
+
 
 HELP = "a run folder, a file of weights, or the name of a checkpoint that `keras-convnext list` prints"
 
@@ -50,7 +56,7 @@ class Source:
         load: function without arguments that returns the model.
         class_names: tuple of str, the name of each output's class.
         channels: int, number of channels of the images.
-        transform: `ResizeAndCrop`, which prepares an image for the model.
+        transform: `ResizeAndCrop`, which prepares an image for the model; None if it is not known.
         run: the `Run` to which the model belongs, or None.
         checkpoint: the published `Checkpoint` of the model, or None.
         task: the `Task` of the model.
@@ -59,7 +65,7 @@ class Source:
     load: Callable[[], keras.Model]
     class_names: tuple[str, ...]
     channels: int
-    transform: ResizeAndCrop
+    transform: ResizeAndCrop | None
     run: Run | None = None
     checkpoint: Checkpoint | None = None
     task: Task = TASKS[Classification.name]
@@ -82,6 +88,31 @@ def find_source(name, size=None):
     if run and Path(name).is_dir():
         return _of_run(run, named.path, size)
     return _of_file(named.path, run, size)
+
+
+def find_any_source(name, size=None):
+    """Like `find_source`, but takes models without classes too: backbones, detectors without a run, and features.
+
+    Returns:
+        A `Source`. Its class names are empty, and its transform None, where a model has none.
+    """
+    named = find_model(name)
+    if named.path is None:
+        if named.checkpoint is None or named.checkpoint.is_classifier or named.checkpoint.is_segmenter:
+            return find_source(name, size)
+        return Source(lambda: load(name).model, (), 3, preprocessor(name, size), checkpoint=named.checkpoint)
+    run = named.run and Run.open(named.run)
+    if run and Path(name).is_dir():
+        return _of_run(run, named.path, size)
+    loaded = load(named.path)
+    model = loaded.model
+    try:
+        return _of_loaded(named.path, run, size, loaded)
+    except NoClassesError:
+        height, width, channels = image_axes(model.input_shape[1:], is_channels_first(model))
+        if size and height and (size, size) != (height, width):
+            raise ValueError(f"--size {size}: the model takes images of {height} x {width} pixels.") from None
+        return Source(lambda: model, (), channels, None)
 
 
 def _of_run(run, path, size):
@@ -142,8 +173,11 @@ def _of_preset(name, variant, checkpoint, size):
 
 
 def _of_file(path, run, size):
+    return _of_loaded(path, run, size, load(path))
+
+
+def _of_loaded(path, run, size, loaded):
     """The model in a file. Its run, its published checkpoint or the authors' rule say how images are prepared."""
-    loaded = load(path)
     model, variant = loaded.model, loaded.variant
     if run and not _misfit(model, run.config):
         return _as_in_run(run, lambda: model, size)
@@ -153,19 +187,23 @@ def _of_file(path, run, size):
             raise ValueError(f"--size {size}: the model takes images of {height} x {width} pixels.")
         return _segmenter(lambda: model, model.num_classes, size or height or TASKS[Segmentation.name].files_size)
     if not getattr(model, "num_classes", 0) or not isinstance(model, ConvNeXtClassifier):
-        raise ValueError(f"{path}: expected a classifier, a UPerNet or a run folder. Found: a {type(model).__name__}")
+        raise NoClassesError(
+            f"{path}: expected a classifier, a UPerNet or a run folder. Found: a {type(model).__name__}"
+        )
     backbone = model.backbone
     published = CHECKPOINTS.get(backbone.preset)
     checkpoint = published if published and published.num_classes == model.num_classes else None
     if checkpoint and not checkpoint.is_classifier:
-        raise ValueError(FEATURES.format(path))
+        raise NoClassesError(FEATURES.format(path))
     if model.global_pool is None:
-        raise ValueError(
+        raise NoClassesError(
             f"{path}: this model gives the classes of each pixel of a feature map, not those of an image. Expected one "
             f'that pools, such as model.reset_classifier({model.num_classes}, global_pool="avg") makes for training.'
         )
     if not backbone.include_preprocessing or backbone.data_format != "channels_last":
-        raise ValueError(f"{path}: expected a model that takes images in 0..255, channels last, and normalizes them.")
+        raise NoClassesError(
+            f"{path}: expected a model that takes images in 0..255, channels last, and normalizes them."
+        )
     height, width, channels = model.input_shape[1:]
     if size and height and (size, size) != (height, width):
         raise ValueError(f"--size {size}: the model takes images of {height} x {width} pixels.")

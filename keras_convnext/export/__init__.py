@@ -5,8 +5,8 @@ format.
 """
 
 from keras_convnext.export.check import ExportError
-from keras_convnext.export.export import Exported, export
+from keras_convnext.export.export import Exported, export, prepare_export
 from keras_convnext.export.formats import FORMATS
 from keras_convnext.export.metadata import read_metadata
 
-__all__ = ["FORMATS", "ExportError", "Exported", "export", "read_metadata"]
+__all__ = ["FORMATS", "ExportError", "Exported", "export", "prepare_export", "read_metadata"]

@@ -4,7 +4,7 @@ import importlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,7 +111,37 @@ def export(
     >>> exported.difference < 1e-4
     True
     """
-    start = time.perf_counter()
+    return prepare_export(
+        model,
+        path,
+        format,
+        batch_size=batch_size,
+        image_size=image_size,
+        dtype=dtype,
+        preprocessing=preprocessing,
+        preprocess=preprocess,
+        softmax=softmax,
+        class_names=class_names,
+    )()
+
+
+def prepare_export(
+    model: keras.Model,
+    path: str | Path,
+    format: str | None = None,
+    *,
+    batch_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    dtype: str = "float32",
+    preprocessing: ResizeAndCrop | None = None,
+    preprocess: bool = False,
+    softmax: bool = False,
+    class_names: Sequence[str] | None = None,
+) -> Callable[[], Exported]:
+    """Checks all that `export` is given, and returns the work as a function without arguments.
+
+    The arguments and errors are those of `export`; the work raises `ExportError` alone, and errors of the disk.
+    """
     found = find_format(path, format)
     for place in _files(Path(path), found):
         check_new_path(place)
@@ -143,17 +173,22 @@ def export(
     reference = deployed_model(model, **options)
     metadata = _metadata(model, reference, dtype, preprocessing, preprocess, class_names)
     backend = _backend_for(found)
-    with _beside(Path(path), found) as temporary:
-        if backend == keras.backend.backend():
-            difference, tolerance = write_and_check(model, reference, temporary, found, dtype, options, metadata)
-        else:
-            settings = {**options, "preprocess": preprocess and asdict(options["preprocess"])}
-            difference, tolerance = export_elsewhere(
-                backend, model, temporary, {"format": found.name, "dtype": dtype, "options": settings}, metadata
-            )
-        size = _size(temporary, found)
-    seconds = time.perf_counter() - start
-    return Exported(str(path), found.name, backend, dtype, difference, tolerance, size, seconds)
+
+    def write():
+        start = time.perf_counter()
+        with _beside(Path(path), found) as temporary:
+            if backend == keras.backend.backend():
+                difference, tolerance = write_and_check(model, reference, temporary, found, dtype, options, metadata)
+            else:
+                settings = {**options, "preprocess": preprocess and asdict(options["preprocess"])}
+                difference, tolerance = export_elsewhere(
+                    backend, model, temporary, {"format": found.name, "dtype": dtype, "options": settings}, metadata
+                )
+            size = _size(temporary, found)
+        seconds = time.perf_counter() - start
+        return Exported(str(path), found.name, backend, dtype, difference, tolerance, size, seconds)
+
+    return write
 
 
 def write_and_check(
@@ -287,7 +322,7 @@ def _beside(path: Path, format: Format) -> Iterator[Path]:
 @contextmanager
 def _as_export_errors(what: str, failures: tuple[type[Exception], ...]) -> Iterator[None]:
     """Errors of the converters and runtimes, which have many types, as one."""
-    kinds = (*FAILURES, *failures)
+    kinds: tuple[type[Exception], ...] = (*FAILURES, *failures)
     try:
         yield
     except ExportError:

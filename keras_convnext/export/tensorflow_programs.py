@@ -8,11 +8,13 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_convnext import kernels
 from keras_convnext.export.deployed import INPUT
 from keras_convnext.export.metadata import FILE, KEY
 from keras_convnext.export.openvino_files import save
+from keras_convnext.export.quiet import quiet
 from keras_convnext.extras import require
 
 OPSET = 18
@@ -21,21 +23,18 @@ OPSET = 18
 
 def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
     """Writes an ONNX file."""
-    from keras.src.export.tf2onnx_lib import patch_tf2onnx  # for NumPy 2, as `keras.Model.export` does
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     onnx, tf2onnx = (require(package, extra="export") for package in ("onnx", "tf2onnx.convert"))
-    frozen = convert_variables_to_constants_v2(_traced(model))
-    names = dict(zip([tensor.name for tensor in frozen.outputs], sorted(model.output), strict=True))
-    patch_tf2onnx()
-    written, _ = tf2onnx.from_graph_def(
-        frozen.graph.as_graph_def(),
-        # Small constants, such as the mean of a Normalization, are among a frozen function's inputs.
-        input_names=[tensor.name for tensor in frozen.inputs if tensor.op.type == "Placeholder"],
-        output_names=list(names),
-        tensors_to_rename={f"{INPUT}:0": INPUT, **names},
-        opset=OPSET,
-    )
+    with quiet():
+        frozen = convert_variables_to_constants_v2(_traced(model))
+        names = dict(zip([tensor.name for tensor in frozen.outputs], sorted(model.output), strict=True))
+        written, _ = tf2onnx.from_graph_def(
+            frozen.graph.as_graph_def(),
+            # Small constants, such as the mean of a Normalization, are among a frozen function's inputs.
+            input_names=[tensor.name for tensor in frozen.inputs if tensor.op.type == "Placeholder"],
+            output_names=list(names),
+            tensors_to_rename={f"{INPUT}:0": INPUT, **names},
+            opset=OPSET,
+        )
     onnx.helper.set_model_props(written, {KEY: json.dumps(metadata)})
     onnx.save(written, path)
 

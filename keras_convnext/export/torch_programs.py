@@ -1,10 +1,6 @@
 """Exporting from PyTorch: one program by `torch.export`, as it is, as ONNX, or as OpenVINO's."""
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import keras
 import torch
@@ -13,6 +9,7 @@ from keras_convnext import kernels
 from keras_convnext.export.deployed import INPUT
 from keras_convnext.export.metadata import KEY
 from keras_convnext.export.openvino_files import save
+from keras_convnext.export.quiet import quiet
 from keras_convnext.extras import require
 
 MOST_BYTES = 2**31
@@ -25,7 +22,7 @@ OPSET = 20
 def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
     """Writes an ONNX file. Linear layers are 1x1 convolutions, which ONNX Runtime computes faster than products."""
     program, example = _traced(model, products="convolution")
-    with _quiet():
+    with quiet():
         onnx_program = torch.onnx.export(
             program,
             (example,),
@@ -44,7 +41,7 @@ def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
 def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
     """Writes an `.xml` file and the `.bin` file of its weights."""
     program, _ = _traced(model)
-    with _quiet():
+    with quiet():
         converted = require("openvino", extra="export").convert_model(program)
         save(converted, path, list(model.output), metadata, float16_weights)
 
@@ -52,7 +49,7 @@ def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weight
 def write_torch(model: keras.Model, path: str, metadata: dict) -> None:
     """Writes a `.pt2` file for `torch.export.load`."""
     program, _ = _traced(model)
-    with _quiet():
+    with quiet():
         torch.export.save(program, path, extra_files={KEY: json.dumps(metadata)})
 
 
@@ -94,21 +91,8 @@ def _traced(model, products="matmul"):
     # Sizes of 0 and 1 would become constants. Sides differ, so that no two become one symbol.
     sizes = [size or (2 if axis == 0 else 96 + 32 * axis) for axis, size in enumerate(shape)]
     example = torch.zeros(sizes, dtype=getattr(torch, keras.backend.standardize_dtype(model.inputs[0].dtype)))
-    with _quiet(), torch.no_grad(), kernels.exporting(products):
+    with quiet(), torch.no_grad(), kernels.exporting(products):
         program = torch.export.export(
             _Forward(model).eval(), (example,), dynamic_shapes={INPUT: free} if free else None, strict=False
         )
     return program, example
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the converters' warnings about their own ways, and their lines of progress."""
-    level = logging.getLogger("torch.onnx").level
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.getLogger("torch.onnx").setLevel(level)

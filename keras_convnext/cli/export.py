@@ -1,0 +1,113 @@
+"""Exports a model to ONNX, LiteRT, OpenVINO, SavedModel or .pt2, and checks the file in its runtime.
+
+The ending of OUT names the format: .onnx, .tflite (LiteRT), .xml (OpenVINO), .pt2 (torch.export), or none for the
+folder of a SavedModel. The file is run on photographs and random images and compared with the Keras model before it
+takes its place. A format that the running backend does not write is written by another one that is installed. Class
+names, image size, preset and licence are stored in the file.
+
+Examples:
+
+    keras-convnext export runs/digits-convnext_mini-1 digits.onnx
+    keras-convnext export convnext_tiny_1k_224_ema convnext_tiny.tflite --dtype float16
+    keras-convnext export convnext_tiny_1k_224_ema convnext_tiny.onnx --preprocess --softmax
+"""
+
+import argparse
+import json
+import re
+from dataclasses import asdict, replace
+
+from keras_convnext.cli.arguments import backend_errors, positive
+from keras_convnext.cli.source import HELP, find_any_source
+from keras_convnext.export import FORMATS, prepare_export
+from keras_convnext.export.check import TOLERANCES
+from keras_convnext.export.deployed import image_axes, is_channels_first
+
+FREE = "free"
+
+
+def add_arguments(parser):
+    parser.add_argument("source", metavar="MODEL", help=HELP)
+    parser.add_argument("target", metavar="OUT", help="a new file; its ending names the format")
+    parser.add_argument("--format", choices=FORMATS, help="format (default: that of the ending)")
+    parser.add_argument(
+        "--batch", type=_free_or(positive), help="images per batch, or `free` for any number (default: free)"
+    )
+    parser.add_argument(
+        "--size",
+        type=_free_or(_size),
+        help="side of the images in pixels, HEIGHTxWIDTH, or `free` for any size (default: the model's own)",
+    )
+    parser.add_argument("--dtype", choices=TOLERANCES, default="float32", help="precision (default: float32)")
+    parser.add_argument(
+        "--preprocess", action="store_true", help="resize and crop in the file, which then takes images of any size"
+    )
+    parser.add_argument("--softmax", action="store_true", help="return probabilities in place of logits")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def prepare(args):
+    size = None if args.size in (None, FREE) else args.size
+    source = find_any_source(args.source, size[0] if size and size[0] == size[1] else None)
+    if args.preprocess and source.transform is None:
+        raise ValueError(f"--preprocess: how images are prepared for {args.source} is not known.")
+    if args.preprocess and args.size == FREE:
+        raise ValueError("--size free: with --preprocess, images of any size are resized to the size of the model.")
+    transform = source.transform
+    if size and transform is not None:
+        transform = replace(transform, height=size[0], width=size[1])
+    model = source.load()
+    write = prepare_export(
+        model,
+        args.target,
+        args.format,
+        batch_size=None if args.batch == FREE else args.batch,
+        image_size=None if args.preprocess else _image_size(args, size, transform, model),
+        dtype=args.dtype,
+        preprocessing=transform,
+        preprocess=args.preprocess,
+        softmax=args.softmax,
+        class_names=source.class_names or None,
+    )
+    return lambda: _export(write, args)
+
+
+def _image_size(args, size, transform, model):
+    """The size of the images in the file; None leaves it as the model has it."""
+    own = image_axes(model.input_shape[1:], is_channels_first(model))[:2]
+    if args.size == FREE:
+        if None not in own:
+            raise ValueError(f"--size free: the model takes images of {own[0]} x {own[1]} pixels.")
+        return None
+    return (transform.height, transform.width) if transform is not None else size
+
+
+def _export(write, args):
+    with backend_errors():
+        exported = write()
+    if args.json:
+        print(json.dumps(asdict(exported), indent=2))
+        return
+    title = FORMATS[exported.format].title
+    print(
+        f"{exported.path}: {title}, {exported.dtype}, {exported.size / 2**20:.1f} MiB, written with {exported.backend} "
+        f"in {exported.seconds:.0f} s. Its outputs differ from the Keras model's by {exported.difference:.1e} of the "
+        f"largest one ({exported.tolerance:.0e} is accepted)."
+    )
+
+
+def _free_or(convert):
+    """The type of an option that takes a value or `free`."""
+
+    def value(text):
+        return FREE if text == FREE else convert(text)
+
+    return value
+
+
+def _size(text):
+    """Height and width: `224`, or `224x320`."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected a number of pixels, HEIGHTxWIDTH or free, got {text!r}")
+    return positive(match[1]), positive(match[2] or match[1])
