@@ -1,6 +1,7 @@
 """Exporting a model: written by a converter, checked in its runtime, and then moved to its place."""
 
 import importlib
+import re
 import shutil
 import tempfile
 import time
@@ -328,5 +329,6 @@ def _as_export_errors(what: str, failures: tuple[type[Exception], ...]) -> Itera
     except ExportError:
         raise
     except kinds as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ExportError(f"{what}: {lines[0]}") from error
+        text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras prints the reason in bold, below where it was raised
+        lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+        raise ExportError(f"{what}: {' '.join(lines[:2])}") from error

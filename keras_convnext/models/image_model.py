@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_convnext import kernels
 from keras_convnext.layers.overrides import overrides_of
 from keras_convnext.models.quantization import quantize_linear_layers
 from keras_convnext.models.settings import InitialSettings, set_settings
@@ -67,6 +68,28 @@ class ImageModel(keras.Model):
         'int8_from_float32'
         """
         quantize_linear_layers(self, super().quantize, mode, config, **kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Exports the model as `keras.Model.export` does, with the kernels in their export form.
+
+        `keras_convnext.export.export` also folds layer scales, checks the file in its runtime, and writes formats that
+        this backend cannot write.
+
+        Args:
+            *args: as for `keras.Model.export`.
+            **kwargs: as for `keras.Model.export`.
+
+        Example:
+
+        >>> import tempfile
+        >>> import keras
+        >>> from keras_convnext import ConvNeXtClassifier
+        >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3, input_shape=(32, 32, 3))
+        >>> format, suffix = ("torch", ".pt2") if keras.backend.backend() == "torch" else ("tf_saved_model", "")
+        >>> model.export(f"{tempfile.mkdtemp()}/model{suffix}", format=format, verbose=False)
+        """
+        with kernels.exporting():
+            super().export(*args, **kwargs)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles a loaded model, with `jit_compile="auto"`.

@@ -1,0 +1,94 @@
+"""`keras-convnext export`: from a run, a file or a preset to a checked file."""
+
+import json
+
+import keras
+import pytest
+
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.export import read_metadata
+from keras_convnext.segmentation import UPerNet
+
+BACKEND = keras.backend.backend()
+NATIVE = ".pt2" if BACKEND == "torch" else ""
+"""The ending of the format that is written fastest. JAX writes none itself."""
+
+TINY = {"depths": (1, 1), "dims": (8, 16), "kernel_size": 3, "stem_patch_size": 2}
+
+native = pytest.mark.skipif(BACKEND == "jax", reason="JAX writes no format itself")
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    model = ConvNeXtClassifier(ConvNeXtBackbone(**TINY), 3)
+    model.save(tmp_path / "classifier.keras")
+    return str(tmp_path / "classifier.keras")
+
+
+@native
+def test_train_and_export_are_two_commands(cli, trained, tmp_path):
+    result = cli("export", trained.path, str(tmp_path / f"digits{NATIVE}"))
+    assert result.code == 0, result.err
+    assert "float32" in result.out and "Its outputs differ from the Keras model's by" in result.out
+    metadata = read_metadata(tmp_path / f"digits{NATIVE}")
+    assert metadata["class_names"] == [str(digit) for digit in range(10)]
+    assert metadata["preprocessing"]["height"] == 8 and metadata["input"]["shape"] == [None, 8, 8, 1]
+
+
+@native
+def test_options(cli, classifier, tmp_path):
+    target = str(tmp_path / f"model{NATIVE}")
+    result = cli(
+        "export", classifier, target, "--batch", "2", "--size", "24x16", "--softmax", "--dtype", "float16", "--json"
+    )
+    assert result.code == 0, result.err
+    facts = json.loads(result.out)
+    assert facts["dtype"] == "float16" and facts["backend"] == BACKEND and facts["difference"] < 1e-2
+    metadata = read_metadata(target)
+    assert metadata["input"]["shape"] == [2, 24, 16, 3] and metadata["outputs"] == ["probabilities"]
+    assert (metadata["preprocessing"]["height"], metadata["preprocessing"]["width"]) == (24, 16)
+
+
+@native
+@pytest.mark.parametrize("kind", ["backbone", "features", "upernet", "channels first"])
+def test_models_of_other_kinds(kind, cli, tmp_path):
+    model = {
+        "backbone": lambda: ConvNeXtBackbone(**TINY),
+        "features": lambda: ConvNeXtClassifier(ConvNeXtBackbone(**TINY), 0),
+        "upernet": lambda: UPerNet(ConvNeXtBackbone(**TINY, level_norm=True), 3, 8, 4),
+        "channels first": lambda: ConvNeXtClassifier(ConvNeXtBackbone(**TINY, data_format="channels_first"), 3),
+    }[kind]()
+    model.save(tmp_path / "model.keras")
+    result = cli(
+        "export", str(tmp_path / "model.keras"), str(tmp_path / f"out{NATIVE}"), "--size", "32", "--batch", "1"
+    )
+    assert result.code == 0, result.err
+    metadata = read_metadata(tmp_path / f"out{NATIVE}")
+    expected = [1, 3, 32, 32] if kind == "channels first" else [1, 32, 32, 3]
+    assert metadata["input"]["shape"] == expected
+
+
+REFUSED = {
+    "model.foo": "the ending does not name a format",
+    "model.onnx --preprocess --size free": "--size free: with --preprocess",
+    "model.tflite --format onnx": "--format onnx needs a name that ends in .onnx",
+}
+MISUNDERSTOOD = {
+    "--size 0": "expected a whole number from 1 up",
+    "--size big": "expected a number of pixels, HEIGHTxWIDTH or free, got 'big'",
+    "--dtype int4": "invalid choice: 'int4'",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_bad_input_is_refused_in_one_line(words, refusal, classifier, tmp_path):
+    name, *options = words.split()
+    assert REFUSED[words] in refusal("export", classifier, tmp_path / name, *options)
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier.keras"]
+
+
+@pytest.mark.parametrize("words", MISUNDERSTOOD)
+def test_options_that_are_not_understood(words, cli, capsys):
+    with pytest.raises(SystemExit):
+        cli("export", "classifier.keras", "model.onnx", *words.split())
+    assert MISUNDERSTOOD[words] in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""Every format from every backend, for classifiers of both versions, a detector and a segmenter; outputs compared."""
+
+import keras
+import pytest
+
+from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.detection import retinanet
+from keras_convnext.export import FORMATS, export, read_metadata
+from keras_convnext.segmentation import UPerNet
+
+SIZES = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32), "kernel_size": 3}
+MODELS = {
+    "v1": lambda: ConvNeXtClassifier.from_preset("convnext_atto", num_classes=10),
+    "v2": lambda: ConvNeXtClassifier.from_preset("convnextv2_atto", num_classes=10),
+    "retinanet": lambda: retinanet("convnext_atto", 3, input_shape=(128, 128, 3)),
+    "upernet": lambda: UPerNet.from_preset("convnext_atto", num_classes=5, hidden_size=16, input_shape=(64, 64, 3)),
+    "small v1": lambda: ConvNeXtClassifier(ConvNeXtBackbone(**SIZES), 5),
+    "small v2": lambda: ConvNeXtClassifier(ConvNeXtBackbone(**SIZES, use_grn=True, layer_scale_init_value=None), 5),
+    "small upernet": lambda: UPerNet(ConvNeXtBackbone(**SIZES, level_norm=True, input_shape=(64, 64, 3)), 5, 8, 4),
+}
+OUTPUTS = {"retinanet": {"box", "classification"}}
+IN_EVERY_RUN = {
+    "torch": {("small v2", "onnx"), ("small upernet", "torch"), ("small v1", "openvino")},
+    "tensorflow": {
+        *(("small v1", "onnx"), ("small v2", "litert"), ("small upernet", "openvino")),
+        *(("small v2", "tf_saved_model"), ("small upernet", "litert")),
+    },
+    "jax": {("small v1", "onnx")},
+}
+"""The cells that are not slow. JAX writes nothing itself: each of its cells starts another process."""
+
+CELLS = [
+    pytest.param(
+        model, format, marks=() if (model, format) in IN_EVERY_RUN[keras.backend.backend()] else pytest.mark.slow
+    )
+    for model in MODELS
+    for format in FORMATS
+    if not model.startswith("small") or (model, format) in IN_EVERY_RUN[keras.backend.backend()]
+]
+
+
+@pytest.mark.parametrize("model, format", CELLS)
+def test_a_model_in_a_format(model, format, randomize, tmp_path, backend):
+    made = randomize(MODELS[model](), deviation=0.1)
+    path = tmp_path / f"model{FORMATS[format].suffix}"
+    exported = export(made, path, format)
+    assert 0 < exported.difference < exported.tolerance == 1e-4
+    assert exported.backend == (backend if backend in FORMATS[format].writers else next(iter(FORMATS[format].writers)))
+    metadata = read_metadata(path)
+    assert set(metadata["outputs"]) == OUTPUTS.get(model, {"logits"})
+    assert metadata["dtype"] == "float32"
+
+
+FLOAT16 = [
+    pytest.param(model, format, marks=() if model.startswith("small") else pytest.mark.slow)
+    for model in ("small v2", "v1", "v2", "retinanet", "upernet")
+    for format in FORMATS
+    if not model.startswith("small") or keras.backend.backend() in FORMATS[format].writers
+]
+
+
+@pytest.mark.parametrize("model, format", FLOAT16)
+def test_a_model_in_float16(model, format, randomize, tmp_path, backend):
+    if (model, format, backend) == ("upernet", "onnx", "tensorflow"):
+        pytest.skip("tf2onnx writes batch norms in float16 that ONNX Runtime refuses: see test_refused.py")
+    made = randomize(MODELS[model](), deviation=0.1)
+    path = tmp_path / f"model{FORMATS[format].suffix}"
+    exported = export(made, path, format, dtype="float16")
+    assert 0 < exported.difference < exported.tolerance == 1e-2
+    single = export(made, tmp_path / f"float32{FORMATS[format].suffix}", format)
+    assert single.difference < exported.difference
+    assert exported.size < 0.75 * single.size
