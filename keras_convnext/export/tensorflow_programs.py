@@ -48,7 +48,8 @@ def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weight
 def write_litert(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
     """Writes a `.tflite` file. Its metadata is an associated file, which `unzip` extracts."""
     with tempfile.TemporaryDirectory() as folder:
-        write_saved_model(model, folder, metadata)
+        with kernels.exporting():
+            write_saved_model(model, folder, metadata)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
         converter.experimental_enable_resource_variables = False
         if float16_weights:
@@ -60,9 +61,11 @@ def write_litert(model: keras.Model, path: str, metadata: dict, float16_weights:
 
 
 def write_saved_model(model: keras.Model, path: str, metadata: dict) -> None:
-    """Writes a SavedModel with the endpoint `serve`, and its metadata beside."""
-    with kernels.exporting():
-        model.export(path, format="tf_saved_model", verbose=False)
+    """Writes a SavedModel with the endpoint `serve`, and its metadata beside.
+
+    TensorFlow itself runs it, so the kernels are TensorFlow's fastest on this device, and not the export form.
+    """
+    model.export(path, format="tf_saved_model", verbose=False)
     place = Path(path, "assets.extra", FILE)
     place.parent.mkdir()
     place.write_text(json.dumps(metadata))

@@ -1,5 +1,6 @@
 """What the backbone and the classifier have in common: how they check images, and how they are saved."""
 
+import contextlib
 from typing import Any
 
 import keras
@@ -69,14 +70,16 @@ class ImageModel(keras.Model):
         """
         quantize_linear_layers(self, super().quantize, mode, config, **kwargs)
 
-    def export(self, *args: Any, **kwargs: Any) -> None:
+    def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> None:
         """Exports the model as `keras.Model.export` does, with the kernels in their export form.
 
+        A SavedModel has the kernels of the running backend, which are faster where this device runs it.
         `keras_convnext.export.export` also folds layer scales, checks the file in its runtime, and writes formats that
         this backend cannot write.
 
         Args:
-            *args: as for `keras.Model.export`.
+            filepath: as for `keras.Model.export`.
+            format: as for `keras.Model.export`. Defaults to `"tf_saved_model"`.
             **kwargs: as for `keras.Model.export`.
 
         Example:
@@ -88,8 +91,8 @@ class ImageModel(keras.Model):
         >>> format, suffix = ("torch", ".pt2") if keras.backend.backend() == "torch" else ("tf_saved_model", "")
         >>> model.export(f"{tempfile.mkdtemp()}/model{suffix}", format=format, verbose=False)
         """
-        with kernels.exporting():
-            super().export(*args, **kwargs)
+        with contextlib.nullcontext() if format == "tf_saved_model" else kernels.exporting():
+            super().export(filepath, format=format, **kwargs)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles a loaded model, with `jit_compile="auto"`.
