@@ -122,7 +122,7 @@ MAY_ASK = [
     "cli/benchmark.py",
     "cli/train.py",
     "data/augment_workers.py",
-    "export/export.py",
+    "export/export_model.py",
     "training/build.py",
     "training/engine/__init__.py",
     "training/engine/keras_distribution.py",

@@ -5,7 +5,7 @@ format.
 """
 
 from keras_convnext.export.check import ExportError
-from keras_convnext.export.export import Exported, export, prepare_export
+from keras_convnext.export.export_model import Exported, export, prepare_export
 from keras_convnext.export.formats import FORMATS
 from keras_convnext.export.metadata import read_metadata
 

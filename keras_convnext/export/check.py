@@ -95,6 +95,10 @@ def largest_difference(expected: Mapping[str, np.ndarray], outputs: Mapping[str,
     for name, value in expected.items():
         if outputs[name].shape != value.shape:
             raise ExportError(f"The file's {name} have shape {outputs[name].shape}; the model's have {value.shape}.")
+        if not np.isfinite(value).all():
+            raise ExportError(
+                f"The model's own {name} have values that are NaN or Inf, so that no file can be checked."
+            )
         if not np.isfinite(outputs[name]).all():
             raise ExportError(f"The file's {name} have values that are NaN or Inf; the model's have none.")
         scale = np.abs(value).max() or 1.0

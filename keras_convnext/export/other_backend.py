@@ -58,7 +58,7 @@ def export_elsewhere(
 def serve(folder: str) -> None:
     """Exports what a folder describes, and writes the result there."""
     from keras_convnext.export.deployed import deployed_model
-    from keras_convnext.export.export import write_and_check
+    from keras_convnext.export.export_model import write_and_check
     from keras_convnext.export.formats import FORMATS
     from keras_convnext.models.load import load_keras_file
     from keras_convnext.preprocessing import ResizeAndCrop

@@ -88,7 +88,7 @@ class ImageModel(keras.Model):
         >>> import keras
         >>> from keras_convnext import ConvNeXtClassifier
         >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=3, input_shape=(32, 32, 3))
-        >>> format, suffix = ("torch", ".pt2") if keras.backend.backend() == "torch" else ("tf_saved_model", "")
+        >>> format, suffix = ("torch", ".pt2") if keras.config.backend() == "torch" else ("tf_saved_model", "")
         >>> model.export(f"{tempfile.mkdtemp()}/model{suffix}", format=format, verbose=False)
         """
         with contextlib.nullcontext() if format == "tf_saved_model" else kernels.exporting():

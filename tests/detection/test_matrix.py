@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
-CELLS = [
-    *("keras_cv_retinanet", "keras_cv_yolov8", "keras_cv_deeplab_v3_plus", "keras_cv_segformer"),
-    *("keras_hub_retinanet", "keras_hub_deeplab_v3"),
-]
+CELLS = ["keras_cv_retinanet", "keras_cv_deeplab_v3_plus", "keras_hub_retinanet"]
+MORE_CELLS = ["keras_cv_yolov8", "keras_cv_segformer", "keras_hub_deeplab_v3"]
+MORE = pytest.mark.slow if keras.backend.backend() == "jax" else ()
 LONG_CELLS = ["keras_hub_segformer", "keras_hub_d_fine"]
 LONG = () if keras.backend.backend() == "torch" else pytest.mark.slow
-"""TensorFlow and JAX compile these cells for a minute."""
+"""TensorFlow and JAX compile these cells for a minute, and JAX those of `MORE_CELLS`."""
 
 
 def run(mode, folder, cells):
@@ -49,6 +48,10 @@ def check(folder, cells):
         assert any(values.std() > 0.01 for values in trained.values()), f"{cell}: outputs that would show a difference"
 
 
-@pytest.mark.parametrize("cells", [CELLS, pytest.param(LONG_CELLS, marks=LONG)], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "cells",
+    [CELLS, pytest.param(MORE_CELLS, marks=MORE), pytest.param(LONG_CELLS, marks=LONG)],
+    ids=["short", "more", "long"],
+)
 def test_the_matrix(cells, tmp_path):
     check(tmp_path, cells)
