@@ -76,6 +76,9 @@ def runtime_of(case: Case) -> str:
 def our_runtime_step(case: Case, model: keras.Model, images: np.ndarray) -> Callable:
     """Returns a step of a case in its runtime: our model as `export` writes it, from the running backend if it can.
 
+    The weights are changed at random: converters leave out products by one and sums with zero, which a trained model
+    does not have.
+
     Args:
         case: a case whose form is in `RUNTIMES`.
         model: the model.
@@ -85,11 +88,16 @@ def our_runtime_step(case: Case, model: keras.Model, images: np.ndarray) -> Call
         ExportError: the export failed.
         ModuleNotFoundError: no backend that writes the format, or not the runtime, is installed.
     """
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign_add(_noise(rng, weight.shape))
     return _step(case, images, lambda path: export(model, path, batch_size=case.batch, image_size=case.size))
 
 
 def torch_runtime_step(case: Case, module: Any, images: np.ndarray) -> Callable:
     """Returns a step of a case in its runtime: a `torch.nn.Module`, written by the tools of torch or of the runtime.
+
+    Its weights are changed at random, as ours are.
 
     Args:
         case: a case whose form is in `RUNTIMES`.
@@ -105,7 +113,10 @@ def torch_runtime_step(case: Case, module: Any, images: np.ndarray) -> Callable:
     write = RUNTIMES[case.form].write_torch
     if write is None:
         raise ValueError(f"{case.package} has no export to {case.form} without a further package.")
+    rng = np.random.default_rng(0)
     with torch.no_grad():
+        for weight in module.parameters():
+            weight.add_(torch.from_numpy(_noise(rng, weight.shape)))
         return _step(case, images, lambda path: write(module.eval(), torch.from_numpy(images), path))
 
 
@@ -118,6 +129,10 @@ def _step(case, images, write):
         write(path)
         run = LOADERS[format](path, threads=_cores())
     return lambda: run(images)
+
+
+def _noise(rng, shape):
+    return rng.normal(0.0, 0.01, tuple(shape)).astype("float32")
 
 
 def _cores():

@@ -59,7 +59,11 @@ def _format(name, title, suffix, runtime, **writers):
 
 FORMATS = dict(
     (
-        _format("onnx", "ONNX", ".onnx", "onnxruntime", torch=("onnx", "onnxscript"), tensorflow=("onnx", "tf2onnx")),
+        _format(
+            *("onnx", "ONNX", ".onnx", "onnxruntime"),
+            torch=("onnx", "onnxscript"),
+            tensorflow=("onnx", "tf2onnx", "onnxscript"),
+        ),
         _format("litert", "LiteRT", ".tflite", "ai_edge_litert", tensorflow=()),
         _format("openvino", "OpenVINO", ".xml", "openvino", torch=(), tensorflow=()),
         _format("torch", "torch.export", ".pt2", "torch", torch=()),
