@@ -65,7 +65,7 @@ FORMATS = dict(
             tensorflow=("onnx", "tf2onnx", "onnxscript"),
         ),
         _format("litert", "LiteRT", ".tflite", "ai_edge_litert", tensorflow=()),
-        _format("openvino", "OpenVINO", ".xml", "openvino", torch=(), tensorflow=()),
+        _format("openvino", "OpenVINO", ".xml", "openvino", torch=("onnx", "onnxscript"), tensorflow=()),
         _format("torch", "torch.export", ".pt2", "torch", torch=()),
         _format("tf_saved_model", "SavedModel", "", "tensorflow", tensorflow=()),
     )

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import torch
@@ -24,6 +26,25 @@ OPSET = 20
 
 def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
     """Writes an ONNX file. Linear layers are 1x1 convolutions, which ONNX Runtime computes faster than products."""
+    onnx_program = _onnx_program(model)
+    onnx_program.model.metadata_props[KEY] = json.dumps(metadata)
+    onnx_program.save(path)
+
+
+def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
+    """Writes an `.xml` file and the `.bin` file of its weights, by way of ONNX.
+
+    Made from ONNX, OpenVINO's model takes 5 to 20 % less time than made from the program of `torch.export`.
+    """
+    openvino = require("openvino", extra="export")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.onnx")
+        _onnx_program(model).save(str(file))
+        save(openvino.convert_model(file), path, list(model.output), metadata, float16_weights)
+
+
+def _onnx_program(model):
+    """A deployed model as a program of ONNX."""
     program, example = _traced(model, products="convolution")
     with _quiet():
         onnx_program = torch.onnx.export(
@@ -37,16 +58,7 @@ def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
             verbose=False,
         )
         _shrink(onnx_program.model)
-    onnx_program.model.metadata_props[KEY] = json.dumps(metadata)
-    onnx_program.save(path)
-
-
-def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
-    """Writes an `.xml` file and the `.bin` file of its weights."""
-    program, _ = _traced(model)
-    with _quiet():
-        converted = require("openvino", extra="export").convert_model(program)
-        save(converted, path, list(model.output), metadata, float16_weights)
+    return onnx_program
 
 
 def write_torch(model: keras.Model, path: str, metadata: dict) -> None:
