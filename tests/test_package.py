@@ -26,7 +26,10 @@ MAY_IMPORT = {
     "kernels": set(),
     "layers": {"kernels"},
     "profiling": {"layers", "variants"},
-    "benchmarking": {"profiling", "models", "training", "data", "preprocessing", "variants", "extras", "processes"},
+    "benchmarking": {
+        *("profiling", "models", "training", "data", "preprocessing", "export"),
+        *("variants", "extras", "processes"),
+    },
     "roadmap": {"training", "profiling", "layers", "data", "normalization", "extras"},
     "checkpoints": {"variants", "normalization", "extras"},
     "models": {"kernels", "layers", "variants", "normalization", "checkpoints", "extras"},

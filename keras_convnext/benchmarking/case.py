@@ -13,8 +13,9 @@ class Case:
 
     Attributes:
         package: a key of `packages.PACKAGES`.
-        backend: `"tensorflow"`, `"jax"` or `"torch"`.
-        form: the way to run it, one of the package's `forms`; empty for the plain one.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`. In a runtime, the one that writes the exported model.
+        form: the way to run it, one of the package's `forms`, or the runtime of an exported model; empty for the plain
+            one.
         task: `"forward"` (without gradients) or `"train"` (forward, backward and a step of AdamW).
         variant: a key of `VARIANTS`; empty for a package that is a single model.
         batch: images per step.

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from keras_convnext.benchmarking.case import Case
 from keras_convnext.benchmarking.packages import COPY_BYTES, LIMITS, MATRIX_SIDES, OURS, PACKAGES, macs
+from keras_convnext.benchmarking.runtimes import runtime_of
 from keras_convnext.benchmarking.spread import spread_of
 from keras_convnext.benchmarking.turns import Timing, ratios, time_in_turn
 
@@ -50,7 +51,7 @@ def compare(cases: list[Case], rounds: int, progress: Callable[[str], None]) -> 
             _ratio_facts(ours, other)
             for ours in models
             if ours.case.package == OURS
-            for other in [*_plain_of(measured, ours.case), *_fastest_of_each(measured, ours.case.backend)]
+            for other in [*_plain_of(measured, ours.case), *_fastest_of_each(measured, ours.case)]
         ],
         "limits": {"gflops": peak / 1e9, "copy_gbytes": 2 * COPY_BYTES / min(copies) / 1e9} if peak and copies else {},
         "skipped": [{"package": str(case), "why": why} for case, why in failures.items()],
@@ -98,11 +99,13 @@ def _plain_of(measured, case):
     return [plain] if case.form and plain else []
 
 
-def _fastest_of_each(measured, backend):
-    """The fastest form of each other package: on `backend` for a Keras package, otherwise on its own backend."""
+def _fastest_of_each(measured, ours):
+    """The fastest form of each other package: on our backend for a Keras package, and in the same runtime, if any."""
     fastest = {}
     for case, timing in measured.items():
-        if case.package in (OURS, *LIMITS) or (case.backend != backend and PACKAGES[case.package].backend is None):
+        if case.package in (OURS, *LIMITS) or runtime_of(case) != runtime_of(ours):
+            continue
+        if case.backend != ours.backend and PACKAGES[case.package].backend is None:
             continue
         if case.package not in fastest or timing.median < fastest[case.package].median:
             fastest[case.package] = timing

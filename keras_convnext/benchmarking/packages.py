@@ -10,6 +10,7 @@ from keras_convnext.benchmarking import engines
 from keras_convnext.benchmarking.attention_models import ATTENTION_MODELS, attention_model, profile_with_attention
 from keras_convnext.benchmarking.case import Case
 from keras_convnext.benchmarking.device import call_without_gpu
+from keras_convnext.benchmarking.runtimes import RUNTIMES, our_runtime_step, torch_runtime_step
 from keras_convnext.extras import import_torchvision, is_installed
 from keras_convnext.models.image_model import check_image
 from keras_convnext.profiling import count
@@ -25,7 +26,8 @@ class Package:
     Attributes:
         module: the module to import. The package is skipped if it is not installed.
         backend: the backend on which it runs; None if it runs on any of Keras's.
-        forms: the ways to run it. For another package than ours, the fastest form counts.
+        forms: the ways to run it, besides those in `runtimes.RUNTIMES`, in which ours and timm's also run. For another
+            package than ours, the fastest form counts.
         build: returns one step of a case: a function without arguments that returns its result, for which
             `device.synchronize` waits.
     """
@@ -45,6 +47,8 @@ def _keras_convnext(case):
     if case.form in engines.PROCESSES:
         return engines.engine_step(case, lambda share: _compiled(share, _our_model(share), AdamW(1e-3)))
     model = _our_model(case)
+    if case.form in RUNTIMES:
+        return our_runtime_step(case, model, _images(case))
     return _exported_step(case, model) if case.form == "exported" else _keras_step(case, model, AdamW(1e-3))
 
 
@@ -149,7 +153,10 @@ def _timm(case):
     import_torchvision()
     import timm
 
-    return _torch_step(case, timm.create_model(case.variant, num_classes=CLASSES), lambda outputs: outputs)
+    model = timm.create_model(case.variant, num_classes=CLASSES)
+    if case.form in RUNTIMES:
+        return torch_runtime_step(case, model, np.ascontiguousarray(np.moveaxis(_images(case), -1, 1)))
+    return _torch_step(case, model, lambda outputs: outputs)
 
 
 def _torchvision(case):

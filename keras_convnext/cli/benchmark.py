@@ -2,12 +2,14 @@
 
 The result is our time divided by theirs, as the median over the rounds. The spread is half the interquartile range over
 the rounds, divided by the median; a warning is printed if it is too wide for the median to mean much. With --sweep, the
-command instead draws how time grows with the size of the images or of the batch.
+command instead draws how time grows with the size of the images or of the batch. With --runtime, our model and timm's
+are also exported, and timed in the runtimes that are named.
 
 Examples:
 
     keras-convnext benchmark --backend tensorflow,jax,torch --against timm
     keras-convnext benchmark --task train --variant convnext_atto --batch 16
+    keras-convnext benchmark --runtime onnxruntime,openvino,litert --batch 1
 """
 
 import contextlib
@@ -23,11 +25,13 @@ from keras_convnext.benchmarking.case import DEVICES, DTYPES, TASKS, Case
 from keras_convnext.benchmarking.compare import compare, timing_facts
 from keras_convnext.benchmarking.device import call_without_gpu
 from keras_convnext.benchmarking.packages import CLASSES, LIMITS, OUR_FORMS, OURS, PACKAGES, PEERS, macs
+from keras_convnext.benchmarking.runtimes import PEER, RUNTIMES
 from keras_convnext.benchmarking.spread import spread_warning
 from keras_convnext.benchmarking.sweep import draw_sweep
 from keras_convnext.benchmarking.turns import time_in_turn
 from keras_convnext.cli.arguments import INTERRUPTED, check_new_figure, positive
 from keras_convnext.cli.source import load
+from keras_convnext.export import FORMATS
 from keras_convnext.extras import BACKENDS, is_installed, require
 from keras_convnext.models import find_model, variant_of
 from keras_convnext.profiling import count
@@ -62,8 +66,14 @@ def add_arguments(parser):
         "(torch)",
     )
     parser.add_argument(
+        "--runtime",
+        default="",
+        help=f"comma-separated runtimes for exported models: {', '.join(RUNTIMES)} (forward pass, float32, CPU)",
+    )
+    parser.add_argument(
         "--against",
-        help=f"comma-separated: {', '.join(PEERS)} (default; none in a sweep), {', '.join(ATTENTION_MODELS)}",
+        help=f"comma-separated: {', '.join(PEERS)} (default; none in a sweep), {', '.join(ATTENTION_MODELS)}; with "
+        f"--runtime only {PEER}",
     )
     parser.add_argument("--rounds", type=positive, default=15, help="number of rounds (default: 15)")
     parser.add_argument("--sweep", choices=SWEEPS, help="time over several sizes or batches, and draw the result")
@@ -79,9 +89,11 @@ def prepare(args):
     backends = _names(args.backend, BACKENDS, "--backend")
     if not backends:
         raise ValueError(f"--backend: expected some of {', '.join(BACKENDS)}.")
-    by_default = "" if args.sweep else ",".join(PEERS)
+    runtimes = _runtimes(args)
+    comparable = (PEER,) if runtimes else PEERS
+    by_default = "" if args.sweep else ",".join(comparable)
     against = by_default if args.against is None else args.against
-    peers = _names(against, (*PEERS, *ATTENTION_MODELS), "--against")
+    peers = _names(against, comparable if runtimes else (*PEERS, *ATTENTION_MODELS), "--against")
     for backend in backends:
         require(backend, extra=backend)
     forms = ["", *_names(args.also, OUR_FORMS, "--also")]
@@ -98,6 +110,11 @@ def prepare(args):
         for form in forms
         if form != "exported" or backend == "torch"
     ]
+    ours += [
+        replace(ours[0], backend=writer, form=runtime)
+        for runtime in runtimes
+        for writer in dict.fromkeys(FORMATS[RUNTIMES[runtime].format].writer(backend) for backend in backends)
+    ]
     if set(peers) & set(ATTENTION_MODELS):
         require("keras_hub", extra="hub")
     missing = [name for name in peers if not is_installed(PACKAGES[name].module)]
@@ -106,12 +123,28 @@ def prepare(args):
         for name in (*peers, *(() if args.sweep else LIMITS))
         if name not in missing
         for backend in ([PACKAGES[name].backend] if PACKAGES[name].backend else backends)
-        for form in PACKAGES[name].forms
+        for form in (_peer_runtimes(runtimes) if runtimes and name in peers else PACKAGES[name].forms)
     ]
     if args.sweep:
         return _prepare_sweep(args, ours + others, missing)
     _check(ours + others)
     return lambda: _compare(args, ours + others, missing)
+
+
+def _runtimes(args):
+    """The runtimes that are named, which must be installed."""
+    runtimes = _names(args.runtime, RUNTIMES, "--runtime")
+    if runtimes:
+        for option, only in (("task", "forward"), ("dtype", "float32"), ("device", "cpu")):
+            if getattr(args, option) != only:
+                raise ValueError(f"--{option} {getattr(args, option)}: with --runtime only {only}.")
+    for runtime in runtimes:
+        require(FORMATS[RUNTIMES[runtime].format].runtime, extra="export")
+    return runtimes
+
+
+def _peer_runtimes(runtimes):
+    return [runtime for runtime in runtimes if RUNTIMES[runtime].write_torch]
 
 
 def _architecture(name, device):
@@ -215,7 +248,7 @@ def _compare(args, cases, missing):
             )
     print("\nour time divided by theirs")
     for row in report["ratios"]:
-        print(f"{row['ours']:28} / {row['other']:36} {row['ratio']:7.3f}  spread {row['spread']:.0%}")
+        print(f"{row['ours']:38} / {row['other']:38} {row['ratio']:7.3f}  spread {row['spread']:.0%}")
     for row in report["skipped"]:
         print(f"skipped {row['package']}: {row['why']}")
     for warning in report["warnings"]:

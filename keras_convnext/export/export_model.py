@@ -173,7 +173,7 @@ def prepare_export(
     }
     reference = deployed_model(model, **options)
     metadata = _metadata(model, reference, dtype, preprocessing, preprocess, class_names)
-    backend = _backend_for(found)
+    backend = found.writer(keras.backend.backend())
 
     def write():
         start = time.perf_counter()
@@ -251,21 +251,6 @@ def write_and_check(
 def _programs() -> ModuleType:
     """The module with which the running backend writes files."""
     return importlib.import_module(f"keras_convnext.export.{keras.backend.backend()}_programs")
-
-
-def _backend_for(format):
-    """The backend that writes a format: the running one if it can, else the first that is installed."""
-    running = keras.backend.backend()
-    order = [running] if running in format.writers else []
-    order += [backend for backend in format.writers if backend != running]
-    missing = {backend: format.missing_packages(backend) for backend in order}
-    for backend, packages in missing.items():
-        if not packages:
-            return backend
-    ways = "; or ".join(f"from {backend}, {', '.join(packages)}" for backend, packages in missing.items())
-    raise ModuleNotFoundError(
-        f'Writing {format.title} needs packages that are not installed: {ways}. pip install "keras-convnext[export]"'
-    )
 
 
 def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):

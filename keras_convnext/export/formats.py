@@ -32,6 +32,26 @@ class Format:
         needed = (backend, *self.writers[backend], self.runtime)
         return [package for package in dict.fromkeys(needed) if not is_installed(package)]
 
+    def writer(self, running: str) -> str:
+        """Finds the backend that writes this format: the running one if it can, else the first that is installed.
+
+        Args:
+            running: the backend that runs.
+
+        Raises:
+            ModuleNotFoundError: none that writes this format is installed with its packages and the runtime.
+        """
+        order = [running] if running in self.writers else []
+        order += [backend for backend in self.writers if backend != running]
+        missing = {backend: self.missing_packages(backend) for backend in order}
+        for backend, packages in missing.items():
+            if not packages:
+                return backend
+        ways = "; or ".join(f"from {backend}, {', '.join(packages)}" for backend, packages in missing.items())
+        raise ModuleNotFoundError(
+            f'Writing {self.title} needs packages that are not installed: {ways}. pip install "keras-convnext[export]"'
+        )
+
 
 def _format(name, title, suffix, runtime, **writers):
     return name, Format(name, title, suffix, MappingProxyType(writers), runtime)
@@ -39,7 +59,11 @@ def _format(name, title, suffix, runtime, **writers):
 
 FORMATS = dict(
     (
-        _format("onnx", "ONNX", ".onnx", "onnxruntime", torch=("onnx", "onnxscript"), tensorflow=("onnx", "tf2onnx")),
+        _format(
+            *("onnx", "ONNX", ".onnx", "onnxruntime"),
+            torch=("onnx", "onnxscript"),
+            tensorflow=("onnx", "tf2onnx", "onnxscript"),
+        ),
         _format("litert", "LiteRT", ".tflite", "ai_edge_litert", tensorflow=()),
         _format("openvino", "OpenVINO", ".xml", "openvino", torch=(), tensorflow=()),
         _format("torch", "torch.export", ".pt2", "torch", torch=()),

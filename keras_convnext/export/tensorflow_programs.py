@@ -18,25 +18,45 @@ from keras_convnext.export.quiet import quiet
 from keras_convnext.extras import require
 
 OPSET = 18
-"""The newest version of ONNX's operators that tf2onnx writes."""
+"""The newest version of ONNX's operators that tf2onnx writes. `onnx_fusions` converts them to a newer one."""
+
+MOVES_TRANSPOSITIONS = "optimize_transpose"
+"""tf2onnx's optimizer that is left out. It moves transpositions into layer norms, which ONNX Runtime then does not
+recognize, and takes a wrong shape for maps of 1 x 1. ONNX Runtime optimizes transpositions by itself."""
 
 
 def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
-    """Writes an ONNX file."""
-    onnx, tf2onnx = (require(package, extra="export") for package in ("onnx", "tf2onnx.convert"))
+    """Writes an ONNX file. Linear layers are 1x1 convolutions, which ONNX Runtime computes faster than products."""
+    onnx_ir = require("onnx_ir", extra="export")
+    from keras_convnext.export.onnx_fusions import fuse
+
     with quiet():
-        frozen = convert_variables_to_constants_v2(_traced(model))
-        names = dict(zip([tensor.name for tensor in frozen.outputs], sorted(model.output), strict=True))
-        written, _ = tf2onnx.from_graph_def(
-            frozen.graph.as_graph_def(),
-            # Small constants, such as the mean of a Normalization, are among a frozen function's inputs.
-            input_names=[tensor.name for tensor in frozen.inputs if tensor.op.type == "Placeholder"],
-            output_names=list(names),
-            tensors_to_rename={f"{INPUT}:0": INPUT, **names},
+        converted = onnx_ir.from_proto(_converted(_traced(model, products="convolution"), sorted(model.output)))
+        fuse(converted)
+    converted.metadata_props[KEY] = json.dumps(metadata)
+    onnx_ir.save(converted, path)
+
+
+def _converted(function, names):
+    """What tf2onnx makes of a concrete function, whose outputs have these names."""
+    loader, conversion, optimizer = (
+        require(f"tf2onnx.{module}", extra="export") for module in ("tf_loader", "tfonnx", "optimizer")
+    )
+    frozen = convert_variables_to_constants_v2(function)
+    # Small constants, such as the mean of a Normalization, are among a frozen function's inputs.
+    inputs = [tensor.name for tensor in frozen.inputs if tensor.op.type == "Placeholder"]
+    outputs = [tensor.name for tensor in frozen.outputs]
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(loader.tf_optimize(inputs, outputs, frozen.graph.as_graph_def()), name="")
+        converted = conversion.process_tf_graph(
+            graph,
             opset=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            tensors_to_rename={f"{INPUT}:0": INPUT, **dict(zip(outputs, names, strict=True))},
         )
-    onnx.helper.set_model_props(written, {KEY: json.dumps(metadata)})
-    onnx.save(written, path)
+    optimizers = {name: one for name, one in optimizer._get_optimizers().items() if name != MOVES_TRANSPOSITIONS}
+    return optimizer.optimize_graph(converted, optimizers=optimizers).make_model(INPUT)
 
 
 def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
@@ -82,9 +102,9 @@ FAILURES = (tf.errors.OpError, ConverterError)
 """What the converters raise besides Python's own types of errors."""
 
 
-def _traced(model):
+def _traced(model, products="matmul"):
     """The concrete function of a deployed model. Its outputs are sorted by name."""
     (image,) = model.inputs
     signature = [tf.TensorSpec(image.shape, image.dtype, name=INPUT)]
-    with kernels.exporting():
+    with kernels.exporting(products):
         return tf.function(lambda image: model(image, training=False), signature).get_concrete_function()

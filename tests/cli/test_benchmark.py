@@ -48,6 +48,43 @@ def test_prints_json(cli, backend):
     assert len(row["round_milliseconds"]) == 2
 
 
+@pytest.mark.usefixtures("half_a_second")
+@pytest.mark.parametrize(
+    ("backends", "names"),
+    [
+        ("torch", ["torch onnxruntime", "torch openvino", "tensorflow litert"]),
+        ("jax", ["torch onnxruntime", "torch openvino", "tensorflow litert"]),
+        ("tensorflow,torch", ["tensorflow onnxruntime", "torch onnxruntime", "tensorflow openvino", "torch openvino"]),
+    ],
+)
+def test_times_each_runtime_from_the_backend_that_writes_its_file(cli, backends, names):
+    """Ours is compared with its plain form on that backend, and with timm's in that runtime alone."""
+    runtimes = ["--runtime", ",".join(dict.fromkeys(name.split()[1] for name in names)), "--backend", backends]
+    report = json.loads(cli("benchmark", *SMALL, *runtimes, "--json").out)
+    plain = [f"keras_convnext {backend}" for backend in backends.split(",")]
+    ours = [f"keras_convnext {name}" for name in names]
+    timms = [f"timm torch {runtime}" for runtime in ("onnxruntime", "openvino")]
+    assert [row["name"] for row in report["timings"]] == plain + ours + timms
+    expected = {(name, other) for name in ours for other in timms if name.split()[-1] == other.split()[-1]}
+    expected |= {(name, other) for name in ours for other in plain if name.startswith(f"{other} ")}
+    assert {(row["ours"], row["other"]) for row in report["ratios"]} == expected
+
+
+@pytest.mark.slow
+def test_times_ours_and_timms_in_each_runtime(cli):
+    options = ["--size", "32", "--batch", "2", "--rounds", "1", "--runtime", "onnxruntime,openvino,litert"]
+    report = json.loads(cli("benchmark", "--variant", "test_convnext", *options, "--json").out)
+    assert report["skipped"] == []
+    compared = [(row["ours"], row["other"]) for row in report["ratios"]]
+    assert ("keras_convnext torch onnxruntime", "timm torch onnxruntime") in compared
+    assert ("keras_convnext torch openvino", "timm torch openvino") in compared
+
+
+def test_a_runtime_must_be_installed(refusal, without):
+    without("onnxruntime")
+    assert 'pip install "keras-convnext[export]"' in refusal("benchmark", "--runtime", "onnxruntime")
+
+
 @pytest.fixture
 def drifting(monkeypatch):
     """In place of measuring: ours takes a second in each round, the others one, two and five."""
@@ -243,6 +280,11 @@ def test_attention_needs_keras_hub(refusal, without):
             "swin_tiny takes sides of 32 pixels or a multiple of that",
         ),
         (["--sweep", "size", "--values", "64,16"], "smaller than this network's stride of 32"),
+        (["--runtime", "tflite"], "--runtime: expected some of onnxruntime, openvino, litert, got tflite."),
+        (["--runtime", "litert", "--task", "train"], "--task train: with --runtime only forward."),
+        (["--runtime", "litert", "--dtype", "bfloat16"], "--dtype bfloat16: with --runtime only float32."),
+        (["--runtime", "litert", "--device", "gpu"], "--device gpu: with --runtime only cpu."),
+        (["--runtime", "litert", "--against", "torchvision"], "--against: expected some of timm, got torchvision."),
         (["--values", "64"], "--values: only with --sweep."),
         (["--output", "sweep.png"], "--output: only with --sweep."),
         (["--sweep", "size", "--size", "64"], "--size: the sweep sets it"),

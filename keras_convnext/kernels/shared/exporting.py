@@ -18,7 +18,7 @@ def exporting(products: str = "matmul") -> Iterator[None]:
 
     Args:
         products: how a linear layer over the channels of a map is written: `"matmul"`, or `"convolution"`, a 1x1
-            convolution, which ONNX Runtime computes faster. It has an effect on PyTorch only. Defaults to `"matmul"`.
+            convolution, which ONNX Runtime computes faster. It has no effect on JAX. Defaults to `"matmul"`.
 
     Raises:
         ValueError: `products` is unknown.
