@@ -17,6 +17,9 @@ from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, lay
 from keras_convnext.export.check import ROUNDING, TOLERANCES, ExportError, check_batches, check_file
 from keras_convnext.export.deployed import deployed_model, is_channels_first, prepared_model
 from keras_convnext.export.formats import Format, find_format
+from keras_convnext.export.int8.hook import Calibration, export_int8
+from keras_convnext.export.int8.report import Int8Report
+from keras_convnext.export.int8.weight_only_formats import check_weight_only
 from keras_convnext.export.other_backend import export_elsewhere
 from keras_convnext.export.runtimes import RUNTIMES, failures
 from keras_convnext.new_paths import check_new_path
@@ -39,11 +42,13 @@ class Exported:
         path: the file, or the folder of a SavedModel.
         format: a key of `FORMATS`.
         backend: the backend that wrote it.
-        dtype: `"float32"` or `"float16"`.
-        difference: the largest difference to the Keras model, relative to the largest output.
+        dtype: `"float32"`, `"float16"` or `"int8"`.
+        difference: the largest difference to the Keras model, relative to the largest output; for int8, that of the
+            float file which was quantized.
         tolerance: the largest difference that would have been accepted.
         size: size in bytes, with the weights.
         seconds: how long it took.
+        int8: the comparison of the int8 file with the float file; None for others.
     """
 
     path: str
@@ -54,6 +59,7 @@ class Exported:
     tolerance: float
     size: int
     seconds: float
+    int8: Int8Report | None = None
 
 
 def export(
@@ -68,6 +74,8 @@ def export(
     preprocess: bool = False,
     softmax: bool = False,
     class_names: Sequence[str] | None = None,
+    quantize: str | None = None,
+    calibration: Calibration | None = None,
 ) -> Exported:
     """Exports a model for inference, and checks the file in its runtime before it takes its place.
 
@@ -91,6 +99,10 @@ def export(
             `(batch, height, width, channels)`. Needs `preprocessing`. Defaults to False.
         softmax: whether a classifier or UPerNet gives probabilities in place of logits. Defaults to False.
         class_names: names of the classes, which are stored in the file. Defaults to None.
+        quantize: `"int8"` for a file that computes in int8, as `export.int8.quantize` writes it from the float file:
+            ONNX, OpenVINO and LiteRT. Needs `calibration`. Defaults to None.
+        calibration: images for `quantize`, an array of shape `(images, height, width, channels)` in 0..255, of the
+            size that the file takes; or a tuple of images and labels. Defaults to None.
 
     Returns:
         An `Exported`.
@@ -111,6 +123,17 @@ def export(
     >>> exported.difference < 1e-4
     True
     """
+    if quantize is not None:
+        options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "image_size": image_size,
+            "dtype": dtype,
+            "preprocessing": preprocessing,
+        }
+        options |= {"preprocess": preprocess, "softmax": softmax, "class_names": class_names}
+        return export_int8(export, model, path, format, quantize, calibration, options)
+    if calibration is not None:
+        raise ValueError("`calibration` has an effect with `quantize='int8'` only.")
     start = time.perf_counter()
     found = find_format(path, format)
     for place in _files(Path(path), found):
@@ -134,7 +157,7 @@ def export(
             f"`dtype={dtype}` needs float32 weights. Received: a model with quantized layers or LoRA ({changed[0]}, "
             "...). Export the float model."
         )
-    options: dict[str, Any] = {
+    options = {
         "batch_size": batch_size,
         "image_size": image_size,
         "preprocess": preprocessing if preprocess else None,
@@ -143,6 +166,7 @@ def export(
     reference = deployed_model(model, **options)
     metadata = _metadata(model, reference, dtype, preprocessing, preprocess, class_names)
     backend = _backend_for(found)
+    check_weight_only(model, found.name, backend)
     with _beside(Path(path), found) as temporary:
         if backend == keras.backend.backend():
             difference, tolerance = write_and_check(model, reference, temporary, found, dtype, options, metadata)
