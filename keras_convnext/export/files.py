@@ -61,7 +61,7 @@ def as_export_errors(what: str, failures: tuple[type[Exception], ...] = ()) -> I
         what: the start of the message.
         failures: types of errors besides Python's own.
     """
-    kinds = (*FAILURES, *failures)
+    kinds: tuple[type[Exception], ...] = (*FAILURES, *failures)
     try:
         yield
     except ExportError:

@@ -136,7 +136,7 @@ def test_files_without_classes_and_other_files_are_refused(digits_model, calibra
     images, _ = calibration
     features, half = tmp_path / f"features{suffix}", tmp_path / f"half{suffix}"
     export(digits_model.backbone, features)
-    with pytest.raises(ValueError, match="checked by the classes.*the outputs features"):
+    with pytest.raises(ValueError, match=r"checked by the classes.*the outputs features"):
         quantize(features, tmp_path / f"int8{suffix}", images)
     export(digits_model, half, dtype="float16")
     with pytest.raises(ValueError, match="a file in float16"):

@@ -77,6 +77,7 @@ def test_nothing_is_left_if_the_classes_differ(digits_model, calibration, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "torch", reason="int8 does not depend on the backend")
 def test_pixels_of_a_segmentation_model(tmp_path):
     """A UPerNet that learns to tell dark from bright pixels: its agreement is counted by pixels."""

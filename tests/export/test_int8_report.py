@@ -1,6 +1,7 @@
 """The report: what it counts, and when it says that int8 is not worth it."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -66,5 +67,5 @@ def test_latencies_alternate():
     slow = latencies([lambda batch: calls.append("a"), lambda batch: calls.append("b")], np.zeros(1))
     assert len(slow) == 2 and min(slow) > 0
     assert calls[:4] == ["a", "b", "a", "b"]
-    switches = sum(one != other for one, other in zip(calls, calls[1:], strict=False))
+    switches = sum(one != other for one, other in itertools.pairwise(calls))
     assert switches >= 30

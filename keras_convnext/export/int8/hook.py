@@ -1,4 +1,4 @@
-"""`export(..., quantize="int8")`: the float file is written and checked in a temporary folder, and quantized from there."""
+"""`export(..., quantize="int8")`: the float file is written and checked in a temporary folder, and then quantized."""
 
 import tempfile
 import time
@@ -44,7 +44,8 @@ def export_int8(
         options: the other arguments of `export`.
 
     Returns:
-        What `export` returned for the float file, with the path, dtype and size of the int8 file, and its report as `int8`.
+        What `export` returned for the float file, with the path, dtype and size of the int8 file, and its report as
+        `int8`.
 
     Raises:
         ValueError: the model, the options or the images do not allow int8. This is checked before any work.

@@ -45,8 +45,8 @@ def quantize(
     Args:
         float_path: a float32 file of a classifier or UPerNet, as `export` writes it: `.onnx`, `.xml` or `.tflite`.
         int8_path: where to write, with the same ending.
-        images: calibration images, an array of shape `(images, height, width, channels)` in 0..255, of the size that the
-            file takes. 100 to 500 images of the training data are enough.
+        images: calibration images, an array of shape `(images, height, width, channels)` in 0..255, of the size that
+            the file takes. 100 to 500 images of the training data are enough.
         labels: class indices of shape `(images,)`, or label maps of shape `(images, height, width)` for segmentation,
             where 255 marks pixels that do not count. They are needed for accuracies only. Defaults to None.
         batch_size: images per calibration batch. Files of a fixed batch take their own. Defaults to 25.

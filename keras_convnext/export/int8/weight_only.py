@@ -153,5 +153,5 @@ def compare_weight_only(
 
 
 def _classes(model, inputs, batch_size):
-    """The class of each image. Only classifiers have linear layers that Keras quantizes, so that the last axis is it."""
+    """The class of each image."""
     return np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0)).argmax(-1)

@@ -25,8 +25,8 @@ WEIGHT_ONLY_FORMATS = MappingProxyType(
         ("float8", "tf_saved_model"): ("tensorflow",),
     }
 )
-"""The backends that write a format from a mode, by mode and format. All of these files computed what the model computes,
-within 1e-6 of the largest output."""
+"""The backends that write a format from a mode, by mode and format. All of these files computed what the model
+computes, within 1e-6 of the largest output."""
 
 REASONS = MappingProxyType(
     {
@@ -85,7 +85,7 @@ def check_weight_only(model: keras.Model, format: str, backend: str) -> None:
     >>> check_weight_only(model, "litert", "tensorflow")
     Traceback (most recent call last):
         ...
-    ValueError: A model quantized to float8 is not exported to LiteRT: LiteRT has no float8. It can be exported to ONNX, ...
+    ValueError: A model quantized to float8 is not exported to LiteRT: LiteRT has no float8. It can be exported to ...
     """
     for mode in weight_only_modes(model):
         backends = WEIGHT_ONLY_FORMATS.get((mode, format), ())
@@ -94,8 +94,8 @@ def check_weight_only(model: keras.Model, format: str, backend: str) -> None:
         others = ", ".join(FORMATS[name].title for name in formats_of(mode))
         if backends:
             raise ValueError(
-                f"{backend} does not write {FORMATS[format].title} from a model quantized to {mode}. Load the model with "
-                f"KERAS_BACKEND={backends[0]} and export it there."
+                f"{backend} does not write {FORMATS[format].title} from a model quantized to {mode}. Load the model "
+                f"with KERAS_BACKEND={backends[0]} and export it there."
             )
         reason = REASONS.get((mode, format), "it is a mode that exports were not tried with")
         raise ValueError(
