@@ -26,13 +26,16 @@ def quantized(digits_model, tmp_path):
     return make
 
 
-def test_the_comparison_of_the_modes(digits_model, test_digits):
+def test_the_comparison_of_the_modes(digits_model, test_digits, tmp_path):
     images, labels = test_digits
     reports = compare_weight_only(digits_model, images, labels)
     assert [report.mode for report in reports] == ["int8", "int4", "float8"]
     assert all(report.agreement >= 0.9 for report in reports)
     assert all(report.float_accuracy - report.accuracy <= 0.05 for report in reports)
     assert all(report.latency > 0 for report in reports)
+    compiled = tmp_path / "compiled.keras"
+    digits_model.save(compiled)
+    assert reports[0].float_size < 0.7 * compiled.stat().st_size, "the state of the optimizer is not counted"
     table = WeightOnlyReport.table(reports)
     assert len(table) == 5
     assert table[1].startswith("float32")
