@@ -26,8 +26,8 @@ def quantize_onnx(source: Path, target: Path, batches: Iterable[np.ndarray], met
     """Writes an int8 ONNX file, with pairs of `QuantizeLinear` and `DequantizeLinear` (QDQ).
 
     Weights are symmetric int8 with a scale per channel. Activations are asymmetric uint8 with a scale per tensor, from
-    the smallest and largest value: outputs of GELU are skewed, and with signed activations ONNX Runtime takes two to
-    three times as long on x86. Percentiles and entropy gave the same accuracy on CIFAR-10 within 0.25 points.
+    the smallest and largest value: outputs of GELU are skewed, and signed activations were never faster in ONNX Runtime on
+    x86. Percentiles and entropy gave the same accuracy on CIFAR-10 within 0.25 points.
 
     Args:
         source: path of the float32 file.
