@@ -26,8 +26,8 @@ def quantize_onnx(source: Path, target: Path, batches: Iterable[np.ndarray], met
     """Writes an int8 ONNX file, with pairs of `QuantizeLinear` and `DequantizeLinear` (QDQ).
 
     Weights are symmetric int8 with a scale per channel. Activations are asymmetric uint8 with a scale per tensor, from
-    the smallest and largest value: outputs of GELU are skewed, and signed activations were never faster in ONNX Runtime on
-    x86. Percentiles and entropy gave the same accuracy on CIFAR-10 within 0.25 points.
+    the smallest and largest value: outputs of GELU are skewed, and signed activations were never faster in ONNX
+    Runtime on x86. Percentiles and entropy gave the same accuracy on CIFAR-10 within 0.25 points.
 
     Args:
         source: path of the float32 file.
@@ -57,7 +57,7 @@ def quantize_onnx(source: Path, target: Path, batches: Iterable[np.ndarray], met
         quantization.quantize_static(
             model,
             str(target),
-            _Reader(batches, quantization.CalibrationDataReader),
+            _reader(batches, quantization.CalibrationDataReader),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv", *LINEAR],
             nodes_to_quantize=chosen,
@@ -83,7 +83,7 @@ def _is_layer(node, weights):
     return node.op_type != "Conv" or groups == 1
 
 
-def _Reader(batches, base):
+def _reader(batches, base):
     """Calibration batches as ONNX Runtime reads them."""
     remaining = iter(batches)
 

@@ -18,9 +18,9 @@ LAYERS = ("Convolution", "MatMul")
 def quantize_openvino(source: Path, target: Path, batches: Iterable[np.ndarray], metadata: dict[str, Any]) -> int:
     """Writes an int8 OpenVINO file, with `FakeQuantize` operations, which the runtime replaces by integer operations.
 
-    Weights are symmetric with a scale per channel. Activations are asymmetric (the preset "mixed"), which lowers
-    the error of V2's logits by a third: outputs of GELU are skewed. Biases are corrected by the fast algorithm. The exact one
-    fails with NNCF 3.4 on layers without a measured bias, and gave no better logits where it ran.
+    Weights are symmetric with a scale per channel. Activations are asymmetric (the preset "mixed"), which lowers the
+    error of V2's logits by a third: outputs of GELU are skewed. Biases are corrected by the fast algorithm. The exact
+    one fails with NNCF 3.4 on layers without a measured bias, and gave no better logits where it ran.
 
     Args:
         source: path of the float32 `.xml` file.
