@@ -10,6 +10,7 @@ Examples:
     keras-convnext export runs/digits-convnext_mini-1 digits.onnx
     keras-convnext export convnext_tiny_1k_224_ema convnext_tiny.tflite --dtype float16
     keras-convnext export convnext_tiny_1k_224_ema convnext_tiny.onnx --preprocess --softmax
+    keras-convnext export runs/digits-convnext_mini-1 int8.onnx --quantize int8 --calibrate digits
 """
 
 import argparse
@@ -17,13 +18,18 @@ import json
 import re
 from dataclasses import asdict, replace
 
-from keras_convnext.cli.arguments import backend_errors, positive
+from keras_convnext.cli.arguments import add_skip_unreadable, backend_errors, positive
+from keras_convnext.cli.calibration import CALIBRATION_IMAGES, calibration_images
 from keras_convnext.cli.source import HELP, find_any_source
 from keras_convnext.export import FORMATS, prepare_export
 from keras_convnext.export.check import TOLERANCES
 from keras_convnext.export.deployed import image_axes, is_channels_first
+from keras_convnext.export.int8 import WeightOnlyReport, compare_weight_only
 
 FREE = "free"
+
+COMPARED_IMAGES = 100
+"""The images on which Keras's own quantized models are compared. Their `predict` is slow."""
 
 
 def add_arguments(parser):
@@ -43,6 +49,14 @@ def add_arguments(parser):
         "--preprocess", action="store_true", help="resize and crop in the file, which then takes images of any size"
     )
     parser.add_argument("--softmax", action="store_true", help="return probabilities in place of logits")
+    parser.add_argument("--quantize", choices=("int8",), help="compute in int8: .onnx, .tflite and .xml")
+    parser.add_argument(
+        "--calibrate",
+        metavar="DATA",
+        help=f"with --quantize: `digits`, FILE.npz or FOLDER; up to {CALIBRATION_IMAGES} of its images are used "
+        "(default: the data of the run)",
+    )
+    add_skip_unreadable(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -53,9 +67,12 @@ def prepare(args):
         raise ValueError(f"--preprocess: how images are prepared for {args.source} is not known.")
     if args.preprocess and args.size == FREE:
         raise ValueError("--size free: with --preprocess, images of any size are resized to the size of the model.")
+    if args.calibrate is not None and args.quantize is None:
+        raise ValueError(f"--calibrate {args.calibrate}: it has an effect with --quantize int8 only.")
     transform = source.transform
     if size and transform is not None:
         transform = replace(transform, height=size[0], width=size[1])
+    calibration = calibration_images(source, transform, args) if args.quantize else None
     model = source.load()
     write = prepare_export(
         model,
@@ -68,8 +85,10 @@ def prepare(args):
         preprocess=args.preprocess,
         softmax=args.softmax,
         class_names=source.class_names or None,
+        quantize=args.quantize,
+        calibration=calibration,
     )
-    return lambda: _export(write, args)
+    return lambda: _export(write, args, model, calibration)
 
 
 def _image_size(args, size, transform, model):
@@ -82,18 +101,27 @@ def _image_size(args, size, transform, model):
     return (transform.height, transform.width) if transform is not None else size
 
 
-def _export(write, args):
+def _export(write, args, model, calibration):
+    weight_only = []
     with backend_errors():
         exported = write()
+        if calibration is not None:
+            images, labels = calibration
+            some = slice(COMPARED_IMAGES)
+            weight_only = compare_weight_only(model, images[some], None if labels is None else labels[some])
     if args.json:
-        print(json.dumps(asdict(exported), indent=2))
+        print(json.dumps({**asdict(exported), "weight_only": [asdict(one) for one in weight_only]}, indent=2))
         return
-    title = FORMATS[exported.format].title
+    written = "The float32 file that was quantized" if exported.int8 else "It"
     print(
-        f"{exported.path}: {title}, {exported.dtype}, {exported.size / 2**20:.1f} MiB, written with {exported.backend} "
-        f"in {exported.seconds:.0f} s. Its outputs differ from the Keras model's by {exported.difference:.1e} of the "
-        f"largest one ({exported.tolerance:.0e} is accepted)."
+        f"{exported.path}: {FORMATS[exported.format].title}, {exported.dtype}, {exported.size / 1e6:.2f} MB, written with "
+        f"{exported.backend} in {exported.seconds:.0f} s. {written} differs from the Keras model by "
+        f"{exported.difference:.1e} of the largest output ({exported.tolerance:.0e} is accepted)."
     )
+    if exported.int8 is not None:
+        print("\n" + "\n".join(exported.int8.lines()))
+        print(f"\nBeside it, Keras's own weights of few bits, in predict on {weight_only[0].images} of these images:")
+        print("\n".join(WeightOnlyReport.table(weight_only)))
 
 
 def _free_or(convert):

@@ -1,12 +1,8 @@
 """Exporting a model: written by a converter, checked in its runtime, and then moved to its place."""
 
 import importlib
-import re
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,18 +11,19 @@ from typing import Any
 import keras
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
-from keras_convnext.export.check import ROUNDING, TOLERANCES, ExportError, check_batches, check_file
+from keras_convnext.export.check import ROUNDING, TOLERANCES, check_batches, check_file
 from keras_convnext.export.deployed import deployed_model, is_channels_first, prepared_model
+from keras_convnext.export.files import as_export_errors, beside, files_of, size_of
 from keras_convnext.export.formats import Format, find_format
+from keras_convnext.export.int8.hook import Calibration, prepare_int8
+from keras_convnext.export.int8.report import Int8Report
+from keras_convnext.export.int8.weight_only_formats import check_weight_only
 from keras_convnext.export.other_backend import export_elsewhere
 from keras_convnext.export.runtimes import RUNTIMES, failures
 from keras_convnext.new_paths import check_new_path
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.scalars import integer, optional
 from keras_convnext.version import __version__
-
-FAILURES = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, AssertionError)
-"""What converters and runtimes raise if they do not support an operation."""
 
 STORED_IN_FLOAT16 = ("openvino", "litert")
 """The formats whose runtimes take float32 programs with weights in float16, and choose the precision themselves."""
@@ -40,11 +37,13 @@ class Exported:
         path: the file, or the folder of a SavedModel.
         format: a key of `FORMATS`.
         backend: the backend that wrote it.
-        dtype: `"float32"` or `"float16"`.
-        difference: the largest difference to the Keras model, relative to the largest output.
+        dtype: `"float32"`, `"float16"` or `"int8"`.
+        difference: the largest difference to the Keras model, relative to the largest output; for int8, that of the
+            float file which was quantized.
         tolerance: the largest difference that would have been accepted.
         size: size in bytes, with the weights.
         seconds: how long it took.
+        int8: the comparison of the int8 file with the float file; None for others.
     """
 
     path: str
@@ -55,6 +54,7 @@ class Exported:
     tolerance: float
     size: int
     seconds: float
+    int8: Int8Report | None = None
 
 
 def export(
@@ -69,6 +69,8 @@ def export(
     preprocess: bool = False,
     softmax: bool = False,
     class_names: Sequence[str] | None = None,
+    quantize: str | None = None,
+    calibration: Calibration | None = None,
 ) -> Exported:
     """Exports a model for inference, and checks the file in its runtime before it takes its place.
 
@@ -92,6 +94,10 @@ def export(
             `(batch, height, width, channels)`. Needs `preprocessing`. Defaults to False.
         softmax: whether a classifier or UPerNet gives probabilities in place of logits. Defaults to False.
         class_names: names of the classes, which are stored in the file. Defaults to None.
+        quantize: `"int8"` for a file that computes in int8, as `export.int8.quantize` writes it from the float file:
+            ONNX, OpenVINO and LiteRT. Needs `calibration`. Defaults to None.
+        calibration: images for `quantize`, an array of shape `(images, height, width, channels)` in 0..255, of the
+            size that the file takes; or a tuple of images and labels. Defaults to None.
 
     Returns:
         An `Exported`.
@@ -123,6 +129,8 @@ def export(
         preprocess=preprocess,
         softmax=softmax,
         class_names=class_names,
+        quantize=quantize,
+        calibration=calibration,
     )()
 
 
@@ -138,13 +146,28 @@ def prepare_export(
     preprocess: bool = False,
     softmax: bool = False,
     class_names: Sequence[str] | None = None,
+    quantize: str | None = None,
+    calibration: Calibration | None = None,
 ) -> Callable[[], Exported]:
     """Checks all that `export` is given, and returns the work as a function without arguments.
 
     The arguments and errors are those of `export`; the work raises `ExportError` alone, and errors of the disk.
     """
+    if quantize is not None:
+        options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "image_size": image_size,
+            "dtype": dtype,
+            "preprocessing": preprocessing,
+            "preprocess": preprocess,
+            "softmax": softmax,
+            "class_names": class_names,
+        }
+        return prepare_int8(prepare_export, model, path, format, quantize, calibration, options)
+    if calibration is not None:
+        raise ValueError("`calibration` has an effect with `quantize='int8'` only.")
     found = find_format(path, format)
-    for place in _files(Path(path), found):
+    for place in files_of(Path(path), found.name):
         check_new_path(place)
     if dtype not in TOLERANCES:
         raise ValueError(f"`dtype` must be one of {', '.join(TOLERANCES)}. Received: dtype={dtype!r}")
@@ -165,7 +188,7 @@ def prepare_export(
             f"`dtype={dtype}` needs float32 weights. Received: a model with quantized layers or LoRA ({changed[0]}, "
             "...). Export the float model."
         )
-    options: dict[str, Any] = {
+    options = {
         "batch_size": batch_size,
         "image_size": image_size,
         "preprocess": preprocessing if preprocess else None,
@@ -174,10 +197,11 @@ def prepare_export(
     reference = deployed_model(model, **options)
     metadata = _metadata(model, reference, dtype, preprocessing, preprocess, class_names)
     backend = found.writer(keras.backend.backend())
+    check_weight_only(model, found.name, backend)
 
     def write():
         start = time.perf_counter()
-        with _beside(Path(path), found) as temporary:
+        with beside(Path(path), found.name) as temporary:
             if backend == keras.backend.backend():
                 difference, tolerance = write_and_check(model, reference, temporary, found, dtype, options, metadata)
             else:
@@ -185,7 +209,7 @@ def prepare_export(
                 difference, tolerance = export_elsewhere(
                     backend, model, temporary, {"format": found.name, "dtype": dtype, "options": settings}, metadata
                 )
-            size = _size(temporary, found)
+            size = size_of(temporary, found.name)
         seconds = time.perf_counter() - start
         return Exported(str(path), found.name, backend, dtype, difference, tolerance, size, seconds)
 
@@ -224,7 +248,7 @@ def write_and_check(
     deployed = deployed_model(prepared, **options)
     programs = _programs()
     write = programs.WRITERS[format.name]
-    with _as_export_errors(f"{format.title}'s converter failed", programs.FAILURES):
+    with as_export_errors(f"{format.title}'s converter failed", (*programs.FAILURES, *failures(format.name))):
         write(deployed, str(path), metadata, **({"float16_weights": True} if stores else {}))
     image = reference.inputs[0]
     size = options["image_size"]
@@ -242,7 +266,7 @@ def write_and_check(
         return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in outputs.items()}
 
     tolerance = max(TOLERANCES[dtype], ROUNDING if options["preprocess"] else 0.0)
-    with _as_export_errors(f"{format.title}'s runtime does not run the file", failures(format.name)):
+    with as_export_errors(f"{format.title}'s runtime does not run the file", failures(format.name)):
         run = RUNTIMES[format.name](path)
         difference = check_file(run, run_model, batches, tolerance)
     return difference, tolerance
@@ -279,41 +303,3 @@ def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):
         "in_graph": bool(preprocess),
         "dtype": dtype,
     }
-
-
-def _files(path, format):
-    """The files of an export: OpenVINO's weights are in a second one."""
-    return [path, path.with_suffix(".bin")] if format.name == "openvino" else [path]
-
-
-def _size(path, format):
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return sum(file.stat().st_size for file in _files(path, format))
-
-
-@contextmanager
-def _beside(path: Path, format: Format) -> Iterator[Path]:
-    """A path of the same name in a new folder beside; what is written there is moved to the given path at the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
-    try:
-        yield folder / path.name
-        for file in reversed(_files(path, format)):  # the main file last
-            check_new_path(file)
-            (folder / file.name).rename(file)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _as_export_errors(what: str, failures: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Errors of the converters and runtimes, which have many types, as one."""
-    kinds: tuple[type[Exception], ...] = (*FAILURES, *failures)
-    try:
-        yield
-    except ExportError:
-        raise
-    except kinds as error:
-        text = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras prints the reason in bold, below where it was raised
-        lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-        raise ExportError(f"{what}: {' '.join(lines[:2])}") from error

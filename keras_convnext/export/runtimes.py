@@ -84,7 +84,7 @@ RUNTIMES: dict[str, Callable[..., Run]] = {
 
 
 def failures(format: str) -> tuple[type[Exception], ...]:
-    """What a runtime raises besides Python's own types of errors.
+    """What a runtime, or its converter, raises besides Python's own types of errors.
 
     Args:
         format: a key of `RUNTIMES`.
@@ -92,6 +92,9 @@ def failures(format: str) -> tuple[type[Exception], ...]:
     if format == "onnx":
         state = require("onnxruntime.capi.onnxruntime_pybind11_state", extra="export")
         return tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    if format == "openvino":
+        frontend = require("openvino.frontend", extra="export")
+        return tuple(kind for kind in vars(frontend).values() if isinstance(kind, type) and issubclass(kind, Exception))
     if format == "tf_saved_model":
         import tensorflow
 

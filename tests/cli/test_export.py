@@ -29,7 +29,7 @@ def classifier(tmp_path):
 def test_train_and_export_are_two_commands(cli, trained, tmp_path):
     result = cli("export", trained.path, str(tmp_path / f"digits{NATIVE}"))
     assert result.code == 0, result.err
-    assert "float32" in result.out and "Its outputs differ from the Keras model's by" in result.out
+    assert "float32" in result.out and "It differs from the Keras model by" in result.out
     metadata = read_metadata(tmp_path / f"digits{NATIVE}")
     assert metadata["class_names"] == [str(digit) for digit in range(10)]
     assert metadata["preprocessing"]["height"] == 8 and metadata["input"]["shape"] == [None, 8, 8, 1]
@@ -92,3 +92,24 @@ def test_options_that_are_not_understood(words, cli, capsys):
     with pytest.raises(SystemExit):
         cli("export", "classifier.keras", "model.onnx", *words.split())
     assert MISUNDERSTOOD[words] in capsys.readouterr().err
+
+
+@pytest.mark.once
+def test_int8_of_a_run_and_of_a_folder(cli, trained, write_digits, tmp_path):
+    result = cli("export", trained.path, tmp_path / "digits.onnx", "--quantize", "int8", "--json")
+    assert result.code == 0, result.err
+    facts = json.loads(result.out)
+    assert facts["dtype"] == "int8" and facts["int8"]["images"] == 72 and facts["int8"]["agreement"] >= 0.95
+    assert [one["mode"] for one in facts["weight_only"]] == ["int8", "int4", "float8"]
+    assert read_metadata(tmp_path / "digits.onnx")["dtype"] == "int8"
+    folder = write_digits(tmp_path / "pictures") / "zero"  # without labels
+    result = cli("export", trained.path, tmp_path / "zeros.onnx", "--quantize", "int8", "--calibrate", folder)
+    assert result.code == 0, result.err
+    assert "of 4 images get the same class" in result.out and "Agreement and accuracy were measured on 4" in result.out
+
+
+def test_int8_needs_data(refusal, classifier, tmp_path):
+    assert "needs --calibrate" in refusal("export", classifier, tmp_path / "a.onnx", "--quantize", "int8")
+    assert "--quantize int8 only" in refusal("export", classifier, tmp_path / "a.onnx", "--calibrate", "digits")
+    line = refusal("export", classifier, tmp_path / "a.onnx", "--quantize", "int8", "--calibrate", "digits")
+    assert "images of 1 channels; the model takes 3" in line
