@@ -114,8 +114,8 @@ def _export(write, args, model, calibration):
         return
     written = "The float32 file that was quantized" if exported.int8 else "It"
     print(
-        f"{exported.path}: {FORMATS[exported.format].title}, {exported.dtype}, {exported.size / 1e6:.2f} MB, written with "
-        f"{exported.backend} in {exported.seconds:.0f} s. {written} differs from the Keras model by "
+        f"{exported.path}: {FORMATS[exported.format].title}, {exported.dtype}, {exported.size / 1e6:.2f} MB, "
+        f"written with {exported.backend} in {exported.seconds:.0f} s. {written} differs from the Keras model by "
         f"{exported.difference:.1e} of the largest output ({exported.tolerance:.0e} is accepted)."
     )
     if exported.int8 is not None:
