@@ -44,6 +44,13 @@ class Exported:
         tolerance: the largest difference that would have been accepted.
         size: size in bytes, with the weights.
         seconds: how long it took.
+
+    Example:
+
+    >>> from keras_convnext.export import Exported
+    >>> exported = Exported("model.onnx", "onnx", "torch", "float32", 3e-07, 1e-04, 114_000_000, 12.0)
+    >>> f"{exported.size / 2**20:.0f} MiB, differs by {exported.difference:.0e}"
+    '109 MiB, differs by 3e-07'
     """
 
     path: str
@@ -140,7 +147,31 @@ def prepare_export(
 ) -> Callable[[], Exported]:
     """Checks all that `export` is given, and returns the work as a function without arguments.
 
-    The arguments and errors are those of `export`; the work raises `ExportError` alone, and errors of the disk.
+    Args:
+        model: as for `export`.
+        path: as for `export`.
+        format: as for `export`.
+        batch_size: as for `export`.
+        image_size: as for `export`.
+        dtype: as for `export`.
+        preprocessing: as for `export`.
+        preprocess: as for `export`.
+        softmax: as for `export`.
+        class_names: as for `export`.
+
+    Returns:
+        The work, which returns an `Exported`, and raises `ExportError` alone, and errors of the disk.
+
+    Raises:
+        ValueError: as for `export`.
+        ModuleNotFoundError: as for `export`.
+
+    Example:
+
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.export import prepare_export
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(32, 32, 3))
+    >>> work = prepare_export(model, "digits.onnx", batch_size=1)  # `exported = work()` writes the file
     """
     found = find_format(path, format)
     for place in _files(Path(path), found):
