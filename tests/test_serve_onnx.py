@@ -38,14 +38,14 @@ SMALL = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32), "kernel_size": 3}
 # `--smoke`, which tests/test_examples.py runs, exports one with the channels last and without preprocessing.
 MODELS = {
     "channels_first": (
-        {"input_shape": (3, 32, 48), "data_format": "channels_first"},
-        ResizeAndCrop(32, 48, crop_pct=0.875, interpolation="bilinear"),
+        {"input_shape": (3, 64, 96), "data_format": "channels_first"},
+        ResizeAndCrop(64, 96, crop_pct=0.875, interpolation="bilinear"),
         {"batch_size": 1},
         1e-4,
     ),
     "grey_preprocessed": (
-        {"input_shape": (32, 32, 1)},
-        ResizeAndCrop(32, 32, crop_pct=0.9),
+        {"input_shape": (64, 64, 1)},
+        ResizeAndCrop(64, 64, crop_pct=0.9),
         {"preprocess": True, "softmax": True},
         1e-2,
     ),
@@ -245,8 +245,8 @@ def test_refuses_files_that_it_cannot_serve(exported, tmp_path):
     onnx.save(model, tmp_path / "bare.onnx")
     changes = {
         "normalized.onnx": {"input": {**metadata["input"], "range": None}},
-        "channels.onnx": {"input": {**metadata["input"], "shape": [None, 6, 32, 48]}},
-        "batch.onnx": {"input": {**metadata["input"], "shape": [8, 3, 32, 48]}},
+        "channels.onnx": {"input": {**metadata["input"], "shape": [None, 6, 64, 96]}},
+        "batch.onnx": {"input": {**metadata["input"], "shape": [8, 3, 64, 96]}},
         "size.onnx": {"preprocessing": None},
     }
     for name, change in changes.items():
