@@ -71,6 +71,10 @@ def segmentation():
     return stored_output("06_segmentation.ipynb", "found = [segmentation.predict(")
 
 
+def deploy():
+    return stored_output("07_deploy.ipynb", 'picture = np.asarray(Image.open("../examples/three.png"))')
+
+
 def train_on_folder():
     """The confusion matrix of a run on the digits, written as image files: a folder per class."""
     with tempfile.TemporaryDirectory() as folder:
@@ -191,6 +195,7 @@ DRAWN = {
     "04_roadmap": roadmap_steps,
     "05_detection": detection,
     "06_segmentation": segmentation,
+    "07_deploy": deploy,
     "train_on_folder": train_on_folder,
     "fine_tune": fine_tune,
     "cifar10_timm": cifar10_timm,

@@ -32,8 +32,11 @@ PAGES = {
 PUBLISHED = "convnext_tiny_1k_224_ema"
 """The checkpoint that the pages load. Here it has random weights, and is in Keras's cache."""
 
-MEASURED = ("train", "evaluate", "predict")
+MEASURED = ("train", "evaluate", "predict", "export")
 """Commands whose output depends on the backend and the machine."""
+
+FIGURES = r"\d+\.\d+(e-\d+)?|\d+(?= s[;.])|(?<=written with )\w+"
+"""What of their output may differ: accuracies, differences, seconds, and the name of the backend."""
 
 MISSING_LINES = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -93,7 +96,7 @@ def imported_by(block):
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("page", blocks_of("console"))
 def test_commands_print_what_the_page_shows(page):
-    """As in doctests, `...` stands for any text. Accuracies and seconds may differ."""
+    """As in doctests, `...` stands for any text. Figures that were measured may differ."""
     for block in blocks_of("console")[page]:
         command, _, expected = block.removeprefix("$ ").partition("\n")
         program, *arguments = shlex.split(command)
@@ -102,7 +105,7 @@ def test_commands_print_what_the_page_shows(page):
             assert main(arguments) == 0, command
         lines = "".join(line.rpartition("\r")[2] for line in printed.getvalue().splitlines(keepends=True))
         if arguments[0] in MEASURED:
-            expected, lines = (re.sub(r"\d+\.\d+|\d+(?= s;)", "0", text) for text in (expected, lines))
+            expected, lines = (re.sub(FIGURES, "0", text) for text in (expected, lines))
         assert doctest.OutputChecker().check_output(expected, lines, MISSING_LINES), f"{command}\n{lines}"
 
 

@@ -26,6 +26,7 @@ PRINTS = {
     "block_in_own_model.py": ("jax", "dB after"),
     "keras_cv_augmenter.py": ("torch", "detector on images with moved boxes: loss"),
     "detect_retinanet.py": ("tensorflow", "test scenes: mAP 0."),
+    "serve_onnx.py": ("torch", "three.png: "),
     "segment_upernet.py": ("jax", "validation: mIoU 0."),
 }
 
@@ -51,7 +52,10 @@ def test_example_runs(name, printed, tmp_path):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(("name", "expected"), [("cifar10_timm.py", "cifar10.npz"), ("train_on_folder.py", "a FOLDER")])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("cifar10_timm.py", "cifar10.npz"), ("train_on_folder.py", "a FOLDER"), ("serve_onnx.py", "a MODEL.onnx")],
+)
 def test_example_says_what_it_needs(name, expected):
     process = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=600)
     assert process.returncode == 2

@@ -29,6 +29,7 @@ ROOMS = (
     ".benchmarking",
     ".profiling",
     ".segmentation",
+    ".export",
     ".kernels",
 )
 SECTION = re.compile(r"^(?:Args|Attributes):\n((?:(?: {4}.*)?\n)*)", re.MULTILINE)
@@ -42,7 +43,7 @@ def exported():
     for room in ROOMS:
         module = importlib.import_module(PACKAGE + room)
         for name in module.__all__:
-            one = getattr(reference if module is kernels else module, name)
+            one = getattr(reference if module is kernels and hasattr(reference, name) else module, name)
             if inspect.isclass(one) or inspect.isfunction(one):
                 found.setdefault(one, f"{module.__name__}.{name}")
     return {name: one for one, name in found.items()}

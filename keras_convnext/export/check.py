@@ -21,7 +21,19 @@ FREE_SIZES = ((128, 128), (160, 96))
 
 
 class ExportError(RuntimeError):
-    """The exported model could not be written, does not load in its runtime, or computes something else."""
+    """The exported model could not be written, does not load in its runtime, or computes something else.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_convnext.export import ExportError
+    >>> from keras_convnext.export.check import largest_difference
+    >>> try:
+    ...     largest_difference({"logits": np.ones(3)}, {"logits": np.array([1, 1, np.nan])})
+    ... except ExportError as error:
+    ...     print(error)
+    The file's logits have values that are NaN or Inf; the model's have none.
+    """
 
 
 def check_batches(

@@ -44,6 +44,13 @@ class Exported:
         size: size in bytes, with the weights.
         seconds: how long it took.
         int8: the comparison of the int8 file with the float file; None for others.
+
+    Example:
+
+    >>> from keras_convnext.export import Exported
+    >>> exported = Exported("model.onnx", "onnx", "torch", "float32", 3e-07, 1e-04, 114_000_000, 12.0)
+    >>> f"{exported.size / 2**20:.0f} MiB, differs by {exported.difference:.0e}"
+    '109 MiB, differs by 3e-07'
     """
 
     path: str
@@ -151,21 +158,57 @@ def prepare_export(
 ) -> Callable[[], Exported]:
     """Checks all that `export` is given, and returns the work as a function without arguments.
 
-    The arguments and errors are those of `export`; the work raises `ExportError` alone, and errors of the disk.
+    Args:
+        model: as for `export`.
+        path: as for `export`.
+        format: as for `export`.
+        batch_size: as for `export`.
+        image_size: as for `export`.
+        dtype: as for `export`.
+        preprocessing: as for `export`.
+        preprocess: as for `export`.
+        softmax: as for `export`.
+        class_names: as for `export`.
+        quantize: as for `export`.
+        calibration: as for `export`.
+
+    Returns:
+        The work, which returns an `Exported`, and raises `ExportError` alone, and errors of the disk.
+
+    Raises:
+        ValueError: as for `export`.
+        ModuleNotFoundError: as for `export`.
+
+    Example:
+
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.export import prepare_export
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=10, input_shape=(32, 32, 3))
+    >>> work = prepare_export(model, "digits.onnx", batch_size=1)  # `exported = work()` writes the file
     """
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise ValueError(f"{path}: no such folder: {folder}. Make it first.")
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "image_size": image_size,
+        "dtype": dtype,
+        "preprocessing": preprocessing,
+        "preprocess": preprocess,
+        "softmax": softmax,
+        "class_names": class_names,
+    }
     if quantize is not None:
-        options: dict[str, Any] = {
-            "batch_size": batch_size,
-            "image_size": image_size,
-            "dtype": dtype,
-            "preprocessing": preprocessing,
-            "preprocess": preprocess,
-            "softmax": softmax,
-            "class_names": class_names,
-        }
-        return prepare_int8(prepare_export, model, path, format, quantize, calibration, options)
+        return prepare_int8(_prepare_float, model, path, format, quantize, calibration, options)
     if calibration is not None:
         raise ValueError("`calibration` has an effect with `quantize='int8'` only.")
+    return _prepare_float(model, path, format, **options)
+
+
+def _prepare_float(
+    model, path, format, *, batch_size, image_size, dtype, preprocessing, preprocess, softmax, class_names
+) -> Callable[[], Exported]:
+    """`prepare_export` of a file that is not quantized. Its folder may be made later."""
     found = find_format(path, format)
     for place in files_of(Path(path), found.name):
         check_new_path(place)
@@ -188,7 +231,7 @@ def prepare_export(
             f"`dtype={dtype}` needs float32 weights. Received: a model with quantized layers or LoRA ({changed[0]}, "
             "...). Export the float model."
         )
-    options = {
+    options: dict[str, Any] = {
         "batch_size": batch_size,
         "image_size": image_size,
         "preprocess": preprocessing if preprocess else None,

@@ -30,6 +30,18 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: the file was not written by `export`, or its ending is that of no format.
         ModuleNotFoundError: the package that reads the file is not installed.
+
+    Example:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from keras_convnext import ConvNeXtClassifier
+    >>> from keras_convnext.export import export, read_metadata
+    >>> model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=2, input_shape=(32, 32, 3))
+    >>> path = Path(tempfile.mkdtemp()) / "pets.onnx"
+    >>> exported = export(model, path, class_names=["cat", "dog"])
+    >>> read_metadata(path)["class_names"]
+    ['cat', 'dog']
     """
     try:
         text = READERS[find_format(path).name](str(path))

@@ -99,7 +99,7 @@ def test_int8_of_a_run_and_of_a_folder(cli, trained, write_digits, tmp_path):
     result = cli("export", trained.path, tmp_path / "digits.onnx", "--quantize", "int8", "--json")
     assert result.code == 0, result.err
     facts = json.loads(result.out)
-    assert facts["dtype"] == "int8" and facts["int8"]["images"] == 72 and facts["int8"]["agreement"] >= 0.95
+    assert facts["dtype"] == "int8" and facts["int8"]["images"] == 80 and facts["int8"]["agreement"] >= 0.95
     assert [one["mode"] for one in facts["weight_only"]] == ["int8", "int4", "float8"]
     assert read_metadata(tmp_path / "digits.onnx")["dtype"] == "int8"
     folder = write_digits(tmp_path / "pictures") / "zero"  # without labels

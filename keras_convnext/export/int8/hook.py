@@ -26,7 +26,7 @@ Calibration = np.ndarray | tuple[np.ndarray, np.ndarray | None]
 
 
 def prepare_int8(
-    prepare_export: Callable[..., Callable[[], Any]],
+    prepare_float: Callable[..., Callable[[], Any]],
     model: keras.Model,
     path: str | Path,
     format: str | None,
@@ -39,7 +39,7 @@ def prepare_int8(
     The work writes the float32 file to a temporary folder, and the int8 file from there.
 
     Args:
-        prepare_export: `keras_convnext.export.prepare_export`.
+        prepare_float: as `prepare_export`, for the float file.
         model: a classifier or UPerNet.
         path: as for `export`.
         format: as for `export`.
@@ -76,7 +76,7 @@ def prepare_int8(
     checked_labels(labels, checked_images(images, expected), expected)
     folder = Path(tempfile.gettempdir(), f"keras_convnext-{uuid.uuid4().hex}")
     float_path = folder / f"float{found.suffix}"
-    write_float = prepare_export(model, float_path, found.name, **options)
+    write_float = prepare_float(model, float_path, found.name, **options)
 
     def write():
         start = time.perf_counter()
