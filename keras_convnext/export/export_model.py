@@ -206,7 +206,17 @@ def prepare_export(
 
 
 def _prepare_float(
-    model, path, format, *, batch_size, image_size, dtype, preprocessing, preprocess, softmax, class_names
+    model: keras.Model,
+    path: str | Path,
+    format: str | None,
+    *,
+    batch_size: int | None,
+    image_size: int | tuple[int, int] | None,
+    dtype: str,
+    preprocessing: ResizeAndCrop | None,
+    preprocess: bool,
+    softmax: bool,
+    class_names: Sequence[str] | None,
 ) -> Callable[[], Exported]:
     """`prepare_export` of a file that is not quantized. Its folder may be made later."""
     found = find_format(path, format)
