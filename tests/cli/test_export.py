@@ -1,11 +1,15 @@
 """`keras-convnext export`: from a run, a file or a preset to a checked file."""
 
 import json
+from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.cli.calibration import calibration_images
+from keras_convnext.cli.source import find_source
 from keras_convnext.export import read_metadata
 from keras_convnext.segmentation import UPerNet
 
@@ -95,17 +99,25 @@ def test_options_that_are_not_understood(words, cli, capsys):
 
 
 @pytest.mark.once
-def test_int8_of_a_run_and_of_a_folder(cli, trained, write_digits, tmp_path):
+def test_int8_of_a_run(cli, trained, tmp_path):
     result = cli("export", trained.path, tmp_path / "digits.onnx", "--quantize", "int8", "--json")
     assert result.code == 0, result.err
     facts = json.loads(result.out)
     assert facts["dtype"] == "int8" and facts["int8"]["images"] == 80 and facts["int8"]["agreement"] >= 0.95
     assert [one["mode"] for one in facts["weight_only"]] == ["int8", "int4", "float8"]
     assert read_metadata(tmp_path / "digits.onnx")["dtype"] == "int8"
-    folder = write_digits(tmp_path / "pictures") / "zero"  # without labels
-    result = cli("export", trained.path, tmp_path / "zeros.onnx", "--quantize", "int8", "--calibrate", folder)
-    assert result.code == 0, result.err
-    assert "of 4 images get the same class" in result.out and "Agreement and accuracy were measured on 4" in result.out
+
+
+def test_calibration_images(trained, write_digits, tmp_path):
+    folder = write_digits(tmp_path / "pictures")
+    source = find_source(trained.path)
+    for data, count, has_labels in ((None, 80, True), ("digits", 500, True), (folder / "zero", 4, False)):
+        args = SimpleNamespace(calibrate=data and str(data), skip_unreadable=False, json=True)
+        images, labels = calibration_images(source, source.transform, args)
+        assert images.shape == (count, 8, 8, 1) and images.dtype == "float32" and 10 < images.max() <= 255
+        assert (labels is not None) == has_labels
+        if has_labels:
+            assert len(labels) == count and len(np.unique(labels)) == 10
 
 
 def test_int8_needs_data(refusal, classifier, tmp_path):
