@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_convnext.export.quiet import quiet
 from keras_convnext.layers import ConvNeXtBlock
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.models.fuse import without_layer_scale
@@ -145,7 +146,8 @@ def deployed_model(
     else:
         shape = (channels, *size) if channels_first else (*size, channels)
         x = image = keras.Input(shape, batch_size, name=INPUT)
-    outputs = named_outputs(model, model(x, training=False))
+    with quiet():  # Keras warns about keras-cv's detectors, whose inputs have names
+        outputs = named_outputs(model, model(x, training=False))
     if softmax:
         outputs = _probabilities(model, outputs)
     outputs = {name: ops.cast(tensor, "float32") for name, tensor in outputs.items()}

@@ -19,6 +19,7 @@ from keras_convnext.export.int8.hook import Calibration, prepare_int8
 from keras_convnext.export.int8.report import Int8Report
 from keras_convnext.export.int8.weight_only_formats import check_weight_only
 from keras_convnext.export.other_backend import export_elsewhere
+from keras_convnext.export.quiet import quiet
 from keras_convnext.export.runtimes import RUNTIMES, failures
 from keras_convnext.new_paths import check_new_path
 from keras_convnext.preprocessing import ResizeAndCrop
@@ -315,7 +316,8 @@ def write_and_check(
     )
 
     def run_model(images):
-        outputs = reference(keras.ops.convert_to_tensor(images), training=False)
+        with quiet():
+            outputs = reference(keras.ops.convert_to_tensor(images), training=False)
         return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in outputs.items()}
 
     tolerance = max(TOLERANCES[dtype], ROUNDING if options["preprocess"] else 0.0)

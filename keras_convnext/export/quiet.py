@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOGGERS = ("torch.onnx", "tensorflow", "tf2onnx")
+LOGGERS = ("root", "torch.onnx", "tensorflow", "tf2onnx")
+"""tf2onnx warns about float16 by the root logger."""
 
 
 @contextmanager

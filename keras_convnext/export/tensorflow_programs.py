@@ -61,7 +61,8 @@ def _converted(function, names):
 
 def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
     """Writes an `.xml` file and the `.bin` file of its weights."""
-    converted = require("openvino", extra="export").convert_model(_traced(model))
+    with quiet():
+        converted = require("openvino", extra="export").convert_model(_traced(model))
     save(converted, path, sorted(model.output), metadata, float16_weights)
 
 
@@ -75,7 +76,8 @@ def write_litert(model: keras.Model, path: str, metadata: dict, float16_weights:
         if float16_weights:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        Path(path).write_bytes(converter.convert())
+        with quiet():
+            Path(path).write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(FILE, json.dumps(metadata))
 
@@ -85,7 +87,8 @@ def write_saved_model(model: keras.Model, path: str, metadata: dict) -> None:
 
     TensorFlow itself runs it, so the kernels are TensorFlow's fastest on this device, and not the export form.
     """
-    model.export(path, format="tf_saved_model", verbose=False)
+    with quiet():
+        model.export(path, format="tf_saved_model", verbose=False)
     place = Path(path, "assets.extra", FILE)
     place.parent.mkdir()
     place.write_text(json.dumps(metadata))
