@@ -60,6 +60,9 @@ def test_a_model_in_a_format(model, format, randomize, tmp_path, backend):
     assert metadata["dtype"] == "float32"
 
 
+HEADS_IN_FLOAT32 = [("retinanet", "torch"), ("retinanet", "tf_saved_model")]
+"""The weights of keras-cv's heads are float32, since PyTorch cannot initialize all in float16. ONNX stores their casts."""
+
 FLOAT16_IN_EVERY_RUN = {"torch": ["onnx"], "tensorflow": ["onnx", "litert", "tf_saved_model"], "jax": []}
 FLOAT16 = [pytest.param("small v2", format) for format in FLOAT16_IN_EVERY_RUN[keras.backend.backend()]] + [
     pytest.param(model, format, marks=pytest.mark.slow)
@@ -81,4 +84,7 @@ def test_a_model_in_float16(model, format, randomize, tmp_path, backend):
     assert 0 < exported.difference < exported.tolerance == 1e-2
     single = export(made, tmp_path / f"float32{FORMATS[format].suffix}", format)
     assert single.difference < exported.difference
-    assert exported.size < (1.0 if model.startswith("small") else 0.75) * single.size
+    assert (
+        exported.size
+        < (1.0 if model.startswith("small") or (model, format) in HEADS_IN_FLOAT32 else 0.75) * single.size
+    )
