@@ -120,7 +120,8 @@ def _export(write, args, model, calibration):
     )
     if exported.int8 is not None:
         print("\n" + "\n".join(exported.int8.lines()))
-        print(f"\nBeside it, Keras's own weights of few bits, in predict on {weight_only[0].images} of these images:")
+        count = weight_only[0].images
+        print(f"\nFor comparison, weight-only quantization by Keras, with `predict` on {count} of these images:")
         print("\n".join(WeightOnlyReport.table(weight_only)))
 
 

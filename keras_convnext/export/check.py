@@ -17,7 +17,7 @@ ROUNDING = 1e-2
 PHOTOGRAPHS = Path(__file__).with_name("photographs")
 
 FREE_SIZES = ((128, 128), (160, 96))
-"""The sizes at which a model of free sizes is checked, unless it has a size of its own. 96 is three strides of 32."""
+"""The sizes at which a model of free sizes is checked. 96 is three strides of 32."""
 
 
 class ExportError(RuntimeError):
@@ -45,7 +45,8 @@ def check_batches(
         shape: shape of the model's input, with None for free sizes.
         dtype: dtype of the input, `"float32"` or `"uint8"`.
         channels_first: whether the channels of the input are first. Defaults to False.
-        image_size: height and width where they are free. Defaults to None, for two sizes.
+        image_size: height and width of the photographs where they are free. Defaults to None, for 128 x 128. The random
+            images have other ones.
 
     Returns:
         Batches of one and of three images where the batch is free, else of its size.
@@ -57,7 +58,7 @@ def check_batches(
     [(3, 32, 32, 3), (1, 32, 32, 3)]
     """
     height, width, channels = image_axes(shape[1:], channels_first)
-    sizes = [image_size, image_size] if image_size else FREE_SIZES
+    sizes = [image_size or FREE_SIZES[0], FREE_SIZES[1]]
     counts = (shape[0],) * 2 if shape[0] else (3, 1)
     photographs = [read_image(path) for path in sorted(PHOTOGRAPHS.glob("*.jpg"))]
     rng = np.random.default_rng(0)
@@ -87,7 +88,7 @@ def largest_difference(expected: Mapping[str, np.ndarray], outputs: Mapping[str,
 
     Args:
         expected: outputs by name.
-        outputs: the same outputs of a runtime. A single one may have another name.
+        outputs: the same outputs of a runtime. If there is one output, its name is ignored.
 
     Raises:
         ExportError: other outputs, other shapes, or a value that is NaN or Inf.
@@ -120,16 +121,16 @@ def largest_difference(expected: Mapping[str, np.ndarray], outputs: Mapping[str,
 
 def check_file(
     run: Callable[[np.ndarray], Mapping[str, np.ndarray]],
-    reference: Callable[[np.ndarray], Mapping[str, np.ndarray]],
     batches: list[np.ndarray],
+    expected: list[dict[str, np.ndarray]],
     tolerance: float,
 ) -> float:
     """Runs a file and the model it was made of on the same images.
 
     Args:
         run: runs the file, as `runtimes.RUNTIMES` returns it.
-        reference: runs the Keras model.
         batches: as `check_batches` returns them.
+        expected: the outputs of the Keras model for each batch.
         tolerance: the largest difference that is accepted.
 
     Returns:
@@ -138,7 +139,7 @@ def check_file(
     Raises:
         ExportError: the difference is larger, or the outputs do not correspond.
     """
-    largest = max(largest_difference(reference(images), run(images)) for images in batches)
+    largest = max(largest_difference(one, run(images)) for images, one in zip(batches, expected, strict=True))
     if largest > tolerance:
         raise ExportError(
             f"The exported file differs from the model by {largest:.1e} of its largest output; at most {tolerance:.0e} "

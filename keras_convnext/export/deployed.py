@@ -22,6 +22,9 @@ INPUT = "image"
 EXACT = ("Normalization", "ResizeAndCropLayer", "InputLayer")
 """The classes of layers that stay in float32: float16 does not hold the squares of 0..255."""
 
+CHANGED_POLICIES = ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
+"""The dtype policies in whose place a file has its own precision."""
+
 FOLDED = ("ConvNeXtBackbone", "ConvNeXtBlock")
 """The classes whose configurations hold a layer scale."""
 
@@ -40,7 +43,7 @@ def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
         ValueError: the model has a layer of a class that Keras cannot load, or quantized weights.
     """
     scaled = any(isinstance(layer, ConvNeXtBlock) and layer.layer_scale for _, layer, _ in sublayers(model))
-    if not scaled and dtype == "float32":
+    if not scaled and dtype == "float32" and not is_mixed(model):
         return model
     config = _changed(keras.saving.serialize_keras_object(model), dtype)
     before = keras.config.dtype_policy()
@@ -61,6 +64,12 @@ def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
 
 def _copy_weights(model, copy):
     """Copies weights in their order, without layer scales. Names need not agree: keras-cv counts its layers."""
+    for block in _blocks(model):
+        if block.layer_scale is not None and block.pointwise_conv_2.activation is not keras.activations.linear:
+            raise ValueError(
+                f"The layer scale of {block.name} cannot be folded into the weights before it: pointwise_conv_2 has an "
+                "activation. Remove the activation first."
+            )
     copied = _blocks(copy)
     scales = [block.layer_scale and block.layer_scale.gamma for block in _blocks(model)]
     scaled = {
@@ -92,14 +101,19 @@ def _changed(config, dtype):
     if isinstance(inner, dict):
         if config.get("class_name") in FOLDED and "layer_scale_init_value" in inner:
             inner = {**without_layer_scale(inner), "layer_scale_init_value": None}
-        if config.get("class_name") not in EXACT and _is_float32(inner.get("dtype")):
+        if config.get("class_name") not in EXACT and _policy_name(inner.get("dtype")) in CHANGED_POLICIES:
             inner = {**inner, "dtype": dtype}
         config = {**config, "config": inner}
-    return {name: _changed(value, dtype) for name, value in config.items()}
+    return {name: _changed(value, dtype) for name, value in config.items() if name != "compile_config"}
 
 
-def _is_float32(policy):
-    return policy == "float32" or (isinstance(policy, dict) and policy.get("config", {}).get("name") == "float32")
+def _policy_name(policy):
+    return policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
+
+
+def is_mixed(model: keras.Model) -> bool:
+    """Whether layers of a model compute in another precision than float32."""
+    return any(layer.compute_dtype in ("float16", "bfloat16") for _, layer, _ in sublayers(model))
 
 
 def deployed_model(
@@ -124,10 +138,11 @@ def deployed_model(
     Raises:
         ValueError: the model has several inputs, has no logits to turn into probabilities, or cannot take this size.
     """
-    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise ValueError(
-            "Only models of one input, of images, are exported. Received: a model with inputs of shapes "
-            f"{', '.join(str(tensor.shape) for tensor in model.inputs)}"
+            "Only functional models of one input, of images, are exported. Received: a model with inputs of shapes "
+            f"{', '.join(str(tensor.shape) for tensor in inputs) or 'that are not known'}"
         )
     channels_first = is_channels_first(model)
     height, width, channels = image_axes(model.inputs[0].shape[1:], channels_first)
@@ -154,14 +169,29 @@ def deployed_model(
     return keras.Model(image, outputs, name=f"deployed_{model.name}")
 
 
+def backbone_of(model: keras.Model) -> ConvNeXtBackbone | None:
+    """The backbone of a model: itself, its own, or that of a model inside. None if there is none, as in a graph that
+    was built on a backbone's output, which has the backbone's layers alone."""
+    layers = (layer for _, layer, _ in sublayers(model))
+    for layer in (model, *layers):
+        for found in (layer, getattr(layer, "backbone", None), getattr(layer, "image_encoder", None)):
+            if isinstance(found, ConvNeXtBackbone):
+                return found
+    return None
+
+
 def is_channels_first(model: keras.Model) -> bool:
-    """Whether a model takes images with the channels first. Models of other classes are asked for their backbone's."""
-    owner = model if hasattr(model, "data_format") else getattr(model, "backbone", None)
-    if owner is None:
-        owner = next((layer for layer in model.layers if isinstance(layer, ConvNeXtBackbone)), None)
-    if owner is None:
+    """Whether a model takes images with the channels first, as its backbone does."""
+    backbone = backbone_of(model)
+    if backbone is None:
         return any(layer.name == "to_channels_last" for layer in model.layers)
-    return getattr(owner, "data_format", "channels_last") == "channels_first"
+    return backbone.data_format == "channels_first"
+
+
+def value_range(model: keras.Model) -> list[int] | None:
+    """The range of the images: `[0, 255]` if the model normalizes them, and None if that is not known."""
+    normalizes = any(isinstance(layer, keras.layers.Normalization) for _, layer, _ in sublayers(model))
+    return [0, 255] if normalizes else None
 
 
 def image_axes(shape: tuple, channels_first: bool) -> tuple:
@@ -179,7 +209,8 @@ def named_outputs(model: keras.Model, outputs: Any) -> dict[str, Tensor]:
     is_classes = isinstance(model, (ConvNeXtClassifier, UPerNet)) and bool(model.num_classes)
     if not is_classes:
         return {"features" if isinstance(model, (ConvNeXtBackbone, ConvNeXtClassifier)) else "output": tensors[0]}
-    return {"probabilities" if getattr(model, "activation", None) == "softmax" else "logits": tensors[0]}
+    activation = getattr(model.activation, "__name__", model.activation)
+    return {{None: "logits", "softmax": "probabilities"}.get(activation, "output"): tensors[0]}
 
 
 def _probabilities(model, outputs):

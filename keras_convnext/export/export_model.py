@@ -1,6 +1,7 @@
 """Exporting a model: written by a converter, checked in its runtime, and then moved to its place."""
 
 import importlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +13,15 @@ import keras
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
 from keras_convnext.export.check import ROUNDING, TOLERANCES, check_batches, check_file
-from keras_convnext.export.deployed import deployed_model, is_channels_first, prepared_model
+from keras_convnext.export.deployed import (
+    backbone_of,
+    deployed_model,
+    image_axes,
+    is_channels_first,
+    is_mixed,
+    prepared_model,
+    value_range,
+)
 from keras_convnext.export.files import as_export_errors, beside, files_of, size_of
 from keras_convnext.export.formats import Format, find_format
 from keras_convnext.export.int8.hook import Calibration, prepare_int8
@@ -25,6 +34,9 @@ from keras_convnext.new_paths import check_new_path
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.scalars import integer, optional
 from keras_convnext.version import __version__
+
+MOST_ONNX_BYTES = 2**31 - 2**24
+"""The most bytes of weights in an ONNX file, which is less than 2 GiB in all."""
 
 STORED_IN_FLOAT16 = ("openvino", "litert")
 """The formats whose runtimes take float32 programs with weights in float16, and choose the precision themselves."""
@@ -235,6 +247,8 @@ def _prepare_float(
     if image_size is not None and not isinstance(image_size, (tuple, list)):
         image_size = (image_size, image_size)
     if image_size is not None:
+        if len(image_size) != 2:
+            raise ValueError(f"`image_size` must be a side or (height, width). Received: image_size={image_size}")
         height, width = (integer("image_size", side, 1) for side in image_size)
         image_size = (height, width)
     if dtype != "float32" and (changed := layers_that(is_quantized, model) or layers_that(has_lora, model)):
@@ -248,16 +262,30 @@ def _prepare_float(
         "preprocess": preprocessing if preprocess else None,
         "softmax": softmax,
     }
+    if has_float_weights(model) and is_mixed(model):
+        model = prepared_model(model)  # computes in float32, as the file does
     reference = deployed_model(model, **options)
+    if preprocessing is not None and not preprocess:
+        size = image_axes(reference.inputs[0].shape[1:], is_channels_first(model))[:2]
+        for given, own in zip((preprocessing.height, preprocessing.width), size, strict=True):
+            if own not in (None, given):
+                raise ValueError(
+                    f"`preprocessing` makes images of {preprocessing.height} x {preprocessing.width} pixels, and the "
+                    f"file takes {size[0]} x {size[1]}. Give one of the file's size."
+                )
+    if found.name == "onnx" and _weight_bytes(model, dtype) >= MOST_ONNX_BYTES:
+        raise ValueError("An ONNX file holds less than 2 GiB of weights. Choose `dtype=float16` or another format.")
     metadata = _metadata(model, reference, dtype, preprocessing, preprocess, class_names)
     backend = found.writer(keras.backend.backend())
     check_weight_only(model, found.name, backend)
+    is_here = backend == keras.backend.backend()
+    prepared = prepared_for(model, found, dtype) if is_here else None
 
     def write():
         start = time.perf_counter()
         with beside(Path(path), found.name) as temporary:
-            if backend == keras.backend.backend():
-                difference, tolerance = write_and_check(model, reference, temporary, found, dtype, options, metadata)
+            if prepared is not None:
+                difference, tolerance = write_and_check(prepared, reference, temporary, found, dtype, options, metadata)
             else:
                 settings = {**options, "preprocess": preprocess and asdict(options["preprocess"])}
                 difference, tolerance = export_elsewhere(
@@ -270,8 +298,26 @@ def _prepare_float(
     return write
 
 
+def has_float_weights(model: keras.Model) -> bool:
+    """Whether no layer of a model is quantized or has LoRA."""
+    return not (layers_that(is_quantized, model) or layers_that(has_lora, model))
+
+
+def prepared_for(model: keras.Model, format: Format, dtype: str) -> keras.Model:
+    """The copy of a model that is written: with its layer scales folded, in the precision in which the file computes.
+
+    Args:
+        model: the model.
+        format: the format of the file.
+        dtype: as for `export`.
+    """
+    if not has_float_weights(model):
+        return model
+    return prepared_model(model, "float32" if format.name in STORED_IN_FLOAT16 else dtype)
+
+
 def write_and_check(
-    model: keras.Model,
+    prepared: keras.Model,
     reference: keras.Model,
     path: Path,
     format: Format,
@@ -282,8 +328,8 @@ def write_and_check(
     """Writes a file by the running backend, and compares it with the model.
 
     Args:
-        model: the model.
-        reference: what `deployed_model` made of it.
+        prepared: what `prepared_for` made of the model.
+        reference: what `deployed_model` made of the model.
         path: where to write.
         format: a format that the running backend writes.
         dtype: as for `export`.
@@ -297,8 +343,6 @@ def write_and_check(
         ExportError: as for `export`.
     """
     stores = dtype == "float16" and format.name in STORED_IN_FLOAT16
-    has_float_weights = not (layers_that(is_quantized, model) or layers_that(has_lora, model))
-    prepared = prepared_model(model, "float32" if stores else dtype) if has_float_weights else model
     deployed = deployed_model(prepared, **options)
     programs = _programs()
     write = programs.WRITERS[format.name]
@@ -320,11 +364,18 @@ def write_and_check(
             outputs = reference(keras.ops.convert_to_tensor(images), training=False)
         return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in outputs.items()}
 
+    with as_export_errors("The Keras model does not run on the images of the check", programs.FAILURES):
+        expected = [run_model(images) for images in batches]
     tolerance = max(TOLERANCES[dtype], ROUNDING if options["preprocess"] else 0.0)
     with as_export_errors(f"{format.title}'s runtime does not run the file", failures(format.name)):
         run = RUNTIMES[format.name](path)
-        difference = check_file(run, run_model, batches, tolerance)
+        difference = check_file(run, batches, expected, tolerance)
     return difference, tolerance
+
+
+def _weight_bytes(model, dtype):
+    count = sum(math.prod(weight.shape) for weight in model.weights)
+    return count * {"float32": 4, "float16": 2}[dtype]
 
 
 def _programs() -> ModuleType:
@@ -333,10 +384,11 @@ def _programs() -> ModuleType:
 
 
 def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):
-    backbone = getattr(model, "backbone", model)
+    backbone = backbone_of(model)
     (image,) = reference.inputs
     channels_first = is_channels_first(model) and not preprocess
-    has_own_normalization = bool(getattr(backbone, "include_preprocessing", True))
+    if isinstance(class_names, str):
+        raise ValueError(f"`class_names` must be a sequence of names. Received: {class_names!r}")
     if class_names is not None and getattr(model, "num_classes", len(class_names)) != len(class_names):
         raise ValueError(
             f"`class_names` must name the model's {model.num_classes} classes. Received: {len(class_names)} names"
@@ -345,13 +397,13 @@ def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):
         "version": __version__,
         "preset": getattr(backbone, "preset", None),
         "license": getattr(backbone, "license", None),
-        "class_names": None if class_names is None else list(class_names),
+        "class_names": None if class_names is None else [str(name) for name in class_names],
         "input": {
             "name": image.name,
             "dtype": keras.backend.standardize_dtype(image.dtype),
             "layout": "NCHW" if channels_first else "NHWC",
             "shape": list(image.shape),
-            "range": [0, 255] if has_own_normalization else None,
+            "range": value_range(model),
         },
         "outputs": list(reference.output),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),

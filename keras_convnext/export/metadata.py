@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_convnext.export.formats import find_format
+from keras_convnext.export.runtimes import failures
 from keras_convnext.extras import require
 
 KEY = "keras_convnext"
@@ -23,8 +24,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         path: an exported file, or the folder of a SavedModel.
 
     Returns:
-        A dict with these keys: `class_names` (a list, or None), `input` (`layout`, `dtype`, `shape`, and the `range` of
-        its values), `outputs` (their names), `preprocessing` (the settings of `ResizeAndCrop`, or None),
+        A dict with these keys: `class_names` (a list, or None), `input` (its `name`, `layout`, `dtype`, `shape`, and
+        the `range` of its values), `outputs` (their names), `preprocessing` (the settings of `ResizeAndCrop`, or None),
         `in_graph` (whether the file resizes and crops itself), `dtype`, `preset`, `license` and `version`.
 
     Raises:
@@ -43,10 +44,15 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     >>> read_metadata(path)["class_names"]
     ['cat', 'dog']
     """
+    if not Path(path).exists():
+        raise ValueError(f"No such file or folder: {path}")
+    name = "tf_saved_model" if Path(path).is_dir() else find_format(path).name
+    kinds: tuple[type[Exception], ...] = (KeyError, RuntimeError, OSError, zipfile.BadZipFile, *failures(name))
     try:
-        text = READERS[find_format(path).name](str(path))
-    except (KeyError, FileNotFoundError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: no metadata of keras_convnext in it ({error}).") from error
+        text = READERS[name](str(path))
+    except kinds as error:
+        reason = " ".join(str(error).split()[:12])
+        raise ValueError(f"{path}: no metadata of keras_convnext can be read ({reason}).") from error
     return json.loads(text)
 
 

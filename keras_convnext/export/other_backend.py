@@ -58,7 +58,7 @@ def export_elsewhere(
 def serve(folder: str) -> None:
     """Exports what a folder describes, and writes the result there."""
     from keras_convnext.export.deployed import deployed_model
-    from keras_convnext.export.export_model import write_and_check
+    from keras_convnext.export.export_model import prepared_for, write_and_check
     from keras_convnext.export.formats import FORMATS
     from keras_convnext.models.load import load_keras_file
     from keras_convnext.preprocessing import ResizeAndCrop
@@ -71,7 +71,7 @@ def serve(folder: str) -> None:
         model = load_keras_file(Path(folder, MODEL))
         reference = deployed_model(model, **options)
         difference, tolerance = write_and_check(
-            model,
+            prepared_for(model, FORMATS[settings["format"]], settings["dtype"]),
             reference,
             Path(settings["path"]),
             FORMATS[settings["format"]],

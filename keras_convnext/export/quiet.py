@@ -1,4 +1,4 @@
-"""Hiding what converters say about their own ways: deprecations inside them, and lines of progress."""
+"""Silencing the deprecation warnings and progress messages of converters."""
 
 import logging
 import warnings

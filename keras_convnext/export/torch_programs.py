@@ -28,14 +28,14 @@ def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
             (example,),
             dynamo=True,
             input_names=[INPUT],
-            output_names=list(model.output),
+            output_names=sorted(model.output),
             opset_version=OPSET,
             external_data=False,
             verbose=False,
         )
         _shrink(onnx_program.model)
     onnx_program.model.metadata_props[KEY] = json.dumps(metadata)
-    onnx_program.save(path)
+    require("onnx_ir", extra="export").save(onnx_program.model, path)  # torch's own `save` splits large files
 
 
 def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
@@ -43,7 +43,7 @@ def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weight
     program, _ = _traced(model)
     with quiet():
         converted = require("openvino", extra="export").convert_model(program)
-        save(converted, path, list(model.output), metadata, float16_weights)
+        save(converted, path, sorted(model.output), metadata, float16_weights)
 
 
 def write_torch(model: keras.Model, path: str, metadata: dict) -> None:
@@ -81,7 +81,9 @@ class _Forward(torch.nn.Module):
 
     def forward(self, image):
         outputs = self.model(image, training=False)
-        return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+        if len(outputs) == 1:
+            return next(iter(outputs.values()))
+        return {name: outputs[name] for name in sorted(outputs)}
 
 
 def _traced(model, products="matmul"):

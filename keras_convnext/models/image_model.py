@@ -70,7 +70,14 @@ class ImageModel(keras.Model):
         """
         quantize_linear_layers(self, super().quantize, mode, config, **kwargs)
 
-    def export(self, filepath: str, format: str = "tf_saved_model", **kwargs: Any) -> None:
+    def export(
+        self,
+        filepath: str,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Exports the model as `keras.Model.export` does, with the kernels in their export form.
 
         A SavedModel has the kernels of the running backend, which are faster where this device runs it.
@@ -80,6 +87,8 @@ class ImageModel(keras.Model):
         Args:
             filepath: as for `keras.Model.export`.
             format: as for `keras.Model.export`. Defaults to `"tf_saved_model"`.
+            verbose: as for `keras.Model.export`. Defaults to None.
+            input_signature: as for `keras.Model.export`. Defaults to None.
             **kwargs: as for `keras.Model.export`.
 
         Example:
@@ -92,7 +101,7 @@ class ImageModel(keras.Model):
         >>> model.export(f"{tempfile.mkdtemp()}/model{suffix}", format=format, verbose=False)
         """
         with contextlib.nullcontext() if format == "tf_saved_model" else kernels.exporting():
-            super().export(filepath, format=format, **kwargs)
+            super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles a loaded model, with `jit_compile="auto"`.

@@ -147,6 +147,43 @@ def first_hidden_activations(model, images):
     return block.pointwise_conv_1(block.norm(block.depthwise_conv(stem(images))))
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX writes no format itself")
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_outputs_keep_their_names_in_any_order(suffix, tiny, tmp_path):
+    backbone = tiny().backbone
+    outputs = {"z": backbone.output, "a": 2.0 * backbone.output + 1.0}
+    path = tmp_path / f"model{suffix}"
+    assert export(keras.Model(backbone.input, outputs), path).difference < 1e-5
+    assert set(read_metadata(path)["outputs"]) == {"a", "z"}
+
+
+@native
+def test_a_model_that_was_compiled_or_is_mixed(tiny, tmp_path):
+    def own_loss(y_true, y_pred):
+        return keras.ops.mean(y_pred)
+
+    model = tiny()
+    model.compile("adam", own_loss)
+    export(model, path_in(tmp_path))
+    (tmp_path / "mixed").mkdir()
+    exported = export(tiny(dtype="mixed_bfloat16"), path_in(tmp_path / "mixed"))
+    assert exported.difference < 1e-5
+
+
+@native
+def test_what_the_metadata_say(tiny, tmp_path):
+    first = tiny(data_format="channels_first", input_shape=(3, 16, 16), include_preprocessing=False)
+    model = keras.Sequential([keras.Input((3, 16, 16)), first, keras.layers.Softmax()])
+    export(model, path_in(tmp_path))
+    metadata = read_metadata(path_in(tmp_path))
+    assert metadata["input"]["layout"] == "NCHW" and metadata["input"]["range"] is None
+    assert metadata["outputs"] == ["output"]
+    (tmp_path / "sigmoid").mkdir()
+    sigmoid = ConvNeXtClassifier(ConvNeXtBackbone(**TINY), 5, activation="sigmoid")
+    export(sigmoid, path_in(tmp_path / "sigmoid"))
+    assert read_metadata(path_in(tmp_path / "sigmoid"))["outputs"] == ["output"]
+
+
 @native
 def test_a_model_that_is_not_ours(tmp_path):
     model = keras.Sequential(
@@ -203,6 +240,13 @@ REFUSED = {
         {"preprocess": True, "preprocessing": ResizeAndCrop(16, 16), "image_size": 16},
         "Leave out `image_size`",
     ),
+    "another size": (
+        {"preprocessing": ResizeAndCrop(32, 32)},
+        "makes images of 32 x 32 pixels, and the file takes 16 x 16",
+    ),
+    "three sides": ({"image_size": (1, 2, 3)}, "`image_size` must be a side or (height, width)"),
+    "no folder": ({"path": "no/model.onnx"}, "no such folder"),
+    "one name": ({"class_names": "horse"}, "`class_names` must be a sequence of names"),
     "names": ({"class_names": ["a"]}, "`class_names` must name the model's 5 classes. Received: 1 names"),
 }
 
@@ -252,7 +296,7 @@ def test_a_missing_converter_names_the_extra(run_python, hide_packages):
     program = hide_packages(["onnx", "tf2onnx"]) + (
         "import keras_convnext\nfrom keras_convnext.export import export\n"
         "model = keras_convnext.ConvNeXtBackbone(depths=(1,), dims=(4,))\n"
-        "try:\n    export(model, 'no/such/model.onnx')\nexcept ModuleNotFoundError as error:\n    print(error)\n"
+        "try:\n    export(model, 'model.onnx')\nexcept ModuleNotFoundError as error:\n    print(error)\n"
     )
     printed = run_python(program, "torch")
     assert "Writing ONNX needs packages that are not installed: from torch, onnx" in printed

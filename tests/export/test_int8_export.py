@@ -43,7 +43,7 @@ def test_a_format_of_another_backend(digits_model, calibration, tmp_path, suffix
 
 def test_what_cannot_be_quantized_is_refused_before_work(digits_model, calibration, tmp_path, monkeypatch):
     images, labels = calibration
-    monkeypatch.setattr(sys.modules["keras_convnext.export.export"], "deployed_model", None)
+    monkeypatch.setattr(sys.modules["keras_convnext.export.export_model"], "write_and_check", None)  # the work
     free = {"format": None, "quantize": "int8", "calibration": images}
     for model, path, changes, message in [
         (digits_model, "a.pt2", {}, "torch.export is not quantized"),

@@ -61,7 +61,7 @@ def test_a_model_in_a_format(model, format, randomize, tmp_path, backend):
 
 
 HEADS_IN_FLOAT32 = [("retinanet", "torch"), ("retinanet", "tf_saved_model")]
-"""The weights of keras-cv's heads are float32, since PyTorch cannot initialize all in float16. ONNX stores their casts."""
+"""The weights of keras-cv's heads are float32: PyTorch cannot initialize all in float16. ONNX stores their casts."""
 
 FLOAT16_IN_EVERY_RUN = {"torch": ["onnx"], "tensorflow": ["onnx", "litert", "tf_saved_model"], "jax": []}
 FLOAT16 = [pytest.param("small v2", format) for format in FLOAT16_IN_EVERY_RUN[keras.backend.backend()]] + [

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
-from keras_convnext.export.deployed import is_channels_first, named_outputs
+from keras_convnext.export.deployed import is_channels_first, named_outputs, value_range
 from keras_convnext.export.files import files_of
 from keras_convnext.export.int8.calibration import checked_images
 from keras_convnext.export.int8.measure import checked_labels
@@ -65,7 +65,12 @@ def prepare_int8(
             "`quantize='int8'` needs `calibration`: images of shape (images, height, width, channels), or a tuple of "
             "images and labels. 100 to 500 images of the training data are enough."
         )
-    images, labels = calibration if isinstance(calibration, tuple) else (calibration, None)
+    if isinstance(calibration, (tuple, list)) and len(calibration) != 2:
+        raise ValueError(
+            "`calibration` must be images, or a tuple of images and labels. Received: "
+            f"{len(calibration)} values in a {type(calibration).__name__}"
+        )
+    images, labels = calibration if isinstance(calibration, (tuple, list)) else (calibration, None)
     if changed := layers_that(is_quantized, model) or layers_that(has_lora, model):
         raise ValueError(
             f"`quantize='int8'` needs float32 weights. Received: a model with quantized layers or LoRA ({changed[0]}, "
@@ -73,7 +78,12 @@ def prepare_int8(
         )
     expected = _expected_metadata(model, options)
     check_is_quantizable(expected, path)
-    checked_labels(labels, checked_images(images, expected), expected)
+    labels = checked_labels(labels, checked_images(images, expected), expected)
+    per_pixel = len(model.output.shape) == 4
+    if labels is not None and (labels.ndim == 3) != per_pixel:
+        raise ValueError(
+            f"Expected one label per {'pixel' if per_pixel else 'image'}. Received: labels of shape {labels.shape}"
+        )
     folder = Path(tempfile.gettempdir(), f"keras_convnext-{uuid.uuid4().hex}")
     float_path = folder / f"float{found.suffix}"
     write_float = prepare_float(model, float_path, found.name, **options)
@@ -100,7 +110,6 @@ def _expected_metadata(model, options):
     if size := options.get("image_size"):
         sides = slice(2, 4) if channels_first else slice(1, 3)
         shape[sides] = size if isinstance(size, (tuple, list)) else (size, size)
-    backbone = getattr(model, "backbone", model)
     return {
         "dtype": options.get("dtype", "float32"),
         "in_graph": bool(options.get("preprocess")),
@@ -108,6 +117,6 @@ def _expected_metadata(model, options):
         "input": {
             "shape": shape,
             "layout": "NCHW" if channels_first else "NHWC",
-            "range": [0, 255] if getattr(backbone, "include_preprocessing", True) else None,
+            "range": value_range(model),
         },
     }

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_convnext.checkpoints.float_weights import is_quantized, layers_that
-from keras_convnext.export.deployed import is_channels_first, named_outputs
+from keras_convnext.export.deployed import is_channels_first, named_outputs, value_range
 from keras_convnext.export.int8.calibration import BATCH, checked_images
 from keras_convnext.export.int8.measure import accuracy, check_has_classes, checked_labels, latencies
 from keras_convnext.export.int8.weight_only_formats import MODES, formats_of
@@ -111,13 +111,12 @@ def compare_weight_only(
             raise ValueError(f"`modes` must be of {', '.join(MODES)}. Received: {mode!r}")
     if changed := layers_that(is_quantized, model):
         raise ValueError(f"Expected a float model. Received: a model with quantized layers ({changed[0]}, ...)")
-    backbone = getattr(model, "backbone", model)
     metadata = {
         "outputs": list(named_outputs(model, model.output)),
         "input": {
             "shape": list(model.inputs[0].shape),
             "layout": "NCHW" if is_channels_first(model) else "NHWC",
-            "range": [0, 255] if getattr(backbone, "include_preprocessing", True) else None,
+            "range": value_range(model),
         },
     }
     check_has_classes(metadata, model.name)
