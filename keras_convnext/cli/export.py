@@ -18,12 +18,13 @@ import json
 import re
 from dataclasses import asdict, replace
 
-from keras_convnext.cli.arguments import add_skip_unreadable, backend_errors, positive
+from keras_convnext.cli.arguments import add_skip_unreadable, backend_errors, check_new_file, positive
 from keras_convnext.cli.calibration import CALIBRATION_IMAGES, calibration_images
 from keras_convnext.cli.source import HELP, find_any_source
 from keras_convnext.export import FORMATS, prepare_export
 from keras_convnext.export.check import TOLERANCES
 from keras_convnext.export.deployed import image_axes, is_channels_first
+from keras_convnext.export.formats import find_format
 from keras_convnext.export.int8 import WeightOnlyReport, compare_weight_only
 
 FREE = "free"
@@ -61,6 +62,8 @@ def add_arguments(parser):
 
 
 def prepare(args):
+    check_new_file(args.target)
+    find_format(args.target, args.format)
     size = None if args.size in (None, FREE) else args.size
     source = find_any_source(args.source, size[0] if size and size[0] == size[1] else None)
     if args.preprocess and source.transform is None:
@@ -119,7 +122,8 @@ def _export(write, args, model, calibration):
         f"{exported.difference:.1e} of the largest output ({exported.tolerance:.0e} is accepted)."
     )
     if exported.int8 is not None:
-        print("\n" + "\n".join(exported.int8.lines()))
+        print(f"\nOn {exported.int8.images} calibration images, in the runtime:")
+        print("\n".join(exported.int8.lines()))
         count = weight_only[0].images
         print(f"\nFor comparison, weight-only quantization by Keras, with `predict` on {count} of these images:")
         print("\n".join(WeightOnlyReport.table(weight_only)))

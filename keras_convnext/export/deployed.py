@@ -1,5 +1,6 @@
 """The model that is exported: folded, in the precision of the file, from raw images to probabilities if wanted."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,13 +54,20 @@ def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
         copy = keras.saving.deserialize_keras_object(config)
     except TypeError as error:
         raise ValueError(
-            f"The model cannot be copied, which an export with a layer scale or in float16 needs: {error} Register the "
-            "classes of your layers with keras.saving.register_keras_serializable()."
+            f"The model cannot be copied, which an export with a layer scale or in float16 needs: "
+            f"{unknown_class(error)}. Register the classes of your layers with "
+            "keras.saving.register_keras_serializable()."
         ) from error
     finally:
         keras.config.set_dtype_policy(before)
     _copy_weights(model, copy)
     return copy
+
+
+def unknown_class(error: Exception) -> str:
+    """What Keras does not know, from an error that has whole configurations in its message."""
+    found = re.search(r"Could not locate (?:class|function) '[^']*'", str(error))
+    return found[0] if found else str(error).splitlines()[0]
 
 
 def _copy_weights(model, copy):

@@ -201,7 +201,9 @@ def prepare_export(
     """
     folder = Path(path).absolute().parent
     if not folder.is_dir():
-        raise ValueError(f"{path}: no such folder: {folder}. Make it first.")
+        raise ValueError(f"{path}: {folder} is not a folder. Make it first, or choose another one.")
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a keras.Model. Received: a {type(model).__name__}")
     options: dict[str, Any] = {
         "batch_size": batch_size,
         "image_size": image_size,

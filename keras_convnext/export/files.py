@@ -43,11 +43,16 @@ def beside(path: Path, format_name: str) -> Iterator[Path]:
     """A path of the same name in a new folder beside. What is written there is moved to the given path at the end.
 
     Raises:
+        OSError: the disk is full; the message has the path.
         ValueError: a file has appeared at the given path in the meantime. Nothing is left then.
     """
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
     try:
-        yield folder / path.name
+        try:
+            yield folder / path.name
+        except OSError as error:  # such as a full disk, which not every writer names
+            error.filename = str(path) if error.filename is None else error.filename
+            raise
         for file in files_of(path, format_name):
             check_new_path(file)
         for file in reversed(files_of(path, format_name)):  # the main file last

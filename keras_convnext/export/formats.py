@@ -95,7 +95,10 @@ def find_format(path: str | Path, name: str | None = None) -> Format:
     if name is None:
         found = next((format for format in FORMATS.values() if format.suffix == suffix), None)
         if found is None:
-            raise ValueError(f"{path}: the ending does not name a format. Expected {endings}.")
+            raise ValueError(
+                f"{path}: the ending does not name a format. Expected {endings}. For a SavedModel in a folder whose "
+                "name has a dot, give `format=tf_saved_model`."
+            )
         return found
     if name not in FORMATS:
         raise ValueError(f"`format` must be one of {', '.join(FORMATS)}. Received: format={name!r}")

@@ -57,7 +57,7 @@ def export_elsewhere(
 
 def serve(folder: str) -> None:
     """Exports what a folder describes, and writes the result there."""
-    from keras_convnext.export.deployed import deployed_model
+    from keras_convnext.export.deployed import deployed_model, unknown_class
     from keras_convnext.export.export_model import prepared_for, write_and_check
     from keras_convnext.export.formats import FORMATS
     from keras_convnext.models.load import load_keras_file
@@ -69,6 +69,15 @@ def serve(folder: str) -> None:
     options["image_size"] = tuple(options["image_size"]) if options["image_size"] else None
     try:
         model = load_keras_file(Path(folder, MODEL))
+    except ValueError as error:
+        message = (
+            f"A process of {keras.config.backend()}, which writes this format, cannot load the model: "
+            f"{unknown_class(error)}. It does not know classes of your own: export with "
+            f"KERAS_BACKEND={keras.config.backend()} in the environment."
+        )
+        Path(folder, RESULT).write_text(json.dumps({"error": message}))
+        return
+    try:
         reference = deployed_model(model, **options)
         difference, tolerance = write_and_check(
             prepared_for(model, FORMATS[settings["format"]], settings["dtype"]),

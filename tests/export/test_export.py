@@ -1,8 +1,10 @@
 """What `export` takes and refuses, what it checks, and what it leaves behind."""
 
+import errno
 import importlib
 import os
 import re
+import sys
 
 import keras
 import numpy as np
@@ -248,7 +250,7 @@ REFUSED = {
         "makes images of 32 x 32 pixels, and the file takes 16 x 16",
     ),
     "three sides": ({"image_size": (1, 2, 3)}, "`image_size` must be a side or (height, width)"),
-    "no folder": ({"path": "no/model.onnx"}, "no such folder"),
+    "no folder": ({"path": "no/model.onnx"}, "is not a folder. Make it first"),
     "one name": ({"class_names": "horse"}, "`class_names` must be a sequence of names"),
     "names": ({"class_names": ["a"]}, "`class_names` must name the model's 5 classes. Received: 1 names"),
 }
@@ -292,6 +294,33 @@ def test_a_layer_that_keras_cannot_load_is_named(tiny, tmp_path):
     model = tiny()
     with pytest.raises(ValueError, match="register_keras_serializable"):
         prepared_model(keras.Model(model.input, Mine()(model.output)))
+
+
+@pytest.mark.once
+def test_a_class_that_another_backend_does_not_know(tmp_path):
+    @keras.saving.register_keras_serializable(package="tests")
+    class Twice(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs + inputs
+
+    image = keras.Input((8, 8, 3))
+    message = (
+        r"Could not locate class 'Twice'. It does not know classes of your own: export with KERAS_BACKEND=tensorflow"
+    )
+    with pytest.raises(ExportError, match=message):
+        export(keras.Model(image, Twice()(image)), tmp_path / "model.tflite")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_names_the_file(tiny, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys.modules["keras_convnext.export.export_model"], "write_and_check", full)
+    monkeypatch.setattr(sys.modules["keras_convnext.export.export_model"], "export_elsewhere", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*model\.onnx"):
+        export(tiny(), tmp_path / "model.onnx")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.once
