@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
-_products: ContextVar[str | None] = ContextVar("products", default=None)
+_products: list[str] = []
+"""The contexts of `exporting` that are open. It is a list, because `torch.compile` cannot read a `ContextVar`. Other threads
+compute in the export form meanwhile, which gives the same results."""
 
 PRODUCTS = ("matmul", "convolution")
 
@@ -32,18 +33,18 @@ def exporting(products: str = "matmul") -> Iterator[None]:
     """
     if products not in PRODUCTS:
         raise ValueError(f"`products` must be one of {', '.join(PRODUCTS)}. Received: products={products!r}")
-    token = _products.set(products)
+    _products.append(products)
     try:
         yield
     finally:
-        _products.reset(token)
+        _products.pop()
 
 
 def is_exporting() -> bool:
     """Whether the caller is in the context of `exporting`."""
-    return _products.get() is not None
+    return bool(_products)
 
 
 def products_are_convolutions() -> bool:
     """Whether linear layers are to be written as 1x1 convolutions."""
-    return _products.get() == "convolution"
+    return bool(_products) and _products[-1] == "convolution"
