@@ -66,7 +66,7 @@ def test_an_interrupt_while_data_is_read_exits_with_130(cli, trained, monkeypatc
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_convnext.models.load._load_keras_file", interrupted)
+    monkeypatch.setattr("keras_convnext.models.load.load_keras_file", interrupted)
     assert cli("evaluate", trained.path).code == 130
 
 

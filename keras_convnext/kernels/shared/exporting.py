@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _products: list[str] = []
-"""The contexts of `exporting` that are open. It is a list, because `torch.compile` cannot read a `ContextVar`. Other threads
-compute in the export form meanwhile, which gives the same results."""
+"""The contexts of `exporting` that are open. It is a list, since `torch.compile` cannot read a `ContextVar`. Meanwhile,
+other threads compute in the export form too, which gives the same results."""
 
 PRODUCTS = ("matmul", "convolution")
 
