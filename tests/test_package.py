@@ -126,6 +126,7 @@ MAY_ASK = [
     "cli/train.py",
     "data/augment_workers.py",
     "export/export_model.py",
+    "export/write_and_check.py",
     "training/build.py",
     "training/engine/__init__.py",
     "training/engine/keras_distribution.py",

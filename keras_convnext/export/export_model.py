@@ -1,18 +1,16 @@
 """Exporting a model: written by a converter, checked in its runtime, and then moved to its place."""
 
-import importlib
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
-from keras_convnext.export.check import ROUNDING, TOLERANCES, check_batches, check_file
+from keras_convnext.export.check import TOLERANCES
 from keras_convnext.export.deployed import (
     backbone_of,
     deployed_model,
@@ -22,14 +20,13 @@ from keras_convnext.export.deployed import (
     prepared_model,
     value_range,
 )
-from keras_convnext.export.files import as_export_errors, beside, files_of, size_of
-from keras_convnext.export.formats import Format, find_format
+from keras_convnext.export.files import beside, files_of, size_of
+from keras_convnext.export.formats import find_format
 from keras_convnext.export.int8.hook import Calibration, prepare_int8
 from keras_convnext.export.int8.report import Int8Report
 from keras_convnext.export.int8.weight_only_formats import check_weight_only
 from keras_convnext.export.other_backend import export_elsewhere
-from keras_convnext.export.quiet import quiet
-from keras_convnext.export.runtimes import RUNTIMES, failures
+from keras_convnext.export.write_and_check import has_float_weights, prepared_for, write_and_check
 from keras_convnext.new_paths import check_new_path
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.scalars import integer, optional
@@ -37,9 +34,6 @@ from keras_convnext.version import __version__
 
 MOST_ONNX_BYTES = 2**31 - 2**24
 """The most bytes of weights in an ONNX file, which is less than 2 GiB in all."""
-
-STORED_IN_FLOAT16 = ("openvino", "litert")
-"""The formats whose runtimes take float32 programs with weights in float16, and choose the precision themselves."""
 
 
 @dataclass(frozen=True)
@@ -300,89 +294,9 @@ def _prepare_float(
     return write
 
 
-def has_float_weights(model: keras.Model) -> bool:
-    """Whether no layer of a model is quantized or has LoRA."""
-    return not (layers_that(is_quantized, model) or layers_that(has_lora, model))
-
-
-def prepared_for(model: keras.Model, format: Format, dtype: str) -> keras.Model:
-    """The copy of a model that is written: with its layer scales folded, in the precision in which the file computes.
-
-    Args:
-        model: the model.
-        format: the format of the file.
-        dtype: as for `export`.
-    """
-    if not has_float_weights(model):
-        return model
-    return prepared_model(model, "float32" if format.name in STORED_IN_FLOAT16 else dtype)
-
-
-def write_and_check(
-    prepared: keras.Model,
-    reference: keras.Model,
-    path: Path,
-    format: Format,
-    dtype: str,
-    options: dict[str, Any],
-    metadata: dict[str, Any],
-) -> tuple[float, float]:
-    """Writes a file by the running backend, and compares it with the model.
-
-    Args:
-        prepared: what `prepared_for` made of the model.
-        reference: what `deployed_model` made of the model.
-        path: where to write.
-        format: a format that the running backend writes.
-        dtype: as for `export`.
-        options: arguments of `deployed_model`.
-        metadata: what is stored in the file.
-
-    Returns:
-        The largest difference, and the tolerance.
-
-    Raises:
-        ExportError: as for `export`.
-    """
-    stores = dtype == "float16" and format.name in STORED_IN_FLOAT16
-    deployed = deployed_model(prepared, **options)
-    programs = _programs()
-    write = programs.WRITERS[format.name]
-    with as_export_errors(f"{format.title}'s converter failed", (*programs.FAILURES, *failures(format.name))):
-        write(deployed, str(path), metadata, **({"float16_weights": True} if stores else {}))
-    image = reference.inputs[0]
-    size = options["image_size"]
-    if metadata["preprocessing"] and not metadata["in_graph"]:
-        size = metadata["preprocessing"]["height"], metadata["preprocessing"]["width"]
-    batches = check_batches(
-        tuple(image.shape),
-        keras.backend.standardize_dtype(image.dtype),
-        metadata["input"]["layout"] == "NCHW",
-        size,
-    )
-
-    def run_model(images):
-        with quiet():
-            outputs = reference(keras.ops.convert_to_tensor(images), training=False)
-        return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in outputs.items()}
-
-    with as_export_errors("The Keras model does not run on the images of the check", programs.FAILURES):
-        expected = [run_model(images) for images in batches]
-    tolerance = max(TOLERANCES[dtype], ROUNDING if options["preprocess"] else 0.0)
-    with as_export_errors(f"{format.title}'s runtime does not run the file", failures(format.name)):
-        run = RUNTIMES[format.name](path)
-        difference = check_file(run, batches, expected, tolerance)
-    return difference, tolerance
-
-
 def _weight_bytes(model, dtype):
     count = sum(math.prod(weight.shape) for weight in model.weights)
     return count * {"float32": 4, "float16": 2}[dtype]
-
-
-def _programs() -> ModuleType:
-    """The module with which the running backend writes files."""
-    return importlib.import_module(f"keras_convnext.export.{keras.backend.backend()}_programs")
 
 
 def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):

@@ -58,8 +58,8 @@ def export_elsewhere(
 def serve(folder: str) -> None:
     """Exports what a folder describes, and writes the result there."""
     from keras_convnext.export.deployed import deployed_model, unknown_class
-    from keras_convnext.export.export_model import prepared_for, write_and_check
     from keras_convnext.export.formats import FORMATS
+    from keras_convnext.export.write_and_check import prepared_for, write_and_check
     from keras_convnext.models.load import load_keras_file
     from keras_convnext.preprocessing import ResizeAndCrop
 

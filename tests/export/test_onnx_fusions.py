@@ -4,15 +4,14 @@ import collections
 
 import keras
 import numpy as np
+import onnx
+import onnx_ir
+import onnxruntime
 import pytest
 
 from keras_convnext import ConvNeXtClassifier
 from keras_convnext.export import export
 from keras_convnext.export.onnx_fusions import fuse
-
-onnx = pytest.importorskip("onnx")
-onnx_ir = pytest.importorskip("onnx_ir")
-onnxruntime = pytest.importorskip("onnxruntime")
 
 NORM = """<ir_version: 9, opset_import: ["" : 18]>
 norm (float[2, 3, 3, 3] x) => (float[2, 3, 3, 3] y)
