@@ -25,40 +25,38 @@ OPTIONS = {
     "skip_bad": "--skip-unreadable",
     **{
         name: f"--{name.replace('_', '-')}"
-        for name in (
-            *(
-                "accumulate",
-                "checkpoint",
-                "cutmix",
-                "data",
-                "dtype",
-                "ema",
-                "epochs",
-                "format",
-                "freeze",
-                "mixup",
-                "output",
-            ),
-            *(
-                "distribute",
-                "preprocess",
-                "recipe",
-                "remat",
-                "seed",
-                "size",
-                "seeds",
-                "skip_unreadable",
-                "softmax",
-                "stem",
-                "steps",
-            ),
-            *("tensorboard", "variant", "width_divisor"),
-        )
+        for name in [
+            "accumulate",
+            "checkpoint",
+            "cutmix",
+            "data",
+            "distribute",
+            "dtype",
+            "ema",
+            "epochs",
+            "format",
+            "freeze",
+            "mixup",
+            "output",
+            "preprocess",
+            "recipe",
+            "remat",
+            "seed",
+            "seeds",
+            "size",
+            "skip_unreadable",
+            "softmax",
+            "stem",
+            "steps",
+            "tensorboard",
+            "variant",
+            "width_divisor",
+        ]
     },
 }
 """The option of the command line for each argument of the library."""
 
-DESTINATIONS = {"batch_size": "batch", "image_size": "size", "skip_bad": "skip_unreadable"}
+DESTINATIONS = {"image_size": "size", "skip_bad": "skip_unreadable"}
 """The attributes of the parsed arguments, where their names differ from the library's."""
 
 

@@ -37,7 +37,13 @@ def add_arguments(parser):
     parser.add_argument(
         "--data", help="`digits`, FILE.npz, FOLDER (of images or shards) or tfds:NAME (default: the data of the run)"
     )
-    parser.add_argument("--batch", type=positive, help="images per batch (default: 32, or the run's own)")
+    parser.add_argument(
+        "--batch",
+        dest="batch_size",
+        metavar="BATCH",
+        type=positive,
+        help="images per batch (default: 32, or the run's own)",
+    )
     parser.add_argument("--size", type=positive, help="side of the images in pixels (default: as published)")
     add_skip_unreadable(parser)
     parser.add_argument("--output", metavar="FOLDER", help="new folder for pictures of the predictions")
@@ -58,7 +64,7 @@ def prepare(args):
             recipe = Recipe.from_config(settings)
         except ValueError as error:
             raise ValueError(f"{source.run.path}: not the recipe of a run in its config.json: {error}") from error
-        recipe = replace(recipe, batch_size=args.batch or recipe.batch_size, accumulate=1)
+        recipe = replace(recipe, batch_size=args.batch_size or recipe.batch_size, accumulate=1)
         label_smoothing = 0.0 if is_augmented else recipe.label_smoothing
         data = load_run_data(config, args.data, args.skip_unreadable, verbose=not args.json)
         if args.data is None:
@@ -72,9 +78,9 @@ def prepare(args):
         batches = source.task.batches(recipe, model, images, training=False)
     elif source.task.name == Segmentation.name:
         size = (source.transform.height, source.transform.width)
-        batches = AnnotatedBatches(images, args.batch or 32, size, target="label_map")
+        batches = AnnotatedBatches(images, args.batch_size or 32, size, target="label_map")
     else:
-        batches = Batches(images, args.batch or 32, source.transform)
+        batches = Batches(images, args.batch_size or 32, source.transform)
     return lambda: _evaluate(model, source, batches, part, label_smoothing, data, args)
 
 

@@ -38,7 +38,11 @@ def add_arguments(parser):
     parser.add_argument("target", metavar="OUT", help="a new file; its ending names the format")
     parser.add_argument("--format", choices=FORMATS, help="format (default: that of the ending)")
     parser.add_argument(
-        "--batch", type=_free_or(positive), help="images per batch, or `free` for any number (default: free)"
+        "--batch",
+        dest="batch_size",
+        metavar="BATCH",
+        type=_free_or(positive),
+        help="images per batch, or `free` for any number (default: free)",
     )
     parser.add_argument(
         "--size",
@@ -81,7 +85,7 @@ def prepare(args):
         model,
         args.target,
         args.format,
-        batch_size=None if args.batch == FREE else args.batch,
+        batch_size=None if args.batch_size == FREE else args.batch_size,
         image_size=None if args.preprocess else _image_size(args, size, transform, model),
         dtype=args.dtype,
         preprocessing=transform,
