@@ -26,12 +26,12 @@ recognize, and takes a wrong shape for maps of 1 x 1. ONNX Runtime optimizes tra
 
 
 def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
-    """Writes an ONNX file. Linear layers are 1x1 convolutions, which ONNX Runtime computes faster than products."""
+    """Writes an ONNX file."""
     onnx_ir = require("onnx_ir", extra="export")
     from keras_convnext.export.onnx_fusions import fuse
 
     with quiet():
-        converted = onnx_ir.from_proto(_converted(_traced(model, products="convolution"), sorted(model.output)))
+        converted = onnx_ir.from_proto(_converted(_traced(model, "onnxruntime"), sorted(model.output)))
         fuse(converted)
     converted.metadata_props[KEY] = json.dumps(metadata)
     onnx_ir.save(converted, path)
@@ -62,7 +62,7 @@ def _converted(function, names):
 def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
     """Writes an `.xml` file and the `.bin` file of its weights."""
     with quiet():
-        converted = require("openvino", extra="export").convert_model(_traced(model))
+        converted = require("openvino", extra="export").convert_model(_traced(model, "openvino"))
     save(converted, path, sorted(model.output), metadata, float16_weights)
 
 
@@ -105,9 +105,9 @@ FAILURES = (tf.errors.OpError, ConverterError)
 """What the converters raise besides Python's own types of errors."""
 
 
-def _traced(model, products="matmul"):
+def _traced(model, runtime):
     """The concrete function of a deployed model. Its outputs are sorted by name."""
     (image,) = model.inputs
     signature = [tf.TensorSpec(image.shape, image.dtype, name=INPUT)]
-    with kernels.exporting(products):
+    with kernels.exporting(runtime):
         return tf.function(lambda image: model(image, training=False), signature).get_concrete_function()

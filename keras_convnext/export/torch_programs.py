@@ -20,8 +20,8 @@ OPSET = 20
 
 
 def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
-    """Writes an ONNX file. Linear layers are 1x1 convolutions, which ONNX Runtime computes faster than products."""
-    program, example = _traced(model, products="convolution")
+    """Writes an ONNX file."""
+    program, example = _traced(model, "onnxruntime")
     with quiet():
         onnx_program = torch.onnx.export(
             program,
@@ -40,9 +40,11 @@ def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
 
 def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
     """Writes an `.xml` file and the `.bin` file of its weights."""
-    program, _ = _traced(model)
+    program, _ = _traced(model, "openvino")
     with quiet():
         converted = require("openvino", extra="export").convert_model(program)
+        # The converter leaves all sizes open, and with open sizes OpenVINO fuses no elementwise operations.
+        converted.reshape([-1 if size is None else size for size in model.inputs[0].shape])
         save(converted, path, sorted(model.output), metadata, float16_weights)
 
 
@@ -86,14 +88,14 @@ class _Forward(torch.nn.Module):
         return {name: outputs[name] for name in sorted(outputs)}
 
 
-def _traced(model, products="matmul"):
+def _traced(model, runtime=None):
     """The program of a deployed model, and the example that it was traced with. Unknown sizes stay free."""
     shape = model.inputs[0].shape
     free = {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(shape) if size is None}
     # Sizes of 0 and 1 would become constants. Sides differ, so that no two become one symbol.
     sizes = [size or (2 if axis == 0 else 96 + 32 * axis) for axis, size in enumerate(shape)]
     example = torch.zeros(sizes, dtype=getattr(torch, keras.backend.standardize_dtype(model.inputs[0].dtype)))
-    with quiet(), torch.no_grad(), kernels.exporting(products):
+    with quiet(), torch.no_grad(), kernels.exporting(runtime):
         program = torch.export.export(
             _Forward(model).eval(), (example,), dynamic_shapes={INPUT: free} if free else None, strict=False
         )

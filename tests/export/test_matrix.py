@@ -48,6 +48,26 @@ def with_weights(model, randomize):
     return model
 
 
+def declared_shape(format, path):
+    """The sizes that the runtime knows before it runs; None for free ones, and for a whole shape if it does not say."""
+    if format == "onnx":
+        import onnxruntime
+
+        (image,) = onnxruntime.InferenceSession(str(path)).get_inputs()
+        return [size if isinstance(size, int) else None for size in image.shape]
+    if format == "openvino":
+        import openvino
+
+        sizes = openvino.Core().read_model(str(path)).inputs[0].get_partial_shape()
+        return [None if size.is_dynamic else size.get_length() for size in sizes]
+    if format == "litert":
+        from ai_edge_litert.interpreter import Interpreter
+
+        (image,) = Interpreter(str(path)).get_input_details()
+        return [None if size == -1 else int(size) for size in image["shape_signature"]]
+    return None
+
+
 @pytest.mark.parametrize("model, format", CELLS)
 def test_a_model_in_a_format(model, format, randomize, tmp_path, backend):
     made = with_weights(MODELS[model](), randomize)
@@ -58,6 +78,7 @@ def test_a_model_in_a_format(model, format, randomize, tmp_path, backend):
     metadata = read_metadata(path)
     assert set(metadata["outputs"]) == OUTPUTS.get(model, {"logits"})
     assert metadata["dtype"] == "float32"
+    assert declared_shape(format, path) in (None, list(made.input_shape))
 
 
 HEADS_IN_FLOAT32 = [("retinanet", "torch"), ("retinanet", "tf_saved_model")]

@@ -3,26 +3,29 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_products: list[str] = []
+_runtimes: list[str | None] = []
 """The contexts of `exporting` that are open. It is a list, since `torch.compile` cannot read a `ContextVar`. Meanwhile,
 other threads compute in the export form too, which gives the same results."""
 
-PRODUCTS = ("matmul", "convolution")
+RUNTIMES = ("onnxruntime", "openvino")
+"""The runtimes with forms of their own."""
 
 
 @contextmanager
-def exporting(products: str = "matmul") -> Iterator[None]:
+def exporting(runtime: str | None = None) -> Iterator[None]:
     """A context in which kernels compute in their export form, for tracing a model that another runtime will run.
 
     The export form has one convolution per depthwise convolution and per patch embedding, layer norms and GELUs as
     runtimes recognize and fuse them, and sums over maps in float32. It has no custom gradients, slices or barriers.
 
     Args:
-        products: how a linear layer over the channels of a map is written: `"matmul"`, or `"convolution"`, a 1x1
-            convolution, which ONNX Runtime computes faster. It has no effect on JAX. Defaults to `"matmul"`.
+        runtime: the runtime to be fast in, if one is known. For `"onnxruntime"`, linear layers over the channels of a
+            map are 1x1 convolutions; for `"openvino"`, layer norms on PyTorch are sums over the first axis of
+            channels-first maps. The results are equal. Defaults to None: linear layers are products of matrices, and
+            layer norms are the backend's own.
 
     Raises:
-        ValueError: `products` is unknown.
+        ValueError: `runtime` is unknown.
 
     Example:
 
@@ -31,20 +34,24 @@ def exporting(products: str = "matmul") -> Iterator[None]:
     >>> with kernels.exporting():
     ...     y = kernels.gelu(ops.zeros(3))
     """
-    if products not in PRODUCTS:
-        raise ValueError(f"`products` must be one of {', '.join(PRODUCTS)}. Received: products={products!r}")
-    _products.append(products)
+    if runtime not in (None, *RUNTIMES):
+        raise ValueError(f"`runtime` must be None, or one of {', '.join(RUNTIMES)}. Received: runtime={runtime!r}")
+    _runtimes.append(runtime)
     try:
         yield
     finally:
-        _products.pop()
+        _runtimes.pop()
 
 
 def is_exporting() -> bool:
     """Whether the caller is in the context of `exporting`."""
-    return bool(_products)
+    return bool(_runtimes)
 
 
-def products_are_convolutions() -> bool:
-    """Whether linear layers are to be written as 1x1 convolutions."""
-    return bool(_products) and _products[-1] == "convolution"
+def is_exporting_for(runtime: str) -> bool:
+    """Whether the caller is in the context of `exporting` for this runtime.
+
+    Args:
+        runtime: one of `RUNTIMES`.
+    """
+    return bool(_runtimes) and _runtimes[-1] == runtime

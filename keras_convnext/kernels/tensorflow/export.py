@@ -7,12 +7,12 @@ import math
 
 import tensorflow as tf
 
-from keras_convnext.kernels.shared.exporting import products_are_convolutions
+from keras_convnext.kernels.shared.exporting import is_exporting_for
 
 
 def linear(x, kernel, bias, activation):
     """`activation(x @ kernel + bias)` over the last axis; both may be None."""
-    if products_are_convolutions() and x.shape.rank == 4:
+    if is_exporting_for("onnxruntime") and x.shape.rank == 4:
         y = tf.nn.conv2d(x, kernel[None, None], 1, "VALID")
         y = y if bias is None else tf.nn.bias_add(y, bias)
         return y if activation is None else activation(y)

@@ -9,19 +9,33 @@ from torch.nn import functional
 
 from keras_convnext.kernels import reference
 from keras_convnext.kernels.reference.norms import scaled_by_response
-from keras_convnext.kernels.shared.exporting import is_exporting, products_are_convolutions
+from keras_convnext.kernels.shared.exporting import is_exporting, is_exporting_for
 
 
 def layer_norm(x, gamma, beta, *, epsilon, training=False):
     """See the reference. The GPU's kernel needs gamma and beta in the type of x."""
+    if is_exporting_for("openvino") and x.ndim == 4:
+        return _layer_norm_of_maps(x, gamma, beta, epsilon)
     if x.is_cuda:
         gamma, beta = gamma.to(x.dtype), beta.to(x.dtype)
     return functional.layer_norm(x, gamma.shape, gamma, beta, epsilon)
 
 
+def _layer_norm_of_maps(x, gamma, beta, epsilon):
+    """A layer norm between two permutations, which cancel those of the convolutions before and after it.
+
+    OpenVINO computes its own layer norm of the last axis only in that order of the memory, and permutes the map before.
+    """
+    exact = x.permute(0, 3, 1, 2).to(torch.promote_types(x.dtype, torch.float32))
+    centered = exact - exact.mean(1, keepdim=True)
+    normalized = centered / torch.sqrt((centered * centered).mean(1, keepdim=True) + epsilon)
+    gamma, beta = (weight.to(exact.dtype)[:, None, None] for weight in (gamma, beta))
+    return (normalized * gamma + beta).to(x.dtype).permute(0, 2, 3, 1)
+
+
 def linear(x, kernel, bias, *, activation=None, training=False):
     """See the reference."""
-    if products_are_convolutions() and x.ndim == 4:
+    if is_exporting_for("onnxruntime") and x.ndim == 4:
         y = functional.conv2d(x.permute(0, 3, 1, 2), kernel.t()[:, :, None, None], bias)
         return (y if activation is None else activation(y)).permute(0, 2, 3, 1)
     y = functional.linear(x, kernel.t(), bias)

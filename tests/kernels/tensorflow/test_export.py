@@ -15,17 +15,17 @@ def test_a_linear_layer_is_the_same_as_a_convolution(bias, activation):
     bias = tf.constant(rng.normal(size=6), "float32") if bias else None
     expected = kernels.linear(x, kernel, bias, activation=activation)
     operators, found = {}, {}
-    for products in ("matmul", "convolution"):
-        with kernels.exporting(products):
+    for runtime in ("openvino", "onnxruntime"):
+        with kernels.exporting(runtime):
             function = tf.function(lambda x: kernels.linear(x, kernel, bias, activation=activation))
-            found[products] = function(x)
-            operators[products] = {one.type for one in function.get_concrete_function(x).graph.get_operations()}
-        np.testing.assert_allclose(found[products], expected, atol=1e-5)
-    assert "Conv2D" in operators["convolution"] and "MatMul" not in operators["convolution"]
-    assert "Conv2D" not in operators["matmul"]
+            found[runtime] = function(x)
+            operators[runtime] = {one.type for one in function.get_concrete_function(x).graph.get_operations()}
+        np.testing.assert_allclose(found[runtime], expected, atol=1e-5)
+    assert "Conv2D" in operators["onnxruntime"] and "MatMul" not in operators["onnxruntime"]
+    assert "Conv2D" not in operators["openvino"]
 
 
 def test_features_without_a_map_stay_products():
-    with kernels.exporting("convolution"):
+    with kernels.exporting("onnxruntime"):
         y = kernels.linear(tf.ones((2, 3)), tf.ones((3, 4)), None)
     np.testing.assert_array_equal(y, np.full((2, 4), 3.0))
