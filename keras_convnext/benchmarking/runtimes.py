@@ -18,11 +18,9 @@ import numpy as np
 
 from keras_convnext.benchmarking.case import Case
 from keras_convnext.export import FORMATS, export
+from keras_convnext.export.formats import ONNX_OPSET
 from keras_convnext.export.runtimes import RUNTIMES as LOADERS
 from keras_convnext.extras import require
-
-OPSET = 20
-"""The version of ONNX's operators for timm's models: the first with GELU as one operator."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def _write_onnx(module, example, path):
     import torch
 
     program = torch.onnx.export(
-        module, (example,), dynamo=True, opset_version=OPSET, external_data=False, verbose=False
+        module, (example,), dynamo=True, opset_version=ONNX_OPSET, external_data=False, verbose=False
     )
     program.save(path)
 

@@ -23,9 +23,9 @@ from keras_convnext.cli.calibration import CALIBRATION_IMAGES, calibration_image
 from keras_convnext.cli.source import HELP, find_any_source
 from keras_convnext.export import FORMATS, prepare_export
 from keras_convnext.export.check import TOLERANCES
-from keras_convnext.export.deployed import image_axes, is_channels_first
 from keras_convnext.export.formats import find_format
 from keras_convnext.export.int8 import WeightOnlyReport, compare_weight_only
+from keras_convnext.models.image_input import image_axes, is_channels_first
 
 FREE = "free"
 

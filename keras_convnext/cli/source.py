@@ -13,8 +13,8 @@ import keras
 
 from keras_convnext.checkpoints import CHECKPOINTS, Checkpoint, ade20k_classes, imagenet_classes
 from keras_convnext.cli.arguments import backend_errors
-from keras_convnext.export.deployed import image_axes, is_channels_first
 from keras_convnext.models import ConvNeXtClassifier, find_model, load_model_and_facts
+from keras_convnext.models.image_input import image_axes, is_channels_first
 from keras_convnext.preprocessing import ResizeAndCrop, preprocessor
 from keras_convnext.segmentation import UPerNet
 from keras_convnext.training import Run

@@ -14,6 +14,7 @@ import json
 from keras_convnext.cli.arguments import not_negative, positive
 from keras_convnext.cli.source import load
 from keras_convnext.models import ConvNeXtClassifier, find_model, variant_of
+from keras_convnext.models.image_input import image_axes, is_channels_first
 from keras_convnext.profiling import profile
 from keras_convnext.variants import get_variant
 
@@ -74,8 +75,7 @@ def _of_file(args, path):
     if given:
         raise ValueError(f"--{given[0]} applies to names; the model in {path} already has its architecture.")
     model, _, variant, _ = load(path)
-    is_channels_first = getattr(getattr(model, "backbone", model), "data_format", None) == "channels_first"
-    sides = model.input_shape[2:] if is_channels_first else model.input_shape[1:-1]
+    sides = image_axes(model.input_shape[1:], is_channels_first(model))[:2]
     if args.size and None not in sides and sides != (args.size, args.size):
         raise ValueError(f"--size {args.size}: the model takes images of {sides[0]} x {sides[1]} pixels.")
     for trainable in (False, True):  # a model that is trainable already ignores True

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_convnext.data import read_image
-from keras_convnext.export.deployed import image_axes
+from keras_convnext.models.image_input import image_axes
 
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
 """The largest difference, relative to the largest value of an output, by the precision of the file."""

@@ -1,17 +1,17 @@
 """The model that is exported: folded, in the precision of the file, from raw images to probabilities if wanted."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_convnext.export.quiet import quiet
 from keras_convnext.layers import ConvNeXtBlock
 from keras_convnext.models import ConvNeXtBackbone, ConvNeXtClassifier
-from keras_convnext.models.fuse import without_layer_scale
+from keras_convnext.models.fuse import fold_layer_scale, without_layer_scale
+from keras_convnext.models.image_input import image_axes, is_channels_first, value_range
 from keras_convnext.models.layer_tree import sublayers
 from keras_convnext.preprocessing import ResizeAndCrop, ResizeAndCropLayer
 from keras_convnext.segmentation import UPerNet
@@ -60,7 +60,7 @@ def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
         ) from error
     finally:
         keras.config.set_dtype_policy(before)
-    _copy_weights(model, copy)
+    fold_layer_scale(model, copy)
     return copy
 
 
@@ -68,35 +68,6 @@ def unknown_class(error: Exception) -> str:
     """What Keras does not know, from an error that has whole configurations in its message."""
     found = re.search(r"Could not locate (?:class|function) '[^']*'", str(error))
     return found[0] if found else str(error).splitlines()[0]
-
-
-def _copy_weights(model, copy):
-    """Copies weights in their order, without layer scales. Names need not agree: keras-cv counts its layers."""
-    for block in _blocks(model):
-        if block.layer_scale is not None and block.pointwise_conv_2.activation is not keras.activations.linear:
-            raise ValueError(
-                f"The layer scale of {block.name} cannot be folded into the weights before it: pointwise_conv_2 has an "
-                "activation. Remove the activation first."
-            )
-    copied = _blocks(copy)
-    scales = [block.layer_scale and block.layer_scale.gamma for block in _blocks(model)]
-    scaled = {
-        id(weight): scale
-        for block, scale in zip(copied, scales, strict=True)
-        if scale is not None
-        for weight in block.pointwise_conv_2.weights
-    }
-    gone = {id(scale) for scale in scales}
-    weights = [weight for weight in model.weights if id(weight) not in gone]
-    for weight, new in zip(weights, copy.weights, strict=True):
-        if (weight.name, weight.shape) != (new.name, new.shape):
-            raise ValueError(f"The copy of the model has {new.path} in place of {weight.path}.")
-        value, scale = np.asarray(weight), scaled.get(id(new))
-        new.assign(value if scale is None else (value * np.asarray(scale, "float64")).astype(new.dtype))
-
-
-def _blocks(model):
-    return [layer for layer in model._flatten_layers() if isinstance(layer, ConvNeXtBlock)]
 
 
 def _changed(config, dtype):
@@ -177,34 +148,15 @@ def deployed_model(
     return keras.Model(image, outputs, name=f"deployed_{model.name}")
 
 
-def backbone_of(model: keras.Model) -> ConvNeXtBackbone | None:
-    """The backbone of a model: itself, its own, or that of a model inside. None if there is none, as in a graph that
-    was built on a backbone's output, which has the backbone's layers alone."""
-    layers = (layer for _, layer, _ in sublayers(model))
-    for layer in (model, *layers):
-        for found in (layer, getattr(layer, "backbone", None), getattr(layer, "image_encoder", None)):
-            if isinstance(found, ConvNeXtBackbone):
-                return found
-    return None
+def described_input(model: keras.Model, shape: Sequence[int | None]) -> dict[str, Any]:
+    """What the metadata of a file say about its images.
 
-
-def is_channels_first(model: keras.Model) -> bool:
-    """Whether a model takes images with the channels first, as its backbone does."""
-    backbone = backbone_of(model)
-    if backbone is None:
-        return any(layer.name == "to_channels_last" for layer in model.layers)
-    return backbone.data_format == "channels_first"
-
-
-def value_range(model: keras.Model) -> list[int] | None:
-    """The range of the images: `[0, 255]` if the model normalizes them, and None if that is not known."""
-    normalizes = any(isinstance(layer, keras.layers.Normalization) for _, layer, _ in sublayers(model))
-    return [0, 255] if normalizes else None
-
-
-def image_axes(shape: tuple, channels_first: bool) -> tuple:
-    """Height, width and channels of the shape of an image."""
-    return (*shape[1:], shape[0]) if channels_first else tuple(shape)
+    Args:
+        model: the model that the file computes, from images of its own size on.
+        shape: shape of the file's input.
+    """
+    layout = "NCHW" if is_channels_first(model) else "NHWC"
+    return {"layout": layout, "shape": list(shape), "range": value_range(model)}
 
 
 def named_outputs(model: keras.Model, outputs: Any) -> dict[str, Tensor]:

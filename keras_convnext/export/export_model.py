@@ -11,22 +11,16 @@ import keras
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
 from keras_convnext.export.check import TOLERANCES
-from keras_convnext.export.deployed import (
-    backbone_of,
-    deployed_model,
-    image_axes,
-    is_channels_first,
-    is_mixed,
-    prepared_model,
-    value_range,
-)
+from keras_convnext.export.deployed import deployed_model, described_input, is_mixed, prepared_model
 from keras_convnext.export.files import beside, files_of, size_of
 from keras_convnext.export.formats import find_format
-from keras_convnext.export.int8.hook import Calibration, prepare_int8
+from keras_convnext.export.int8.prepare_int8 import Calibration, prepare_int8
 from keras_convnext.export.int8.report import Int8Report
 from keras_convnext.export.int8.weight_only_formats import check_weight_only
 from keras_convnext.export.other_backend import export_elsewhere
 from keras_convnext.export.write_and_check import has_float_weights, prepared_for, write_and_check
+from keras_convnext.models import backbone_of
+from keras_convnext.models.image_input import image_axes, is_channels_first
 from keras_convnext.new_paths import check_new_path
 from keras_convnext.preprocessing import ResizeAndCrop
 from keras_convnext.scalars import integer, optional
@@ -302,7 +296,6 @@ def _weight_bytes(model, dtype):
 def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):
     backbone = backbone_of(model)
     (image,) = reference.inputs
-    channels_first = is_channels_first(model) and not preprocess
     if isinstance(class_names, str):
         raise ValueError(f"`class_names` must be a sequence of names. Received: {class_names!r}")
     if class_names is not None and getattr(model, "num_classes", len(class_names)) != len(class_names):
@@ -317,9 +310,8 @@ def _metadata(model, reference, dtype, preprocessing, preprocess, class_names):
         "input": {
             "name": image.name,
             "dtype": keras.backend.standardize_dtype(image.dtype),
-            "layout": "NCHW" if channels_first else "NHWC",
-            "shape": list(image.shape),
-            "range": value_range(model),
+            **described_input(model, image.shape),
+            **({"layout": "NHWC"} if preprocess else {}),
         },
         "outputs": list(reference.output),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),

@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 from keras_convnext.extras import is_installed
 
+ONNX_OPSET = 20
+"""The version of ONNX's operators in files: the first with GELU as one operator."""
+
 
 @dataclass(frozen=True)
 class Format:

@@ -11,15 +11,14 @@ import onnx_ir.passes.common
 from onnxscript import version_converter
 from onnxscript.rewriter import pattern
 
-OPSET = 20
-"""The version of ONNX's operators: the first with GELU as one operator."""
+from keras_convnext.export.formats import ONNX_OPSET
 
 IR_VERSION = 9
 """The version of ONNX's files that came with it."""
 
 
 def fuse(model: onnx_ir.Model) -> int:
-    """Rewrites a model in place: it then has the operators of `OPSET`, and computes the same.
+    """Rewrites a model in place: it then has the operators of `ONNX_OPSET`, and computes the same.
 
     Args:
         model: a model whose weights are constants, and whose layer norms and GELUs are those of the kernels for
@@ -46,7 +45,7 @@ def fuse(model: onnx_ir.Model) -> int:
     >>> [node.op_type for node in model.graph]
     ['Gelu']
     """
-    version_converter.convert_version(model, OPSET)
+    version_converter.convert_version(model, ONNX_OPSET)
     model.ir_version = max(model.ir_version, IR_VERSION)
     rules = [LayerNorm.rule(), Gelu.rule(), ConvolutionBias.rule()]
     count = pattern.RewriteRuleSet(rules, commute=True).apply_to_model(model)

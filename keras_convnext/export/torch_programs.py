@@ -7,6 +7,7 @@ import torch
 
 from keras_convnext import kernels
 from keras_convnext.export.deployed import INPUT
+from keras_convnext.export.formats import ONNX_OPSET
 from keras_convnext.export.metadata import KEY
 from keras_convnext.export.openvino_files import save
 from keras_convnext.export.quiet import quiet
@@ -14,9 +15,6 @@ from keras_convnext.extras import require
 
 MOST_BYTES = 2**31
 """The largest size of a file, and so of a weight."""
-
-OPSET = 20
-"""The version of ONNX's operators: the first with GELU as one operator."""
 
 
 def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
@@ -29,7 +27,7 @@ def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
             dynamo=True,
             input_names=[INPUT],
             output_names=sorted(model.output),
-            opset_version=OPSET,
+            opset_version=ONNX_OPSET,
             external_data=False,
             verbose=False,
         )

@@ -18,7 +18,7 @@ LAYERS = ("CONV_2D", "FULLY_CONNECTED")
 """The operations that are quantized. Depthwise convolutions are `DEPTHWISE_CONV_2D`."""
 
 
-def quantize_litert(source: Path, target: Path, batches: Iterable[np.ndarray], metadata: dict[str, Any]) -> int:
+def quantize_litert(source: Path, target: Path, batches: Iterable[np.ndarray], metadata: dict[str, Any]) -> None:
     """Writes an int8 LiteRT file: static ranges, weights per channel, asymmetric activations per tensor.
 
     Activations of 16 bits would halve the error of the logits, but the runtime then takes 1.6 to 8 times as long as in
@@ -29,9 +29,6 @@ def quantize_litert(source: Path, target: Path, batches: Iterable[np.ndarray], m
         target: where to write.
         batches: calibration images as the file takes them.
         metadata: what is stored in the file.
-
-    Returns:
-        The number of layers that are quantized.
     """
     quantizer, qtyping, flatbuffers, schema, litert = (
         require(module, extra="export")
@@ -60,4 +57,3 @@ def quantize_litert(source: Path, target: Path, batches: Iterable[np.ndarray], m
     Path(target).write_bytes(work.quantize(ranges).quantized_model)
     with zipfile.ZipFile(target, "a") as archive:
         archive.writestr(FILE, json.dumps(metadata))
-    return len(chosen)

@@ -22,7 +22,7 @@ A convolution with a float output is not computed in integers at all: without th
 """
 
 
-def quantize_onnx(source: Path, target: Path, batches: Iterable[np.ndarray], metadata: dict[str, Any]) -> int:
+def quantize_onnx(source: Path, target: Path, batches: Iterable[np.ndarray], metadata: dict[str, Any]) -> None:
     """Writes an int8 ONNX file, with pairs of `QuantizeLinear` and `DequantizeLinear` (QDQ).
 
     Weights are symmetric int8 with a scale per channel. Activations are asymmetric uint8 with a scale per tensor, from
@@ -34,9 +34,6 @@ def quantize_onnx(source: Path, target: Path, batches: Iterable[np.ndarray], met
         target: where to write.
         batches: calibration images as the file takes them.
         metadata: what is stored in the file.
-
-    Returns:
-        The number of layers that are quantized.
     """
     onnx = require("onnx", extra="export")
     quantization = require("onnxruntime.quantization", extra="export")
@@ -72,7 +69,6 @@ def quantize_onnx(source: Path, target: Path, batches: Iterable[np.ndarray], met
     written = onnx.load(target)
     onnx.helper.set_model_props(written, {KEY: json.dumps(metadata)})
     onnx.save(written, target)
-    return len(chosen)
 
 
 def _is_layer(node, weights):

@@ -15,7 +15,7 @@ LAYERS = ("Convolution", "MatMul")
 """The operations that are quantized. Depthwise convolutions are `GroupConvolution`."""
 
 
-def quantize_openvino(source: Path, target: Path, batches: Iterable[np.ndarray], metadata: dict[str, Any]) -> int:
+def quantize_openvino(source: Path, target: Path, batches: Iterable[np.ndarray], metadata: dict[str, Any]) -> None:
     """Writes an int8 OpenVINO file, with `FakeQuantize` operations, which the runtime replaces by integer operations.
 
     Weights are symmetric with a scale per channel. Activations are asymmetric (the preset "mixed"), which lowers the
@@ -27,9 +27,6 @@ def quantize_openvino(source: Path, target: Path, batches: Iterable[np.ndarray],
         target: path of the `.xml` file to write; its weights go into a `.bin` file beside.
         batches: calibration images as the file takes them.
         metadata: what is stored in the file.
-
-    Returns:
-        The number of layers that are quantized.
     """
     openvino, nncf = (require(package, extra="export") for package in ("openvino", "nncf"))
     model = openvino.Core().read_model(str(source))
@@ -53,7 +50,6 @@ def quantize_openvino(source: Path, target: Path, batches: Iterable[np.ndarray],
     finally:
         logger.setLevel(level)
     save(quantized, str(target), metadata["outputs"], metadata, float16_weights=False)
-    return len(chosen)
 
 
 def _has_weights(node):

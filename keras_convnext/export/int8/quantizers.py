@@ -14,8 +14,8 @@ from keras_convnext.export.int8.onnx_quantizer import quantize_onnx
 from keras_convnext.export.int8.openvino_quantizer import quantize_openvino
 from keras_convnext.extras import is_installed
 
-Quantize = Callable[[Path, Path, Iterable[np.ndarray], dict[str, Any]], int]
-"""From a float file, the path to write, calibration batches and metadata to the number of quantized layers."""
+Quantize = Callable[[Path, Path, Iterable[np.ndarray], dict[str, Any]], None]
+"""Writes an int8 file, from the path of a float file, the path to write, calibration batches and metadata."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_convnext.checkpoints.float_weights import is_quantized, layers_that
-from keras_convnext.export.deployed import is_channels_first, named_outputs, value_range
+from keras_convnext.export.deployed import described_input, named_outputs
 from keras_convnext.export.int8.calibration import BATCH, checked_images
 from keras_convnext.export.int8.measure import accuracy, check_has_classes, checked_labels, latencies
 from keras_convnext.export.int8.weight_only_formats import MODES, formats_of
@@ -113,11 +113,7 @@ def compare_weight_only(
         raise ValueError(f"Expected a float model. Received: a model with quantized layers ({changed[0]}, ...)")
     metadata = {
         "outputs": list(named_outputs(model, model.output)),
-        "input": {
-            "shape": list(model.inputs[0].shape),
-            "layout": "NCHW" if is_channels_first(model) else "NHWC",
-            "range": value_range(model),
-        },
+        "input": described_input(model, model.inputs[0].shape),
     }
     check_has_classes(metadata, model.name)
     inputs = checked_images(images, metadata)

@@ -13,12 +13,13 @@ import keras
 import numpy as np
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
-from keras_convnext.export.deployed import is_channels_first, named_outputs, value_range
+from keras_convnext.export.deployed import described_input, named_outputs
 from keras_convnext.export.files import files_of
 from keras_convnext.export.int8.calibration import checked_images
 from keras_convnext.export.int8.measure import checked_labels
 from keras_convnext.export.int8.quantization import check_is_quantizable, quantize
 from keras_convnext.export.int8.quantizers import find_quantizer
+from keras_convnext.models.image_input import is_channels_first
 from keras_convnext.new_paths import check_new_path
 
 Calibration = np.ndarray | tuple[np.ndarray, np.ndarray | None]
@@ -104,19 +105,14 @@ def prepare_int8(
 
 def _expected_metadata(model, options):
     """What the metadata of the float file will say about its input, outputs and precision."""
-    channels_first = is_channels_first(model)
     shape = list(model.inputs[0].shape)
     shape[0] = options.get("batch_size")
     if size := options.get("image_size"):
-        sides = slice(2, 4) if channels_first else slice(1, 3)
+        sides = slice(2, 4) if is_channels_first(model) else slice(1, 3)
         shape[sides] = size if isinstance(size, (tuple, list)) else (size, size)
     return {
         "dtype": options.get("dtype", "float32"),
         "in_graph": bool(options.get("preprocess")),
         "outputs": list(named_outputs(model, model.output)),
-        "input": {
-            "shape": shape,
-            "layout": "NCHW" if channels_first else "NHWC",
-            "range": value_range(model),
-        },
+        "input": described_input(model, shape),
     }
