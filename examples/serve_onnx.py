@@ -290,12 +290,14 @@ def smoke():
     from keras_convnext.export import export
     from keras_convnext.preprocessing import ResizeAndCrop
 
-    path = Path(tempfile.mkdtemp(), "digits.onnx")
     model = ConvNeXtClassifier.from_preset(
         "convnext_mini", num_classes=10, input_shape=(8, 8, 1), data_format="channels_last"
     )
-    export(model, path, preprocessing=ResizeAndCrop(8, 8), class_names=[str(digit) for digit in range(10)])
-    server = Server(("127.0.0.1", 0), Classifier(path))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps files that are in use
+        path = Path(folder, "digits.onnx")
+        export(model, path, preprocessing=ResizeAndCrop(8, 8), class_names=[str(digit) for digit in range(10)])
+        classifier = Classifier(path)
+    server = Server(("127.0.0.1", 0), classifier)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     content = Path(__file__).with_name("three.png").read_bytes()

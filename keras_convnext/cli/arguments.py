@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import os
 import re
+import signal
+import threading
 from pathlib import Path
 
 from keras_convnext.extras import require
@@ -56,6 +58,8 @@ OPTIONS = {
 }
 """The option of the command line for each argument of the library."""
 
+QUOTES = "\"'"
+
 DESTINATIONS = {"image_size": "size", "skip_bad": "skip_unreadable"}
 """The attributes of the parsed arguments, where their names differ from the library's."""
 
@@ -76,6 +80,22 @@ def backend_errors():
             yield
     except RuntimeError as error:
         raise BackendError(str(error)) from error
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted():
+    """A context in which SIGTERM, as `kill` and `docker stop` send it, is a `KeyboardInterrupt`: files are removed.
+
+    In a thread other than the main one, where Python handles no signals, it has no effect.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def in_options(message, args):
@@ -99,7 +119,7 @@ def in_options(message, args):
         name, value = match["name"], match["value"]
         if name not in known:
             return match[0]
-        return known[name] if value in (None, "True") else f"{known[name]} {value}"
+        return known[name] if value in (None, "True") else f"{known[name]} {value.strip(QUOTES)}"
 
     return re.sub(r"`(?P<name>\w+)(?:=(?P<value>[^`]*))?`", option, message)
 

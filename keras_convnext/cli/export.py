@@ -18,7 +18,13 @@ import json
 import re
 from dataclasses import asdict, replace
 
-from keras_convnext.cli.arguments import add_skip_unreadable, backend_errors, check_new_file, positive
+from keras_convnext.cli.arguments import (
+    add_skip_unreadable,
+    backend_errors,
+    check_new_file,
+    positive,
+    terminated_as_interrupted,
+)
 from keras_convnext.cli.calibration import CALIBRATION_IMAGES, calibration_images
 from keras_convnext.cli.source import HELP, find_any_source
 from keras_convnext.export import FORMATS, prepare_export
@@ -111,7 +117,8 @@ def _image_size(args, size, transform, model):
 def _export(write, args, model, calibration):
     weight_only = []
     with backend_errors():
-        exported = write()
+        with terminated_as_interrupted():
+            exported = write()
         if calibration is not None:
             images, labels = calibration
             some = slice(COMPARED_IMAGES)
@@ -137,7 +144,12 @@ def _free_or(convert):
     """The type of an option that takes a value or `free`."""
 
     def value(text):
-        return FREE if text == FREE else convert(text)
+        if text == FREE:
+            return FREE
+        try:
+            return convert(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}; or give `{FREE}`") from error
 
     return value
 
@@ -146,5 +158,5 @@ def _size(text):
     """Height and width: `224`, or `224x320`."""
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if not match:
-        raise argparse.ArgumentTypeError(f"expected a number of pixels, HEIGHTxWIDTH or free, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number of pixels or HEIGHTxWIDTH, got {text!r}")
     return positive(match[1]), positive(match[2] or match[1])

@@ -17,6 +17,7 @@ from keras_convnext.startup import COMMANDS, command_parser
         ("`learning_rate` must be positive.", "--lr must be positive."),
         ("Leave them out with `skip_unreadable=True`.", "Leave them out with --skip-unreadable."),
         ("Take `epochs=3`.", "Take --epochs 3."),
+        ("Take `output='runs'`.", "Take --output runs."),
         ("Choose another `output`.", "Choose another --output."),
         ("`warmup_epochs` and `stem` are no options here.", "`warmup_epochs` and `stem` are no options here."),
         ("Received: epochs=3", "Received: epochs=3"),

@@ -1,6 +1,8 @@
 """`keras-convnext export`: from a run, a file or a preset to a checked file."""
 
 import json
+import os
+import signal
 from types import SimpleNamespace
 
 import keras
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
+from keras_convnext.cli.arguments import INTERRUPTED
 from keras_convnext.cli.calibration import calibration_images
 from keras_convnext.cli.source import find_source
-from keras_convnext.export import read_metadata
+from keras_convnext.export import export_model, read_metadata
 from keras_convnext.segmentation import UPerNet
 
 BACKEND = keras.backend.backend()
@@ -72,6 +75,16 @@ def test_models_of_other_kinds(kind, cli, tmp_path):
     assert metadata["input"]["shape"] == expected
 
 
+@native
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_export_that_is_ended_leaves_nothing(number, cli, classifier, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(export_model, "write_and_check", lambda *_: os.kill(os.getpid(), number))
+    assert cli("export", classifier, str(tmp_path / f"model{NATIVE}")).code == INTERRUPTED
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier.keras"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 REFUSED = {
     "model.foo": "the ending does not name a format",
     "model.onnx --preprocess --size free": "--size free: with --preprocess",
@@ -79,7 +92,7 @@ REFUSED = {
 }
 MISUNDERSTOOD = {
     "--size 0": "expected a whole number from 1 up",
-    "--size big": "expected a number of pixels, HEIGHTxWIDTH or free, got 'big'",
+    "--size big": "expected a number of pixels or HEIGHTxWIDTH, got 'big'; or give `free`",
     "--dtype int4": "invalid choice: 'int4'",
 }
 
