@@ -78,6 +78,7 @@ def test_an_interrupt_while_work_is_done_exits_with_130(cli, trained, monkeypatc
     assert cli("evaluate", trained.path).code == 130
 
 
+@pytest.mark.once
 def test_module_lists(tmp_path):
     result = run_module("list", "*_ol?", cwd=tmp_path)
     assert result.returncode == 0
@@ -95,6 +96,7 @@ def test_a_training_shows_warnings_in_a_line_and_no_log_lines(tmp_path, digits_n
     assert result.stderr.splitlines() == [warning]
 
 
+@pytest.mark.once
 def test_module_refuses_with_2_and_one_line(tmp_path):
     result = run_module("train", "--variant", "convnext_tini", cwd=tmp_path)
     assert result.returncode == 2

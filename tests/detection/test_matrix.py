@@ -13,10 +13,9 @@ import pytest
 HERE = Path(__file__).parent
 CELLS = ["keras_cv_retinanet", "keras_cv_deeplab_v3_plus", "keras_hub_retinanet"]
 MORE_CELLS = ["keras_cv_yolov8", "keras_cv_segformer", "keras_hub_deeplab_v3"]
-MORE = pytest.mark.slow if keras.backend.backend() == "jax" else ()
 LONG_CELLS = ["keras_hub_segformer", "keras_hub_d_fine"]
-LONG = () if keras.backend.backend() == "torch" else pytest.mark.slow
-"""TensorFlow and JAX compile these cells for a minute, and JAX those of `MORE_CELLS`."""
+ON_TORCH = () if keras.backend.backend() == "torch" else pytest.mark.slow
+"""TensorFlow and JAX compile these cells for a minute each. One of each library runs on all backends."""
 
 
 def run(mode, folder, cells):
@@ -50,7 +49,7 @@ def check(folder, cells):
 
 @pytest.mark.parametrize(
     "cells",
-    [CELLS, pytest.param(MORE_CELLS, marks=MORE), pytest.param(LONG_CELLS, marks=LONG)],
+    [CELLS, pytest.param(MORE_CELLS, marks=ON_TORCH), pytest.param(LONG_CELLS, marks=ON_TORCH)],
     ids=["short", "more", "long"],
 )
 def test_the_matrix(cells, tmp_path):

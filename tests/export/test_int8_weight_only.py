@@ -26,6 +26,7 @@ def quantized(digits_model, tmp_path):
     return make
 
 
+@pytest.mark.once
 def test_the_comparison_of_the_modes(digits_model, test_digits, tmp_path):
     images, labels = test_digits
     reports = compare_weight_only(digits_model, images, labels)
