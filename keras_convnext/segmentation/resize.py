@@ -36,7 +36,8 @@ def resize_bilinear(x: Tensor, size: tuple) -> Tensor:
         return resample(x, rows, columns)
     if tuple(own) == tuple(size):
         return x
-    resized = ops.image.resize(x, size, interpolation="bilinear", antialias=False, data_format="channels_last")
+    exact = ops.cast(x, exact_dtype(x))  # as TensorFlow does by itself, unseen by converters to ONNX
+    resized = ops.image.resize(exact, size, interpolation="bilinear", antialias=False, data_format="channels_last")
     return ops.cast(resized, x.dtype)
 
 
