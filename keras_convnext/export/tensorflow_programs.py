@@ -11,9 +11,9 @@ from tensorflow.lite.python.convert import ConverterError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_convnext import kernels
+from keras_convnext.export import onnx_files, openvino_files
 from keras_convnext.export.deployed import INPUT
-from keras_convnext.export.metadata import FILE, KEY
-from keras_convnext.export.openvino_files import save
+from keras_convnext.export.metadata import FILE
 from keras_convnext.export.quiet import quiet
 from keras_convnext.extras import require
 
@@ -33,8 +33,7 @@ def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
     with quiet():
         converted = onnx_ir.from_proto(_converted(_traced(model, "onnxruntime"), sorted(model.output)))
         fuse(converted)
-    converted.metadata_props[KEY] = json.dumps(metadata)
-    onnx_ir.save(converted, path)
+    onnx_files.save(converted, path, metadata)
 
 
 def _converted(function, names):
@@ -63,7 +62,7 @@ def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weight
     """Writes an `.xml` file and the `.bin` file of its weights."""
     with quiet():
         converted = require("openvino", extra="export").convert_model(_traced(model, "openvino"))
-    save(converted, path, sorted(model.output), metadata, float16_weights)
+    openvino_files.save(converted, path, sorted(model.output), metadata, float16_weights)
 
 
 def write_litert(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:

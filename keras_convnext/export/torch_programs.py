@@ -6,10 +6,10 @@ import keras
 import torch
 
 from keras_convnext import kernels
+from keras_convnext.export import onnx_files, openvino_files
 from keras_convnext.export.deployed import INPUT
 from keras_convnext.export.formats import ONNX_OPSET
 from keras_convnext.export.metadata import KEY
-from keras_convnext.export.openvino_files import save
 from keras_convnext.export.quiet import quiet
 from keras_convnext.extras import require
 
@@ -32,8 +32,7 @@ def write_onnx(model: keras.Model, path: str, metadata: dict) -> None:
             verbose=False,
         )
         _shrink(onnx_program.model)
-    onnx_program.model.metadata_props[KEY] = json.dumps(metadata)
-    require("onnx_ir", extra="export").save(onnx_program.model, path)  # torch's own `save` splits large files
+    onnx_files.save(onnx_program.model, path, metadata)  # torch's own `save` splits large files
 
 
 def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weights: bool = False) -> None:
@@ -43,7 +42,7 @@ def write_openvino(model: keras.Model, path: str, metadata: dict, float16_weight
         converted = require("openvino", extra="export").convert_model(program)
         # The converter leaves all sizes open, and with open sizes OpenVINO fuses no elementwise operations.
         converted.reshape([-1 if size is None else size for size in model.inputs[0].shape])
-        save(converted, path, sorted(model.output), metadata, float16_weights)
+        openvino_files.save(converted, path, sorted(model.output), metadata, float16_weights)
 
 
 def write_torch(model: keras.Model, path: str, metadata: dict) -> None:

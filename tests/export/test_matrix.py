@@ -54,7 +54,8 @@ def declared_shape(format, path):
         import onnxruntime
 
         (image,) = onnxruntime.InferenceSession(str(path)).get_inputs()
-        return [size if isinstance(size, int) else None for size in image.shape]
+        names = "batch", "height", "width", "channels"
+        return [None if size == name else size for size, name in zip(image.shape, names, strict=True)]
     if format == "openvino":
         import openvino
 
