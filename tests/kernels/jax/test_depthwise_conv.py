@@ -81,6 +81,8 @@ def test_pallas_is_left_out_with_dilation(prefer):
     }.items():
         assert depthwise_conv._forward.choose(x, kernel, dilation).__name__ == names[0]
         assert depthwise_conv._gradients.choose(x, kernel, x, dilation).__name__ == names[1]
+    with pytest.raises(NotImplementedError, match="dilation 1"):
+        depthwise_conv._in_pallas(x, kernel, 2)
 
 
 def test_nothing_is_chosen_while_exporting(prefer):
