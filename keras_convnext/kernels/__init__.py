@@ -34,7 +34,7 @@ else:
     from keras_convnext.kernels import reference as chosen
 
 from keras_convnext.kernels.reference import BlockSettings, BlockWeights
-from keras_convnext.kernels.shared.exporting import exporting
+from keras_convnext.kernels.shared.exporting import exporting, serializing
 
 adamw_is_multi_tensor = chosen.adamw_is_multi_tensor
 adamw_step = chosen.adamw_step
@@ -78,5 +78,6 @@ __all__ = [
     "patch_embed",
     "remat",
     "rms_norm",
+    "serializing",
     "simple_norm",
 ]

@@ -1,6 +1,5 @@
 """What the backbone and the classifier have in common: how they check images, and how they are saved."""
 
-import contextlib
 from typing import Any
 
 import keras
@@ -100,7 +99,8 @@ class ImageModel(keras.Model):
         >>> format, suffix = ("torch", ".pt2") if keras.config.backend() == "torch" else ("tf_saved_model", "")
         >>> model.export(f"{tempfile.mkdtemp()}/model{suffix}", format=format, verbose=False)
         """
-        with contextlib.nullcontext() if format == "tf_saved_model" else kernels.exporting():
+        # On JAX, Keras serializes the program of a SavedModel, which then cannot have a convolution in Pallas.
+        with kernels.serializing() if format == "tf_saved_model" else kernels.exporting():
             super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def compile_from_config(self, config: dict) -> None:

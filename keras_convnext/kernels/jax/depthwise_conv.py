@@ -1,81 +1,68 @@
-"""Depthwise convolution on JAX: on the CPU, a sum of shifted products.
+"""The depthwise convolution on JAX.
 
-    y[h, w, c] = sum over taps (i, j) of x[h + i, w + j, c] * kernel[i, j, c]
-
-XLA's CPU convolution takes 10 to 35 times longer than this sum, which XLA fuses into one loop. The automatic gradient
-of the sum is slow, so the gradient is given: for the input it is the same sum with the kernel flipped; for the kernel,
-see `depthwise_kernel_gradient`. Taps that are outside the map at every position are left out, so that small maps cost
-little. Sums are float32 at least.
+On the CPU, it is the sum of shifted products. On an Nvidia GPU, XLA's own convolution and that of `depthwise_pallas.py`
+are timed, and the faster one is used. This is decided per shape, and separately for the convolution and for its
+gradients, for which the shifted products are timed too. Elsewhere, it is XLA's own convolution.
 """
 
 import jax
-from jax import numpy as jnp
 
 from keras_convnext.kernels import reference
-from keras_convnext.kernels.jax.barrier import computed_once
 from keras_convnext.kernels.jax.derivative import with_gradient
-from keras_convnext.kernels.jax.device import batch_shards, on_cpu
-from keras_convnext.kernels.shared.depthwise_kernel_gradient import kernel_gradient
+from keras_convnext.kernels.jax.device import on_cpu
+from keras_convnext.kernels.jax.fastest import Fastest, may_choose
+from keras_convnext.kernels.jax.shifted_products import shifted_products, shifted_products_gradients
 from keras_convnext.kernels.shared.exporting import is_exporting
 
 
 def depthwise_conv(x, kernel, bias, *, dilation, training=False):
     """See the reference."""
-    if is_exporting() or not on_cpu():
+    if is_exporting() or not (on_cpu() or may_choose(x, kernel)):
         return reference.depthwise_conv(x, kernel, bias, dilation=dilation)
-    y = shifted_products(x, kernel[..., 0], dilation)
-    return y if bias is None else y + bias
+    convolve = shifted_products if on_cpu() else fastest_convolution
+    y = convolve(x, kernel[..., 0], dilation)
+    return y if bias is None else y + bias  # XLA fuses the bias and its gradient with what stands beside them
 
 
-def shifted_products(x, kernel, dilation):
-    """Convolves at stride 1 with "same" padding.
-
-    Args:
-        x: `(batch, height, width, channels)`.
-        kernel: `(side, side, channels)`, `side` odd.
-        dilation: int, the distance between the taps.
-
-    Returns:
-        `(batch, height, width, channels)`.
-    """
+def fastest_convolution(x, kernel, dilation):
+    """Convolves at stride 1 with "same" padding, in the fastest way for the shapes. See `shifted_products`."""
 
     def convolved(x, kernel):
-        # XLA would compute this sum again in each operation that uses it.
-        return computed_once(lambda: _convolve(x, kernel, dilation), kernel[0, 0, 0])
+        return _forward(x, kernel, dilation)
 
-    def gradients(x, kernel, gradient):
-        grad_kernel = _kernel_gradient(x, gradient, kernel.shape[0], dilation).astype(kernel.dtype)
-        return _convolve(gradient, kernel[::-1, ::-1], dilation), grad_kernel
+    def gradients(x, kernel, grad_y):
+        return _gradients(x, kernel, grad_y, dilation)
 
     return with_gradient(convolved, gradients)(x, kernel)
 
 
-def _kernel_gradient(x, gradient, side, dilation):
-    """The kernel's gradient, on each device from its share of the images: a loop over the batch would exchange them."""
-    shards = batch_shards(x.shape[0])
-    if shards == 1:
-        return kernel_gradient(x, gradient, side, dilation)
-    x, gradient = (array.reshape(shards, -1, *array.shape[1:]) for array in (x, gradient))
-    return jax.vmap(lambda x, gradient: kernel_gradient(x, gradient, side, dilation))(x, gradient).sum(0)
+# The ways to convolve, and to compute the gradients in x and in the kernel.
 
 
-def _convolve(x, kernel, dilation):
-    height, width = x.shape[1:3]
-    sum_type = jnp.promote_types(x.dtype, "float32")
-    margin = kernel.shape[0] // 2 * dilation
-    padded = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0))).astype(sum_type)
-    kernel = kernel.astype(sum_type)
-    total = sum(
-        padded[:, i * dilation : i * dilation + height, j * dilation : j * dilation + width] * kernel[i, j]
-        for i, j in _taps(height, width, kernel.shape[0], dilation)
-    )
-    return total.astype(x.dtype)
+def _in_xla(x, kernel, dilation):
+    return reference.depthwise_conv(x, kernel[..., None], None, dilation=dilation)
 
 
-def _taps(height, width, side, dilation):
-    """Row and column in the kernel of each tap that reaches the map. For a map of symbolic size, these are all taps."""
+def _gradients_in_xla(x, kernel, grad_y, dilation):
+    return jax.vjp(lambda x, kernel: _in_xla(x, kernel, dilation), x, kernel)[1](grad_y)
 
-    def reaching(size):
-        return [tap for tap in range(side) if not isinstance(size, int) or abs(tap - side // 2) * dilation < size]
 
-    return [(i, j) for i in reaching(height) for j in reaching(width)]
+def _in_pallas(x, kernel, dilation):
+    return _pallas(x, kernel, dilation).convolve(x, kernel)
+
+
+def _gradients_in_pallas(x, kernel, grad_y, dilation):
+    return _pallas(x, kernel, dilation).gradients(x, kernel, grad_y)
+
+
+def _pallas(x, kernel, dilation):
+    """The module of the Pallas kernels. Raises ImportError or NotImplementedError if they cannot be used."""
+    from keras_convnext.kernels.jax import depthwise_pallas  # importing Pallas takes a second
+
+    if dilation != 1 or not depthwise_pallas.serves(x, kernel):
+        raise NotImplementedError("The Pallas kernels take dilation 1, and float32, bfloat16 or float16 arrays.")
+    return depthwise_pallas
+
+
+_forward = Fastest(_in_xla, _in_pallas)
+_gradients = Fastest(_gradients_in_xla, _gradients_in_pallas, shifted_products_gradients)

@@ -1,4 +1,7 @@
-"""Whether a model is being exported. Kernels then use plain operations, which converters and runtimes recognize."""
+"""Whether a model is being exported. Kernels then use plain operations, which converters and runtimes recognize.
+
+A program that is only serialized, to run on this device, keeps the kernels' fast forms, except code for one device.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +9,9 @@ from contextlib import contextmanager
 _runtimes: list[str | None] = []
 """The contexts of `exporting` that are open. It is a list, since `torch.compile` cannot read a `ContextVar`. Meanwhile,
 other threads compute in the export form too, which gives the same results."""
+
+_serializing = 0
+"""The contexts of `serializing` that are open."""
 
 RUNTIMES = ("onnxruntime", "openvino")
 """The runtimes with forms of their own."""
@@ -41,6 +47,32 @@ def exporting(runtime: str | None = None) -> Iterator[None]:
         yield
     finally:
         _runtimes.pop()
+
+
+@contextmanager
+def serializing() -> Iterator[None]:
+    """A context in which kernels compute as on this device, but only in operations that a program in a file can have.
+
+    On JAX with a GPU, a convolution may otherwise be code for that GPU alone, which JAX refuses to serialize.
+
+    Example:
+
+    >>> from keras import ops
+    >>> from keras_convnext import kernels
+    >>> with kernels.serializing():
+    ...     y = kernels.gelu(ops.zeros(3))
+    """
+    global _serializing
+    _serializing += 1
+    try:
+        yield
+    finally:
+        _serializing -= 1
+
+
+def is_serializing() -> bool:
+    """Whether the caller is in the context of `serializing`."""
+    return _serializing > 0
 
 
 def is_exporting() -> bool:
