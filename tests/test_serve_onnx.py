@@ -51,7 +51,10 @@ MODELS = {
     ),
 }
 
+# Where a shell started the tests in the background, SIGINT may be ignored: the process takes it back.
 START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import runpy
 sys.argv[0] = {script!r}
 runpy.run_path({script!r}, run_name="__main__")

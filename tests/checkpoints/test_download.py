@@ -263,10 +263,9 @@ def test_a_good_file_stays_where_this_torch_cannot_read_it(torch_file, server, m
     assert server.asked == []
 
 
-WITHOUT_TORCH = """
+READ = """
 import sys
 from dataclasses import replace
-sys.modules["torch"] = None
 import numpy as np
 from keras_convnext import ConvNeXtClassifier
 from keras_convnext.checkpoints import CHECKPOINTS
@@ -276,12 +275,12 @@ np.savez(path, *ConvNeXtClassifier.from_preset(name).get_weights())
 """
 
 
-def test_a_file_of_torch_needs_no_torch(source, server, keras_home, tmp_path):
+def test_a_file_of_torch_needs_no_torch(source, server, keras_home, tmp_path, hide_packages):
     """As the authors publish theirs. Read on JAX, in a process that has no torch."""
     save_checkpoint(source.model, tmp_path / "model.pth", layout="official")
     server.files["/convnext_atto.pth"] = (tmp_path / "model.pth").read_bytes()
     arguments = [NAME, f"{server.url}/convnext_atto.pth", tmp_path / "weights.npz"]
-    program = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    program = [sys.executable, "-c", hide_packages(["torch"]) + READ, *map(str, arguments)]
     subprocess.run(program, env={**os.environ, "KERAS_BACKEND": "jax"}, check=True, stdout=subprocess.DEVNULL)
     with np.load(tmp_path / "weights.npz") as arrays:
         for weight, name in zip(source.model.weights, arrays.files, strict=True):

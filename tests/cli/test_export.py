@@ -76,10 +76,15 @@ def test_models_of_other_kinds(kind, cli, tmp_path):
 
 
 @native
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_export_that_is_ended_leaves_nothing(number, cli, classifier, tmp_path, monkeypatch):
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_an_export_that_is_ended_leaves_nothing(how, cli, classifier, tmp_path, monkeypatch):
+    def end(*_):
+        if how == "Ctrl-C":
+            raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGTERM)
+
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(export_model, "write_and_check", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(export_model, "write_and_check", end)
     assert cli("export", classifier, str(tmp_path / f"model{NATIVE}")).code == INTERRUPTED
     assert [path.name for path in tmp_path.iterdir()] == ["classifier.keras"]
     assert signal.getsignal(signal.SIGTERM) is before

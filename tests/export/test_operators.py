@@ -25,7 +25,7 @@ BLOCKS, STAGES = 12, 4
 def write(format, model, path):
     """Writes a file without checking it: test_matrix.py does."""
     programs = importlib.import_module(f"keras_convnext.export.{keras.backend.backend()}_programs")
-    programs.WRITERS[format](deployed_model(prepared_model(model)), str(path), {})
+    programs.WRITERS[format](deployed_model(prepared_model(model)), str(path), {"input": {"layout": "NHWC"}})
 
 
 def of_onnx(model, folder):
