@@ -47,7 +47,7 @@ def _write_onnx(module, example, path):
 
 
 def _write_openvino(module, example, path):
-    """By way of ONNX: timm's models then take 5 to 20 % less time than made from the program of `torch.export`."""
+    """By way of ONNX: timm's models are then faster than if the program of `torch.export` is converted."""
     openvino = require("openvino", extra="export")
     file = path.with_suffix(".onnx")
     _write_onnx(module, example, file)
