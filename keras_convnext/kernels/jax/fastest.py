@@ -6,6 +6,7 @@ program gets the fastest one.
 
 import os
 import re
+import sys
 import time
 
 import jax
@@ -30,8 +31,7 @@ class Fastest:
     """The fastest of several functions for arrays of the same shapes and types.
 
     The first function is used without timing unless `may_choose`. Another function is not used for arguments of this
-    kind if it raises an ImportError or a RuntimeError, such as NotImplementedError and the errors of XLA, or if its
-    results differ from those of the first by more than `TOLERANCE`.
+    kind if it raises one of `unusable`, or if its results differ from those of the first by more than `TOLERANCE`.
 
     Args:
         functions: functions of the same arguments: arrays first, then hashable values.
@@ -71,8 +71,17 @@ class Fastest:
     def _try(self, function, arguments):
         try:
             return self._measure(function, arguments)
-        except (ImportError, RuntimeError):
+        except unusable():
             return None
+
+
+def unusable():
+    """The errors of a function that cannot be used: a package that is missing, NotImplementedError and the errors of
+    XLA, which are RuntimeErrors, and what Pallas raises where it cannot compile a function or is of another version."""
+    errors = (ImportError, AttributeError, RuntimeError)
+    # JAX does not export this error of its experimental part.
+    lowering = sys.modules.get("jax._src.pallas.triton.lowering")
+    return errors if lowering is None else (*errors, lowering.LoweringError)
 
 
 def may_choose(*arrays):

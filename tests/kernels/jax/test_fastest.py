@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 from jax import numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas.triton import CompilerParams
 
 from keras_convnext import ConvNeXtClassifier, kernels
 from keras_convnext.kernels.jax import fastest
@@ -38,6 +40,14 @@ def unsuited(x, factor):
 
 def failing(x, factor):
     raise jax.errors.JaxRuntimeError("Triton support is only enabled for newer GPUs")
+
+
+def not_compiled_by_pallas(x, factor):
+    def sort(x, y):
+        y[...] = jnp.sort(x[...]) * factor  # Pallas has no sort for Triton
+
+    program = jax.jit(pl.pallas_call(sort, jax.ShapeDtypeStruct(x.shape, x.dtype), compiler_params=CompilerParams()))
+    return program.trace(jnp.ones(x.shape, x.dtype)).lower(lowering_platforms=("cuda",))
 
 
 @pytest.fixture
@@ -89,7 +99,7 @@ def test_measures_each_kind_of_arguments_once(clock):
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
-@pytest.mark.parametrize("unusable", [without_package, unsuited, failing, wrong, not_a_number])
+@pytest.mark.parametrize("unusable", [without_package, unsuited, failing, not_compiled_by_pallas, wrong, not_a_number])
 def test_what_does_not_run_or_is_wrong_is_left_out(clock, unusable):
     assert Fastest(plain, unusable, quick, measure=clock).choose(jnp.ones(2), 3) is quick
     assert Fastest(plain, unusable, measure=clock).choose(jnp.ones(2), 3) is plain
