@@ -30,21 +30,22 @@ FOLDED = ("ConvNeXtBackbone", "ConvNeXtBlock")
 """The classes whose configurations hold a layer scale."""
 
 
-def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
+def prepared_model(model: keras.Model, dtype: str = "float32", always_copy: bool = False) -> keras.Model:
     """A copy of a model with its layer scales folded into the weights before them, in another precision.
 
     Args:
         model: any Keras model.
         dtype: `"float32"`, or `"float16"` for weights and computation in float16. Sums of the norms stay in float32.
+        always_copy: whether to copy a model in which there is nothing to change, too. Defaults to False.
 
     Returns:
-        The copy; the model itself if there is nothing to change.
+        The copy; the model itself if there is nothing to change and nothing asks for a copy.
 
     Raises:
         ValueError: the model has a layer of a class that Keras cannot load, or quantized weights.
     """
     scaled = any(isinstance(layer, ConvNeXtBlock) and layer.layer_scale for _, layer, _ in sublayers(model))
-    if not scaled and dtype == "float32" and not is_mixed(model):
+    if not (scaled or dtype != "float32" or is_mixed(model) or always_copy):
         return model
     config = _changed(keras.saving.serialize_keras_object(model), dtype)
     before = keras.config.dtype_policy()
@@ -54,7 +55,7 @@ def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
         copy = keras.saving.deserialize_keras_object(config)
     except TypeError as error:
         raise ValueError(
-            f"The model cannot be copied, which an export with a layer scale or in float16 needs: "
+            f"The model cannot be copied, which an export with a layer scale, in float16 or from a GPU needs: "
             f"{unknown_class(error)}. Register the classes of your layers with "
             "keras.saving.register_keras_serializable()."
         ) from error

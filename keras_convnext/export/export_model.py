@@ -11,14 +11,14 @@ import keras
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
 from keras_convnext.export.check import TOLERANCES
-from keras_convnext.export.deployed import deployed_model, described_input, is_mixed, prepared_model
+from keras_convnext.export.deployed import deployed_model, described_input
 from keras_convnext.export.files import beside, files_of, size_of
 from keras_convnext.export.formats import find_format
 from keras_convnext.export.int8.prepare_int8 import Calibration, prepare_int8
 from keras_convnext.export.int8.report import Int8Report
 from keras_convnext.export.int8.weight_only_formats import check_weight_only
 from keras_convnext.export.other_backend import export_elsewhere
-from keras_convnext.export.write_and_check import has_float_weights, prepared_for, write_and_check
+from keras_convnext.export.write_and_check import prepare_models, write_and_check
 from keras_convnext.models import backbone_of
 from keras_convnext.models.image_input import image_axes, is_channels_first
 from keras_convnext.new_paths import check_new_path
@@ -252,8 +252,6 @@ def _prepare_float(
         "preprocess": preprocessing if preprocess else None,
         "softmax": softmax,
     }
-    if has_float_weights(model) and is_mixed(model):
-        model = prepared_model(model)  # computes in float32, as the file does
     reference = deployed_model(model, **options)
     if preprocessing is not None and not preprocess:
         size = image_axes(reference.inputs[0].shape[1:], is_channels_first(model))[:2]
@@ -268,14 +266,13 @@ def _prepare_float(
     metadata = _metadata(model, reference, dtype, preprocessing, preprocess, class_names)
     backend = found.writer(keras.backend.backend())
     check_weight_only(model, found.name, backend)
-    is_here = backend == keras.backend.backend()
-    prepared = prepared_for(model, found, dtype) if is_here else None
+    models = prepare_models(model, found, dtype, options) if backend == keras.backend.backend() else None
 
     def write():
         start = time.perf_counter()
         with beside(Path(path), found.name) as temporary:
-            if prepared is not None:
-                difference, tolerance = write_and_check(prepared, reference, temporary, found, dtype, options, metadata)
+            if models is not None:
+                difference, tolerance = write_and_check(*models, temporary, found, dtype, options, metadata)
             else:
                 settings = {**options, "preprocess": preprocess and asdict(options["preprocess"])}
                 difference, tolerance = export_elsewhere(

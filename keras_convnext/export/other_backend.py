@@ -39,7 +39,8 @@ def export_elsewhere(
         Path(folder, SETTINGS).write_text(json.dumps({**settings, "path": str(path), "metadata": metadata}))
         process = subprocess.run(
             python_command("keras_convnext.export.other_backend:serve", folder),
-            env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            # PyTorch exports on the CPU. On a GPU, little memory may be left beside this process.
+            env={**os.environ, "KERAS_BACKEND": backend, "KERAS_TORCH_DEVICE": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -57,9 +58,9 @@ def export_elsewhere(
 
 def serve(folder: str) -> None:
     """Exports what a folder describes, and writes the result there."""
-    from keras_convnext.export.deployed import deployed_model, unknown_class
+    from keras_convnext.export.deployed import unknown_class
     from keras_convnext.export.formats import FORMATS
-    from keras_convnext.export.write_and_check import prepared_for, write_and_check
+    from keras_convnext.export.write_and_check import prepare_models, write_and_check
     from keras_convnext.models.load import load_keras_file
     from keras_convnext.preprocessing import ResizeAndCrop
 
@@ -77,14 +78,13 @@ def serve(folder: str) -> None:
         )
         Path(folder, RESULT).write_text(json.dumps({"error": message}))
         return
+    format, dtype = FORMATS[settings["format"]], settings["dtype"]
     try:
-        reference = deployed_model(model, **options)
         difference, tolerance = write_and_check(
-            prepared_for(model, FORMATS[settings["format"]], settings["dtype"]),
-            reference,
+            *prepare_models(model, format, dtype, options),
             Path(settings["path"]),
-            FORMATS[settings["format"]],
-            settings["dtype"],
+            format,
+            dtype,
             options,
             settings["metadata"],
         )

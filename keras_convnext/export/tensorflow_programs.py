@@ -3,6 +3,8 @@
 import json
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -91,6 +93,22 @@ def write_saved_model(model: keras.Model, path: str, metadata: dict) -> None:
     place = Path(path, "assets.extra", FILE)
     place.parent.mkdir()
     place.write_text(json.dumps(metadata))
+
+
+@contextmanager
+def exactly() -> Iterator[None]:
+    """A context in which GPUs multiply float32 as it is, and not rounded to TF32."""
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(enabled)
+
+
+def runs_exactly(model: keras.Model) -> bool:
+    """Whether a model need not be copied to another device, which TensorFlow never needs."""
+    return True
 
 
 WRITERS = {

@@ -1,6 +1,7 @@
 """Exporting from PyTorch: one program by `torch.export`, as it is, as ONNX, or as OpenVINO's."""
 
 import json
+from contextlib import AbstractContextManager
 
 import keras
 import torch
@@ -63,6 +64,16 @@ def _shrink(model):
         onnx_ir.passes.common.DeduplicateInitializersPass(MOST_BYTES),
     ):
         one(model)
+
+
+def exactly() -> AbstractContextManager:
+    """A context on the CPU. GPUs convolve less exactly, and a program would have its device written into it."""
+    return keras.device("cpu")
+
+
+def runs_exactly(model: keras.Model) -> bool:
+    """Whether a model's weights are on the CPU."""
+    return all(weight.value.device.type == "cpu" for weight in model.weights)
 
 
 WRITERS = {"onnx": write_onnx, "openvino": write_openvino, "torch": write_torch}

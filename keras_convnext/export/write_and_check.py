@@ -9,7 +9,7 @@ import keras
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
 from keras_convnext.export.check import ROUNDING, TOLERANCES, check_batches, check_file
-from keras_convnext.export.deployed import deployed_model, prepared_model
+from keras_convnext.export.deployed import deployed_model, is_mixed, prepared_model
 from keras_convnext.export.files import as_export_errors
 from keras_convnext.export.formats import Format
 from keras_convnext.export.quiet import quiet
@@ -19,26 +19,47 @@ STORED_IN_FLOAT16 = ("openvino", "litert")
 """The formats whose runtimes take float32 programs with weights in float16, and choose the precision themselves."""
 
 
-def has_float_weights(model: keras.Model) -> bool:
+def _has_float_weights(model: keras.Model) -> bool:
     """Whether no layer of a model is quantized or has LoRA."""
     return not (layers_that(is_quantized, model) or layers_that(has_lora, model))
 
 
-def prepared_for(model: keras.Model, format: Format, dtype: str) -> keras.Model:
-    """The copy of a model that is written: with its layer scales folded, in the precision in which the file computes.
+def prepare_models(
+    model: keras.Model, format: Format, dtype: str, options: dict[str, Any]
+) -> tuple[keras.Model, keras.Model]:
+    """Makes the two models of which `write_and_check` writes one, and with which it compares the file.
 
     Args:
         model: the model.
-        format: the format of the file.
+        format: a format that the running backend writes.
         dtype: as for `export`.
+        options: arguments of `deployed_model`.
+
+    Returns:
+        The model that is written, with its layer scales folded and in the precision in which the file computes; and the
+        model to compare it with, from images to named outputs in float32.
+
+    Raises:
+        ValueError: the model cannot be copied.
     """
-    if not has_float_weights(model):
-        return model
-    return prepared_model(model, "float32" if format.name in STORED_IN_FLOAT16 else dtype)
+    programs = _programs()
+    with programs.exactly():
+        exact = programs.runs_exactly(model)
+        if not _has_float_weights(model):
+            if not exact:
+                raise ValueError(
+                    "A model with quantized layers or LoRA is exported from the CPU only. Load it with "
+                    "KERAS_TORCH_DEVICE=cpu in the environment."
+                )
+            return (deployed_model(model, **options),) * 2
+        if is_mixed(model) or not exact:
+            model = prepared_model(model, always_copy=True)
+        prepared = prepared_model(model, "float32" if format.name in STORED_IN_FLOAT16 else dtype)
+        return deployed_model(prepared, **options), deployed_model(model, **options)
 
 
 def write_and_check(
-    prepared: keras.Model,
+    written: keras.Model,
     reference: keras.Model,
     path: Path,
     format: Format,
@@ -49,8 +70,8 @@ def write_and_check(
     """Writes a file by the running backend, and compares it with the model.
 
     Args:
-        prepared: what `prepared_for` made of the model.
-        reference: what `deployed_model` made of the model.
+        written: the first of `prepare_models`.
+        reference: the second.
         path: where to write.
         format: a format that the running backend writes.
         dtype: as for `export`.
@@ -64,11 +85,8 @@ def write_and_check(
         ExportError: as for `export`.
     """
     stores = dtype == "float16" and format.name in STORED_IN_FLOAT16
-    deployed = deployed_model(prepared, **options)
     programs = _programs()
     write = programs.WRITERS[format.name]
-    with as_export_errors(f"{format.title}'s converter failed", (*programs.FAILURES, *failures(format.name))):
-        write(deployed, str(path), metadata, **({"float16_weights": True} if stores else {}))
     image = reference.inputs[0]
     size = options["image_size"]
     if metadata["preprocessing"] and not metadata["in_graph"]:
@@ -79,18 +97,21 @@ def write_and_check(
         metadata["input"]["layout"] == "NCHW",
         size,
     )
+    tolerance = max(TOLERANCES[dtype], ROUNDING if options["preprocess"] else 0.0)
 
     def run_model(images):
         with quiet():
             outputs = reference(keras.ops.convert_to_tensor(images), training=False)
         return {name: keras.ops.convert_to_numpy(tensor) for name, tensor in outputs.items()}
 
-    with as_export_errors("The Keras model does not run on the images of the check", programs.FAILURES):
-        expected = [run_model(images) for images in batches]
-    tolerance = max(TOLERANCES[dtype], ROUNDING if options["preprocess"] else 0.0)
-    with as_export_errors(f"{format.title}'s runtime does not run the file", failures(format.name)):
-        run = RUNTIMES[format.name](path)
-        difference = check_file(run, batches, expected, tolerance)
+    with programs.exactly():
+        with as_export_errors(f"{format.title}'s converter failed", (*programs.FAILURES, *failures(format.name))):
+            write(written, str(path), metadata, **({"float16_weights": True} if stores else {}))
+        with as_export_errors("The Keras model does not run on the images of the check", programs.FAILURES):
+            expected = [run_model(images) for images in batches]
+        with as_export_errors(f"{format.title}'s runtime does not run the file", failures(format.name)):
+            run = RUNTIMES[format.name](path)
+            difference = check_file(run, batches, expected, tolerance)
     return difference, tolerance
 
 
