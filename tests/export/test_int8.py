@@ -77,6 +77,28 @@ def litert_layers(path):
     )
 
 
+@pytest.mark.parametrize("suffix", [suffix for suffix in WRITTEN if suffix != ".tflite"])
+def test_weights_of_7_bits_do_not_saturate(float_files, calibration, tmp_path, suffix):
+    path = tmp_path / f"int8{suffix}"
+    quantize(float_files[suffix], path, calibration[0])
+    weights = {".onnx": onnx_weights, ".xml": openvino_weights}[suffix](path)
+    assert len(weights) == 5
+    for values in weights:
+        assert 60 <= np.abs(values.astype(int)).max() <= 64
+
+
+def onnx_weights(path):
+    onnx = importlib.import_module("onnx")
+    arrays = [onnx.numpy_helper.to_array(weight) for weight in onnx.load(path).graph.initializer]
+    return [array for array in arrays if array.dtype == np.int8 and array.ndim >= 2]
+
+
+def openvino_weights(path):
+    model = importlib.import_module("openvino").Core().read_model(str(path))
+    constants = [node.data for node in model.get_ops() if node.get_type_name() == "Constant"]
+    return [array for array in constants if array.dtype == np.int8 and array.ndim >= 2 and array.size > 64]
+
+
 @pytest.mark.parametrize("suffix", FIRST)
 def test_a_file_that_disagrees_is_not_written(digits_model, float_files, calibration, tmp_path, monkeypatch, suffix):
     """What is written here is the int8 file of a model that learned nothing."""

@@ -40,7 +40,13 @@ QUANTIZERS = MappingProxyType(
         "litert": Quantizer(quantize_litert, ("ai_edge_quantizer",)),
     }
 )
-"""The quantizers by format."""
+"""The quantizers by format.
+
+For ONNX and OpenVINO, weights have 7 bits. Processors with AVX2 but without VNNI add up pairs of products in 16 bits,
+which saturate with weights of 8 bits. On such a processor, the logits of a digits classifier then differed from those
+of the float file by 7.8 % (root mean square), and by 1.2 % with 7 bits. Without saturation, 8 bits have 1.1 %. LiteRT
+adds up in 32 bits.
+"""
 
 REFUSED = MappingProxyType(
     {
