@@ -119,13 +119,14 @@ def test_imports_are_seen_in_every_form(tmp_path, monkeypatch):
 
 
 # Files outside of kernels/ that may ask for the backend or the device: to name it to the user, to start a process on it
-# or to time it; in training/, to run the training; in export/, to choose who writes a format.
+# or to time it; in training/, to run the training; in export/, to choose who writes a format, and on which device.
 MAY_ASK = [
     "benchmarking/device.py",
     "cli/benchmark.py",
     "cli/train.py",
     "data/augment_workers.py",
     "export/export_model.py",
+    "export/torch_programs.py",
     "export/write_and_check.py",
     "training/build.py",
     "training/engine/__init__.py",
