@@ -29,7 +29,7 @@ def save(model: Any, path: str, metadata: dict[str, Any]) -> None:
         for size, axis in zip(graph.inputs[0].shape, AXES[metadata["input"]["layout"]], strict=False)
         if not isinstance(size, int)
     }
-    for output in graph.outputs:  # tf2onnx gives each output a symbol of its own for the batch
+    for output in graph.outputs:  # in files of tf2onnx, the batch of each output has another symbol
         if not isinstance(output.shape[0], int):
             names[str(output.shape[0])] = "batch"
     for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):

@@ -76,8 +76,11 @@ class Fastest:
 
 
 def unusable():
-    """The errors of a function that cannot be used: a package that is missing, NotImplementedError and the errors of
-    XLA, which are RuntimeErrors, and what Pallas raises where it cannot compile a function or is of another version."""
+    """The types of errors by which a function says that it cannot be used.
+
+    A package may be missing (ImportError) or of another version (AttributeError). NotImplementedError and the errors of
+    XLA are RuntimeErrors. Pallas has an error of its own for a function that it cannot compile.
+    """
     errors = (ImportError, AttributeError, RuntimeError)
     # JAX does not export this error of its experimental part.
     lowering = sys.modules.get("jax._src.pallas.triton.lowering")
