@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_convnext.export.quiet import quiet
@@ -30,29 +31,47 @@ FOLDED = ("ConvNeXtBackbone", "ConvNeXtBlock")
 """The classes whose configurations hold a layer scale."""
 
 
-def prepared_model(model: keras.Model, dtype: str = "float32", always_copy: bool = False) -> keras.Model:
+def prepared_model(model: keras.Model, dtype: str = "float32") -> keras.Model:
     """A copy of a model with its layer scales folded into the weights before them, in another precision.
 
     Args:
         model: any Keras model.
         dtype: `"float32"`, or `"float16"` for weights and computation in float16. Sums of the norms stay in float32.
-        always_copy: whether to copy a model in which there is nothing to change, too. Defaults to False.
 
     Returns:
-        The copy; the model itself if there is nothing to change and nothing asks for a copy.
+        The copy; the model itself if there is nothing to change.
 
     Raises:
         ValueError: the model has a layer of a class that Keras cannot load, or quantized weights.
     """
     scaled = any(isinstance(layer, ConvNeXtBlock) and layer.layer_scale for _, layer, _ in sublayers(model))
-    if not (scaled or dtype != "float32" or is_mixed(model) or always_copy):
+    if not scaled and dtype == "float32" and not is_mixed(model):
         return model
-    config = _changed(keras.saving.serialize_keras_object(model), dtype)
+    copy = _copy(model, dtype, FOLDED)
+    fold_layer_scale(model, copy)
+    return copy
+
+
+def float32_copy(model: keras.Model) -> keras.Model:
+    """A copy of a model in float32, on Keras's current device. Its layer scales stay.
+
+    Raises:
+        ValueError: the model has a layer of a class that Keras cannot load.
+    """
+    copy = _copy(model, "float32", folded=())
+    for weight, new in zip(model.weights, copy.weights, strict=True):
+        new.assign(np.asarray(weight).astype(new.dtype))
+    return copy
+
+
+def _copy(model, dtype, folded):
+    """A model of the same configuration with initial weights, without the layer scales of some classes."""
+    config = _changed(keras.saving.serialize_keras_object(model), dtype, folded)
     before = keras.config.dtype_policy()
     # Of layers without their own, such as the heads of keras-cv. PyTorch cannot initialize all of them in float16.
     keras.config.set_dtype_policy("mixed_float16" if dtype == "float16" else dtype)
     try:
-        copy = keras.saving.deserialize_keras_object(config)
+        return keras.saving.deserialize_keras_object(config)
     except TypeError as error:
         raise ValueError(
             f"The model cannot be copied, which an export with a layer scale, in float16 or from a GPU needs: "
@@ -61,8 +80,6 @@ def prepared_model(model: keras.Model, dtype: str = "float32", always_copy: bool
         ) from error
     finally:
         keras.config.set_dtype_policy(before)
-    fold_layer_scale(model, copy)
-    return copy
 
 
 def unknown_class(error: Exception) -> str:
@@ -71,20 +88,20 @@ def unknown_class(error: Exception) -> str:
     return found[0] if found else str(error).splitlines()[0]
 
 
-def _changed(config, dtype):
-    """A configuration without layer scales, and with another dtype policy in place of float32."""
+def _changed(config, dtype, folded):
+    """A configuration without the layer scales of some classes, and with another dtype policy in place of float32."""
     if isinstance(config, (list, tuple)):
-        return [_changed(one, dtype) for one in config]
+        return [_changed(one, dtype, folded) for one in config]
     if not isinstance(config, dict):
         return config
     inner = config.get("config")
     if isinstance(inner, dict):
-        if config.get("class_name") in FOLDED and "layer_scale_init_value" in inner:
+        if config.get("class_name") in folded and "layer_scale_init_value" in inner:
             inner = {**without_layer_scale(inner), "layer_scale_init_value": None}
         if config.get("class_name") not in EXACT and _policy_name(inner.get("dtype")) in CHANGED_POLICIES:
             inner = {**inner, "dtype": dtype}
         config = {**config, "config": inner}
-    return {name: _changed(value, dtype) for name, value in config.items() if name != "compile_config"}
+    return {name: _changed(value, dtype, folded) for name, value in config.items() if name != "compile_config"}
 
 
 def _policy_name(policy):

@@ -9,7 +9,7 @@ import keras
 
 from keras_convnext.checkpoints.float_weights import has_lora, is_quantized, layers_that
 from keras_convnext.export.check import ROUNDING, TOLERANCES, check_batches, check_file
-from keras_convnext.export.deployed import deployed_model, is_mixed, prepared_model
+from keras_convnext.export.deployed import deployed_model, float32_copy, is_mixed, prepared_model
 from keras_convnext.export.files import as_export_errors
 from keras_convnext.export.formats import Format
 from keras_convnext.export.quiet import quiet
@@ -53,7 +53,7 @@ def prepare_models(
                 )
             return (deployed_model(model, **options),) * 2
         if is_mixed(model) or not exact:
-            model = prepared_model(model, always_copy=True)
+            model = float32_copy(model)
         prepared = prepared_model(model, "float32" if format.name in STORED_IN_FLOAT16 else dtype)
         return deployed_model(prepared, **options), deployed_model(model, **options)
 
