@@ -31,6 +31,7 @@ def no_gpu(monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_gpu")
 def test_a_case_for_the_gpu_is_not_timed_on_the_cpu(case):
     timings, failures = time_in_turn([case, replace(case, device="cpu")], rounds=1, progress=lambda text: None)
@@ -49,7 +50,7 @@ def test_processes_on_a_gpu_share_its_memory(case, monkeypatch):
     assert variables.get("KERAS_BACKEND") == os.environ.get("KERAS_BACKEND")
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_the_command_itself_builds_no_model_for_a_gpu(case, monkeypatch):
     expected = packages.macs(replace(case, device="cpu", size=36))
     transformer = replace(case, package="vit_small", variant="", size=32)

@@ -31,7 +31,7 @@ def test_no_process_is_left_where_the_second_does_not_start(started, tmp_path):
     assert process.stdout.closed
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_pipes_are_closed_after_a_process_that_ends_early(monkeypatch, tmp_path):
     """Its folder has no images."""
     processes, popen = [], subprocess.Popen

@@ -47,7 +47,7 @@ def test_median_and_spread_are_those_of_the_rounds(case):
     assert timing(case, 1.0).spread == 0.0
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_both_tasks_are_timed_in_turn(case):
     cases, lines = [case, replace(case, task="train")], []
     timings, failures = time_in_turn(cases, rounds=3, progress=lines.append)
@@ -58,7 +58,7 @@ def test_both_tasks_are_timed_in_turn(case):
     assert lines[-1] == "round 3 of 3"
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_a_case_that_fails_leaves_the_others(case):
     impossible = replace(case, package="keras.applications")
     timings, failures = time_in_turn([impossible, case], rounds=1, progress=silent)
@@ -92,7 +92,7 @@ def test_an_interrupt_keeps_the_whole_rounds(case):
     assert len(timing.seconds) == 2
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_compare_sets_ours_against_the_machine(case):
     cases = [case, replace(case, package="matrix product"), replace(case, package="copy", backend="numpy")]
     report = compare(cases, rounds=2, progress=silent)

@@ -21,7 +21,7 @@ def test_draws_a_grid(cli, write_digits, tmp_path):
     assert len(cells) > 28
 
 
-@pytest.mark.parametrize("task", ["detection", "segmentation"])
+@pytest.mark.parametrize("task", ["detection", pytest.param("segmentation", marks=pytest.mark.slow)])
 def test_draws_annotations_that_moved_with_their_images(cli, tmp_path, task):
     command = ("augment", "--task", task, "--data", "digit_scenes", "--size", "64", "--rows", "2")
     result = cli(*command, "--output", tmp_path / "grid.png")
@@ -79,6 +79,7 @@ def test_leaves_out_unreadable_images(cli, write_digits, tmp_path):
     assert cli(*command, "--skip-unreadable").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["timm", pytest.param("keras_cv", marks=pytest.mark.slow)])
 def test_times_ours_against_another(cli, write_digits, tmp_path, other):
     folder = write_digits(tmp_path / "pictures")

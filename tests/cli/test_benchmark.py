@@ -157,6 +157,7 @@ def test_times_the_architecture_of_what_is_named(cli, form, trained, monkeypatch
     assert (row["variant"], row["size"]) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("half_a_second")
 def test_for_a_gpu_a_file_is_looked_into_by_another_process(cli, monkeypatch, tmp_path):
     """This one would hold the GPU while the others are timed."""
@@ -176,6 +177,7 @@ def test_refuses_a_file_of_no_variant(refusal, trained):
     assert "expected a variant that `keras-convnext list` prints" in refusal("benchmark", "--variant", trained.path)
 
 
+@pytest.mark.slow
 def test_times_ours_in_more_forms(cli, backend):
     task, form = ("forward", "exported") if backend == "torch" else ("train", "remat")
     options = ["--task", task, "--also", form, "--rounds", "1", "--against", "", "--json"]
@@ -184,7 +186,7 @@ def test_times_ours_in_more_forms(cli, backend):
     assert report["skipped"] == []
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_times_two_processes_and_says_what_they_exchange(cli):
     options = ["--task", "train", "--also", "distributed,two-processes", "--rounds", "1", "--against", ""]
     printed = cli("benchmark", *SMALL, *options).out
@@ -207,6 +209,7 @@ def test_sweeps_and_draws(cli, backend, tmp_path):
     assert output.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_sweeps_beside_attention(cli, tmp_path):
     """Of each the multiply-accumulates of the images that were timed; in one run."""
     options = ["--sweep", "size", "--values", "64", "--against", "vit_small", "--json"]

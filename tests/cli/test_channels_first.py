@@ -22,6 +22,7 @@ for command in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("channels_first_home")
 def test_commands_run(few_images, tmp_path):
     run = str(tmp_path / "run")

@@ -123,7 +123,7 @@ def test_a_run_on_annotated_images_killed_three_times_ends_as_one_that_was_not(t
     assert_ends_alike_when_killed(started, settings, tmp_path, score, epochs=5)
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_is_extended_goes_on_to_the_new_end(train, settings, tmp_path):
     """Killed in the first epoch of the extension: the state is that of before, with the schedule of before."""
     run = Run(tmp_path / "run")
@@ -142,7 +142,7 @@ def test_a_run_that_is_killed_while_it_is_extended_goes_on_to_the_new_end(train,
     assert rates[1] > 0.003
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_where_nothing_more_can_be_written_the_last_state_stays(train, settings, tmp_path):
     """A limit on the size of files stands in for a full disk: h5py and zipfile get the same kind of error."""
     run = Run(tmp_path / "run")

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 
+import pytest
 from PIL import Image
 
 TWO = ("resnet_enhanced", "separate_downsampling")
 FAST = ("train", "--width-divisor", "32", "--epochs", "1")
 
 
+@pytest.mark.slow
 def test_goes_on_at_the_step_where_it_was_killed(few_images, tmp_path):
     out, first = tmp_path / "out", tmp_path / "out" / f"{TWO[0]}-0" / "metrics.json"
     command = [sys.executable, "-m", "keras_convnext", "roadmap"]

@@ -37,6 +37,7 @@ def test_a_full_disk_is_said_in_a_line(command_in):
     assert b"Traceback" not in err
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf_8_are_printed_as_they_are(command_in, trained, tmp_path):
     from PIL import Image
 
@@ -55,8 +56,16 @@ def test_names_that_are_not_utf_8_are_printed_as_they_are(command_in, trained, t
     ("command", "line"),
     [
         (["roadmap", "steps"], b"counting step 2 of 17"),
-        (["benchmark", "--variant", "convnext_mini", "--against", "", "--rounds", "1000"], b"round 2 of"),
-        (["augment", "--benchmark", "--rounds", "1000", "--size", "32", "--data", "FOLDER"], b"2: ours"),
+        pytest.param(
+            ["benchmark", "--variant", "convnext_mini", "--against", "", "--rounds", "1000"],
+            b"round 2 of",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["augment", "--benchmark", "--rounds", "1000", "--size", "32", "--data", "FOLDER"],
+            b"2: ours",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_ctrl_c_ends_a_command_and_its_processes(command_in, write_digits, tmp_path, command, line):

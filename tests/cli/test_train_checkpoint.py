@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("empty_directory")
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("recipe", ["fine_tune", "linear_probe"])
+@pytest.mark.parametrize("recipe", ["fine_tune", pytest.param("linear_probe", marks=pytest.mark.slow)])
 def test_fine_tunes_a_run_of_three_stages(cli, tmp_path, digits_npz, recipe):
     """To the end: whose stages are not four."""
     options = ["--data", digits_npz, "--epochs", "1", "--batch", "35"]

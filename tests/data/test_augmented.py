@@ -88,7 +88,7 @@ def test_the_processes_have_the_numpy_backend_where_all_that_it_imports_is_there
     assert environment()["KERAS_BACKEND"] == ("numpy" if is_enough else backend)
 
 
-@pytest.mark.parametrize("package", ["scipy", "jax"])
+@pytest.mark.parametrize("package", ["scipy", pytest.param("jax", marks=pytest.mark.slow)])
 def test_the_processes_need_neither_scipy_nor_jax(first_batch, tmp_path, monkeypatch, backend, package):
     """Keras's NumPy backend imports both; TensorFlow and PyTorch bring neither."""
     if backend == "jax":
@@ -131,7 +131,7 @@ def test_files_are_read_and_a_model_trains_on_them(tmp_path, digits):
     assert np.isfinite(history["loss"]).all()
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_the_same_as_a_dataset_of_keras(digits):
     """For `fit` without TensorFlow: epochs in any order, and batches too."""
     options = {"augmentation": Augmentation(), "batch_size": 16, "seed": 3, "workers": 2, **GREY}

@@ -72,7 +72,9 @@ def test_augmented_batches_are_those_of_the_same_images_as_arrays_of_paths(folde
             batches.close()
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation([RandomFlip()])])
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(), pytest.param(Augmentation([RandomFlip()]), marks=pytest.mark.slow)]
+)
 def test_the_shares_of_two_processes_are_the_whole_batch(shards, augmentation):
     """Each process loads the shards itself; windows are small, so that they matter."""
     whole, *shares = (

@@ -154,7 +154,11 @@ def test_refuses_an_unknown_argument():
 
 
 @pytest.mark.parametrize(
-    "name", ["keras_cv_retinanet", pytest.param("keras_cv_yolov8", marks=pytest.mark.once), "keras_hub_retinanet"]
+    "name",
+    [
+        "keras_cv_retinanet",
+        *(pytest.param(name, marks=pytest.mark.once) for name in ("keras_cv_yolov8", "keras_hub_retinanet")),
+    ],
 )
 def test_boxes_that_are_not_sound_leave_the_loss_finite(name, small, rng):
     """An image without a box, a batch of padding alone, and for RetinaNet boxes without area."""

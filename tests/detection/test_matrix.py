@@ -14,8 +14,6 @@ HERE = Path(__file__).parent
 CELLS = ["keras_cv_retinanet", "keras_cv_deeplab_v3_plus", "keras_hub_retinanet"]
 MORE_CELLS = ["keras_cv_yolov8", "keras_cv_segformer", "keras_hub_deeplab_v3"]
 LONG_CELLS = ["keras_hub_segformer", "keras_hub_d_fine"]
-ON_TORCH = () if keras.backend.backend() == "torch" else pytest.mark.slow
-"""TensorFlow and JAX compile these cells for a minute each. One of each library runs on all backends."""
 
 
 def run(mode, folder, cells):
@@ -49,7 +47,11 @@ def check(folder, cells):
 
 @pytest.mark.parametrize(
     "cells",
-    [CELLS, pytest.param(MORE_CELLS, marks=ON_TORCH), pytest.param(LONG_CELLS, marks=ON_TORCH)],
+    [
+        pytest.param(CELLS, marks=pytest.mark.slow if keras.backend.backend() == "jax" else ()),
+        pytest.param(MORE_CELLS, marks=pytest.mark.slow),
+        pytest.param(LONG_CELLS, marks=pytest.mark.slow),
+    ],
     ids=["short", "more", "long"],
 )
 def test_the_matrix(cells, tmp_path):

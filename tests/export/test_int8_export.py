@@ -20,6 +20,7 @@ ELSEWHERE = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.skipif(OWN is None, reason="JAX writes no format itself")
 def test_v2_is_quantized_from_keras(digits_model_v2, calibration, tmp_path):
     exported = export(digits_model_v2, tmp_path / f"v2{OWN}", quantize="int8", calibration=calibration, softmax=True)

@@ -97,6 +97,7 @@ def test_a_pointwise_layer_is_quantized_as_keras_dense(model, rng, numpy_of, mod
 
 
 @pytest.mark.parametrize("to", BACKENDS if ON_TORCH else [keras.backend.backend()])
+@pytest.mark.slow
 def test_files_pass_between_backends(randomize, images, backend, tmp_path, to):
     if importlib.util.find_spec(to) is None:
         pytest.skip(f"{to} is not installed")

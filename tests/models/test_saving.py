@@ -14,6 +14,8 @@ from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 
 VERSIONS = {"v1": {}, "v2": {"use_grn": True, "layer_scale_init_value": None}}
 BACKENDS = ["tensorflow", "jax", "torch"]
+NEXT = {"tensorflow": "jax", "jax": "torch", "torch": "tensorflow"}
+"""Each backend's files are read by another every time, and by all in the slow tests."""
 
 
 def trained_classifier(version, rng):
@@ -44,7 +46,9 @@ def saved(tmp_path_factory):
     return folder, models, outputs
 
 
-@pytest.mark.parametrize("to", BACKENDS)
+@pytest.mark.parametrize(
+    "to", [pytest.param(to, marks=() if to == NEXT[keras.backend.backend()] else pytest.mark.slow) for to in BACKENDS]
+)
 def test_keras_files_pass_between_backends(saved, to):
     if importlib.util.find_spec(to) is None:
         pytest.skip(f"{to} is not installed")

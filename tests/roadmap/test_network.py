@@ -40,7 +40,10 @@ def trained_and_loaded(model, rng, path):
     np.testing.assert_array_equal(model.predict(images, verbose=0), loaded.predict(images, verbose=0))
 
 
-@pytest.mark.parametrize("step", SHAPES)
+@pytest.mark.parametrize(
+    "step",
+    ["resnet", *(pytest.param(step, marks=pytest.mark.once) for step in SHAPES[1:-1]), "separate_downsampling"],
+)
 def test_shallow_ones_train_and_come_back_from_a_file(step, rng, tmp_path):
     network = replace(roadmap.describe(step), depths=(1, 1))
     model = roadmap.build(network, drop_path_rate=0.1, layer_scale_init_value=0.5, **SMALL)

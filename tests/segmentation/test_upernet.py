@@ -64,6 +64,7 @@ def test_a_step_of_fit_has_the_loss_and_the_statistics_of_transformers(
     assert_same(np.asarray(pooled.moving_variance), theirs.running_var.numpy())
 
 
+@pytest.mark.once
 def test_learns_and_comes_back_equal_from_a_file_in_a_new_process(
     smallest, randomize, images, label_maps, backend, run_python, tmp_path
 ):

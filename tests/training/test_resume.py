@@ -48,6 +48,7 @@ def old_run(tmp_path, backend):
     return Run.open(tmp_path / "old")
 
 
+@pytest.mark.once
 def test_a_run_of_the_version_before_is_resumed_and_ends_as_it_would_have(rows_of, old_run, backend):
     assert old_run.config["keras_convnext"] == "0.2.0"
     run = Experiment.resume(old_run.path, verbose=0)
@@ -61,6 +62,7 @@ def test_a_run_of_the_version_before_is_resumed_and_ends_as_it_would_have(rows_o
             assert row[name] == pytest.approx(float(old[name]), abs=0.03), name
 
 
+@pytest.mark.once
 def test_a_run_of_the_version_before_is_extended(rows_of, old_run):
     run = Experiment.resume(old_run.path, epochs=2, verbose=0)
     assert run.metrics["epochs"] == 2
@@ -151,6 +153,7 @@ def run(complete, tmp_path):
     return Run(shutil.copytree(complete.path, tmp_path / "run"))
 
 
+@pytest.mark.once
 def test_a_complete_run_is_extended_by_the_schedule_of_all_its_epochs(rows_of, run):
     before = rows_of(run)
     assert before[-1]["learning_rate"] == pytest.approx(1e-6)

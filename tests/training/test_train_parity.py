@@ -100,6 +100,7 @@ def rates():
     return [*np.linspace(0, peak, warmup), *cosine]
 
 
+@pytest.mark.once
 def test_losses_of_thirty_steps_equal_torchs(batches, tmp_path):
     recipe = Recipe(source="test", epochs=EPOCHS, batch_size=8, label_smoothing=0.0, **SETTINGS)
     model = ConvNeXtClassifier.from_preset(

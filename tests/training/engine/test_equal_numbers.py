@@ -86,7 +86,7 @@ def test_others_refuse_to_split_weights():
         start_engine("fsdp")
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_each_device_drops_other_samples_and_the_run_resumes(train, launch, outputs_of, settings, backend):
     """JAX draws for the whole batch; elsewhere each device has its own seeds, of which the first are saved."""
     run, _ = train(*SHAPES[backend], settings(drop_path_rate=0.5), "--distribute", "data")

@@ -48,6 +48,7 @@ def test_several_processes_need_distribute(launch, settings, tmp_path):
         assert "keras-convnext train: The launcher started 2 processes, and each would do the same training" in printed
 
 
+@pytest.mark.once
 def test_a_batch_must_be_divisible_among_the_devices(launch, settings, tmp_path):
     shape = (1, 3) if BACKEND in ("tensorflow", "jax") else (3, 1)
     processes = launch(*shape, "--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
@@ -74,7 +75,7 @@ def test_a_process_without_the_first_says_so_in_one_line(launch, settings, tmp_p
     assert "Traceback" not in printed
 
 
-@pytest.mark.once
+@pytest.mark.slow
 @pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
 def test_a_full_disk_ends_all_processes_with_one_line(launch, settings, tmp_path):
     options = ("--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
@@ -86,6 +87,7 @@ def test_a_full_disk_ends_all_processes_with_one_line(launch, settings, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ONE_PROCESS, reason="the next test kills one of several processes")
 def test_a_killed_process_of_two_devices_resumes(launch, outputs_of, settings, tmp_path):
     whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")

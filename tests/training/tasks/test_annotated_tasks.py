@@ -21,6 +21,8 @@ from keras_convnext.training.record import restore_state
 from keras_convnext.training.tasks import TASKS, find_task
 from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
+pytestmark = pytest.mark.once
+
 SIDE = 64
 COMPUTE_DTYPE = "float32" if keras.backend.backend() == "jax" else "bfloat16"  # which XLA computes slowly on a CPU
 RECIPE = {
@@ -117,7 +119,6 @@ def test_a_run_starts_another_one_with_its_backbone(trained, coco):
         np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(found[path]) for found in (before, after)))
 
 
-@pytest.mark.once
 def test_predict_draws_on_images_of_any_size(trained, tmp_path):
     task, run = trained
     Image.new("RGB", (90, 50), "gray").save(tmp_path / "photo.png")
@@ -132,7 +133,6 @@ def test_predict_draws_on_images_of_any_size(trained, tmp_path):
         assert isinstance(facts["objects"], list)
 
 
-@pytest.mark.once
 def test_predict_takes_the_least_confidence_of_detectors(trained, tmp_path, capsys, monkeypatch):
     task, run = trained
     Image.new("RGB", (90, 50), "gray").save(tmp_path / "photo.png")
@@ -151,7 +151,6 @@ def test_predict_takes_the_least_confidence_of_detectors(trained, tmp_path, caps
     assert counts == [2, 1]
 
 
-@pytest.mark.once
 def test_records_that_are_left_out_are_counted(trained, coco, tmp_path, capsys):
     task, _ = trained
     folder = shutil.copytree(coco, tmp_path / "coco")
@@ -190,7 +189,6 @@ def test_each_task_has_data_by_default():
     assert [Experiment(task=task).data for task in TASKS] == ["digits", "digit_scenes", "digit_scenes"]
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
