@@ -63,7 +63,7 @@ def test_of_a_variant_that_timm_counts(name):
     assert 2 * result.macs == counter.get_total_flops()
 
 
-@pytest.mark.parametrize("regime", roadmap.REGIMES)
+@pytest.mark.parametrize("regime", ["resnet50", pytest.param("resnet200", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", STEPS)
 def test_of_a_step(step, regime):
     row = STEPS[step][f"{regime}_regime"]

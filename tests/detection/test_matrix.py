@@ -48,7 +48,7 @@ def check(folder, cells):
 @pytest.mark.parametrize(
     "cells",
     [
-        pytest.param(CELLS, marks=pytest.mark.slow if keras.backend.backend() == "jax" else ()),
+        pytest.param(CELLS, marks=pytest.mark.once),
         pytest.param(MORE_CELLS, marks=pytest.mark.slow),
         pytest.param(LONG_CELLS, marks=pytest.mark.slow),
     ],
