@@ -18,7 +18,10 @@ ONCE_TIMM = [
     for name in ("convnext_tiny_hnf", "convnext_zepto_rms", "convnext_atto_rms")
 ]
 HEAVY_TIMM = [pytest.param(name, marks=pytest.mark.slow) for name in ("convnextv2_base", "convnext_large_mlp")]
-SIZES = ["Tiny", *(pytest.param(size, marks=pytest.mark.slow) for size in ("Small", "Base", "Large", "XLarge"))]
+SIZES = [
+    pytest.param("Tiny", marks=pytest.mark.once),
+    *(pytest.param(size, marks=pytest.mark.slow) for size in ("Small", "Base", "Large", "XLarge")),
+]
 
 
 def stages_of_timm(model):
@@ -88,7 +91,12 @@ def test_timm_with_other_arguments(
 
 
 @pytest.mark.parametrize(
-    "variant", ["convnext_tiny", "convnextv2_atto", pytest.param("convnextv2_base", marks=pytest.mark.slow)]
+    "variant",
+    [
+        pytest.param("convnext_tiny", marks=pytest.mark.once),
+        "convnextv2_atto",
+        pytest.param("convnextv2_base", marks=pytest.mark.slow),
+    ],
 )
 def test_transformers(
     variant, transformers, torch, randomized, run_torch, small_images, classifier, outputs, assert_close, tmp_path

@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 CASES = {
-    "fixed sizes": {"input_shape": (16, 16, 3)},
     "free sizes": {},
     "recomputing": {"input_shape": (16, 16, 3), "remat": True},
     "channels first": {"input_shape": (3, None, None), "data_format": "channels_first"},
