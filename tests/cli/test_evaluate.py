@@ -14,6 +14,8 @@ import pytest
 from keras_convnext import ConvNeXtClassifier
 from keras_convnext.data import load_npz
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def metrics(trained):
@@ -77,7 +79,7 @@ def test_prints_the_scores(cli, trained, metrics):
     assert first.endswith(f", loss {loss:.4f}")
 
 
-@pytest.mark.parametrize(("classes", "has_top5"), [pytest.param(5, False, marks=pytest.mark.once), (6, True)])
+@pytest.mark.parametrize(("classes", "has_top5"), [(5, False), (6, True)])
 def test_top_5_is_printed_where_there_are_more_classes(cli, tmp_path, write_npz, classes, has_top5):
     """Among five classes or fewer the right one is always among the five best."""
     model = ConvNeXtClassifier.from_preset("convnext_mini", num_classes=classes, input_shape=(8, 8, 1))
@@ -87,7 +89,6 @@ def test_top_5_is_printed_where_there_are_more_classes(cli, tmp_path, write_npz,
     assert 0 <= json.loads(cli(*command, "--json").out)["top5_accuracy"] <= 1
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))
 def test_another_backend_gives_the_same_scores(trained, metrics, other):
     if importlib.util.find_spec(other) is None:
@@ -105,14 +106,12 @@ def test_another_backend_gives_the_same_scores(trained, metrics, other):
     assert facts["loss"] == pytest.approx(metrics["test_loss"], rel=1e-5)
 
 
-@pytest.mark.once
 def test_other_data_of_the_same_classes(cli, trained, write_npz):
     path = write_npz(side=11)
     facts = json.loads(cli("evaluate", trained.path, "--data", path, "--json").out)
     assert (facts["part"], facts["images"]) == ("test", 20)
 
 
-@pytest.mark.once
 def test_the_bundled_digits(cli, trained):
     facts = json.loads(cli("evaluate", trained.path, "--data", "digits", "--json").out)
     assert facts["images"] == 359
@@ -236,7 +235,6 @@ def test_the_accuracy_of_each_class_is_that_of_the_predictions(cli, trained, dig
     ]
 
 
-@pytest.mark.once
 def test_each_class_is_printed_the_least_accurate_first(cli, trained):
     facts = json.loads(cli("evaluate", trained.path, "--json").out)
     lines = cli("evaluate", trained.path).out.splitlines()[-len(facts["classes"]) :]
@@ -245,7 +243,6 @@ def test_each_class_is_printed_the_least_accurate_first(cli, trained):
     assert {line.split()[0] for line in lines} == {one["name"] for one in facts["classes"]}
 
 
-@pytest.mark.once
 def test_draws_the_predictions_into_a_new_folder(cli, trained, tmp_path):
     folder = tmp_path / "new" / "pictures"
     result = cli("evaluate", trained.path, "--output", folder, "--json")

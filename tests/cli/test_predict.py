@@ -13,6 +13,8 @@ from keras_convnext.cli.source import find_source
 from keras_convnext.data import load_digits
 from keras_convnext.models import load_model
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def images(tmp_path):
@@ -63,7 +65,6 @@ def test_agrees_with_the_model(cli, trained, images):
         assert by_name == pytest.approx({str(n): p for n, p in enumerate(expected.tolist())}, rel=1e-4)
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("option, count", [([], 5), (["--top", "1"], 1), (["--top", "3"], 3), (["--top", "99"], 10)])
 def test_gives_the_most_likely(cli, trained, images, option, count):
     paths, _ = images
@@ -85,7 +86,6 @@ def test_prints_a_line_an_image(cli, trained, images):
     ]
 
 
-@pytest.mark.once
 def test_an_image_given_twice_is_printed_twice(cli, trained, images):
     paths, _ = images
     assert len(cli("predict", trained.path, paths[0], paths[0]).out.splitlines()) == 2
@@ -144,7 +144,6 @@ def test_a_step_of_the_roadmap(cli, images, tmp_path):
         assert "cat" in cli("predict", name, images[0][0]).out
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("form", ["folder", "pattern", "folders by a pattern"])
 def test_takes_folders_and_patterns(cli, trained, write_digits, tmp_path, form):
     folder = write_digits(tmp_path / "pictures", count=12)  # 36, more than a batch

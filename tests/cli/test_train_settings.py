@@ -11,7 +11,7 @@ from keras_convnext import RECIPES, ConvNeXtClassifier
 from keras_convnext.cli import main
 from keras_convnext.training import Run
 
-pytestmark = pytest.mark.usefixtures("empty_directory")
+pytestmark = [pytest.mark.usefixtures("empty_directory"), pytest.mark.once]
 
 
 # === What the options do
@@ -167,7 +167,6 @@ def test_a_papers_recipe_has_the_variants_numbers(cli, fitted):
     assert call.recipe.image_size == (32, 32)
 
 
-@pytest.mark.once
 def test_writes_logs_for_tensorboard(cli, tiny, digits_npz, tmp_path):
     options = ["--variant", tiny, "--data", digits_npz, "--epochs", "1", "--batch", "24", "--recipe", "digits"]
     assert cli("train", *options, "--tensorboard", "--output", tmp_path / "run").code == 0

@@ -14,10 +14,7 @@ from keras_convnext.extras import is_installed
 BACKEND = keras.backend.backend()
 OWN = {"torch": ".onnx", "tensorflow": ".tflite", "jax": None}[BACKEND]
 """A format that this backend writes; none for JAX."""
-ELSEWHERE = [
-    pytest.param(".tflite", "tensorflow", marks=[] if BACKEND == "jax" else pytest.mark.slow),
-    pytest.param(".onnx", "torch", marks=pytest.mark.slow),
-]
+ELSEWHERE = [(".tflite", "tensorflow"), (".onnx", "torch")]
 
 
 @pytest.mark.once
@@ -33,6 +30,7 @@ def test_v2_is_quantized_from_keras(digits_model_v2, calibration, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [f"v2{OWN}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix, writer", ELSEWHERE)
 def test_a_format_of_another_backend(digits_model, calibration, tmp_path, suffix, writer):
     if BACKEND in find_format(f"a{suffix}").writers or not is_installed(writer):

@@ -263,6 +263,7 @@ def test_loads_a_backbone_from_a_file_without_a_head(tmp_path, suffix):
     np.testing.assert_array_equal(loaded.model.get_weights()[0], backbone.get_weights()[0])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("layout", "suffix"),
     [

@@ -116,6 +116,7 @@ def on_other_layers():
     return classifier(input_shape=None, input_tensor=L.RandomFlip(seed=1)(image))
 
 
+@pytest.mark.once
 def test_layers_before_the_image_are_part_of_the_model(images, tmp_path):
     model, x = on_other_layers(), images(3, 10, 10, 1)
     train_a_step(model, x)
@@ -153,6 +154,7 @@ def test_settings_of_layers_are_kept(images, tmp_path):
         assert copied.get_layer("stage_1_block_0").drop_path.rate == 0.25
 
 
+@pytest.mark.once
 def test_low_rank_adapters_are_kept(images, tmp_path):
     """Keras saves a kernel with the adapters added to it, and loads adapters of zeros: the outputs are the same."""
     model = classifier()

@@ -38,6 +38,7 @@ def test_both_outputs_equal_those_of_transformers(
         assert_same(found, expected)
 
 
+@pytest.mark.once
 def test_a_step_of_fit_has_the_loss_and_the_statistics_of_transformers(
     upernet, peer, peer_file, normalized, label_maps, assert_same
 ):

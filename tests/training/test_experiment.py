@@ -318,6 +318,7 @@ def short(tiny, npz, tmp_path):
     return Experiment(data=npz, variant=tiny, recipe="digits", epochs=2, batch_size=24, output=tmp_path / "run")
 
 
+@pytest.mark.once
 def test_leaves_a_run_folder_that_repeats_it(short, tmp_path):
     run = short.run(verbose=0)
     assert run.path == tmp_path / "run"

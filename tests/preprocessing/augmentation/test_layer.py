@@ -73,6 +73,7 @@ def test_the_sequence_is_the_same_however_many_map_it(photographs):
     assert len({image.tobytes() for image in images}) == len(images)
 
 
+@pytest.mark.once
 def test_the_sequence_is_that_of_augmented_batches(photographs):
     picture = np.asarray(photographs[6])
     batches = AugmentedBatches(
@@ -111,6 +112,7 @@ def test_erasing_gives_float32(dtype):
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
 
 
+@pytest.mark.once
 def test_half_of_the_images_are_mirrored(rng):
     image = rng.integers(0, 256, (4, 5, 3), dtype="uint8")
     seeds = tf.constant([[0, 0, n] for n in range(400)], tf.int64)

@@ -48,7 +48,7 @@ def test_several_processes_need_distribute(launch, settings, tmp_path):
         assert "keras-convnext train: The launcher started 2 processes, and each would do the same training" in printed
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_a_batch_must_be_divisible_among_the_devices(launch, settings, tmp_path):
     shape = (1, 3) if BACKEND in ("tensorflow", "jax") else (3, 1)
     processes = launch(*shape, "--settings", settings(), "--distribute", "data", "--output", tmp_path / "run")
@@ -103,7 +103,8 @@ def test_a_killed_process_of_two_devices_resumes(launch, outputs_of, settings, t
 
 
 @pytest.mark.skipif(ONE_PROCESS, reason="one process has all devices")
-@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_process_ends_the_others_which_name_it_and_the_run_resumes(launch, outputs_of, settings, tmp_path, lost):
     whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")
     options = ("--settings", settings(epochs=3), "--distribute", "data", "--output")
