@@ -67,7 +67,8 @@ def test_ten_steps_end_alike(train, settings, shapes, accumulate, backend):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX alone splits weights")
-@pytest.mark.parametrize(("processes", "devices"), [(1, 4), pytest.param(2, 2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "devices"), [(1, 4), (2, 2)])
 def test_split_weights_end_alike_and_resume(train, launch, outputs_of, settings, processes, devices):
     alone, _ = train(1, 1, settings("wide"))
     together, printed = train(processes, devices, settings("wide"), "--distribute", "fsdp")
