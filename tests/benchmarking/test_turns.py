@@ -66,7 +66,7 @@ def test_a_case_that_fails_leaves_the_others(case):
     assert "keras.applications has no convnext_mini, only convnext_tiny" in failures[impossible]
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_the_others(case):
     """As the system does where memory runs out."""
     killed = replace(case, task="train")

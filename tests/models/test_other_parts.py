@@ -69,6 +69,7 @@ def test_transfers(model, x, numpy_of):
     assert_close(numpy_of(transfer(model, 5, drop_path_rate=0.1), x), numpy_of(model, x))
 
 
+@pytest.mark.once
 def test_recomputed_gradients_are_equal(model, randomize, x, gradients, rng):
     config = {**model.backbone.get_config(), "level_norm": False}
     kept, again = (

@@ -16,6 +16,8 @@ from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.training import AdamW
 
+pytestmark = pytest.mark.once
+
 BACKENDS = ["tensorflow", "jax", "torch"]
 ON_TORCH = keras.backend.backend() == "torch"
 """Keras quantizes by the same code on each backend: elsewhere some cases are enough."""

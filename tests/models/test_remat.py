@@ -66,6 +66,7 @@ def test_parts_are_added_up_in_float32(gradients, monkeypatch):
     np.testing.assert_array_equal(in_scale, np.full(4, 300.0))
 
 
+@pytest.mark.once
 def test_an_epoch_gives_equal_weights(pair, images, rng):
     x, y = images(8, 16, 16, 3), rng.normal(size=(8, 5)).astype("float32")
     before = pair[0].get_weights()

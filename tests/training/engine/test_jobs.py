@@ -91,11 +91,6 @@ def wait_for_epoch(run, processes):
     pytest.fail("\n\n".join(process.communicate()[0] for process in processes)[-6000:])
 
 
-def slow_except_on(backend):
-    """Each kind of file has a run in every run of the tests, on one backend. The others take as long."""
-    return (lambda test: test) if backend == BACKEND else pytest.mark.slow
-
-
 class TestSlurm:
     @pytest.mark.once
     @pytest.mark.parametrize("path", SLURM, ids=lambda path: path.name)
@@ -149,7 +144,7 @@ class TestSlurm:
         start.run = Run(tmp_path / "runs" / f"convnext-{job}")
         return start
 
-    @slow_except_on("jax")
+    @pytest.mark.slow
     def test_it_starts_asks_for_a_restart_resumes_and_ends(self, submit, tmp_path):
         run, requeued = submit.run, tmp_path / "scontrol.log"
         tasks = [tmp_path / f"task-{task}.pid" for task in range(PROCESSES)]
@@ -277,7 +272,7 @@ class TestKubernetes:
 
         return start_pods
 
-    @slow_except_on("torch")
+    @pytest.mark.once
     def test_it_starts_resumes_after_a_lost_pod_and_ends(self, start, outputs_of, tmp_path):
         run = Run(tmp_path / "run")
         pods = start()
