@@ -104,7 +104,7 @@ def assert_ends_alike_when_killed(train, settings, tmp_path, score, epochs):
     assert len(rows[0]) == len(rows[1]) == epochs + 1
 
 
-@pytest.mark.slow
+@pytest.mark.once
 def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_path):
     assert_ends_alike_when_killed(train, settings, tmp_path, "accuracy", EPOCHS)
 

@@ -42,7 +42,6 @@ DETECTORS = {
 }
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("name", DETECTORS if keras.backend.backend() == "tensorflow" else ["hub"])
 def test_equals_the_decoder_of_the_library(name, backbone, rng):
     """keras-cv's own is TensorFlow's function there, and needs torchvision's compiled operators on PyTorch."""

@@ -16,8 +16,6 @@ from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.training import AdamW
 
-pytestmark = pytest.mark.once
-
 BACKENDS = ["tensorflow", "jax", "torch"]
 ON_TORCH = keras.backend.backend() == "torch"
 """Keras quantizes by the same code on each backend: elsewhere some cases are enough."""
@@ -85,6 +83,7 @@ def test_the_file_shrinks(tmp_path, mode, share):
     assert (tmp_path / "quantized.keras").stat().st_size < share * (tmp_path / "float.keras").stat().st_size
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_a_pointwise_layer_is_quantized_as_keras_dense(model, rng, numpy_of, mode):
     layer = model.backbone.get_layer("stage_0_block_0").pointwise_conv_2
@@ -126,6 +125,7 @@ def test_files_pass_between_backends(randomize, images, backend, tmp_path, to):
             np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max(), err_msg=mode)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "filters",
     ["pointwise_conv_1", "pointwise_conv_2", "^head$", ["hidden", "conv_2"]] if ON_TORCH else ["pointwise_conv_1"],
@@ -186,6 +186,7 @@ def test_lora_is_kept_and_merged_by_saving(model, rng, images, numpy_of, tmp_pat
     assert [(layer.lora_rank, layer.lora_alpha) for layer in with_lora] == [(2, 3)] * 6
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("remat", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "mode", ["int8", "int4", "float8", "LoRA", "LoRA on int8"] if ON_TORCH else ["float8", "LoRA on int8"]

@@ -42,7 +42,7 @@ def trained_and_loaded(model, rng, path):
 
 @pytest.mark.parametrize(
     "step",
-    ["resnet", *(pytest.param(step, marks=pytest.mark.once) for step in SHAPES[1:-1]), "separate_downsampling"],
+    [SHAPES[0], *(pytest.param(step, marks=pytest.mark.once) for step in SHAPES[1:-1]), SHAPES[-1]],
 )
 def test_shallow_ones_train_and_come_back_from_a_file(step, rng, tmp_path):
     network = replace(roadmap.describe(step), depths=(1, 1))
