@@ -9,7 +9,7 @@ import pytest
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier, detection
 from keras_convnext.models import load_model
 
-pytestmark = pytest.mark.slow if keras.backend.backend() == "jax" else ()  # 2 minutes of compiling
+pytestmark = [pytest.mark.slow] if keras.backend.backend() == "jax" else []  # 2 minutes of compiling
 
 SIDE = 64
 SMALL = {"depths": (1, 1, 1, 1), "dims": (4, 8, 12, 16), "input_shape": (SIDE, SIDE, 3)}
