@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_convnext.training.interrupt import StopBetweenBatches
+from keras_convnext.training.interrupt import HeldInterrupt, StopBetweenBatches
 
 IMAGES = np.ones((6, 2), "float32")
 
@@ -98,3 +98,20 @@ def test_in_another_thread_trains_as_ever(fit):
     thread.start()
     thread.join()
     assert fit.callback.completed == 3
+
+
+def test_is_held_where_another_package_would_swallow_it():
+    with pytest.raises(KeyboardInterrupt), HeldInterrupt("this step") as interrupt:
+        interrupt.raise_if_held()
+        try:
+            ctrl_c()
+        except BaseException:  # as Keras does while it builds a model
+            pytest.fail("It was raised at once.")
+        interrupt.raise_if_held()
+        pytest.fail("It was not raised.")
+
+
+def test_is_raised_at_the_end_at_the_latest():
+    with pytest.raises(KeyboardInterrupt), HeldInterrupt("this step"):
+        ctrl_c()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -15,6 +15,7 @@ from keras_convnext.cli.arguments import check_new_figure
 from keras_convnext.roadmap import REGIMES
 from keras_convnext.roadmap.costs import path_rows
 from keras_convnext.roadmap.figure import draw_path
+from keras_convnext.training.interrupt import HeldInterrupt
 
 
 def add_arguments(parser):
@@ -35,7 +36,13 @@ def prepare(args):
 
 
 def _show(regime, output, as_json):
-    rows = path_rows(regime, _progress)
+    with HeldInterrupt("this step") as interrupt:  # Keras swallows one while it builds a network
+
+        def progress(line):
+            interrupt.raise_if_held()
+            print(line, file=sys.stderr)
+
+        rows = path_rows(regime, progress)
     if output:
         draw_path(rows, regime, output)
     if as_json:
@@ -51,7 +58,3 @@ def _show(regime, output, as_json):
             f"{row['step']:22} {row['change']:{width}} {row['macs'] / 1e9:7.2f} {row['gflops']:6.2f} "
             f"{row['params']:12,}  {top1}{mark}"
         )
-
-
-def _progress(line):
-    print(line, file=sys.stderr)
