@@ -29,7 +29,10 @@ def undrawn(monkeypatch):
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("name", COMPUTED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if row["params"] > 10**8 else []) for name, row in COMPUTED.items()],
+)
 def test_of_a_variant(name):
     expected = dict(COMPUTED[name])
     side = expected.pop("resolution")

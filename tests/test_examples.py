@@ -21,7 +21,7 @@ PRINTS = {
     "backbone_features.py": ("jax", "P0: (4, 8, 8, 32)"),
     "cifar10_timm.py": ("torch", "timm convnext_mini, 1 epochs: test accuracy"),
     "convert_weights.py": ("tensorflow", "timm                 70 arrays, logits differ by 0e+00"),
-    "fine_tune.py": ("tensorflow", "test accuracy on the second half: fine-tuned"),
+    "fine_tune.py": ("torch", "test accuracy on the second half: fine-tuned"),
     "fast_inference.py": ("torch", "fused"),
     "block_in_own_model.py": ("jax", "dB after"),
     "keras_cv_augmenter.py": ("torch", "detector on images with moved boxes: loss"),

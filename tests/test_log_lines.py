@@ -71,6 +71,7 @@ def test_an_error_of_the_import_comes_through(tmp_path):
     assert lines[-1] == "ImportError: a library is missing"
 
 
+@pytest.mark.slow
 def test_who_asks_for_all_log_lines_gets_them(tmp_path):
     lines, _ = run(tmp_path, TENSORFLOW, **{LEVEL: "0"})
     assert lines[:2] == [INITIALIZED, ONEDNN]

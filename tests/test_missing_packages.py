@@ -15,7 +15,7 @@ PARAMETERS = 48 * 4 + 4 + 8 + (49 * 4 + 4) + 8 + (4 * 16 + 16) + (16 * 4 + 4) + 
 @pytest.mark.parametrize(
     ("names", "with_backend"),
     [
-        ({"tensorflow"}, "jax"),
+        pytest.param({"tensorflow"}, "jax", marks=pytest.mark.slow),
         ({"torch"}, "jax"),
         ({"jax", "jaxlib"}, "torch"),
         ({*OPTIONAL}, "torch"),

@@ -21,7 +21,7 @@ QUICK = {
     "03_recipe.ipynb": ("torch", "epochs = 2"),
     "04_roadmap.ipynb": ("torch", 'step = "resnet"'),
     "05_detection.ipynb": ("torch", "scenes, epochs = 16, 1"),
-    "06_segmentation.ipynb": ("jax", "scenes, epochs = 16, 1"),
+    "06_segmentation.ipynb": ("torch", "scenes, epochs = 16, 1"),
     "07_deploy.ipynb": ("tensorflow", "epochs = 1"),
 }
 

@@ -19,6 +19,8 @@ from keras_convnext.benchmarking.device import (
 )
 from keras_convnext.benchmarking.turns import time_in_turn
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def case(backend):
@@ -65,7 +67,7 @@ def test_the_command_itself_builds_no_model_for_a_gpu(case, monkeypatch):
     assert packages.macs(transformer) == of_transformer
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_a_call_without_gpu_gives_the_result_or_the_refusal(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # which Keras imports in half the time
     assert call_without_gpu("os:getenv", "CUDA_VISIBLE_DEVICES") == ""

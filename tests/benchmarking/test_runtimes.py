@@ -44,6 +44,7 @@ def test_torch_does_not_write_litert():
         torch_runtime_step(case_in("litert", package="timm"), None, np.zeros((2, 3, 8, 8), "float32"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("form", "runtime"), [("", ""), ("compiled", ""), ("openvino", "openvino")])
 def test_the_runtime_of_a_case(form, runtime):
     assert runtime_of(case_in(form)) == runtime

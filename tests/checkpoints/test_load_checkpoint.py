@@ -15,6 +15,8 @@ from keras_convnext import ConvNeXtClassifier, load_checkpoint, save_checkpoint
 from keras_convnext.checkpoints import read_arrays
 from keras_convnext.checkpoints.errors import DamagedFileError
 
+pytestmark = pytest.mark.once
+
 
 def assert_equal(model, other, but=()):
     """Holds the weights of two models to be equal, but for those whose path starts with one of `but`."""

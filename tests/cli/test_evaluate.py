@@ -16,6 +16,8 @@ from keras_convnext.data import load_npz
 
 pytestmark = pytest.mark.once
 
+OTHERS = sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()})
+
 
 @pytest.fixture
 def metrics(trained):
@@ -89,7 +91,7 @@ def test_top_5_is_printed_where_there_are_more_classes(cli, tmp_path, write_npz,
     assert 0 <= json.loads(cli(*command, "--json").out)["top5_accuracy"] <= 1
 
 
-@pytest.mark.parametrize("other", sorted({"tensorflow", "jax", "torch"} - {keras.backend.backend()}))
+@pytest.mark.parametrize("other", [OTHERS[0], pytest.param(OTHERS[1], marks=pytest.mark.slow)])
 def test_another_backend_gives_the_same_scores(trained, metrics, other):
     if importlib.util.find_spec(other) is None:
         pytest.skip(f"{other} is not installed")

@@ -10,6 +10,8 @@ from keras_convnext.models import load_model
 from keras_convnext.training import Run
 from keras_convnext.training.record import restore_state
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def train(start, tmp_path):

@@ -80,11 +80,17 @@ def weights_of(run, name):
     return load_model(run.last_state / name).get_weights()
 
 
-def assert_ends_alike_when_killed(train, settings, tmp_path, score, epochs):
-    """Killed while an epoch is trained, and while its state is written, as it comes; resumed, and killed again."""
+THREE_TIMES = (0.0, 0.02, 0.1)
+
+
+def assert_ends_alike_when_killed(train, settings, tmp_path, score, epochs, delays=THREE_TIMES):
+    """Killed while an epoch is trained, and while its state is written, as it comes; resumed, and killed again.
+
+    One kill for each delay, in seconds since the folder of the state appeared.
+    """
     whole, killed = Run(tmp_path / "whole"), Run(tmp_path / "killed")
     finish(train("--settings", settings, "--output", whole.path))
-    for epoch, delay in enumerate((0.0, 0.02, 0.1), start=2):
+    for epoch, delay in enumerate(delays, start=2):
         options = ["--resume", killed.path] if epoch > 2 else ["--settings", settings, "--output", killed.path]
         process = train(*options)
         wait_for(lambda epoch=epoch: any((killed.path / "state").glob(f"*epoch-{epoch}")), process)  # or in the making
@@ -104,9 +110,13 @@ def assert_ends_alike_when_killed(train, settings, tmp_path, score, epochs):
     assert len(rows[0]) == len(rows[1]) == epochs + 1
 
 
-@pytest.mark.once
-def test_a_run_killed_three_times_ends_as_one_that_was_not(train, settings, tmp_path):
-    assert_ends_alike_when_killed(train, settings, tmp_path, "accuracy", EPOCHS)
+@pytest.mark.parametrize(
+    "delays",
+    [pytest.param((0.02,), marks=pytest.mark.once), pytest.param(THREE_TIMES, marks=pytest.mark.slow)],
+    ids=len,
+)
+def test_a_run_that_was_killed_ends_as_one_that_was_not(train, settings, tmp_path, delays):
+    assert_ends_alike_when_killed(train, settings, tmp_path, "accuracy", EPOCHS, delays)
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_a_training_shows_warnings_in_a_line_and_no_log_lines(tmp_path, digits_n
     assert result.stderr.splitlines() == [warning]
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_module_refuses_with_2_and_one_line(tmp_path):
     result = run_module("train", "--variant", "convnext_tini", cwd=tmp_path)
     assert result.returncode == 2

@@ -15,7 +15,9 @@ def command_in(start):
     return lambda *arguments, **options: start(*arguments, **shell, **options)
 
 
-@pytest.mark.parametrize("command", [["list"], ["summary", "convnext_mini", "--json"]])
+@pytest.mark.parametrize(
+    "command", [["list"], pytest.param(["summary", "convnext_mini", "--json"], marks=pytest.mark.slow)]
+)
 def test_a_reader_that_ends_early_is_no_error(command_in, command):
     reading, writing = os.pipe()
     os.close(reading)  # as `head` does when it has its lines

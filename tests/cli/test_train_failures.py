@@ -66,9 +66,9 @@ def check_failed(result, run, message):
     ("part", "augmentation"),
     [
         pytest.param("train", None, id="train-plain", marks=AS_ON_TORCH),
-        pytest.param("train", AUGMENTATION, id="train-augmented"),
-        pytest.param("val", None, id="val-plain"),
-        pytest.param("val", AUGMENTATION, id="val-augmented", marks=AS_ON_TORCH),
+        pytest.param("train", AUGMENTATION, id="train-augmented", marks=pytest.mark.once),
+        pytest.param("val", None, id="val-plain", marks=pytest.mark.once),
+        pytest.param("val", AUGMENTATION, id="val-augmented", marks=pytest.mark.once),
     ],
 )
 def test_an_image_that_becomes_unreadable(train, pictures, after_an_epoch, part, augmentation):
@@ -95,10 +95,10 @@ def test_a_process_of_the_augmentation_that_dies(train, after_an_epoch, monkeypa
     check_failed(result, run, "A process that augments images ended by signal SIGKILL")
 
 
-@pytest.mark.parametrize("steps", [pytest.param("resnet_enhanced", marks=AS_ON_TORCH)])
-def test_an_image_that_becomes_unreadable_on_the_path(cli, pictures, after_an_epoch, tmp_path, steps):
+@pytest.mark.once
+def test_an_image_that_becomes_unreadable_on_the_path(cli, pictures, after_an_epoch, tmp_path):
     after_an_epoch(lambda: [file.write_bytes(b"damaged") for file in pictures.rglob("*.png")])
-    options = ["--width-divisor", "32", "--steps", steps, "--output", tmp_path / "path"]
+    options = ["--width-divisor", "32", "--steps", "resnet_enhanced", "--output", tmp_path / "path"]
     result = cli("roadmap", "train", "--data", pictures, *options)
     assert result.code == 1
     assert "keras-convnext roadmap: " in result.err and "not a readable image" in result.err

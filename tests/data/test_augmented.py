@@ -23,6 +23,8 @@ from keras_convnext.data.augment_workers import AugmentThreads, AugmentWorkers, 
 from keras_convnext.preprocessing import Augmentation, ResizeAndCrop
 from keras_convnext.preprocessing.augmentation import RandomFlip
 
+pytestmark = pytest.mark.once
+
 NO_CROP = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
 NONE = Augmentation(**NO_CROP, flip_probability=0, rand_augment=0, erasing_probability=0, mixup=0, cutmix=0)
 PLAIN = {"label_smoothing": 0.0, "workers": 1}
@@ -50,7 +52,6 @@ def test_without_augmentation_each_epoch_has_each_image_at_most_once(digits):
     assert (pixels[:64] != pixels[64:]).any()
 
 
-@pytest.mark.once
 def test_the_same_again_however_many_workers_and_wherever_it_starts(digits):
     options = {"augmentation": Augmentation(), "batch_size": 16, "seed": 3, **GREY}
     pixels, labels = batches_of(augmented_dataset(digits, (8, 8), epochs=3, workers=1, **options))
@@ -88,6 +89,7 @@ def test_the_processes_have_the_numpy_backend_where_all_that_it_imports_is_there
     assert environment()["KERAS_BACKEND"] == ("numpy" if is_enough else backend)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["scipy", pytest.param("jax", marks=pytest.mark.slow)])
 def test_the_processes_need_neither_scipy_nor_jax(first_batch, tmp_path, monkeypatch, backend, package):
     """Keras's NumPy backend imports both; TensorFlow and PyTorch bring neither."""
@@ -102,7 +104,7 @@ def test_the_processes_need_neither_scipy_nor_jax(first_batch, tmp_path, monkeyp
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_the_processes_start_in_any_folder(first_batch, tmp_path, monkeypatch):
     """Also in one that holds modules of the names that they import."""
     expected = first_batch()
@@ -160,7 +162,6 @@ def test_a_model_trains_on_them_epoch_by_epoch(digits):
     assert np.isfinite(history.history["loss"]).all()
 
 
-@pytest.mark.once
 def test_an_image_that_cannot_be_read_is_named(tmp_path, digits):
     paths = [tmp_path / f"{number}.png" for number in range(4)]
     for path in paths:
@@ -170,7 +171,6 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path, digits):
         batches[0]
 
 
-@pytest.mark.once
 def test_a_process_that_ends_is_told(digits):
     batches = AugmentedBatches(digits, (8, 8), Augmentation(), 16, workers=1)
     batches[0]
@@ -180,7 +180,6 @@ def test_a_process_that_ends_is_told(digits):
         [batches[index] for index in range(4)]
 
 
-@pytest.mark.once
 def test_a_process_that_fails_is_quoted(first_batch, tmp_path, monkeypatch):
     """Its own error, and no guess at what may be behind it."""
     (tmp_path / "PIL").mkdir()
@@ -193,7 +192,6 @@ def test_a_process_that_fails_is_quoted(first_batch, tmp_path, monkeypatch):
     assert last == "MemoryError: no room for pictures"
 
 
-@pytest.mark.once
 def test_closed_batches_are_told_and_leave_no_process(digits):
     batches = AugmentedBatches(digits, (8, 8), Augmentation(), 16, workers=2)
     batches[0]
@@ -206,7 +204,6 @@ def test_closed_batches_are_told_and_leave_no_process(digits):
         batches[1]
 
 
-@pytest.mark.once
 def test_a_dataset_ends_its_processes(digits, monkeypatch):
     made = []
     start = AugmentWorkers._start
@@ -227,7 +224,7 @@ def test_refuses_fewer_images_than_a_batch(digits):
         augmented_dataset(digits, (8, 8), NONE, batch_size=128)
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_one_channel_is_normalized_with_the_average_by_default(digits):
     """With the noise of erased pixels, which follows from it; every image has some of it here."""
     erased = replace(NONE, erasing_probability=1.0)
@@ -240,7 +237,7 @@ def test_one_channel_is_normalized_with_the_average_by_default(digits):
     assert (np.abs(pixels - other) > 1).any(axis=(1, 2, 3)).mean() > 0.9
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_float_pixels_are_rounded(digits):
     floats = Images(digits.pixels + np.float32(0.4), digits.labels, digits.class_names)
     for first, second in zip(
@@ -309,7 +306,6 @@ def own_steps(tmp_path, monkeypatch):
     del sys.modules["own_steps"]
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("module", ["own_steps", "__main__"])
 def test_steps_of_a_users_own(digits, own_steps, monkeypatch, module):
     """Of a module they run in processes; of a notebook, in threads."""
@@ -327,7 +323,6 @@ def test_steps_of_a_users_own(digits, own_steps, monkeypatch, module):
     np.testing.assert_array_equal(labels.argmax(-1), digits.labels[chosen])
 
 
-@pytest.mark.once
 def test_a_step_that_changes_the_shape_is_named(digits, own_steps):
     batches = AugmentedBatches(digits, (8, 8), Augmentation([own_steps.Cut()]), 16, workers=1)
     with pytest.raises(ValueError, match=r"Cut\.augment_array must return an array of the shape .*\(7, 8, 1\)"):

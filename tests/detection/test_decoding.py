@@ -89,6 +89,7 @@ def test_is_float32_under_half_precision(rng):
     assert str(found["confidence"].dtype) == "float32"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("classes", [1, 3])
 def test_decode_sets_what_it_is_told(classes, backbone):
     model = detection.retinanet(backbone, classes)

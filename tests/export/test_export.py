@@ -128,7 +128,7 @@ def test_photographs_of_any_size_go_in(tiny, tmp_path):
 
 
 @native
-@pytest.mark.parametrize("scale", [1, 100])
+@pytest.mark.parametrize("scale", [pytest.param(1, marks=pytest.mark.slow), 100])
 def test_float16_of_v2_is_finite_where_squares_overflow(scale, tiny, tmp_path, images):
     """GRN's norm is the root of a sum of squares. Of hidden activations of 256 and more, they are beyond float16."""
     model = tiny(use_grn=True, layer_scale_init_value=None)

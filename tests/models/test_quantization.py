@@ -17,8 +17,6 @@ from keras_convnext.layers import ConvNeXtBlock, Downsample, Stem
 from keras_convnext.training import AdamW
 
 BACKENDS = ["tensorflow", "jax", "torch"]
-ON_TORCH = keras.backend.backend() == "torch"
-"""Keras quantizes by the same code on each backend: elsewhere some cases are enough."""
 SHAPE = (16, 16, 3)
 CONFIGS = {
     "int8": lambda: keras.quantizers.Int8QuantizationConfig(),
@@ -53,7 +51,11 @@ def add_lora(model, rng):
     return model
 
 
-@pytest.mark.parametrize("name", CONFIGS if ON_TORCH else ["int8", "int4", "float8"])
+# Keras quantizes by the same code on each backend: elsewhere one case is enough.
+MARKS = {"int8": [], "int4": [pytest.mark.once], "float8": [pytest.mark.once]}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, [pytest.mark.slow])) for name in CONFIGS])
 def test_all_linear_layers_are_quantized_without_a_warning_and_saved_whole(model, images, numpy_of, tmp_path, name):
     x, config = images(3, *SHAPE), CONFIGS[name]()
     before = numpy_of(model, x)
@@ -74,6 +76,7 @@ def test_all_linear_layers_are_quantized_without_a_warning_and_saved_whole(model
         np.testing.assert_array_equal(numpy_of(other, x), outputs)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mode, share", [("int8", 0.4), ("int4", 0.3)])
 def test_the_file_shrinks(tmp_path, mode, share):
     model = ConvNeXtClassifier(ConvNeXtBackbone((1, 1), (64, 256), kernel_size=3), 3)
@@ -97,7 +100,7 @@ def test_a_pointwise_layer_is_quantized_as_keras_dense(model, rng, numpy_of, mod
     assert modes_of(model) == [mode] * 2
 
 
-@pytest.mark.parametrize("to", BACKENDS if ON_TORCH else [keras.backend.backend()])
+@pytest.mark.parametrize("to", BACKENDS if keras.backend.backend() == "torch" else [keras.backend.backend()])
 @pytest.mark.slow
 def test_files_pass_between_backends(randomize, images, backend, tmp_path, to):
     if importlib.util.find_spec(to) is None:
@@ -128,7 +131,10 @@ def test_files_pass_between_backends(randomize, images, backend, tmp_path, to):
 @pytest.mark.once
 @pytest.mark.parametrize(
     "filters",
-    ["pointwise_conv_1", "pointwise_conv_2", "^head$", ["hidden", "conv_2"]] if ON_TORCH else ["pointwise_conv_1"],
+    [
+        "pointwise_conv_1",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("pointwise_conv_2", "^head$", ["hidden", "conv_2"])),
+    ],
 )
 def test_some_layers_alone(model, images, numpy_of, tmp_path, filters):
     """A block's forms for inference know float weights: they must not serve a block of which one layer is quantized."""
@@ -146,6 +152,7 @@ def test_some_layers_alone(model, images, numpy_of, tmp_path, filters):
     assert len(modes_of(loaded)) == 6
 
 
+@pytest.mark.once
 def test_the_backbone_within_and_alone(model, images, numpy_of, tmp_path):
     x = images(2, *SHAPE)
     model.backbone.quantize("int8")
@@ -154,6 +161,7 @@ def test_the_backbone_within_and_alone(model, images, numpy_of, tmp_path):
         np.testing.assert_array_equal(numpy_of(keras.saving.load_model(tmp_path / "one.keras"), x), numpy_of(one, x))
 
 
+@pytest.mark.once
 def test_layers_in_another_model(rng, numpy_of, tmp_path):
     image = keras.Input((8, 8, 3))
     x = ConvNeXtBlock(use_grn=True, name="block")(Stem(8, patch_size=2, name="stem")(image))
@@ -169,6 +177,7 @@ def test_layers_in_another_model(rng, numpy_of, tmp_path):
     np.testing.assert_allclose(numpy_of(loaded, pixels), numpy_of(model, pixels), rtol=0, atol=1e-6)
 
 
+@pytest.mark.once
 def test_lora_is_kept_and_merged_by_saving(model, rng, images, numpy_of, tmp_path):
     x = images(2, *SHAPE)
     before = numpy_of(model, x)
@@ -189,7 +198,8 @@ def test_lora_is_kept_and_merged_by_saving(model, rng, images, numpy_of, tmp_pat
 @pytest.mark.once
 @pytest.mark.parametrize("remat", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "mode", ["int8", "int4", "float8", "LoRA", "LoRA on int8"] if ON_TORCH else ["float8", "LoRA on int8"]
+    "mode",
+    ["float8", "LoRA on int8", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("int8", "int4", "LoRA"))],
 )
 def test_training_goes_on(randomize, rng, images, tmp_path, mode, remat):
     """Biases, norms and the depthwise convolutions learn; of float8 all do, and its scales are measured."""

@@ -72,6 +72,7 @@ def freeze_one_bias(model):
     model.get_layer("stage_0_block_0").norm.gamma.trainable = False
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("freeze", [freeze_head, freeze_norms, train_the_last_block_alone, freeze_one_bias])
 def test_what_trains_is_kept_with_the_optimizer(freeze, images, tmp_path):
     model = classifier(head_hidden_size=5)

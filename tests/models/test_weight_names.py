@@ -7,6 +7,8 @@ import pytest
 
 from keras_convnext import ConvNeXtBackbone, ConvNeXtClassifier
 
+pytestmark = pytest.mark.once
+
 GOLDEN = {path.stem: path.read_text().splitlines() for path in sorted(Path(__file__).with_name("golden").glob("*.txt"))}
 L = keras.layers
 

@@ -93,6 +93,7 @@ def test_the_first_step_is_torchvisions_resnet50(rng, numpy_of):
     np.testing.assert_allclose(numpy_of(model, images), expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("regime", "variant"),
     [("resnet50", "convnext_tiny"), pytest.param("resnet200", "convnext_base", marks=pytest.mark.slow)],
@@ -129,6 +130,7 @@ def test_what_cannot_be_built_is_refused(arguments, message):
         roadmap.build("resnet", **arguments)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("step", SHAPES)
 def test_images_are_channels_last_whatever_keras_json_says(step, channels_first_globally):
     counts = profile(roadmap.build(step, **SMALL))

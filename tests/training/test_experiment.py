@@ -15,6 +15,8 @@ from keras_convnext.preprocessing.augmentation import RandomFlip
 from keras_convnext.training import Recipe, Run
 from keras_convnext.variants import VARIANTS, ConvNeXtConfig
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def tiny(monkeypatch):
@@ -318,7 +320,6 @@ def short(tiny, npz, tmp_path):
     return Experiment(data=npz, variant=tiny, recipe="digits", epochs=2, batch_size=24, output=tmp_path / "run")
 
 
-@pytest.mark.once
 def test_leaves_a_run_folder_that_repeats_it(short, tmp_path):
     run = short.run(verbose=0)
     assert run.path == tmp_path / "run"
@@ -346,7 +347,6 @@ def test_gives_keras_more_callbacks(short):
     assert epochs == [0, 1]
 
 
-@pytest.mark.once
 def test_writes_logs_for_tensorboard_where_it_says_so_and_when_it_goes_on(short):
     run = replace(short, tensorboard=True).run(verbose=0)
     files = set((run.path / "logs" / "train").glob("events.out.tfevents.*"))

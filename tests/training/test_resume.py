@@ -34,6 +34,8 @@ from keras_convnext.training import Recipe, Run, RunRecord, create_run, fit
 from keras_convnext.training.record import restore_state
 from keras_convnext.training.resume import prepare_resumed
 
+pytestmark = pytest.mark.once
+
 OLD = Path(__file__).with_name("runs_0_2_0")
 
 
@@ -48,7 +50,6 @@ def old_run(tmp_path, backend):
     return Run.open(tmp_path / "old")
 
 
-@pytest.mark.once
 def test_a_run_of_the_version_before_is_resumed_and_ends_as_it_would_have(rows_of, old_run, backend):
     assert old_run.config["keras_convnext"] == "0.2.0"
     run = Experiment.resume(old_run.path, verbose=0)
@@ -62,7 +63,6 @@ def test_a_run_of_the_version_before_is_resumed_and_ends_as_it_would_have(rows_o
             assert row[name] == pytest.approx(float(old[name]), abs=0.03), name
 
 
-@pytest.mark.once
 def test_a_run_of_the_version_before_is_extended(rows_of, old_run):
     run = Experiment.resume(old_run.path, epochs=2, verbose=0)
     assert run.metrics["epochs"] == 2
@@ -85,7 +85,6 @@ def test_a_configuration_of_the_version_before_is_an_experiment(old_run, monkeyp
 # === Killed in its first epoch
 
 
-@pytest.mark.once
 def test_a_run_that_was_killed_in_its_first_epoch_starts_again_in_its_folder(rows_of, tmp_path):
     experiment = Experiment(
         data="digits",
@@ -153,7 +152,6 @@ def run(complete, tmp_path):
     return Run(shutil.copytree(complete.path, tmp_path / "run"))
 
 
-@pytest.mark.once
 def test_a_complete_run_is_extended_by_the_schedule_of_all_its_epochs(rows_of, run):
     before = rows_of(run)
     assert before[-1]["learning_rate"] == pytest.approx(1e-6)
@@ -191,7 +189,6 @@ def test_an_extension_that_is_cut_off_goes_on_to_its_new_end(rows_of, run, monke
     assert rows[2]["learning_rate"] == pytest.approx(0.01 * 0.5 * (1 + np.cos(np.pi * 6 / 9)), rel=1e-3)
 
 
-@pytest.mark.once
 def test_an_unfinished_run_may_be_made_shorter(run):
     (run.path / "metrics.json").unlink()
     config = run.config
@@ -235,7 +232,6 @@ def test_refuses_a_backend_that_cannot_train(run, monkeypatch):
         Experiment.resume(run.path, epochs=3)
 
 
-@pytest.mark.once
 def test_a_mixed_precision_run_is_extended_too(few, tmp_path):
     """Its optimizer stands within one that scales the loss."""
     settings = {
