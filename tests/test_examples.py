@@ -27,7 +27,7 @@ PRINTS = {
     "keras_cv_augmenter.py": ("torch", "detector on images with moved boxes: loss"),
     "detect_retinanet.py": ("tensorflow", "test scenes: mAP 0."),
     "serve_onnx.py": ("torch", "three.png: "),
-    "segment_upernet.py": ("jax", "validation: mIoU 0."),
+    "segment_upernet.py": ("torch", "validation: mIoU 0."),
 }
 
 

@@ -16,7 +16,7 @@ PARAMETERS = 48 * 4 + 4 + 8 + (49 * 4 + 4) + 8 + (4 * 16 + 16) + (16 * 4 + 4) + 
     ("names", "with_backend"),
     [
         pytest.param({"tensorflow"}, "jax", marks=pytest.mark.slow),
-        ({"torch"}, "jax"),
+        pytest.param({"torch"}, "jax", marks=pytest.mark.slow),
         ({"jax", "jaxlib"}, "torch"),
         ({*OPTIONAL}, "torch"),
     ],

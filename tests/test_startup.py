@@ -263,7 +263,7 @@ def run_command(first_lines, home):
     return run_program(first_lines + RUN_COMMAND, home, "list", "convnext_atto")
 
 
-@pytest.mark.once
+@pytest.mark.slow
 def test_without_tensorflow_it_takes_what_is_installed_and_says_so_each_time(hide_packages, tmp_path, backend):
     """Keras notes `tensorflow` in a new keras.json at its first import, whatever is installed."""
     hidden = hide_packages({"tensorflow", "jax", "jaxlib", "torch"} - {backend, f"{backend}lib"})

@@ -72,6 +72,7 @@ def test_needs_no_backend_and_no_optional_package(site):
         assert any(f'extra == "{extra}"' in line for line in needed), extra
 
 
+@pytest.mark.slow
 def test_is_imported_from_where_it_is_installed_and_finds_the_digits(site, tmp_path):
     out = run(sys.executable, "-c", USE, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)})
     file, version, count = out.split()
@@ -80,6 +81,7 @@ def test_is_imported_from_where_it_is_installed_and_finds_the_digits(site, tmp_p
     assert count == "1438"
 
 
+@pytest.mark.slow
 def test_its_command_runs(site, tmp_path):
     out = run(site / "bin" / "keras-convnext", "list", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)})
     assert "convnext_tiny" in out

@@ -62,6 +62,7 @@ def test_wrong_arguments_exit_with_2_and_one_line(arguments, capsys):
     assert line.startswith("keras-convnext")
 
 
+@pytest.mark.once
 def test_an_interrupt_while_data_is_read_exits_with_130(cli, trained, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt

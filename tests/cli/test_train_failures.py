@@ -81,6 +81,7 @@ def test_an_image_that_becomes_unreadable(train, pictures, after_an_epoch, part,
     check_failed(result, run, "not a readable image")
 
 
+@pytest.mark.once
 def test_a_process_of_the_augmentation_that_dies(train, after_an_epoch, monkeypatch):
     started = []
 
@@ -143,6 +144,7 @@ def test_so_does_one_without_memory_for_the_model(cli, trained, pictures, monkey
     assert result.err.startswith(f"keras-convnext {command}: ") and result.err.count("\n") == 1
 
 
+@pytest.mark.once
 def test_an_image_that_becomes_unreadable_while_a_run_is_scored(cli, train, pictures, monkeypatch):
     _, run = train(epochs=1)
     load_run_data = evaluate.load_run_data

@@ -157,7 +157,7 @@ def settings_of(room):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("recompute", [True, False])
-@pytest.mark.parametrize("drops", [True, False])
+@pytest.mark.parametrize("drops", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_block(rng, version, drops, recompute, training):
     """The reference keeps all: JAX has no recomputation in forward order to compare with."""
     weights, (x, cotangent) = block_weights(rng, version), rng.normal(size=(2, 3, 5, 4, DIM)).astype("float32")

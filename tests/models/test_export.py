@@ -10,11 +10,10 @@ CASES = {
     "recomputing": {"input_shape": (16, 16, 3), "remat": True},
     "channels first": {"input_shape": (3, None, None), "data_format": "channels_first"},
 }
+SLOW = ("fixed sizes", "recomputing")
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow if case == "fixed sizes" else ()) for case in CASES]
-)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow if case in SLOW else ()) for case in CASES])
 def test_export_to_a_saved_model(small_classifier, randomize, images, tmp_path, version, case):
     model = randomize(small_classifier(version, depths=(1, 1), dims=(8, 16), **CASES[case]), deviation=0.1)
     model.export(tmp_path / "exported", verbose=False)

@@ -36,6 +36,7 @@ def test_fewer_than_five_classes(rng):
     assert [one["images"] for one in scores["classes"]] == [3, 2, 2]
 
 
+@pytest.mark.once
 def test_smoothing_and_probabilities(make_model, images):
     """A model that gives probabilities has the loss of the one that gives logits."""
     logits, probabilities = make_model(), make_model(activation="softmax")
@@ -46,6 +47,7 @@ def test_smoothing_and_probabilities(make_model, images):
         )
 
 
+@pytest.mark.once
 def test_how_a_model_was_compiled_stays(make_model, images, tmp_path):
     """Also where it was compiled for labels that are no one-hot vectors; and it is saved and loaded as before."""
     model = make_model()

@@ -74,7 +74,7 @@ def official_name(path):
 @pytest.mark.parametrize(
     ("variant", "kind"),
     [
-        (variant, kind)
+        pytest.param(variant, kind, marks=[pytest.mark.slow] if variant.endswith("_base") else [])
         for variant in ("convnext_tiny", "convnext_base", "convnextv2_atto", "convnextv2_base")
         for kind in KINDS
         if variant != "convnextv2_atto" or kind == "single"  # the authors have no other ids for its depths

@@ -232,6 +232,7 @@ def test_refuses_a_backend_that_cannot_train(run, monkeypatch):
         Experiment.resume(run.path, epochs=3)
 
 
+@pytest.mark.slow
 def test_a_mixed_precision_run_is_extended_too(few, tmp_path):
     """Its optimizer stands within one that scales the loss."""
     settings = {
