@@ -11,8 +11,8 @@ class HeldInterrupt:
     """Holds a Ctrl-C back until `raise_if_held` is called. A second Ctrl-C takes effect at once.
 
     Without it, Python may raise the `KeyboardInterrupt` anywhere: while a file is written, or where another package
-    swallows it, as Keras does in parts of building a model, so that the work continues. It does not replace a signal
-    handler other than Python's own, and does nothing outside the main thread.
+    swallows it, as Keras does on PyTorch while it builds a model, so that the work continues. It does not replace a
+    signal handler other than Python's own, and does nothing outside the main thread.
 
     Args:
         part: str, after what the work stops, for the line that a Ctrl-C prints.

@@ -90,7 +90,7 @@ def test_the_processes_have_the_numpy_backend_where_all_that_it_imports_is_there
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["scipy", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("package", ["scipy", "jax"])
 def test_the_processes_need_neither_scipy_nor_jax(first_batch, tmp_path, monkeypatch, backend, package):
     """Keras's NumPy backend imports both; TensorFlow and PyTorch bring neither."""
     if backend == "jax":

@@ -36,7 +36,7 @@ def prepare(args):
 
 
 def _show(regime, output, as_json):
-    with HeldInterrupt("this step") as interrupt:  # Keras swallows one while it builds a network
+    with HeldInterrupt("this step") as interrupt:  # on PyTorch, Keras swallows one while it builds a network
 
         def progress(line):
             interrupt.raise_if_held()
